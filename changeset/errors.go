@@ -1,0 +1,44 @@
+package changeset
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound means that what was asked for is not there.
+	ErrNotFound = errors.New("not found")
+	// ErrInvalidAggregateID means that an aggregate ID cannot be used; the
+	// error that wraps it says why.
+	ErrInvalidAggregateID = errors.New("invalid aggregate ID")
+	// ErrInvalidDraft means that a draft breaks a limit; the error that wraps
+	// it says which.
+	ErrInvalidDraft = errors.New("invalid draft")
+	// ErrUnsupportedFormat means that a newer version of the library wrote
+	// what was read; the error that wraps it names the format.
+	ErrUnsupportedFormat = errors.New("unsupported format")
+)
+
+// CorruptError says that what is stored cannot be what was written: an object
+// that does not decode, does not match its digest, or is not where a chain
+// says it is.
+type CorruptError struct {
+	// Ref names the changeset; its ID is zero where a head is meant.
+	Ref Ref
+	// Object is the object's own name in its storage, where it is known.
+	Object string
+	// Reason says what does not match.
+	Reason string
+}
+
+// Error returns "corrupt: REF: REASON (OBJECT)".
+func (e *CorruptError) Error() string {
+	what := e.Ref.String()
+	if e.Ref.ID.IsZero() {
+		what = "head of " + e.Ref.AggregateID
+	}
+	if e.Object == "" {
+		return fmt.Sprintf("corrupt: %s: %s", what, e.Reason)
+	}
+	return fmt.Sprintf("corrupt: %s: %s (%s)", what, e.Reason, e.Object)
+}

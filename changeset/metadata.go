@@ -1,0 +1,220 @@
+package changeset
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Spelling is how a service spells the keys of user metadata.
+type Spelling int
+
+const (
+	// Hyphens spells keys as the format does: "changeset-id". S3 takes them so.
+	Hyphens Spelling = iota
+	// NoHyphens leaves the hyphens out: "changesetid". Azure's keys must be C# identifiers.
+	NoHyphens
+)
+
+func (s Spelling) key(name string) string {
+	if s == NoHyphens {
+		return strings.ReplaceAll(name, "-", "")
+	}
+	return name
+}
+
+// The keys of the metadata, as [Hyphens] spells them.
+const (
+	keyFormat        = "format"
+	keyAggregateID   = "aggregate-id"
+	keyVersion       = "aggregate-version"
+	keyID            = "changeset-id"
+	keyParent        = "parent-changeset-id"
+	keyAfterRevision = "after-revision"
+	keyAncestors     = "ancestors"
+	keySHA256        = "content-sha256"
+	keyDigest        = "digest"
+	keyRecordedAt    = "recorded-at"
+	keyCommandID     = "command-id"
+	keyAppend        = "append"
+	keyEncoding      = "encoding"
+	keyUser          = "user"
+)
+
+// Encode returns a header's metadata for storage, all but the content type and
+// the size, which are the object's own. An invalid header is an error.
+func Encode(h Header, s Spelling) (map[string]string, error) {
+	if err := h.validate(); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", h.Ref, err)
+	}
+	return h.encode(s), nil
+}
+
+func (h Header) encode(s Spelling) map[string]string {
+	m := map[string]string{
+		keyFormat:        strconv.Itoa(Format),
+		keyAggregateID:   Escape(h.AggregateID),
+		keyVersion:       strconv.FormatUint(h.Version, 10),
+		keyID:            h.ID.String(),
+		keyAfterRevision: strconv.FormatUint(h.AfterRevision, 10),
+		keyAncestors:     base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed()),
+		keySHA256:        h.ContentSHA256.String(),
+		keyDigest:        h.Digest.String(),
+		keyRecordedAt:    FormatTime(h.RecordedAt),
+		keyCommandID:     Escape(h.CommandID),
+		keyAppend:        h.Part.String(),
+		keyEncoding:      h.Encoding,
+		keyUser:          encodeUser(h.Metadata),
+	}
+	if h.Version > 0 {
+		m[keyParent] = h.Parent.String()
+	}
+	spelled := make(map[string]string, len(m))
+	for key, value := range m {
+		if value != "" {
+			spelled[s.key(key)] = value
+		}
+	}
+	return spelled
+}
+
+// Stored is what a storage service answers for one changeset object, but its body.
+type Stored struct {
+	// Ref is the changeset that the object's name promises.
+	Ref Ref
+	// Object is the object's own name in its storage, for error messages.
+	Object string
+	// Metadata is the user metadata, keys in lower case.
+	Metadata map[string]string
+	// ContentType is the object's own content type.
+	ContentType string
+	// Size is the size of the body in bytes.
+	Size int64
+}
+
+// Decode reads the header of a stored object. It accepts only what [Encode]
+// writes, to the letter, for the changeset that the object's name promises:
+// anything else is a [*CorruptError] that names the object. A format or an
+// encoding of a newer version is an error that matches [ErrUnsupportedFormat].
+func Decode(o Stored, s Spelling) (Header, error) {
+	if f := o.Metadata[keyFormat]; f != strconv.Itoa(Format) {
+		if n, err := parseDecimal(f); err == nil && n > Format {
+			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, Format)
+		}
+		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata has no valid format: %q", f)}
+	}
+	if e := o.Metadata[keyEncoding]; e != "" {
+		return Header{}, fmt.Errorf("%s (%s): %w: content encoding %q", o.Ref, o.Object, ErrUnsupportedFormat, e)
+	}
+	h, err := decode(o, s)
+	if err != nil {
+		return Header{}, &CorruptError{o.Ref, o.Object, err.Error()}
+	}
+	return h, nil
+}
+
+func decode(o Stored, s Spelling) (Header, error) {
+	p := parser{metadata: o.Metadata, spelling: s}
+	h := Header{
+		Ref: Ref{
+			AggregateID: parse(&p, keyAggregateID, Unescape),
+			Version:     parse(&p, keyVersion, parseDecimal),
+			ID:          parse(&p, keyID, ParseID),
+		},
+		Parent:        parse(&p, keyParent, optional(ParseID)),
+		AfterRevision: parse(&p, keyAfterRevision, parseDecimal),
+		ContentType:   o.ContentType,
+		ContentSize:   o.Size,
+		ContentSHA256: parse(&p, keySHA256, ParseDigest),
+		Digest:        parse(&p, keyDigest, ParseDigest),
+		RecordedAt:    parse(&p, keyRecordedAt, ParseTime),
+		CommandID:     parse(&p, keyCommandID, Unescape),
+		Part:          parse(&p, keyAppend, optional(parsePart)),
+		Metadata:      parse(&p, keyUser, optional(decodeUser)),
+	}
+	packed := parse(&p, keyAncestors, base64.RawURLEncoding.DecodeString)
+	if p.err != nil {
+		return Header{}, p.err
+	}
+	var err error
+	if h.Ancestors, err = ParseIndex(h.Version, packed); err != nil {
+		return Header{}, err
+	}
+	if h.Ref != o.Ref {
+		return Header{}, fmt.Errorf("metadata is that of %s", h.Ref)
+	}
+	if err := h.validate(); err != nil {
+		return Header{}, err
+	}
+	if !maps.Equal(h.encode(s), o.Metadata) {
+		return Header{}, fmt.Errorf("metadata is not in its canonical form")
+	}
+	return h, nil
+}
+
+// parser keeps the first error, so that decode can read as a list of fields.
+type parser struct {
+	metadata map[string]string
+	spelling Spelling
+	err      error
+}
+
+func parse[T any](p *parser, name string, read func(string) (T, error)) T {
+	v, err := read(p.metadata[p.spelling.key(name)])
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("metadata %s: %w", name, err)
+	}
+	return v
+}
+
+// optional reads an absent value as the zero one.
+func optional[T any](read func(string) (T, error)) func(string) (T, error) {
+	return func(s string) (T, error) {
+		if s == "" {
+			var zero T
+			return zero, nil
+		}
+		return read(s)
+	}
+}
+
+func parsePart(s string) (Part, error) {
+	var p Part
+	number, of, _ := strings.Cut(s, "/")
+	k, err := parseDecimal(number)
+	n, err2 := parseDecimal(of)
+	if err != nil || err2 != nil || k > MaxPerAppend || n > MaxPerAppend {
+		return p, fmt.Errorf("%q is not k/n", s)
+	}
+	return Part{int(k), int(n)}, nil
+}
+
+// encodeUser joins the caller's metadata as k=v&k=v, sorted by encoded key.
+func encodeUser(m map[string]string) string {
+	encoded := make(map[string]string, len(m))
+	for k, v := range m {
+		encoded[Escape(k)] = Escape(v)
+	}
+	pairs := make([]string, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(encoded)) {
+		pairs = append(pairs, k+"="+encoded[k])
+	}
+	return strings.Join(pairs, "&")
+}
+
+func decodeUser(s string) (map[string]string, error) {
+	m := map[string]string{}
+	for pair := range strings.SplitSeq(s, "&") {
+		k, v, ok := strings.Cut(pair, "=")
+		key, err := Unescape(k)
+		value, err2 := Unescape(v)
+		if !ok || err != nil || err2 != nil {
+			return nil, fmt.Errorf("%q is not k=v", pair)
+		}
+		m[key] = value
+	}
+	return m, nil
+}

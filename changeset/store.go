@@ -1,0 +1,102 @@
+package changeset
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Store is the seam to the storage of immutable changeset objects. Package
+// backendtest holds an implementation to every sentence of it.
+//
+// An implementation must be safe for concurrent use by many goroutines and
+// processes. Every operation may be repeated, also by the service's own
+// client. Every error must keep the cause, so that errors.Is finds a context's
+// error, and a call whose context has already ended must send nothing. A nil
+// error must mean what the method says, durably. Nothing that an
+// implementation returns may alias what it keeps, or what it was given.
+type Store interface {
+	// Put must store the changeset as one object, content and metadata in one
+	// step, create-only: when it returns nil the object is durable and every
+	// later Get, Stat and listing sees it. Where an object of that reference is
+	// already there, it must leave it as it is and return nil, since a
+	// reference is never used by two changesets: it met its own earlier attempt.
+	// An error means that the object may or may not be there, or appear later.
+	Put(ctx context.Context, c Changeset) error
+
+	// Get must return the changeset with its content, or an error that matches
+	// [ErrNotFound]. Between the header and the content it must call [Admit],
+	// and return Admit's error as it is, without having read the content. It
+	// must decode the metadata with [Decode] and return its errors; whether the
+	// content matches its SHA-256 is the caller's to check.
+	Get(ctx context.Context, ref Ref) (Changeset, error)
+
+	// Stat must return what Get returns but the content, without reading the
+	// content, or an error that matches [ErrNotFound].
+	Stat(ctx context.Context, ref Ref) (Info, error)
+}
+
+// Info is what a store tells of a changeset without its content.
+type Info struct {
+	Header
+	// LastModified is the storage's own clock at the put.
+	LastModified time.Time
+}
+
+// Object is what a listing tells of a stored changeset: its name and no more.
+type Object struct {
+	Ref
+	// Size is the size of the body in bytes.
+	Size int64
+	// LastModified is the storage's own clock at the put.
+	LastModified time.Time
+}
+
+// Lister is what a [Store] offers to those who look beyond the chains:
+// verification, graphs, the collection of orphans. Appending and reading never
+// need it.
+type Lister interface {
+	// Objects must yield every object of an aggregate, committed and orphaned
+	// alike, in the order of their names and thus of their versions, each once.
+	// What is put during the listing may be missing. Objects whose names are
+	// not those of changesets must be left out. At most one error ends it.
+	Objects(ctx context.Context, aggregateID string) iter.Seq2[Object, error]
+
+	// Aggregates must yield the ID of every aggregate that has an object, each
+	// once, in the order of their percent-encoded form, beginning behind after
+	// where that is not empty. At most one error ends it.
+	Aggregates(ctx context.Context, after string) iter.Seq2[string, error]
+}
+
+// Deleter is apart from [Store], so that a writer's role can lack it.
+type Deleter interface {
+	// Delete must remove the object of that reference, durably, and return nil
+	// where it is not there. It must only be called on objects that no chain
+	// can reach any more.
+	Delete(ctx context.Context, ref Ref) error
+}
+
+// Locator tells people where a changeset is stored.
+type Locator interface {
+	// Locate must return the object's own name in its storage, such as
+	// s3://bucket/key, without any request. It must not hold credentials.
+	Locate(ref Ref) string
+}
+
+type admissionKey struct{}
+
+// WithAdmission returns a context under which every [Store.Get] asks admit,
+// with the header it has received, before it reads the content. The reader of
+// chains bounds its memory so: an error from admit ends that Get at once.
+func WithAdmission(ctx context.Context, admit func(Header) error) context.Context {
+	return context.WithValue(ctx, admissionKey{}, admit)
+}
+
+// Admit asks the context's admission, if it has one, whether the content of
+// the changeset with this header may be read now. Only stores call it.
+func Admit(ctx context.Context, h Header) error {
+	if admit, ok := ctx.Value(admissionKey{}).(func(Header) error); ok {
+		return admit(h)
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package head
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"ropewalk/changeset"
+)
+
+// The names of the record's fields, in every store.
+const (
+	FieldFormat      = "format"
+	FieldMinReader   = "min-reader"
+	FieldMinWriter   = "min-writer"
+	FieldState       = "state"
+	FieldAggregateID = "aggregate-id"
+	FieldVersion     = "aggregate-version"
+	FieldChangesetID = "changeset-id"
+	FieldAncestors   = "ancestors"
+	FieldDigest      = "digest"
+	FieldRevision    = "revision"
+	FieldUpdatedAt   = "updated-at"
+)
+
+// EncodeJSON returns the record as its one JSON text: an object with sorted
+// keys, compact. Unknown fields that [DecodeJSON] met are in it again.
+func EncodeJSON(h Head) ([]byte, error) {
+	if err := h.Validate(); err != nil {
+		return nil, fmt.Errorf("encode head: %w", err)
+	}
+	return encodeJSON(h)
+}
+
+func encodeJSON(h Head) ([]byte, error) {
+	f := h.Formats.Numbers()
+	fields := map[string]json.RawMessage{
+		FieldFormat:      number(f.Written),
+		FieldMinReader:   number(f.MinReader),
+		FieldMinWriter:   number(f.MinWriter),
+		FieldState:       text(string(h.State)),
+		FieldAggregateID: text(changeset.Escape(h.AggregateID)),
+		FieldVersion:     number(h.Version),
+		FieldChangesetID: text(h.ID.String()),
+		FieldAncestors:   text(base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())),
+		FieldDigest:      text(h.Digest.String()),
+		FieldRevision:    number(h.Revision),
+		FieldUpdatedAt:   text(changeset.FormatTime(h.UpdatedAt)),
+	}
+	extra, err := objectFields([]byte(h.extra))
+	if err != nil {
+		return nil, fmt.Errorf("unknown fields: %w", err)
+	}
+	for name, value := range extra {
+		fields[name] = value
+	}
+	return encodeObject(fields)
+}
+
+// DecodeJSON reads the record of an aggregate from its JSON text. It accepts
+// only what [EncodeJSON] writes, to the letter: anything else is a
+// [*changeset.CorruptError] that names the object. A record that only newer
+// readers may trust is an error that matches [changeset.ErrUnsupportedFormat].
+func DecodeJSON(aggregateID, object string, record []byte) (Head, error) {
+	h, err := decodeJSON(record)
+	if err == nil && h.AggregateID != aggregateID {
+		err = fmt.Errorf("the record is that of %q", h.AggregateID)
+	}
+	return h, DecodeError(aggregateID, object, err)
+}
+
+// DecodeError returns a decoder's error as stores must return it: nil as nil,
+// [changeset.ErrUnsupportedFormat] with the object's name, anything else as a
+// [*changeset.CorruptError].
+func DecodeError(aggregateID, object string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, changeset.ErrUnsupportedFormat):
+		return fmt.Errorf("head of %q (%s): %w", aggregateID, object, err)
+	default:
+		return &changeset.CorruptError{Ref: changeset.Ref{AggregateID: aggregateID}, Object: object, Reason: err.Error()}
+	}
+}
+
+func decodeJSON(record []byte) (Head, error) {
+	fields, err := objectFields(record)
+	if err != nil {
+		return Head{}, err
+	}
+	texts := map[string]string{}
+	for _, name := range knownFields {
+		if texts[name], err = scalar(fields[name], numeric[name]); err != nil {
+			return Head{}, fmt.Errorf("%s: %w", name, err)
+		}
+		delete(fields, name)
+	}
+	h, err := FromTexts(texts)
+	if err != nil {
+		return Head{}, err
+	}
+	if len(fields) > 0 {
+		extra, err := encodeObject(fields)
+		if err != nil {
+			return Head{}, err
+		}
+		h.extra = string(extra)
+	}
+	if again, err := encodeJSON(h); err != nil || !bytes.Equal(again, record) {
+		return Head{}, errors.New("the record is not in its canonical form")
+	}
+	return h, nil
+}
+
+var knownFields = []string{
+	FieldFormat, FieldMinReader, FieldMinWriter, FieldState, FieldAggregateID, FieldVersion,
+	FieldChangesetID, FieldAncestors, FieldDigest, FieldRevision, FieldUpdatedAt,
+}
+
+var numeric = map[string]bool{
+	FieldFormat: true, FieldMinReader: true, FieldMinWriter: true, FieldVersion: true, FieldRevision: true,
+}
+
+// objectFields reads one JSON object; a repeated key is an error. Nothing is
+// read as an object without fields.
+func objectFields(text []byte) (map[string]json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	if len(text) == 0 {
+		return fields, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("not a JSON object: %w", err)
+		}
+		name := key.(string) // within an object the decoder yields nothing else here
+		if _, repeated := fields[name]; repeated {
+			return nil, fmt.Errorf("key %q is repeated", name)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		fields[name] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("not a JSON object: %w", err)
+	}
+	return fields, nil
+}
+
+func encodeObject(fields map[string]json.RawMessage) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(fields); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// scalar returns the text of a JSON number or string; no value is no text.
+func scalar(raw json.RawMessage, isNumber bool) (string, error) {
+	if len(raw) == 0 {
+		return "", errors.New("missing")
+	}
+	if isNumber {
+		return string(raw), nil
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err
+}
+
+func number(n uint64) json.RawMessage { return strconv.AppendUint(nil, n, 10) }
+
+// text quotes s, which in a head never needs escapes.
+func text(s string) json.RawMessage { return json.RawMessage(`"` + s + `"`) }

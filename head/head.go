@@ -1,0 +1,145 @@
+// Package head holds the one small mutable record of each chain, and the seam
+// to the storage that swaps it.
+//
+// A [Head] names the newest committed changeset of an aggregate. It is
+// replaced only by compare-and-swap, from one revision to the next: that swap
+// is what commits an append, and all that decides a race. [Extend] builds the
+// changesets of an append and the head that commits them.
+package head
+
+import (
+	"fmt"
+	"time"
+
+	"ropewalk/changeset"
+)
+
+// State says whether a chain lives.
+type State string
+
+const (
+	// Live is the state of a chain that can be read and appended to.
+	Live State = "live"
+	// Erased is the state of a permanent tombstone: the history is gone.
+	Erased State = "erased"
+)
+
+// Folder is the folder, below a store's prefix, of heads that are kept as objects.
+const Folder = "heads/"
+
+// ObjectName returns the name, below a store's prefix, of an aggregate's head
+// where it is kept as an object.
+func ObjectName(aggregateID string) string { return Folder + changeset.Escape(aggregateID) }
+
+// Formats are the format numbers of a head record. The zero value stands for
+// those of this version, 1 throughout.
+type Formats struct {
+	// Written is the format of the version that wrote the record.
+	Written uint64
+	// MinReader is the lowest format whose readers may trust the record.
+	MinReader uint64
+	// MinWriter is the lowest format whose writers may replace the record.
+	MinWriter uint64
+}
+
+// Head is the record that names an aggregate's newest committed changeset. The
+// zero Head means that the chain does not exist yet. A Head is an immutable
+// value, comparable and safe for concurrent use.
+type Head struct {
+	// Ref is the newest committed changeset.
+	changeset.Ref
+	// Digest is that changeset's, and so commits to the whole history.
+	Digest changeset.Digest
+	// Ancestors is the index of the changeset to come.
+	Ancestors changeset.Index
+	// Revision counts the swaps of this head, from 1.
+	Revision uint64
+	// UpdatedAt is the newest changeset's RecordedAt.
+	UpdatedAt time.Time
+	// State says whether the chain lives.
+	State State
+	// Formats are the record's format numbers.
+	Formats Formats
+
+	token, extra string
+}
+
+// Exists reports whether h names a changeset; the zero Head does not.
+func (h Head) Exists() bool { return h != Head{} }
+
+// Token returns what the storage needs to swap exactly this record, such as an
+// ETag; empty where it is not known. Only stores use it.
+func (h Head) Token() string { return h.token }
+
+// WithToken returns h with the token. Only stores use it.
+func (h Head) WithToken(token string) Head {
+	h.token = token
+	return h
+}
+
+// Extra returns the fields that this version does not know, in the store's own
+// encoding, so that they survive a rewrite. Only stores use it.
+func (h Head) Extra() string { return h.extra }
+
+// WithExtra returns h with the unknown fields. Only stores use it.
+func (h Head) WithExtra(extra string) Head {
+	h.extra = extra
+	return h
+}
+
+// SameRecord reports whether h and other agree in all that the condition of a
+// swap tests: reference, revision and digest.
+func (h Head) SameRecord(other Head) bool {
+	return h.Ref == other.Ref && h.Revision == other.Revision && h.Digest == other.Digest
+}
+
+// Of returns the head as the swap that committed a changeset has left it,
+// given the header of the last changeset of its append. Such a head names a
+// point of the history: it has no token and knows of no swap that came later.
+func Of(last changeset.Header) Head {
+	return Head{
+		Ref:       last.Ref,
+		Digest:    last.Digest,
+		Ancestors: last.Ancestors.Push(last.ID),
+		Revision:  last.AfterRevision + 1,
+		UpdatedAt: last.RecordedAt,
+		State:     Live,
+	}
+}
+
+// Next returns the record that replaces h when the changeset, the last of an
+// append that was built on h, enters the chain.
+func (h Head) Next(last changeset.Header) Head {
+	next := Of(last)
+	next.Formats, next.token, next.extra = h.Formats, h.token, h.extra
+	return next
+}
+
+// Fence returns the record that replaces h with itself and the next revision,
+// which shuts out every append that was built on h and is not yet committed.
+func (h Head) Fence() Head {
+	h.Revision++
+	return h
+}
+
+// VerifyNewest checks that the head agrees with its newest changeset in
+// reference, digest, ancestor index and revision. It returns a
+// [*changeset.CorruptError].
+func (h Head) VerifyNewest(newest changeset.Header) error {
+	reason := ""
+	switch {
+	case h.Ref != newest.Ref:
+		reason = "it names " + h.Ref.String() + ", not " + newest.Ref.String()
+	case h.Digest != newest.Digest:
+		reason = "its digest is not that of " + newest.Ref.String()
+	case h.Ancestors != newest.Ancestors.Push(newest.ID):
+		reason = "its ancestor index does not follow from that of " + newest.Ref.String()
+	case h.Revision <= newest.AfterRevision:
+		reason = fmt.Sprintf("its revision %d is not above %d, on which its changeset was built", h.Revision, newest.AfterRevision)
+	case !newest.Part.Last():
+		reason = "it names a changeset within an append, " + newest.Part.String()
+	default:
+		return nil
+	}
+	return &changeset.CorruptError{Ref: changeset.Ref{AggregateID: h.AggregateID}, Reason: reason}
+}

@@ -1,0 +1,127 @@
+package head
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+)
+
+// Store is the seam to the storage of heads. Package backendtest holds an
+// implementation to every sentence of it.
+//
+// An implementation must be linearizable across processes, and safe for
+// concurrent use. A call whose context has already ended must send nothing.
+// Every error must keep the cause, so that errors.Is finds a context's error.
+type Store interface {
+	// Load must return the aggregate's head as the latest swap left it, never a
+	// stale one, with the token that a swap needs; the zero Head and no error
+	// if there is none. A record that does not decode must be an error of
+	// [DecodeJSON]'s kinds.
+	Load(ctx context.Context, aggregateID string) (Head, error)
+
+	// Swap must replace the record old by next in one atomic step, durably, if
+	// and only if the stored record is still old; a zero old means that there
+	// must be none. It must first refuse what [CheckSwap] refuses. Where old
+	// has no token, it may read the record to learn it. It returns next with
+	// the token that the following swap needs.
+	//
+	// Swap must make one attempt, with the retries of the service's own client
+	// off: such a retry meets its own first attempt and reports a conflict that
+	// never was. Its error must tell what is known of that attempt:
+	//   - [*SwapConflict]: the record was not old, and nothing was changed;
+	//   - [*NotApplied]: the attempt was refused before it took effect, or was
+	//     never sent, and cannot take effect later;
+	//   - any other error: nobody knows; it may even be applied later.
+	// When in doubt an implementation must return the third.
+	Swap(ctx context.Context, old, next Head) (Head, error)
+
+	// List must yield every head, each once, in any order and from no single
+	// moment, beginning behind the aggregate ID cursor in the store's own order
+	// where that is not empty: the ID of a head that an earlier List yielded.
+	// At most one error ends it.
+	List(ctx context.Context, cursor string) iter.Seq2[Head, error]
+}
+
+// Combined is a [Store] that can also keep changesets, and put them and swap
+// the head in one atomic step.
+type Combined interface {
+	Store
+
+	// Commit must put the changesets and swap the head, both or neither, with
+	// the contracts of [changeset.Store.Put] and [Store.Swap]: one attempt, and
+	// Swap's kinds of errors.
+	Commit(ctx context.Context, changesets []changeset.Changeset, old, next Head) (Head, error)
+
+	// Holds must report whether Commit puts changesets where the given store
+	// finds them.
+	Holds(changesets changeset.Store) bool
+}
+
+// Locator tells people where a head is stored.
+type Locator interface {
+	// LocateHead must return the record's own name in its storage, without any
+	// request. It must not hold credentials.
+	LocateHead(aggregateID string) string
+}
+
+// SwapConflict is the error of a swap whose condition failed: nothing was changed.
+type SwapConflict struct {
+	// Winner is the record that was there instead, the zero Head if there was
+	// none; nil where the storage did not tell.
+	Winner *Head
+}
+
+// Error says which record was there instead.
+func (e *SwapConflict) Error() string {
+	switch {
+	case e.Winner == nil:
+		return "the head has changed"
+	case !e.Winner.Exists():
+		return "the head is not there"
+	default:
+		return fmt.Sprintf("the head is %s at revision %d", e.Winner.Ref, e.Winner.Revision)
+	}
+}
+
+// NotApplied is the error of a swap that was refused before it took effect,
+// such as one that is denied, invalid or throttled: nothing was changed.
+type NotApplied struct {
+	// Retryable says whether the same swap may succeed a little later.
+	Retryable bool
+	// Err is the cause.
+	Err error
+}
+
+// Error returns the cause's text.
+func (e *NotApplied) Error() string { return "head not swapped: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NotApplied) Unwrap() error { return e.Err }
+
+// CheckSwap returns a [*NotApplied] error where next cannot follow old in any
+// store: another aggregate, a revision that is not old's plus 1, a lower
+// version, an erased chain, a record that this version must not replace.
+// Every implementation of [Store.Swap] calls it before it sends anything.
+func CheckSwap(old, next Head) error {
+	err := next.Validate()
+	switch {
+	case err != nil:
+	case next.Revision != old.Revision+1:
+		err = fmt.Errorf("revision %d does not follow %d", next.Revision, old.Revision)
+	case old.Exists() && old.AggregateID != next.AggregateID:
+		err = fmt.Errorf("the head of %q cannot follow that of %q", next.AggregateID, old.AggregateID)
+	case old.Exists() && next.Version < old.Version:
+		err = fmt.Errorf("version %d cannot follow %d", next.Version, old.Version)
+	case old.State == Erased:
+		err = errors.New("the chain is erased")
+	default:
+		err = next.Formats.checkWritable()
+	}
+	if err != nil {
+		return &NotApplied{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}
+	}
+	return nil
+}
