@@ -1,0 +1,112 @@
+package memstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"ropewalk/changeset"
+)
+
+// Put stores the changeset where its reference is not stored yet, and leaves
+// it as it is where it is. It returns the context's error and
+// [changeset.Encode]'s.
+func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o, err := encode(c)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.create(c.Ref, o)
+	return nil
+}
+
+func encode(c changeset.Changeset) (*Object, error) {
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	if err != nil {
+		return nil, err
+	}
+	return &Object{metadata, c.ContentType, bytes.Clone(c.Content), time.Now().UTC()}, nil
+}
+
+// create needs the lock.
+func (s *Store) create(ref changeset.Ref, o *Object) {
+	name := ref.ObjectName()
+	if _, exists := s.contents.Objects[name]; !exists {
+		s.contents.Objects[name] = o
+	}
+}
+
+// Get returns the changeset with a copy of its content. It returns the
+// context's error, one that matches [changeset.ErrNotFound],
+// [changeset.Decode]'s and [changeset.Admit]'s.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	o, info, err := s.stat(ctx, ref)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	if err := changeset.Admit(ctx, info.Header); err != nil {
+		return changeset.Changeset{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return changeset.Changeset{Header: info.Header, Content: bytes.Clone(o.Body)}, nil
+}
+
+// Stat returns the changeset without its content. It returns the context's
+// error, one that matches [changeset.ErrNotFound], and [changeset.Decode]'s.
+func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	_, info, err := s.stat(ctx, ref)
+	return info, err
+}
+
+// stat also returns the stored object, of which only the body may be read
+// later, under the lock.
+func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, changeset.Info{}, err
+	}
+	o, stored, modified := s.find(ref)
+	if o == nil {
+		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)
+	}
+	h, err := changeset.Decode(stored, changeset.Hyphens)
+	if err != nil {
+		return nil, changeset.Info{}, err
+	}
+	return o, changeset.Info{Header: h, LastModified: modified}, nil
+}
+
+func (s *Store) find(ref changeset.Ref) (*Object, changeset.Stored, time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.contents.Objects[ref.ObjectName()]
+	if o == nil {
+		return nil, changeset.Stored{}, time.Time{}
+	}
+	return o, changeset.Stored{
+		Ref:         ref,
+		Object:      s.Locate(ref),
+		Metadata:    maps.Clone(o.Metadata),
+		ContentType: o.ContentType,
+		Size:        int64(len(o.Body)),
+	}, o.LastModified
+}
+
+// Delete removes the object of that reference, if it is there. It returns the
+// context's error and no other.
+func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.contents.Objects, ref.ObjectName())
+	return nil
+}

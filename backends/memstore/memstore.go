@@ -1,0 +1,90 @@
+// Package memstore keeps changesets and heads in memory, for tests: the
+// reference implementation of both seams.
+//
+// It keeps what a service would keep, encoded metadata and bytes under object
+// names, and decodes them on every read. A test can so corrupt what is stored
+// ([Store.Tamper]), and make copies to corrupt ([Store.Clone]).
+package memstore
+
+import (
+	"bytes"
+	"maps"
+	"sync"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+var (
+	_ changeset.Store   = (*Store)(nil)
+	_ changeset.Lister  = (*Store)(nil)
+	_ changeset.Deleter = (*Store)(nil)
+	_ changeset.Locator = (*Store)(nil)
+	_ head.Combined     = (*Store)(nil)
+	_ head.Locator      = (*Store)(nil)
+)
+
+// Store implements both seams, with all that they leave optional. It is safe
+// for concurrent use, and ends with the process.
+type Store struct {
+	// mu guards contents. Nothing that may wait is called while it is held.
+	mu       sync.Mutex
+	contents Contents
+}
+
+// Contents is all that a [Store] keeps.
+type Contents struct {
+	// Objects holds the changesets by [changeset.Ref.ObjectName].
+	Objects map[string]*Object
+	// Heads holds the heads' JSON texts by [head.ObjectName].
+	Heads map[string][]byte
+}
+
+// Object is one stored changeset, as a service would keep it.
+type Object struct {
+	// Metadata is the encoded header, spelled with hyphens.
+	Metadata map[string]string
+	// ContentType is the media type of the body.
+	ContentType string
+	// Body is the content.
+	Body []byte
+	// LastModified is the clock's time at the put, in UTC.
+	LastModified time.Time
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{contents: Contents{Objects: map[string]*Object{}, Heads: map[string][]byte{}}}
+}
+
+// Tamper calls change with all that is stored, to be changed in place, behind
+// the back of every reader and writer. Nothing else happens meanwhile; change
+// must neither call the store nor keep what it was given.
+func (s *Store) Tamper(change func(*Contents)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.contents)
+}
+
+// Clone returns a store of its own with a deep copy of all that is stored.
+func (s *Store) Clone() *Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clone := New()
+	for name, o := range s.contents.Objects {
+		clone.contents.Objects[name] = &Object{maps.Clone(o.Metadata), o.ContentType, bytes.Clone(o.Body), o.LastModified}
+	}
+	for name, record := range s.contents.Heads {
+		clone.contents.Heads[name] = bytes.Clone(record)
+	}
+	return clone
+}
+
+// Locate returns "memory:" and the object's name.
+func (s *Store) Locate(ref changeset.Ref) string { return locate(ref.ObjectName()) }
+
+// LocateHead returns "memory:" and the head's name.
+func (s *Store) LocateHead(aggregateID string) string { return locate(head.ObjectName(aggregateID)) }
+
+func locate(name string) string { return "memory:" + name }
