@@ -1,0 +1,202 @@
+// Package faults lets requests at the two seams go wrong by script: a request
+// that never arrives, one that takes effect but whose reply is lost, one that
+// takes effect long after its caller gave up, one that is refused, and so on.
+//
+// One [Script] is shared by the stores that it wraps:
+//
+//	var script faults.Script
+//	store := ropewalk.New(script.Changesets(changesets), script.Heads(heads), nil)
+//	script.Next(faults.Swap, faults.Fault{Kind: faults.Lost})
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// ErrInjected is wrapped by every error that a script injects. But for
+// [Refused], the error of a swap is neither a *head.NotApplied nor a
+// *head.SwapConflict: nobody knows whether it was applied.
+var ErrInjected = errors.New("injected fault")
+
+// Op is an operation of one of the seams.
+type Op int
+
+// The operations that can go wrong. All others pass.
+const (
+	Put Op = iota + 1
+	Get
+	Stat
+	Delete
+	Load
+	Swap
+	Commit
+)
+
+// String returns the operation's name.
+func (op Op) String() string {
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit"}
+	return names[op]
+}
+
+// Kind says what goes wrong.
+type Kind int
+
+const (
+	// None lets the request pass; the fault's hooks and delays still count.
+	None Kind = iota
+	// Dropped requests never arrive at the store.
+	Dropped
+	// Lost requests take effect, but the reply, whatever it was, is lost.
+	Lost
+	// Late requests fail at once and take effect later: when [Fault.LateBy] has
+	// passed, right after the operation of [Fault.LateUntil], or else at
+	// [Script.Release].
+	Late
+	// Refused requests are not applied, and their caller is told so: by a
+	// *head.NotApplied for swaps and commits, by a plain error for the others.
+	Refused
+	// HangBefore requests never arrive, and fail when their context ends.
+	HangBefore
+	// HangAfter requests take effect, and fail when their context ends.
+	HangAfter
+)
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	names := [...]string{"none", "dropped", "lost", "late", "refused", "hang before", "hang after"}
+	return names[k]
+}
+
+// Fault is what happens to one call. The zero Fault lets it pass.
+type Fault struct {
+	Kind Kind
+	// Before and After, if not nil, run right before and right after the moment
+	// at which the request reaches the store, or would have reached it. The
+	// caller waits meanwhile, so that others can act at exactly that moment.
+	// The After of a late request runs when it has taken effect.
+	Before, After func()
+	// DelayBefore and DelayAfter pass on the request's way to the store and on
+	// the reply's way back. A context that ends meanwhile ends the call.
+	DelayBefore, DelayAfter time.Duration
+	// LateBy is how long after the call a [Late] request takes effect.
+	LateBy time.Duration
+	// LateUntil is the operation after which a [Late] request takes effect:
+	// right after the LateNth call of it from now on, before that call's own
+	// caller is told. LateNth 0 means the next one.
+	LateUntil Op
+	LateNth   int
+	// Retryable is what a [Refused] swap or commit says of itself.
+	Retryable bool
+	// Err is a cause for the injected error to wrap, beside [ErrInjected].
+	Err error
+}
+
+// Event is one thing that happened to a call. Events are logged in the order
+// in which they happened.
+type Event struct {
+	Op Op
+	// Call is the call's number among those of the same operation, from 1.
+	Call int
+	Kind Kind
+	// Ref is what the call was about: the changeset, for swaps and commits that
+	// of the new head, for loads the aggregate alone.
+	Ref changeset.Ref
+	// Arrived tells a request that reached the store, and Err is what the store
+	// answered. Otherwise the caller was told an injected error, and Err is it.
+	Arrived bool
+	Err     error
+}
+
+// String returns the event in one line.
+func (e Event) String() string {
+	what := "arrived"
+	if !e.Arrived {
+		what = "failed"
+	}
+	return fmt.Sprintf("%s %d (%s) %s %s: %v", e.Op, e.Call, e.Kind, e.Ref, what, e.Err)
+}
+
+// request sends one request through the script to the inner store.
+func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, inner func(context.Context) (T, error)) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err // it was never sent, and is no call
+	}
+	c := s.begin(op, ref)
+	defer s.releaseAfter(op)
+	run(c.fault.Before)
+	if err := sleep(ctx, c.fault.DelayBefore); err != nil {
+		return none, s.fail(c, err)
+	}
+	switch c.fault.Kind {
+	case Late:
+		later := context.WithoutCancel(ctx)
+		s.postpone(c, func() {
+			_, err := inner(later)
+			s.arrived(c, err)
+			run(c.fault.After)
+		})
+		return none, s.fail(c, nil)
+	case Dropped, Refused:
+		run(c.fault.After)
+		return none, s.fail(c, nil)
+	case HangBefore:
+		run(c.fault.After)
+		<-ctx.Done()
+		return none, s.fail(c, ctx.Err())
+	}
+	v, err := inner(ctx)
+	s.arrived(c, err)
+	run(c.fault.After)
+	if err := sleep(ctx, c.fault.DelayAfter); err != nil {
+		return none, s.fail(c, err)
+	}
+	switch c.fault.Kind {
+	case Lost:
+		return none, s.fail(c, nil)
+	case HangAfter:
+		<-ctx.Done()
+		return none, s.fail(c, ctx.Err())
+	}
+	return v, err
+}
+
+// injected returns the error that the caller of c is told.
+func (c call) injected(cause error) error {
+	err := fmt.Errorf("%w: %s %d of %s is %s", ErrInjected, c.op, c.number, c.ref, c.fault.Kind)
+	for _, cause := range []error{c.fault.Err, cause} {
+		if cause != nil {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	if c.fault.Kind == Refused && cause == nil && (c.op == Swap || c.op == Commit) {
+		return &head.NotApplied{Retryable: c.fault.Retryable, Err: err}
+	}
+	return err
+}
+
+func run(hook func()) {
+	if hook != nil {
+		hook()
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
