@@ -111,6 +111,9 @@ func (s heads) Load(ctx context.Context, aggregateID string) (head.Head, error) 
 }
 
 func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	if err := head.CheckSwap(old, next); err != nil {
+		return head.Head{}, err // stores send nothing then
+	}
 	return request(ctx, s.script, Swap, next.Ref, func(ctx context.Context) (head.Head, error) {
 		return s.inner.Swap(ctx, old, next)
 	})
@@ -135,6 +138,9 @@ type combined struct {
 }
 
 func (s combined) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	if err := head.CheckSwap(old, next); err != nil {
+		return head.Head{}, err
+	}
 	cs = slices.Clone(cs)
 	for i := range cs {
 		cs[i].Content = bytes.Clone(cs[i].Content)

@@ -80,12 +80,12 @@ func (m *Meter) Heads(inner head.Store) head.Store {
 	return heads{m, inner}
 }
 
-// request counts one request and waits for the latency. A request whose
-// context has ended was never sent and does not count; one whose context ends
-// on the way does, but does not reach the store.
+// request counts one request and waits for the latency; a request whose
+// context ends on the way counts, but does not reach the store. Where the
+// context has ended already the store sends nothing, which is for it to say.
 func (m *Meter) request(ctx context.Context, op operation) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return nil
 	}
 	m.counts[op].Add(1)
 	if m.latency == 0 {

@@ -82,6 +82,9 @@ func (s heads) Load(ctx context.Context, aggregateID string) (head.Head, error) 
 }
 
 func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	if err := head.CheckSwap(old, next); err != nil {
+		return head.Head{}, err // stores send nothing then
+	}
 	if err := s.m.request(ctx, swap); err != nil {
 		return head.Head{}, err
 	}
@@ -105,6 +108,9 @@ type combined struct {
 }
 
 func (s combined) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	if err := head.CheckSwap(old, next); err != nil {
+		return head.Head{}, err
+	}
 	if err := s.m.request(ctx, commit); err != nil {
 		return head.Head{}, err
 	}
