@@ -1,0 +1,213 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+)
+
+var errCause = errors.New("cause")
+
+// rig is a store under a script, and an append to it that each operation is part of.
+type rig struct {
+	script     faults.Script
+	inner      *memstore.Store
+	changesets changeset.Store
+	heads      head.Combined
+	c          changeset.Changeset
+	next       head.Head
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{inner: memstore.New()}
+	r.changesets = r.script.Changesets(r.inner)
+	r.heads = r.script.Heads(r.inner).(head.Combined)
+	built, next, err := head.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
+	require.NoError(t, err)
+	r.c, r.next = built[0], next
+	return r
+}
+
+// do calls one operation; reads and deletes find the changeset that is there.
+func (r *rig) do(ctx context.Context, op faults.Op) error {
+	var err error
+	switch op {
+	case faults.Put:
+		err = r.changesets.Put(ctx, r.c)
+	case faults.Get:
+		_, err = r.changesets.Get(ctx, r.c.Ref)
+	case faults.Stat:
+		_, err = r.changesets.Stat(ctx, r.c.Ref)
+	case faults.Delete:
+		err = r.changesets.(changeset.Deleter).Delete(ctx, r.c.Ref)
+	case faults.Load:
+		_, err = r.heads.Load(ctx, r.c.AggregateID)
+	case faults.Swap:
+		_, err = r.heads.Swap(ctx, head.Head{}, r.next)
+	case faults.Commit:
+		_, err = r.heads.Commit(ctx, []changeset.Changeset{r.c}, head.Head{}, r.next)
+	}
+	return err
+}
+
+// took reports whether a write took effect.
+func (r *rig) took(t *testing.T, op faults.Op) bool {
+	t.Helper()
+	h, err := r.inner.Load(t.Context(), r.c.AggregateID)
+	require.NoError(t, err)
+	_, err = r.inner.Stat(t.Context(), r.c.Ref)
+	switch op {
+	case faults.Put:
+		return err == nil
+	case faults.Delete:
+		return err != nil
+	case faults.Commit:
+		require.Equal(t, err == nil, h.Exists(), "both or neither")
+		return h.Exists()
+	default:
+		return h.Exists()
+	}
+}
+
+var (
+	writes = []faults.Op{faults.Put, faults.Delete, faults.Swap, faults.Commit}
+	reads  = []faults.Op{faults.Get, faults.Stat, faults.Load}
+)
+
+func prepared(t *testing.T, op faults.Op) *rig {
+	t.Helper()
+	r := newRig(t)
+	if op == faults.Delete || op == faults.Get || op == faults.Stat {
+		require.NoError(t, r.inner.Put(t.Context(), r.c))
+	}
+	return r
+}
+
+// requireUnknown checks an error that must not tell whether it was applied.
+func requireUnknown(t *testing.T, err error) {
+	t.Helper()
+	var conflict *head.SwapConflict
+	var notApplied *head.NotApplied
+	require.ErrorIs(t, err, faults.ErrInjected)
+	require.ErrorIs(t, err, errCause)
+	require.NotErrorAs(t, err, &conflict)
+	require.NotErrorAs(t, err, &notApplied)
+}
+
+func TestKinds(t *testing.T) {
+	table := []struct {
+		kind faults.Kind
+		took bool
+	}{
+		{faults.Dropped, false},
+		{faults.Lost, true},
+		{faults.Late, false},
+	}
+	for _, row := range table {
+		for _, op := range append(writes, reads...) {
+			t.Run(row.kind.String()+" "+op.String(), func(t *testing.T) {
+				r := prepared(t, op)
+				r.script.On(op, 1, faults.Fault{Kind: row.kind, Err: errCause})
+				requireUnknown(t, r.do(t.Context(), op))
+				if op != faults.Get && op != faults.Stat && op != faults.Load {
+					require.Equal(t, row.took, r.took(t, op))
+				}
+				require.Equal(t, 1, r.script.Calls(op))
+				_ = r.do(t.Context(), op)
+				require.Equal(t, 2, r.script.Calls(op))
+				require.NotErrorIs(t, r.do(t.Context(), op), faults.ErrInjected, "only the first call")
+			})
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, op := range append(writes, reads...) {
+		for _, retryable := range []bool{false, true} {
+			r := prepared(t, op)
+			r.script.Every(op, faults.Fault{Kind: faults.Refused, Retryable: retryable, Err: errCause})
+			err := r.do(t.Context(), op)
+			require.ErrorIs(t, err, faults.ErrInjected)
+			require.ErrorIs(t, err, errCause)
+			var notApplied *head.NotApplied
+			isSwap := op == faults.Swap || op == faults.Commit
+			require.Equal(t, isSwap, errors.As(err, &notApplied), op)
+			if isSwap {
+				require.Equal(t, retryable, notApplied.Retryable)
+			}
+			require.Len(t, r.script.Log(), 1, "it did not arrive")
+			require.False(t, r.script.Log()[0].Arrived)
+			r.script.Every(op, faults.Fault{})
+			require.NoError(t, r.do(t.Context(), op))
+		}
+	}
+}
+
+func TestHang(t *testing.T) {
+	for _, kind := range []faults.Kind{faults.HangBefore, faults.HangAfter} {
+		for _, op := range append(writes, reads...) {
+			synctest.Test(t, func(t *testing.T) {
+				r := prepared(t, op)
+				r.script.Next(op, faults.Fault{Kind: kind, Err: errCause})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				start := time.Now()
+				err := r.do(ctx, op)
+				requireUnknown(t, err)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, time.Minute, time.Since(start))
+				require.Equal(t, kind == faults.HangAfter, r.script.Log()[0].Arrived)
+			})
+		}
+	}
+}
+
+func TestDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		start := time.Now()
+		at := func(want time.Duration) func() {
+			return func() { require.Equal(t, want, time.Since(start)) }
+		}
+		r.script.Next(faults.Put, faults.Fault{DelayBefore: 2 * time.Second, DelayAfter: 3 * time.Second, After: at(2 * time.Second)})
+		require.NoError(t, r.do(t.Context(), faults.Put))
+		at(5 * time.Second)()
+	})
+}
+
+func TestContextEndsDuringADelay(t *testing.T) {
+	for _, f := range []faults.Fault{{DelayBefore: time.Hour, Err: errCause}, {DelayAfter: time.Hour, Err: errCause}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.script.Next(faults.Swap, f)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := r.do(ctx, faults.Swap)
+			requireUnknown(t, err)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, f.DelayAfter > 0, r.took(t, faults.Swap))
+		})
+	}
+}
+
+func TestEndedContextSendsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, op := range append(writes, reads...) {
+		r := prepared(t, op)
+		r.script.Every(op, faults.Fault{Kind: faults.Lost})
+		require.ErrorIs(t, r.do(ctx, op), context.Canceled)
+		require.Zero(t, r.script.Calls(op))
+		require.Empty(t, r.script.Log())
+	}
+}
