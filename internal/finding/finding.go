@@ -1,0 +1,51 @@
+// Package finding holds what the backends tell people about a storage's
+// set-up: the findings of a check, and the errors that only a change of the
+// set-up ends. Each backend gives both types a name of its own.
+package finding
+
+// Finding is one result of a backend's Check.
+type Finding struct {
+	// Name says what was looked at, or what was claimed: "bucket orders", "no TTL".
+	Name string
+	// OK is false where something is missing, dangerous, or could not be looked at.
+	OK bool
+	// Detail says what was found, in a few words; it may be empty where OK is true.
+	Detail string
+	// Hint says what to do; empty where nothing needs to be done.
+	Hint string
+}
+
+// String returns the name and what was found: "versioning on", "no TTL".
+func (f Finding) String() string {
+	switch {
+	case f.Detail == "":
+		return f.Name
+	case f.OK:
+		return f.Name + " " + f.Detail
+	default:
+		return f.Name + ": " + f.Detail
+	}
+}
+
+// SetupError says that a request cannot succeed before somebody changes the
+// set-up: a bucket or table that is missing, rights or credentials that are,
+// an endpoint that cannot be reached.
+type SetupError struct {
+	// What says what is wrong, in one line.
+	What string
+	// Hint says what to do.
+	Hint string
+	// Err is the cause; nil if there is none.
+	Err error
+}
+
+// Error returns what is wrong and the cause, without the hint.
+func (e *SetupError) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return e.What + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *SetupError) Unwrap() error { return e.Err }
