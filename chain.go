@@ -1,0 +1,211 @@
+// Package ropewalk keeps the history of event-sourced aggregates in object
+// storage, as a linked list: a chain of immutable changesets, each pointing at
+// its parent, and one small head record for each aggregate, replaced only by
+// compare-and-swap, that points at the newest. There is no server: the bucket
+// is the database.
+//
+// A [Store] stands on two seams, a [changeset.Store] for the objects and a
+// [head.Store] for the heads; the packages below ropewalk/backends implement
+// them. A [Chain] is the handle on one aggregate:
+//
+//	store := ropewalk.New(db, db, nil)
+//	order := store.Chain("order-4711")
+//	h, err := order.Create(ctx, changeset.Draft{Content: created})
+//	h, err = order.Append(ctx, h, changeset.Draft{Content: shipped})
+//	r, err := order.Reader(ctx)
+//	for c, err := range r.All(ctx) { … }
+//
+// An append is two dependent round trips: put the objects, swap the head. It
+// is committed by the swap, from the very head it was built on, or never. Its
+// outcome is one of three, and never a guess: committed; refused for good,
+// with a [*ConflictError]; or, where no answer could be had in time, an
+// [*UncertainError], which [Chain.Settle] ends. [Chain.Update] is the loop of
+// read, decide and append that most programs want.
+//
+// A [Reader] is pinned at one head and walks back from it, many reads at once.
+// All that is read is checked: the content against its hash, every link, and
+// the digests that chain the whole history. What does not match is a
+// [*CorruptError] that names the object; never a gap, never a short history.
+//
+// The idea is Yves Reynhout's: "Your EventStream is a linked list" (2011), and
+// its two follow-ups for AWS and Azure (2012).
+package ropewalk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Store is the entry to all chains of a storage. It is safe for concurrent
+// use, holds nothing but what [New] was given, and needs no closing.
+type Store struct {
+	changesets changeset.Store
+	heads      head.Store
+	combined   head.Combined // nil where put and swap are two steps
+	options    Options
+}
+
+// New returns a store over the two seams, which may be the same backend or two
+// different ones. It does no I/O. Nil options stand for the defaults.
+func New(changesets changeset.Store, heads head.Store, options *Options) *Store {
+	s := &Store{changesets: changesets, heads: heads, options: options.withDefaults()}
+	if c, ok := heads.(head.Combined); ok && c.Holds(changesets) {
+		s.combined = c
+	}
+	return s
+}
+
+// Chain returns the handle on one aggregate's chain, which need not exist. It
+// does no I/O; an invalid aggregate ID is the error of the handle's methods.
+func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }
+
+// Heads yields the head of every chain, erased ones included, each once, in
+// the order of the storage; behind the aggregate ID cursor where that is not
+// empty. At most one error ends it.
+func (s *Store) Heads(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	return s.heads.List(ctx, cursor)
+}
+
+// Chain is the handle on one aggregate. It is safe for concurrent use, and
+// cheap: make one whenever it is needed.
+type Chain struct {
+	store *Store
+	id    string
+}
+
+// AggregateID returns the ID of the aggregate.
+func (c *Chain) AggregateID() string { return c.id }
+
+// Head returns the chain's head as it is now, with one request. Its error
+// matches [ErrNotFound] if there is no chain, and [ErrErased], next to the
+// tombstone, if there is none any more.
+func (c *Chain) Head(ctx context.Context) (head.Head, error) {
+	h, err := c.load(ctx)
+	if err == nil && !h.Exists() {
+		err = fmt.Errorf("chain %q: %w", c.id, ErrNotFound)
+	}
+	return h, err
+}
+
+// load returns the head as it is, the zero Head where there is none.
+func (c *Chain) load(ctx context.Context) (head.Head, error) {
+	if err := changeset.ValidateAggregateID(c.id); err != nil {
+		return head.Head{}, err
+	}
+	h, err := c.store.heads.Load(ctx, c.id)
+	if err != nil {
+		return head.Head{}, fmt.Errorf("load head of %q: %w", c.id, err)
+	}
+	if h.State == head.Erased {
+		return h, fmt.Errorf("chain %q: %w", c.id, ErrErased)
+	}
+	return h, nil
+}
+
+// HeadAt returns the head as it was when version was the newest, for
+// [Chain.ReaderAt]. It costs a request for the head, one for the changeset,
+// and a few for the way there. Its error matches [ErrNotFound] where the chain
+// has no such version yet.
+func (c *Chain) HeadAt(ctx context.Context, version uint64) (head.Head, error) {
+	h, err := c.Head(ctx)
+	if err != nil || h.Version == version {
+		return h, err
+	}
+	id, err := c.find(ctx, h, version)
+	if err != nil {
+		return head.Head{}, err
+	}
+	return c.headOf(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
+}
+
+// HeadOf rebuilds the head that a reference names, such as one that came back
+// in an HTTP If-Match ([head.ParseETag]). Its error matches [ErrNotFound]
+// where the chain does not have that changeset. Where it has gone on since, an
+// append after the result is refused with a [*ConflictError].
+func (c *Chain) HeadOf(ctx context.Context, ref changeset.Ref) (head.Head, error) {
+	h, err := c.Head(ctx)
+	if err != nil || h.Ref == ref {
+		return h, err
+	}
+	if ref.AggregateID != c.id {
+		return head.Head{}, fmt.Errorf("%s is not in chain %q: %w", ref, c.id, ErrNotFound)
+	}
+	id, err := c.find(ctx, h, ref.Version)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if id != ref.ID {
+		return head.Head{}, fmt.Errorf("%s is not in the chain, which has %s there: %w", ref, id, ErrNotFound)
+	}
+	return c.headOf(ctx, ref)
+}
+
+func (c *Chain) headOf(ctx context.Context, ref changeset.Ref) (head.Head, error) {
+	header, err := c.stat(ctx, ref)
+	if err != nil {
+		return head.Head{}, err
+	}
+	return head.Of(header), nil
+}
+
+// find returns the ID that a version has in the chain of h: straight from the
+// ancestor index, or through the indexes of the nearest changesets above.
+func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
+	index := h.Ancestors
+	for {
+		at, id, ok := index.Nearest(version)
+		if !ok {
+			return changeset.ID{}, fmt.Errorf("version %d of %q, which is at %d: %w", version, c.id, h.Version, ErrNotFound)
+		}
+		if at == version {
+			return id, nil
+		}
+		header, err := c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: at, ID: id})
+		if err != nil {
+			return changeset.ID{}, err
+		}
+		index = header.Ancestors
+	}
+}
+
+// stat returns the header of a changeset that the chain says is there.
+func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
+	info, err := c.store.changesets.Stat(ctx, ref)
+	if err != nil {
+		return changeset.Header{}, c.store.readError(ref, err)
+	}
+	return info.Header, nil
+}
+
+// readError returns the error of reading a changeset that a chain says is
+// there: one that is missing is corruption.
+func (s *Store) readError(ref changeset.Ref, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		err = &CorruptError{Ref: ref, Reason: "the changeset is missing"}
+	}
+	return s.located(fmt.Errorf("read %s: %w", ref, err))
+}
+
+// located adds the object's own name to a [*CorruptError] that lacks it.
+func (s *Store) located(err error) error {
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) && corrupt.Object == "" {
+		corrupt.Object = s.objectName(corrupt.Ref)
+	}
+	return err
+}
+
+func (s *Store) objectName(ref changeset.Ref) string {
+	if l, ok := s.heads.(head.Locator); ok && ref.ID.IsZero() {
+		return l.LocateHead(ref.AggregateID)
+	}
+	if l, ok := s.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+		return l.Locate(ref)
+	}
+	return ""
+}

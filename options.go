@@ -1,0 +1,74 @@
+package ropewalk
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// Options are the settings of a [Store]. Zero values stand for the defaults.
+type Options struct {
+	// Logger receives what a maintainer wants to know when things go wrong,
+	// never content. By default nothing is logged.
+	Logger *slog.Logger
+	// MaxContentSize is the largest content of one changeset in bytes; 64 MiB by default.
+	MaxContentSize int64
+	// WindowCount is how many changesets a read may fetch ahead, in parallel;
+	// 256 by default.
+	WindowCount int
+	// WindowBytes is how many bytes of content a read may hold ahead of the
+	// loop that consumes it, 64 MiB by default. One larger changeset still passes.
+	WindowBytes int64
+	// SettleTimeout is how long an append goes on, whatever its context says,
+	// to learn the outcome of a swap whose reply was lost; 10 seconds by
+	// default. It also bounds the retries of a swap that was refused for now,
+	// such as a throttled one.
+	SettleTimeout time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.MaxContentSize <= 0 {
+		out.MaxContentSize = 64 << 20
+	}
+	if out.WindowCount <= 0 {
+		out.WindowCount = 256
+	}
+	if out.WindowBytes <= 0 {
+		out.WindowBytes = 64 << 20
+	}
+	if out.SettleTimeout <= 0 {
+		out.SettleTimeout = 10 * time.Second
+	}
+	return out
+}
+
+// pauses spaces out the tries of one operation: exponentially, with jitter.
+type pauses struct{ *backoff.ExponentialBackOff }
+
+func newPauses() pauses {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval = 20 * time.Millisecond
+	b.MaxInterval = 2 * time.Second
+	return pauses{b}
+}
+
+// wait sleeps until the next try, or returns the context's error.
+func (p pauses) wait(ctx context.Context) error {
+	t := time.NewTimer(p.NextBackOff())
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

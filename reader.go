@@ -1,0 +1,156 @@
+package ropewalk
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Reader reads a chain as it was at one head: ranging over it twice gives the
+// same. It is safe for concurrent use, and needs no closing.
+//
+// Its sequences stream, in order; they fetch ahead in parallel, within
+// [Options.WindowCount] and [Options.WindowBytes], and stop all their work
+// when the loop breaks. Each yields at most one error, as its last element: a
+// [*CorruptError] that names the object where what is stored does not match, an
+// error that matches [ErrNotFound] where a version lies beyond the head, or
+// the error of the context or the storage.
+//
+// Every content is checked against its SHA-256, every changeset against what
+// pointed at it, and every digest against its changeset's own fields and its
+// parent's digest before the changeset is yielded. The one exception is the
+// first changeset of a range that does not begin at version 0, whose parent is
+// not read: begin one version lower, or use [Reader.Since], to have it proved.
+type Reader struct {
+	store      *Store
+	changesets changeset.Store
+	id         string
+	head       head.Head
+}
+
+// Reader returns a reader at the chain's present head, with one request. Its
+// error matches [ErrNotFound] if there is no chain, [ErrErased] if there is
+// none any more.
+func (c *Chain) Reader(ctx context.Context) (*Reader, error) {
+	h, err := c.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.ReaderAt(h), nil
+}
+
+// ReaderAt returns a reader at a head that was read before, or at one of
+// [Chain.HeadAt]. It does no I/O. At the zero Head the history is empty.
+func (c *Chain) ReaderAt(h head.Head) *Reader {
+	return &Reader{c.store, c.store.changesets, c.id, h}
+}
+
+// Head returns the head that the reader is pinned at.
+func (r *Reader) Head() head.Head { return r.head }
+
+// All yields the whole history, the oldest changeset first.
+func (r *Reader) All(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
+	return r.contents(ctx, span{last: r.head.Version})
+}
+
+// Backward yields the whole history, the newest changeset first. It makes no
+// request beyond one for each changeset.
+func (r *Reader) Backward(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
+	return r.contents(ctx, span{last: r.head.Version, backward: true})
+}
+
+// Range yields the versions first to last, both included, the oldest first.
+func (r *Reader) Range(ctx context.Context, first, last uint64) iter.Seq2[changeset.Changeset, error] {
+	return r.contents(ctx, span{first: first, last: last})
+}
+
+// From yields the versions from first to the newest, the oldest first; nothing
+// where first is the version to come.
+func (r *Reader) From(ctx context.Context, first uint64) iter.Seq2[changeset.Changeset, error] {
+	if first == r.head.Ancestors.Version() {
+		return func(func(changeset.Changeset, error) bool) {}
+	}
+	return r.contents(ctx, span{first: first, last: r.head.Version})
+}
+
+// Since yields what came after a head that was read before, the oldest first:
+// nothing where that is the newest, everything after the zero Head. It proves
+// that the chain passes through that head; where it does not, the error
+// matches [ErrNotFound].
+func (r *Reader) Since(ctx context.Context, h head.Head) iter.Seq2[changeset.Changeset, error] {
+	if !h.Exists() {
+		return r.All(ctx)
+	}
+	if h.Ref == r.head.Ref {
+		return func(func(changeset.Changeset, error) bool) {}
+	}
+	if h.AggregateID != r.id || h.Version >= r.head.Version {
+		return func(yield func(changeset.Changeset, error) bool) {
+			yield(changeset.Changeset{}, notPassed(h.Ref, r.head.Ref))
+		}
+	}
+	return r.contents(ctx, span{first: h.Version + 1, last: r.head.Version, after: &h})
+}
+
+// Headers yields the headers of the versions first to last, both included, the
+// oldest first, without reading contents.
+func (r *Reader) Headers(ctx context.Context, first, last uint64) iter.Seq2[changeset.Header, error] {
+	return r.headers(ctx, span{first: first, last: last, headers: true})
+}
+
+// HeadersBackward yields the headers of the versions last down to first, both
+// included, without reading contents.
+func (r *Reader) HeadersBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Header, error] {
+	return r.headers(ctx, span{first: first, last: last, headers: true, backward: true})
+}
+
+// At returns the changeset at one version.
+func (r *Reader) At(ctx context.Context, version uint64) (changeset.Changeset, error) {
+	for c, err := range r.Range(ctx, version, version) {
+		return c, err
+	}
+	return changeset.Changeset{}, fmt.Errorf("version %d of %q, whose history is empty: %w", version, r.id, ErrNotFound)
+}
+
+func (r *Reader) contents(ctx context.Context, s span) iter.Seq2[changeset.Changeset, error] {
+	return func(yield func(changeset.Changeset, error) bool) {
+		if !r.head.Exists() && s == (span{backward: s.backward}) {
+			return
+		}
+		if err := s.check(r); err != nil {
+			yield(changeset.Changeset{}, err)
+			return
+		}
+		newWalk(ctx, r, s).run(yield)
+	}
+}
+
+func (r *Reader) headers(ctx context.Context, s span) iter.Seq2[changeset.Header, error] {
+	return func(yield func(changeset.Header, error) bool) {
+		for c, err := range r.contents(ctx, s) {
+			if !yield(c.Header, err) {
+				return
+			}
+		}
+	}
+}
+
+func notPassed(ref, newest changeset.Ref) error {
+	return fmt.Errorf("the chain up to %s does not pass through %s: %w", newest, ref, ErrNotFound)
+}
+
+// Collect returns all that a sequence yields, or what it has yielded before
+// its error, and the error.
+func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	var all []T
+	for v, err := range seq {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}

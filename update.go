@@ -1,0 +1,78 @@
+package ropewalk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Update reads, decides and appends as one step: it calls decide with a reader
+// at the chain's head (at an empty history where the chain does not exist
+// yet), appends the drafts that it returns, and on a conflict does it all
+// again on the new head, after a jittered pause, until it succeeds or the
+// context ends. What was read before is not fetched again, within
+// [Options.WindowBytes]. Without drafts it appends nothing, and returns the
+// head that decide has seen.
+//
+// decide may run many times, and must have no effect but its result; its own
+// error ends Update. The other errors are those of [Chain.Append], a
+// [*ConflictError] aside. An uncertain append is never decided again: its
+// [*UncertainError] is returned.
+func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader) ([]changeset.Draft, error)) (head.Head, error) {
+	h, err := c.load(ctx)
+	if err != nil {
+		return head.Head{}, err
+	}
+	memory := &memory{Store: c.store.changesets, room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
+	for pause := newPauses(); ; {
+		drafts, err := decide(ctx, &Reader{c.store, memory, c.id, h})
+		if err != nil || len(drafts) == 0 {
+			return h, err
+		}
+		next, err := c.Append(ctx, h, drafts...)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			return next, err
+		}
+		if err := pause.wait(ctx); err != nil {
+			return head.Head{}, errors.Join(err, conflict)
+		}
+		h = conflict.Actual
+	}
+}
+
+// memory is a changeset store that keeps what it has read: changesets are
+// immutable, so that it is never out of date.
+type memory struct {
+	changeset.Store
+	mu   sync.Mutex
+	room int64
+	read map[changeset.Ref]changeset.Changeset
+}
+
+// Get returns what it has read before, or reads it, and keeps it if there is room.
+func (m *memory) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	m.mu.Lock()
+	c, ok := m.read[ref]
+	m.mu.Unlock()
+	if ok {
+		c.Content = bytes.Clone(c.Content)
+		return c, changeset.Admit(ctx, c.Header)
+	}
+	c, err := m.Store.Get(ctx, ref)
+	if err != nil {
+		return c, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.room -= c.ContentSize; m.room >= 0 {
+		kept := c
+		kept.Content = bytes.Clone(c.Content)
+		m.read[ref] = kept
+	}
+	return c, nil
+}
