@@ -1,0 +1,200 @@
+package ropewalk_test
+
+import (
+	"fmt"
+	"iter"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+	"ropewalk/internal/meter"
+)
+
+// These tests pin the number of round trips and of requests exactly. Time is
+// virtual and every request takes the same latency, so that the time which an
+// operation takes, in latencies, is the number of its dependent round trips.
+
+const latency = 10 * time.Millisecond
+
+// measure runs do in a bubble, over stores with the latency, and returns its
+// round trips and its requests.
+func measure(t *testing.T, m *meter.Meter, do func()) (trips int, counts meter.Counts) {
+	t.Helper()
+	m.Reset()
+	start := time.Now()
+	do()
+	took := time.Since(start)
+	require.Zero(t, took%latency, "took %s, not a multiple of the latency", took)
+	return int(took / latency), m.Count()
+}
+
+// chainOf puts a chain of n small changesets into the store, without any latency.
+func chainOf(t testing.TB, db *memstore.Store, id string, n int) head.Head {
+	t.Helper()
+	chain := ropewalk.New(db, db, nil).Chain(id)
+	var h head.Head
+	for at := 0; at < n; {
+		drafts := make([]changeset.Draft, min(n-at, changeset.MaxPerAppend))
+		for i := range drafts {
+			drafts[i].Content = fmt.Appendf(nil, "%d", at+i)
+		}
+		var err error
+		h, err = chain.Append(t.Context(), h, drafts...)
+		require.NoError(t, err)
+		at += len(drafts)
+	}
+	return h
+}
+
+// metered returns a store over db whose requests are counted and take the latency.
+func metered(db *memstore.Store, o *ropewalk.Options) (*ropewalk.Store, *meter.Meter) {
+	m := meter.New(latency)
+	return ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), o), m
+}
+
+func draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }
+
+func TestAppendTakesTwoTrips(t *testing.T) {
+	for name, drafts := range map[string][]changeset.Draft{
+		"one":   {draft("a")},
+		"three": {draft("a"), draft("b"), draft("c")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, m := metered(memstore.New(), nil)
+				chain := store.Chain("order-1")
+				var h head.Head
+				for range 3 { // the first append and later ones alike
+					trips, counts := measure(t, m, func() {
+						var err error
+						h, err = chain.Append(t.Context(), h, drafts...)
+						require.NoError(t, err)
+					})
+					require.Equal(t, 2, trips)
+					require.Equal(t, meter.Counts{Put: len(drafts), Swap: 1}, counts)
+				}
+			})
+		})
+	}
+}
+
+func TestCombinedAppendTakesOneTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, m := memstore.New(), meter.New(latency)
+		chain := ropewalk.New(m.Changesets(db), m.Heads(db), nil).Chain("order-1")
+		trips, counts := measure(t, m, func() {
+			_, err := chain.Create(t.Context(), draft("a"), draft("b"))
+			require.NoError(t, err)
+		})
+		require.Equal(t, 1, trips)
+		require.Equal(t, meter.Counts{Commit: 1}, counts)
+	})
+}
+
+func TestConflictNeedsNoRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, m := metered(memstore.New(), nil)
+		chain := store.Chain("order-1")
+		_, err := chain.Create(t.Context(), draft("a"))
+		require.NoError(t, err)
+		trips, counts := measure(t, m, func() {
+			_, err := chain.Create(t.Context(), draft("b"))
+			require.ErrorAs(t, err, new(*ropewalk.ConflictError))
+		})
+		require.Equal(t, 2, trips)
+		require.Equal(t, meter.Counts{Put: 1, Swap: 1}, counts)
+	})
+}
+
+func TestWholeHistoryBackward(t *testing.T) {
+	for _, c := range []struct{ n, window, trips int }{
+		{1, 1, 2}, {15, 15, 2}, {16, 16, 3}, {255, 255, 3}, {1000, 1000, 4}, {4095, 4095, 4},
+		{15, 0, 2}, {255, 0, 3}, {1000, 0, 9}, {4095, 0, 33}, // at the default window
+	} {
+		t.Run(fmt.Sprintf("%d in a window of %d", c.n, c.window), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := memstore.New()
+				chainOf(t, db, "order-1", c.n)
+				store, m := metered(db, &ropewalk.Options{WindowCount: c.window})
+				trips, counts := measure(t, m, func() {
+					r, err := store.Chain("order-1").Reader(t.Context())
+					require.NoError(t, err)
+					require.Equal(t, c.n, countDown(t, r.Backward(t.Context()), c.n-1))
+				})
+				require.Equal(t, c.trips, trips)
+				require.Equal(t, meter.Counts{Load: 1, Get: c.n}, counts)
+			})
+		})
+	}
+}
+
+func TestWholeHistoryForward(t *testing.T) {
+	for _, c := range []struct{ n, window, trips, stats int }{
+		{15, 0, 2, 0}, {255, 0, 3, 0}, {1000, 1000, 4, 0}, {1000, 0, 12, 3}, {4095, 0, 48, 15}, {4095, 16, 512, 240},
+	} {
+		t.Run(fmt.Sprintf("%d in a window of %d", c.n, c.window), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db := memstore.New()
+				chainOf(t, db, "order-1", c.n)
+				store, m := metered(db, &ropewalk.Options{WindowCount: c.window})
+				trips, counts := measure(t, m, func() {
+					r, err := store.Chain("order-1").Reader(t.Context())
+					require.NoError(t, err)
+					require.Equal(t, c.n, countUp(t, r.All(t.Context()), 0))
+				})
+				require.Equal(t, c.trips, trips)
+				require.Equal(t, meter.Counts{Load: 1, Get: c.n, Stat: c.stats}, counts)
+				require.LessOrEqual(t, counts.Stat, c.n/15+4)
+			})
+		})
+	}
+}
+
+func TestRangeFarFromTheHead(t *testing.T) {
+	const n = 65535
+	db := memstore.New()
+	h := chainOf(t, db, "order-1", n)
+	worst := meter.Counts{}
+	synctest.Test(t, func(t *testing.T) {
+		store, m := metered(db, nil)
+		for first := uint64(0); first < n-10; first += 97 {
+			_, counts := measure(t, m, func() {
+				r := store.Chain("order-1").ReaderAt(h)
+				require.Equal(t, 10, countUp(t, r.Range(t.Context(), first, first+9), first))
+			})
+			require.Equal(t, 10, counts.Get)
+			worst.Stat = max(worst.Stat, counts.Stat)
+		}
+	})
+	require.LessOrEqual(t, worst.Stat, 5)
+}
+
+// countUp consumes a sequence that must hold consecutive versions from first, and counts them.
+func countUp(t *testing.T, seq iter.Seq2[changeset.Changeset, error], first uint64) int {
+	n := 0
+	for c, err := range seq {
+		require.NoError(t, err)
+		require.Equal(t, first+uint64(n), c.Version)
+		require.Equal(t, fmt.Sprint(c.Version), string(c.Content))
+		n++
+	}
+	return n
+}
+
+func countDown(t *testing.T, seq iter.Seq2[changeset.Changeset, error], last int) int {
+	n := 0
+	for c, err := range seq {
+		require.NoError(t, err)
+		require.Equal(t, uint64(last-n), c.Version)
+		n++
+	}
+	return n
+}
+
