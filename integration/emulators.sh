@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Installs, starts and stops the emulators of the integration tests: LocalStack (S3, DynamoDB, DynamoDB
+# Streams), versitygw (S3) and Azurite (Azure Blob Storage). It runs on Linux and needs no Docker; where
+# Docker is at hand, compose.yaml does the same.
+#
+#   emulators.sh install   downloads what is missing; a second time it does nothing
+#   emulators.sh start     installs, starts on free ports and waits until all of them answer
+#   emulators.sh env       prints the variables that point the tests at them: eval "$(emulators.sh env)"
+#   emulators.sh status    shows what runs; fails unless all of them do
+#   emulators.sh stop      ends them, and forgets their data; their logs stay
+#
+# ROPEWALK_EMULATORS      where they are installed (~/.cache/ropewalk-emulators)
+# ROPEWALK_EMULATORS_RUN  pids, logs and data of the running ones (.cache/emulators in the checkout)
+# An emulator whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE) is already
+# set is neither installed nor started: what it names is used.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for file in lib localstack versitygw azurite; do
+  # shellcheck source=/dev/null
+  source "$here/$file.sh"
+done
+
+declare -A variable=(
+  [localstack]=ROPEWALK_TEST_LOCALSTACK
+  [versitygw]=ROPEWALK_TEST_S3
+  [azurite]=ROPEWALK_TEST_AZURITE
+)
+emulators=(localstack versitygw azurite)
+
+given() { [[ -n ${!variable[$1]:-} ]]; }
+
+# ours: the emulators that no variable stands for.
+ours() {
+  local name
+  for name in "${emulators[@]}"; do
+    given "$name" || echo "$name"
+  done
+}
+
+install() {
+  local name job failed=0
+  need curl "the wait for the emulators" "install it, for example: apt-get install curl"
+  need flock "the lock of the emulators" "install util-linux; on other systems than Linux use compose.yaml"
+  for name in $(ours); do "${name}_needs"; done
+  # Job control gives each installation a process group, which end_installations can end.
+  set -m
+  trap end_installations EXIT
+  for name in $(ours); do "${name}_install"; done
+  for job in $(jobs -p); do wait "$job" || failed=1; done
+  trap - EXIT
+  set +m
+  return "$failed"
+}
+
+# end_installations kills, since npm takes its time over SIGTERM and nothing of a cut off installation is kept.
+end_installations() {
+  local job
+  for job in $(jobs -p); do kill -KILL -- "-$job" 2>/dev/null || true; done
+}
+
+start() {
+  local name
+  check_given
+  install
+  mkdir -p "$RUN"
+  trap stop EXIT # a start that fails or is interrupted leaves nothing behind
+  for name in $(ours); do alive "$name" || "${name}_start"; done
+  for name in $(ours); do await "$name"; done
+  trap - EXIT
+}
+
+await() {
+  local url
+  url=$(<"$RUN/$1.url")
+  if ! within "$READY_SECONDS" settled "$1" "$url" || dead "$1"; then
+    tail -20 "$RUN/$1.log" >&2
+    die "$1 did not start; the whole log: $RUN/$1.log"
+  fi
+  say "$1 is ready: $url"
+}
+
+settled() { dead "$1" || "${1}_ready" "$2"; }
+
+# check_given: a variable that outlived its emulator would make every test fail in its own way.
+check_given() {
+  local name value url
+  for name in "${emulators[@]}"; do
+    given "$name" || continue
+    value=${!variable[$name]}
+    url=$(sed -n 's/^\(https*:.*\)$/\1/p; s/.*BlobEndpoint=\([^;]*\).*/\1/p' <<<"$value")
+    [[ -z $url ]] || answers "$url" ||
+      die "nothing answers at $url, which ${variable[$name]} names" "unset ${variable[$name]} to have $name started"
+    say "$name is not started: ${variable[$name]} is set"
+  done
+}
+
+print_env() {
+  local name
+  for name in $(ours); do
+    alive "$name" || die "$name is not running" "start it: $here/emulators.sh start"
+  done
+  for name in $(ours); do cat "$RUN/$name.env"; done
+}
+
+status() {
+  local name failed=0
+  for name in "${emulators[@]}"; do
+    if given "$name"; then
+      printf '%-11s given by %s\n' "$name" "${variable[$name]}"
+    elif alive "$name"; then
+      printf '%-11s running  pid %-8s %s\n' "$name" "$(<"$RUN/$name.pid")" "$(<"$RUN/$name.url")"
+    else
+      printf '%-11s stopped\n' "$name"
+      failed=1
+    fi
+  done
+  return "$failed"
+}
+
+stop() {
+  local name failed=0
+  for name in "${emulators[@]}"; do ("${name}_stop") || failed=1; done
+  return "$failed"
+}
+
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+case ${1:-} in
+install | start | status | stop) "$1" ;;
+env) print_env ;;
+*)
+  say "usage: $0 install|start|env|status|stop"
+  exit 2
+  ;;
+esac

@@ -1,0 +1,117 @@
+# What the emulators' scripts share; emulators.sh sources it. It knows of no emulator.
+# shellcheck shell=bash disable=SC2034
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PINS=$HERE/pins
+# Installed once and shared by all checkouts; the running ones (pids, logs, data) belong to one checkout.
+CACHE=$(realpath -m "${ROPEWALK_EMULATORS:-${XDG_CACHE_HOME:-$HOME/.cache}/ropewalk-emulators}")
+RUN=$(realpath -m "${ROPEWALK_EMULATORS_RUN:-$HERE/../.cache/emulators}")
+INSTALL_SECONDS=900 READY_SECONDS=180 STOP_SECONDS=5
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "error: $1"
+  [[ $# -lt 2 ]] || say "hint: $2"
+  exit 1
+}
+
+# need TOOL WHAT-FOR HOW-TO-GET-IT
+need() {
+  command -v "$1" >/dev/null || die "$1 is missing: $2 needs it" "$3"
+}
+
+# within SECONDS COMMAND...: waits until the command succeeds.
+within() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+fetch() { curl --silent --max-time 5 --noproxy '*' "$@" 2>/dev/null; }
+
+answers() { fetch --output /dev/null "$1"; }
+
+# free_port: a port that nobody listens on. It lies below the range that the kernel gives to clients, so
+# that no outgoing connection of another test takes it before the emulator does.
+free_port() {
+  local port
+  for port in $(shuf -i 20000-31999 -n 50); do
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      echo "$port"
+      return
+    fi
+  done
+  die "found no free port between 20000 and 31999"
+}
+
+# keyed_dir NAME FUNCTION PIN...: where the function installs NAME. All that decides what gets installed is in
+# the folder's name, so that two checkouts with different pins do not replace each other's files.
+keyed_dir() {
+  local name=$1 recipe
+  recipe=$(declare -f "$2")
+  echo "$CACHE/$name-$(cksum <<<"$recipe ${*:3}" | cut -d' ' -f1)"
+}
+
+built() { [[ -e $1/.complete ]]; }
+
+# build DIR FUNCTION: runs "FUNCTION DIR" unless DIR is complete. Two test runs may come here at the same
+# time, hence the lock; an installation that was cut off lacks the stamp and is done again.
+build() (
+  local dir=$1 function=$2
+  mkdir -p "$CACHE"
+  exec 9>"$dir.lock"
+  flock -w "$INSTALL_SECONDS" 9 || die "another installation holds $dir.lock"
+  if built "$dir"; then return; fi
+  rm -rf "$dir"
+  mkdir "$dir"
+  say "installing ${dir##*/}"
+  # A trap and not "||", which would switch off "set -e" inside the function.
+  trap 'built "$dir" || build_failed "$dir"' EXIT
+  "$function" "$dir" >"$dir/install.log" 2>&1
+  touch "$dir/.complete"
+  say "installed ${dir##*/} in $SECONDS s"
+)
+
+build_failed() {
+  tail -20 "$1/install.log" >&2
+  say "error: ${1##*/} could not be installed; the whole log: $1/install.log"
+}
+
+# spawn NAME COMMAND...: starts the command as the leader of a process group. It holds NAME.lock for as
+# long as it lives: unlike a pid, which the system gives away again, that cannot name a foreign process.
+spawn() {
+  local name=$1
+  shift
+  exec 9>"$RUN/$name.lock"
+  flock -w 5 9 || die "$name is already running"
+  setsid "$@" >"$RUN/$name.log" 2>&1 </dev/null &
+  echo $! >"$RUN/$name.pid"
+  disown
+  exec 9>&-
+}
+
+alive() { [[ -e $RUN/$1.lock ]] && ! flock -n "$RUN/$1.lock" true; }
+
+dead() { ! alive "$1"; }
+
+# halt NAME: ends the process group that spawn started; kills it when it takes too long.
+halt() {
+  alive "$1" || return 0
+  local pid
+  pid=$(<"$RUN/$1.pid")
+  kill -TERM -- "-$pid" 2>/dev/null || true
+  within "$STOP_SECONDS" dead "$1" || kill -KILL -- "-$pid" 2>/dev/null || true
+  within "$STOP_SECONDS" dead "$1" || die "$1, process $pid, does not end"
+}
+
+# publish NAME URL VARIABLE VALUE...: records where NAME is reached and what the tests are told about it.
+publish() {
+  local name=$1
+  echo "$2" >"$RUN/$name.url"
+  shift 2
+  printf 'export %s=%q\n' "$@" >"$RUN/$name.env"
+}

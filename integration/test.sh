@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Runs all tests with the race detector: first those that need nothing, then those against the emulators,
+# which it starts and stops by itself; they are its own, whatever else runs on this machine.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+timeout=20m
+child=
+
+main() {
+  mkdir -p .cache
+  ROPEWALK_EMULATORS_RUN=$(mktemp -d "$PWD/.cache/test.XXXXXX")
+  export ROPEWALK_EMULATORS_RUN
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+
+  run integration/emulators.sh install # first, so that a missing tool shows up before minutes of tests
+  run go test -race -timeout "$timeout" ./...
+  run integration/emulators.sh start
+  run_integration
+}
+
+run_integration() {
+  local variables
+  if ! compgen -G 'integration/*.go' >/dev/null; then
+    echo "note: there are no integration tests yet" >&2
+    return
+  fi
+  variables=$(integration/emulators.sh env)
+  eval "$variables"
+  # -count=1: what a server did is never taken from the cache of test results.
+  run go test -race -count=1 -timeout "$timeout" -tags integration ./integration/...
+}
+
+# run COMMAND...: in a process group of its own, because a shell that waits for a command in the foreground
+# handles a signal only when that has ended, and "go test" leaves the tests running when it is killed.
+run() {
+  set -m
+  "$@" </dev/null &
+  child=$!
+  set +m
+  wait "$child"
+  child=
+}
+
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  if [[ -n $child ]]; then
+    kill -TERM -- "-$child" 2>/dev/null || true
+    wait "$child" || true
+  fi
+  integration/emulators.sh stop || status=1
+  if ((status == 0)); then
+    rm -rf "$ROPEWALK_EMULATORS_RUN"
+  else
+    rmdir "$ROPEWALK_EMULATORS_RUN" 2>/dev/null || echo "the emulators' logs: $ROPEWALK_EMULATORS_RUN" >&2
+  fi
+  exit "$status"
+}
+
+main
