@@ -1,0 +1,180 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"ropewalk/changeset"
+)
+
+// reader is the pool of connections that read. Each statement is a transaction
+// of its own, so that nobody keeps the WAL from being folded into the file.
+type reader struct {
+	db *sql.DB
+
+	header, content, objects, nextObject, head, heads *sql.Stmt
+}
+
+func openReader(path string, busy time.Duration) (*reader, error) {
+	db, err := openDB(path, busy, "query_only(1)")
+	if err != nil {
+		return nil, err
+	}
+	connections := max(4, runtime.GOMAXPROCS(0))
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	r := &reader{db: db}
+	return r, prepare(db, map[**sql.Stmt]string{
+		&r.header: `SELECT metadata, content_type, length(content), last_modified
+			FROM changesets WHERE aggregate_id = ? AND object = ?`,
+		&r.content: "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?",
+		&r.objects: `SELECT object, length(content), last_modified
+			FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`,
+		&r.nextObject: `SELECT aggregate_id, object FROM changesets
+			WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`,
+		&r.head:  selectHead,
+		&r.heads: "SELECT aggregate_id, record FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?",
+	})
+}
+
+func (r *reader) close() error {
+	if r == nil {
+		return nil
+	}
+	return r.db.Close()
+}
+
+// row is a changeset as the table keeps it.
+type row struct {
+	aggregateID, object   string
+	metadata, contentType string
+	content               []byte
+}
+
+// key returns the two columns that name a changeset.
+func key(ref changeset.Ref) (aggregateID, object string) {
+	aggregateID, object, _ = strings.Cut(strings.TrimPrefix(ref.ObjectName(), changeset.Folder), "/")
+	return aggregateID, object
+}
+
+func newRow(c changeset.Changeset) (row, error) {
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	if err != nil {
+		return row{}, err
+	}
+	text, err := encodeMetadata(metadata)
+	if err != nil {
+		return row{}, err
+	}
+	r := row{metadata: text, contentType: c.ContentType, content: c.Content}
+	r.aggregateID, r.object = key(c.Ref)
+	if r.content == nil {
+		r.content = []byte{} // nil would be NULL
+	}
+	return r, nil
+}
+
+// encodeMetadata returns the one JSON text of the metadata: sorted, compact,
+// and, since its values need none, without escapes.
+func encodeMetadata(metadata map[string]string) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(metadata)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+// decodeMetadata reads what encodeMetadata writes, and nothing else.
+func decodeMetadata(text string) (map[string]string, error) {
+	var metadata map[string]string
+	if err := json.Unmarshal([]byte(text), &metadata); err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if again, err := encodeMetadata(metadata); err != nil || again != text {
+		return nil, errors.New("metadata is not in its canonical form")
+	}
+	return metadata, nil
+}
+
+func (s *session) insertRow(r row) error {
+	now := changeset.FormatTime(time.Now())
+	_, err := s.insert.Exec(r.aggregateID, r.object, r.metadata, r.contentType, now, r.content)
+	return err
+}
+
+// Put stores the changeset durably, unless its object is already there.
+// Errors match [ErrBusy] where the database stays busy, and otherwise say what
+// failed; a changeset with an invalid header is refused.
+func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
+	r, err := newRow(c)
+	if err != nil {
+		return s.failure(err)
+	}
+	return s.plainFailure(s.writer.do(ctx, len(r.content), func(w *session) error { return w.insertRow(r) }))
+}
+
+// Delete removes the object durably; that it is not there is no error.
+func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
+	return s.plainFailure(s.writer.do(ctx, 0, func(w *session) error {
+		aggregateID, object := key(ref)
+		_, err := w.remove.Exec(aggregateID, object)
+		return err
+	}))
+}
+
+// Get returns the changeset, or an error that matches [changeset.ErrNotFound],
+// is a [*changeset.CorruptError], or matches [changeset.ErrUnsupportedFormat].
+// It reads the content only after [changeset.Admit].
+func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	info, err := s.Stat(ctx, ref)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	if err := changeset.Admit(ctx, info.Header); err != nil {
+		return changeset.Changeset{}, err
+	}
+	content := []byte{}
+	aggregateID, object := key(ref)
+	if err := s.reader.content.QueryRowContext(ctx, aggregateID, object).Scan(&content); err != nil {
+		return changeset.Changeset{}, s.getFailure(ref, err)
+	}
+	return changeset.Changeset{Header: info.Header, Content: content}, nil
+}
+
+// Stat returns what Get returns but the content, which it does not read, and
+// the time of the put by the clock of the machine that wrote it.
+func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	var metadata, modified string
+	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref)}
+	aggregateID, object := key(ref)
+	err := s.reader.header.QueryRowContext(ctx, aggregateID, object).Scan(&metadata, &stored.ContentType, &stored.Size, &modified)
+	if err != nil {
+		return changeset.Info{}, s.getFailure(ref, err)
+	}
+	var info changeset.Info
+	if stored.Metadata, err = decodeMetadata(metadata); err != nil {
+		return info, s.corrupt(ref, err)
+	}
+	if info.LastModified, err = changeset.ParseTime(modified); err != nil {
+		return info, s.corrupt(ref, fmt.Errorf("last_modified: %w", err))
+	}
+	info.Header, err = changeset.Decode(stored, changeset.Hyphens)
+	return info, err
+}
+
+func (s *Store) getFailure(ref changeset.Ref, err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%s: %w", s.Locate(ref), changeset.ErrNotFound)
+	}
+	return s.objectFailure(ref, s.Locate(ref), err)
+}
+
+func (s *Store) corrupt(ref changeset.Ref, reason error) error {
+	return &changeset.CorruptError{Ref: ref, Object: s.Locate(ref), Reason: reason.Error()}
+}

@@ -1,0 +1,129 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+const selectHead = "SELECT record FROM heads WHERE aggregate_id = ?"
+
+// Load returns the aggregate's head, the zero Head if there is none. Errors
+// are a [*changeset.CorruptError], match [changeset.ErrUnsupportedFormat] or
+// [ErrBusy], or say what failed.
+func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error) {
+	key := changeset.Escape(aggregateID)
+	return s.scanHead(key, s.reader.head.QueryRowContext(ctx, key))
+}
+
+// scanHead reads the record that a row holds, if there is one.
+func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
+	var record []byte
+	err := row.Scan(&record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head.Head{}, nil
+	}
+	if err != nil {
+		return head.Head{}, s.objectFailure(changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
+	}
+	return s.decodeHead(key, record)
+}
+
+func (s *Store) decodeHead(key string, record []byte) (head.Head, error) {
+	object := s.locate(head.Folder + key)
+	aggregateID, err := changeset.Unescape(key)
+	if err != nil {
+		return head.Head{}, head.DecodeError(key, object, err)
+	}
+	return head.DecodeJSON(aggregateID, object, record)
+}
+
+// Swap replaces the record old by next in a transaction of its own or of
+// others that run at the same time. Its errors are those of [head.Store]; a
+// database that stays busy is a retryable [*head.NotApplied] that matches [ErrBusy].
+func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	return s.Commit(ctx, nil, old, next)
+}
+
+// Commit puts the changesets and swaps the head in one transaction, with the
+// errors of Swap.
+func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	if err := head.CheckSwap(old, next); err != nil {
+		return head.Head{}, err
+	}
+	rows, size, err := newRows(changesets)
+	if err != nil {
+		return head.Head{}, s.swapFailure(&head.NotApplied{Err: err})
+	}
+	var swapped head.Head
+	err = s.writer.do(ctx, size, func(w *session) (err error) {
+		// The swap comes first, so that a conflict costs no writes.
+		if swapped, err = s.swap(w, old, next); err != nil {
+			return err
+		}
+		return w.insertAll(rows)
+	})
+	if err != nil {
+		return head.Head{}, s.swapFailure(err)
+	}
+	return swapped, nil
+}
+
+func newRows(changesets []changeset.Changeset) (rows []row, size int, err error) {
+	for _, c := range changesets {
+		r, err := newRow(c)
+		if err != nil {
+			return nil, 0, err
+		}
+		rows = append(rows, r)
+		size += len(r.content)
+	}
+	return rows, size, nil
+}
+
+func (s *session) insertAll(rows []row) error {
+	for _, r := range rows {
+		if err := s.insertRow(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// swap replaces the record within the writer's transaction.
+func (s *Store) swap(w *session, old, next head.Head) (head.Head, error) {
+	key := changeset.Escape(next.AggregateID)
+	current, err := s.scanHead(key, w.load.QueryRow(key))
+	if err != nil {
+		return head.Head{}, err
+	}
+	if !current.SameRecord(old) {
+		return head.Head{}, &head.SwapConflict{Winner: &current}
+	}
+	next = inherit(current, next)
+	if err := head.CheckSwap(current, next); err != nil {
+		return head.Head{}, err
+	}
+	record, err := head.EncodeJSON(next)
+	if err != nil {
+		return head.Head{}, fmt.Errorf("swap: %w", err)
+	}
+	_, err = w.store.Exec(key, string(record))
+	return next, err
+}
+
+// inherit returns next with what a newer version may have put into the record
+// that it replaces. A caller that rebuilt old from a chain does not know of it.
+func inherit(current, next head.Head) head.Head {
+	if next.Extra() == "" {
+		next = next.WithExtra(current.Extra())
+	}
+	if next.Formats == (head.Formats{}) {
+		next.Formats = current.Formats
+	}
+	return next
+}

@@ -1,0 +1,139 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// pageSize is how many rows a listing reads at once.
+const pageSize = 256
+
+// page is a part of a listing, and the cursor behind its last row; an empty
+// cursor ends the listing.
+type page[T any] struct {
+	items []T
+	last  string
+}
+
+// paged yields page after page. No statement is open while the consumer's loop
+// body runs: however slow it is, it holds up nobody, and it may write.
+func paged[T any](ctx context.Context, after string, fetch func(after string) (page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for {
+			p, err := fetch(after)
+			for _, item := range p.items {
+				if ctx.Err() != nil {
+					yield(none, ctx.Err())
+					return
+				}
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(none, err)
+			}
+			if err != nil || p.last == "" {
+				return
+			}
+			after = p.last
+		}
+	}
+}
+
+// Objects yields the aggregate's objects in the order of their names.
+func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
+	return paged(ctx, "", func(after string) (page[changeset.Object], error) {
+		return s.objectsPage(ctx, aggregateID, after)
+	})
+}
+
+func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p page[changeset.Object], err error) {
+	rows, err := s.reader.objects.QueryContext(ctx, changeset.Escape(aggregateID), after, pageSize)
+	if err != nil {
+		return p, s.failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o changeset.Object
+		var modified string
+		if err := rows.Scan(&p.last, &o.Size, &modified); err != nil {
+			return p, s.failure(err)
+		}
+		if o.Ref, err = changeset.ParseObjectName(changeset.FolderOf(aggregateID) + p.last); err != nil {
+			continue // not a changeset's name
+		}
+		if o.LastModified, err = changeset.ParseTime(modified); err != nil {
+			return p, s.corrupt(o.Ref, fmt.Errorf("last_modified: %w", err))
+		}
+		p.items = append(p.items, o)
+	}
+	return p, s.failure(rows.Err())
+}
+
+// Aggregates yields the aggregates that have objects, in the order of their
+// percent-encoded form.
+func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	if after != "" {
+		after = behind(changeset.Escape(after))
+	}
+	return paged(ctx, after, func(after string) (page[string], error) {
+		p, err := s.aggregatesPage(ctx, after)
+		return p, s.failure(err)
+	})
+}
+
+// behind returns a cursor that is behind all objects of an aggregate and
+// before those of the next one: ! sorts before all that Escape leaves.
+func behind(escaped string) string { return escaped + "!" }
+
+// aggregatesPage finds one aggregate, by a single step in the index.
+func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string], error) {
+	escaped, object := after, ""
+	for {
+		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
+		if errors.Is(err, sql.ErrNoRows) {
+			return page[string]{}, nil
+		}
+		if err != nil {
+			return page[string]{}, err
+		}
+		if ref, err := changeset.ParseObjectName(changeset.Folder + escaped + "/" + object); err == nil {
+			return page[string]{[]string{ref.AggregateID}, behind(escaped)}, nil
+		}
+	}
+}
+
+// List yields every head in the order of the percent-encoded aggregate IDs.
+func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	return paged(ctx, changeset.Escape(cursor), func(after string) (page[head.Head], error) {
+		return s.headsPage(ctx, after)
+	})
+}
+
+func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head], err error) {
+	rows, err := s.reader.heads.QueryContext(ctx, after, pageSize)
+	if err != nil {
+		return p, s.failure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var record []byte
+		if err := rows.Scan(&p.last, &record); err != nil {
+			return p, s.failure(err)
+		}
+		h, err := s.decodeHead(p.last, record)
+		if err != nil {
+			return p, err
+		}
+		p.items = append(p.items, h)
+	}
+	return p, s.failure(rows.Err())
+}

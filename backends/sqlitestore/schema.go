@@ -1,0 +1,197 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"ropewalk/changeset"
+)
+
+const (
+	// applicationID marks the file as ours: "rope" in ASCII.
+	applicationID = 0x726f7065
+	// schemaVersion is the version of the tables below, kept in user_version.
+	schemaVersion = 1
+)
+
+// Content comes last, so that SQLite finds all other columns without it.
+const schema = `
+CREATE TABLE changesets (
+  aggregate_id  TEXT NOT NULL, -- percent-encoded
+  object        TEXT NOT NULL, -- the version in 20 digits, "-", the changeset ID
+  metadata      TEXT NOT NULL, -- a JSON object of strings
+  content_type  TEXT NOT NULL,
+  last_modified TEXT NOT NULL, -- RFC 3339, UTC
+  content       BLOB NOT NULL,
+  PRIMARY KEY (aggregate_id, object)
+) STRICT;
+CREATE TABLE heads (
+  aggregate_id TEXT NOT NULL PRIMARY KEY, -- percent-encoded
+  record       TEXT NOT NULL              -- a JSON object
+) STRICT, WITHOUT ROWID;
+`
+
+// creation is held while a file is created and its descriptor closed, which
+// would drop the locks of any SQLite connection that this process opened on it
+// in between.
+var creation sync.Mutex
+
+// findFile returns what is at path, which it creates empty unless it must
+// exist. Only the owner may read what it creates.
+func findFile(path string, mustExist bool) (fs.FileInfo, error) {
+	if !mustExist {
+		if err := createFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("create store: %w", err)
+		}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: %w: ropewalk init creates it, and so does sqlitestore.Open without MustExist", path, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("open store: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %w: not a regular file", path, ErrNotRopewalk)
+	}
+	return info, nil
+}
+
+// createFile creates an empty file, or returns an error that matches [fs.ErrExist].
+func createFile(path string) error {
+	creation.Lock()
+	defer creation.Unlock()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openDB returns a pool of connections to an existing file. Every connection
+// runs the pragmas first; busy is how long SQLite itself waits for a lock.
+func openDB(path string, busy time.Duration, pragmas ...string) (*sql.DB, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{
+		"mode":          {"rw"}, // never creates a file
+		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
+		"_pragma":       pragmas,
+	}
+	// A URI, since a path may hold characters that end it: ?, # and %.
+	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}
+	connector, err := sqlite.NewConnector(uri.String())
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// Provision creates the tables where they are missing, and changes nothing
+// where they are there. Processes may race to do so. [Open] has done it unless
+// its options say [Options.MustExist].
+func (s *Store) Provision(ctx context.Context) error {
+	db, err := openDB(s.path, 0)
+	if err != nil {
+		return s.failure(err)
+	}
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		err = errors.Join(provision(ctx, conn, s.busy), conn.Close())
+	}
+	return s.failure(errors.Join(err, db.Close()))
+}
+
+// provision makes a database of an empty file.
+func provision(ctx context.Context, conn *sql.Conn, busy time.Duration) error {
+	if err := retry(ctx, busy, func() error { return createTables(ctx, conn) }); err != nil {
+		return err
+	}
+	return retry(ctx, busy, func() error { return useWAL(ctx, conn) })
+}
+
+func createTables(ctx context.Context, conn *sql.Conn) (err error) {
+	if err := verify(ctx, conn); !errors.Is(err, errBlank) {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	// Another process may have been first, now that nobody else can be.
+	if err = verify(ctx, conn); errors.Is(err, errBlank) {
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			schema, applicationID, schemaVersion))
+		if err == nil {
+			return nil
+		}
+	}
+	_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	return errors.Join(err, rollback)
+}
+
+// useWAL turns on WAL mode, which stays with the file.
+func useWAL(ctx context.Context, conn *sql.Conn) error {
+	var mode string
+	err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+	if err == nil && mode != "wal" {
+		err = fmt.Errorf("SQLite cannot use WAL here: journal_mode is %q", mode)
+	}
+	return err
+}
+
+// errBlank says that a database has no tables yet.
+var errBlank = fmt.Errorf("%w: it is empty", ErrNotRopewalk)
+
+// verify tells whether the database is one that this version can use.
+func verify(ctx context.Context, conn *sql.Conn) error {
+	var id, version, tables int
+	err := conn.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&id, &version, &tables)
+	switch {
+	case err != nil:
+		return err
+	case id == 0 && version == 0 && tables == 0:
+		return errBlank
+	case id != applicationID || version < 1:
+		return fmt.Errorf("%w: its application_id is %#x and its user_version %d", ErrNotRopewalk, id, version)
+	default:
+		return checkVersion(version)
+	}
+}
+
+func checkVersion(version int) error {
+	if version > schemaVersion {
+		return fmt.Errorf("%w: schema %d, this version knows up to %d", changeset.ErrUnsupportedFormat, version, schemaVersion)
+	}
+	return nil
+}
+
+// The pauses between attempts to get hold of a busy database.
+const (
+	firstPause   = time.Millisecond
+	longestPause = 16 * time.Millisecond
+)
+
+// retry repeats f while it finds the database busy, at most as long as busy.
+func retry(ctx context.Context, busy time.Duration, f func() error) error {
+	deadline := time.Now().Add(busy)
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := f()
+		if !isBusy(err) || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,121 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// session is the one connection that writes, with its statements. Only the
+// writer's loop uses it. Its work runs detached from any caller's context:
+// once a transaction has begun it is brought to its end.
+type session struct {
+	db   *sql.DB
+	conn *sql.Conn
+
+	begin, savepoint, release, rollbackTo, end *sql.Stmt
+	version, insert, remove, load, store       *sql.Stmt
+}
+
+// openWriter opens the connection; setUp must follow.
+func openWriter(path string, busy time.Duration) (*writer, error) {
+	// Busy is 0: the writer's loop waits by itself, and can be told to stop.
+	db, err := openDB(path, 0, "synchronous(full)", "journal_size_limit(67108864)")
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &writer{session: &session{db: db, conn: conn}, busy: busy}, nil
+}
+
+// setUp makes sure that the database is ours, and creates it unless it must exist.
+func (w *writer) setUp(mustExist bool) error {
+	ctx, conn := context.Background(), w.session.conn
+	err := retry(ctx, w.busy, func() error { return verify(ctx, conn) })
+	if err == nil || errors.Is(err, errBlank) && !mustExist {
+		err = provision(ctx, conn, w.busy)
+	}
+	if err != nil {
+		return err
+	}
+	return w.session.prepare()
+}
+
+func (s *session) prepare() error {
+	return prepare(s.conn, map[**sql.Stmt]string{
+		&s.begin:      "BEGIN IMMEDIATE",
+		&s.savepoint:  "SAVEPOINT request",
+		&s.release:    "RELEASE request",
+		&s.rollbackTo: "ROLLBACK TO request",
+		&s.end:        "COMMIT",
+		&s.version:    "PRAGMA user_version",
+		&s.insert: `INSERT INTO changesets (aggregate_id, object, metadata, content_type, last_modified, content)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		&s.remove: "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?",
+		&s.load:   selectHead,
+		&s.store: `INSERT INTO heads (aggregate_id, record) VALUES (?, ?)
+			ON CONFLICT DO UPDATE SET record = excluded.record`,
+	})
+}
+
+// prepare fills in the statements.
+func prepare(c interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}, queries map[**sql.Stmt]string,
+) error {
+	for stmt, query := range queries {
+		prepared, err := c.PrepareContext(context.Background(), query)
+		if err != nil {
+			return err
+		}
+		*stmt = prepared
+	}
+	return nil
+}
+
+// beginWrite opens a transaction that holds the write lock, unless a newer
+// version has changed the schema meanwhile.
+func (s *session) beginWrite() error {
+	if _, err := s.begin.Exec(); err != nil {
+		return err
+	}
+	var version int
+	err := s.version.QueryRow().Scan(&version)
+	if err == nil {
+		err = checkVersion(version)
+	}
+	if err != nil {
+		s.rollback()
+	}
+	return err
+}
+
+// applyOne runs apply within a savepoint, and undoes what it did if it fails.
+// Broken means that the transaction itself is lost.
+func (s *session) applyOne(apply func(*session) error) (err, broken error) {
+	if _, err := s.savepoint.Exec(); err != nil {
+		return nil, err
+	}
+	if err = apply(s); err != nil {
+		_, broken = s.rollbackTo.Exec()
+	}
+	if broken == nil {
+		_, broken = s.release.Exec()
+	}
+	return err, broken
+}
+
+func (s *session) commit() error {
+	_, err := s.end.Exec()
+	return err
+}
+
+// rollback ends the transaction, if SQLite has not already done so, which is
+// the one error that it can have.
+func (s *session) rollback() { _, _ = s.conn.ExecContext(context.Background(), "ROLLBACK") }
+
+func (s *session) close() error { return errors.Join(s.conn.Close(), s.db.Close()) }

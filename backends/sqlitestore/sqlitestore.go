@@ -1,0 +1,165 @@
+// Package sqlitestore keeps changesets and heads in one SQLite file: the
+// embedded default, which needs no service, no network and no cgo.
+//
+//	store, err := sqlitestore.Open("ropewalk.db", nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer store.Close()
+//
+// One [Store] serves both seams, [changeset.Store] and [head.Combined], so that
+// an append is one transaction: its changesets and its swap of the head, both
+// or neither. Appends that meet in one process share a transaction and its
+// sync to the disk (group commit), each within a savepoint of its own: the
+// conflict of one changes nothing for the others.
+//
+// # Durability and concurrency
+//
+// The database is in WAL mode with synchronous=FULL: a nil error means that
+// the operating system has written it to the disk. Many processes may use one
+// file at once. Readers never wait for writers; one process writes at a time,
+// the others wait at most [Options.BusyTimeout] and then fail with [ErrBusy].
+// The file must be on a local disk, since WAL needs memory that all processes
+// share; network file systems do not have it.
+//
+// A program must not open the database file by other means than SQLite while
+// a Store of it is open in the same process: closing such a file descriptor
+// drops SQLite's locks (a rule of POSIX).
+//
+// # The file
+//
+// The file, and the -wal and -shm files that SQLite keeps beside it while it
+// is open, are for their owner only (mode 0600). They hold two tables, which
+// the sqlite3 shell shows as they are:
+//
+//	changesets(aggregate_id, object, metadata, content_type, last_modified, content)
+//	heads(aggregate_id, record)
+//
+// where aggregate_id is percent-encoded, metadata the header as a JSON object,
+// and record the head's JSON.
+//
+// # Backup
+//
+// [Store.Backup] writes one consistent file while the store is in use. A
+// person does the same with the sqlite3 shell:
+//
+//	sqlite3 ropewalk.db ".backup copy.db"
+//
+// To copy the .db file alone is not enough while a program has it open: what
+// was committed last may be in the -wal file only.
+package sqlitestore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// DefaultBusyTimeout is how long a call waits for other processes unless
+// [Options.BusyTimeout] says otherwise.
+const DefaultBusyTimeout = 10 * time.Second
+
+// Options adjusts a [Store]. The zero value is ready for use.
+type Options struct {
+	// MustExist makes Open fail where the database is missing, instead of creating it.
+	MustExist bool
+	// BusyTimeout is the longest that a call waits for other processes to
+	// release the database before it fails with [ErrBusy]. 0 means
+	// [DefaultBusyTimeout].
+	BusyTimeout time.Duration
+}
+
+func (o *Options) orDefault() Options {
+	var filled Options
+	if o != nil {
+		filled = *o
+	}
+	if filled.BusyTimeout <= 0 {
+		filled.BusyTimeout = DefaultBusyTimeout
+	}
+	return filled
+}
+
+// Store keeps changesets and heads in one SQLite file. It is safe for
+// concurrent use. A Store must be closed.
+type Store struct {
+	path   string
+	file   fs.FileInfo
+	busy   time.Duration
+	closed atomic.Bool
+	reader *reader
+	writer *writer
+}
+
+var (
+	_ changeset.Store   = (*Store)(nil)
+	_ changeset.Lister  = (*Store)(nil)
+	_ changeset.Deleter = (*Store)(nil)
+	_ changeset.Locator = (*Store)(nil)
+	_ head.Combined     = (*Store)(nil)
+	_ head.Locator      = (*Store)(nil)
+)
+
+// Open opens the store in the file at path, and creates file and tables where
+// they are missing, unless the options say [Options.MustExist]; nil options
+// are the defaults. It waits for other processes at most the busy timeout.
+//
+// Errors match [fs.ErrNotExist] where the database must exist and does not,
+// [ErrNotRopewalk] where the file is something else, which is left as it is,
+// [changeset.ErrUnsupportedFormat] where a newer version has made it, and
+// [ErrBusy].
+func Open(path string, opts *Options) (*Store, error) {
+	o := opts.orDefault()
+	file, err := findFile(path, o.MustExist)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, file: file, busy: o.BusyTimeout}
+	if err := s.open(o.MustExist); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(mustExist bool) error {
+	var err error
+	if s.writer, err = openWriter(s.path, s.busy); err != nil {
+		return s.failure(err)
+	}
+	if err := s.writer.setUp(mustExist); err != nil {
+		return s.failure(err)
+	}
+	s.reader, err = openReader(s.path, s.busy)
+	return s.failure(err)
+}
+
+// Close waits for the transaction in progress, refuses the calls that wait
+// behind it, and closes the file. Later calls fail with an error that matches
+// [fs.ErrClosed]. Close may be called more than once.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	// The last connection that closes folds the WAL into the file: the writer's.
+	return errors.Join(s.reader.close(), s.writer.close())
+}
+
+// Locate returns the changeset's name as "sqlite:PATH#changesets/AGGREGATE/OBJECT".
+func (s *Store) Locate(ref changeset.Ref) string { return s.locate(ref.ObjectName()) }
+
+// LocateHead returns the record's name as "sqlite:PATH#heads/AGGREGATE".
+func (s *Store) LocateHead(aggregateID string) string { return s.locate(head.ObjectName(aggregateID)) }
+
+func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.path, name) }
+
+// Holds reports whether changesets is a Store of the same file.
+func (s *Store) Holds(changesets changeset.Store) bool {
+	other, ok := changesets.(*Store)
+	return ok && os.SameFile(s.file, other.file)
+}

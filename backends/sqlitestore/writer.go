@@ -1,0 +1,244 @@
+package sqlitestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ropewalk/head"
+)
+
+// The bounds of one transaction: a batch takes no further request once it has
+// this many, or this many bytes of content.
+const (
+	maxBatch      = 256
+	maxBatchBytes = 64 << 20
+)
+
+// writer is the group commit. Requests queue up; a goroutine that lives only
+// as long as there are any takes all that wait into one transaction, which one
+// sync makes durable. While that sync lasts, the next batch gathers.
+type writer struct {
+	session *session
+	busy    time.Duration
+	commits atomic.Int64 // transactions so far
+
+	mu      sync.Mutex
+	waiting []*request
+	running bool
+	closed  bool
+	loop    sync.WaitGroup
+}
+
+// request is one call that waits for its transaction.
+type request struct {
+	// apply does the work. Its error rolls back what it did, and nothing else.
+	apply func(*session) error
+	// size is how many bytes of content it writes.
+	size  int
+	since time.Time
+	// outcome gets one error: nil once the transaction is durable, as apply
+	// returned it, or one that says that nothing was done (*head.NotApplied);
+	// any other means that nobody knows.
+	outcome chan error
+}
+
+// do runs apply in a transaction and returns its outcome; see [request]. Until
+// a transaction has taken the request, the end of the context withdraws it.
+func (w *writer) do(ctx context.Context, size int, apply func(*session) error) error {
+	r := &request{apply: apply, size: size, since: time.Now(), outcome: make(chan error, 1)}
+	if err := w.enqueue(ctx, r); err != nil {
+		return &head.NotApplied{Err: err}
+	}
+	select {
+	case err := <-r.outcome:
+		return err
+	case <-ctx.Done():
+		if w.withdraw(r) {
+			return &head.NotApplied{Err: ctx.Err()}
+		}
+		return <-r.outcome
+	}
+}
+
+func (w *writer) enqueue(ctx context.Context, r *request) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if w.closed {
+		return errClosed
+	}
+	w.waiting = append(w.waiting, r)
+	if !w.running {
+		w.running = true
+		w.loop.Go(w.run)
+	}
+	return nil
+}
+
+// withdraw reports whether r was still waiting, and then is no more.
+func (w *writer) withdraw(r *request) bool {
+	return len(w.remove(func(other *request) bool { return other == r })) > 0
+}
+
+// remove takes the waiting requests that match out of the queue.
+func (w *writer) remove(match func(*request) bool) (removed []*request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := w.waiting[:0:0]
+	for _, r := range w.waiting {
+		if match(r) {
+			removed = append(removed, r)
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	w.waiting = kept
+	return removed
+}
+
+// run commits batch after batch, and ends when no request waits.
+func (w *writer) run() {
+	for w.begin() {
+		w.commit(w.take())
+	}
+}
+
+// begin opens a transaction once there is a request for it; false if there is none.
+func (w *writer) begin() bool {
+	for pause := firstPause; w.goesOn(); pause = min(2*pause, longestPause) {
+		err := w.session.beginWrite()
+		switch {
+		case err == nil:
+			return true
+		case isBusy(err):
+			w.refuse(&head.NotApplied{Retryable: true, Err: err}, func(r *request) bool { return time.Since(r.since) >= w.busy })
+			time.Sleep(pause/2 + rand.N(pause))
+		default:
+			w.refuse(&head.NotApplied{Err: err}, everyone)
+		}
+	}
+	return false
+}
+
+func everyone(*request) bool { return true }
+
+// refuse ends the waiting requests that match with an error.
+func (w *writer) refuse(err error, match func(*request) bool) {
+	for _, r := range w.remove(match) {
+		r.outcome <- err
+	}
+}
+
+// goesOn reports whether a request waits. If none does, run is told to end,
+// and the next request starts it again.
+func (w *writer) goesOn() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = len(w.waiting) > 0
+	return w.running
+}
+
+// take moves the next batch out of the queue. It is empty where all have been
+// withdrawn.
+func (w *writer) take() []*request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, size := 0, 0
+	for n < len(w.waiting) && n < maxBatch && size < maxBatchBytes {
+		size += w.waiting[n].size
+		n++
+	}
+	batch := w.waiting[:n]
+	w.waiting = w.waiting[n:]
+	return batch
+}
+
+// commit applies the batch, commits it and tells each request its outcome.
+func (w *writer) commit(batch []*request) {
+	outcomes := make([]error, len(batch))
+	for i, r := range batch {
+		err, broken := w.session.applyOne(r.apply)
+		outcomes[i] = refused(err)
+		if broken != nil {
+			w.session.rollback()
+			report(batch, abandoned(outcomes[:i+1], len(batch), broken))
+			return
+		}
+	}
+	if err := w.session.commit(); err != nil {
+		w.session.rollback()
+		outcomes = afterCommit(outcomes, err)
+	}
+	w.commits.Add(1)
+	report(batch, outcomes)
+}
+
+func report(batch []*request, outcomes []error) {
+	for i, r := range batch {
+		r.outcome <- outcomes[i]
+	}
+}
+
+// refused returns an apply's error as that of a call which changed nothing.
+func refused(err error) error {
+	var conflict *head.SwapConflict
+	var notApplied *head.NotApplied
+	if err == nil || errors.As(err, &conflict) || errors.As(err, &notApplied) {
+		return err
+	}
+	return &head.NotApplied{Err: err}
+}
+
+// abandoned returns the outcomes of n requests whose transaction broke and was
+// never committed. The last of those tried broke it and keeps its own error;
+// the others may succeed without it.
+func abandoned(tried []error, n int, broken error) []error {
+	outcomes := make([]error, n)
+	for i := range outcomes {
+		outcomes[i] = &head.NotApplied{Retryable: true, Err: broken}
+	}
+	if culprit := len(tried) - 1; tried[culprit] != nil {
+		outcomes[culprit] = tried[culprit]
+	}
+	return outcomes
+}
+
+// afterCommit returns the outcomes of a batch whose COMMIT failed. Unless the
+// database was merely busy, what was applied may yet turn out to be in the
+// WAL. What was refused is not, but a conflict may have been one with a
+// request of the same batch, which perhaps never happened.
+func afterCommit(outcomes []error, err error) []error {
+	for i, outcome := range outcomes {
+		var conflict *head.SwapConflict
+		switch {
+		case isBusy(err) || errors.As(outcome, &conflict):
+			outcomes[i] = &head.NotApplied{Retryable: true, Err: err}
+		case outcome == nil:
+			outcomes[i] = fmt.Errorf("commit: %w", err)
+		}
+	}
+	return outcomes
+}
+
+// errClosed becomes an fs.ErrClosed in Store.failure.
+var errClosed = errors.New("the store is closed")
+
+// close refuses the requests that wait, and returns when the loop has ended.
+func (w *writer) close() error {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.refuse(&head.NotApplied{Err: errClosed}, everyone)
+	w.loop.Wait()
+	return w.session.close()
+}
