@@ -1,0 +1,110 @@
+// Package backendtest holds the implementations of the two seams,
+// [changeset.Store] and [head.Store], to every sentence of their contracts.
+//
+// A backend's test hands a [Harness] to [TestChangesets], [TestHeads] and
+// [TestCombined], whichever it implements. Each check is a subtest that is
+// named after what it demands. The checks make aggregates of their own, with
+// IDs that no other run has, but for a few odd ones such as "..": a run
+// therefore needs a storage, or a prefix in one, that no other run uses at the
+// same time. What it stores it leaves there.
+package backendtest
+
+import (
+	"testing"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Harness is how the suite reaches the backend under test. Only the functions
+// of the seams that are tested are needed; the rest has useful zero values.
+type Harness struct {
+	// Changesets must return a new client, or handle, of the same storage on
+	// each call, and release it at the end of t. It may be called by many
+	// subtests, but never by two goroutines at once.
+	Changesets func(t testing.TB) changeset.Store
+	// Heads is the same for heads. For [TestCombined] it must return a
+	// [head.Combined] that puts changesets where Changesets finds them.
+	Heads func(t testing.TB) head.Store
+
+	// MaxContent is the size of the largest content in bytes; 0 means 64 MiB.
+	MaxContent int64
+	// Racers is the number of handles that race; 0 means 16.
+	Racers int
+	// Rounds is the number of races of each kind; 0 means 8.
+	Rounds int
+	// Listed is the number of objects, aggregates and heads in the long
+	// listings; 0 means 60. Above the size of the service's pages, often
+	// 1,000, it tests their seams.
+	Listed int
+
+	// InjectUnknownField, where it is not nil, must add a field that this
+	// version does not know to the aggregate's stored head.
+	InjectUnknownField func(t testing.TB, aggregateID string)
+	// CorruptHead, where it is not nil, must change the aggregate's stored head
+	// so that it does not decode, and return what repairs it.
+	CorruptHead func(t testing.TB, aggregateID string) (repair func())
+	// CorruptObject, where it is not nil, must change the metadata of the stored
+	// changeset so that it does not decode.
+	CorruptObject func(t testing.TB, ref changeset.Ref)
+	// PutForeign, where it is not nil, must store an object that is no
+	// changeset under the name, which is relative to the store's prefix.
+	PutForeign func(t testing.TB, name string)
+}
+
+// TestChangesets holds a [changeset.Store] to its contract, and to those of
+// [changeset.Lister], [changeset.Deleter] and [changeset.Locator] where it
+// implements them; otherwise it skips their checks.
+func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
+
+// TestHeads holds a [head.Store] to its contract, and to that of
+// [head.Locator] where it implements it; otherwise it skips those checks.
+func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
+
+// TestCombined holds a [head.Combined] to what it adds to [head.Store].
+func TestCombined(t *testing.T, h Harness) { run(t, h, combinedChecks()) }
+
+// check is one demand of a contract.
+type check struct {
+	name string
+	run  func(t testing.TB, h Harness)
+}
+
+func run(t *testing.T, h Harness, checks []check) {
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, h.withDefaults()) })
+	}
+}
+
+func (h Harness) withDefaults() Harness {
+	if h.MaxContent == 0 {
+		h.MaxContent = 64 << 20
+	}
+	h.Racers = orDefault(h.Racers, 16)
+	h.Rounds = orDefault(h.Rounds, 8)
+	h.Listed = orDefault(h.Listed, 60)
+	return h
+}
+
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+func changesetChecks() []check {
+	return concat(putChecks, getChecks, contentChecks, changesetContextChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
+}
+
+func headChecks() []check {
+	return concat(swapChecks, recordChecks, conflictChecks, headContextChecks, raceChecks, headListChecks, oddHeadChecks)
+}
+
+func concat(groups ...[]check) []check {
+	var all []check
+	for _, group := range groups {
+		all = append(all, group...)
+	}
+	return all
+}

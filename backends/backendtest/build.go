@@ -1,0 +1,136 @@
+package backendtest
+
+import (
+	"crypto/sha256"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// newAggregate returns an aggregate ID that no other run has.
+func newAggregate() string { return "backendtest-" + changeset.NewID().String() }
+
+// extend builds an append.
+func extend(t testing.TB, after head.Head, aggregateID string, drafts ...changeset.Draft) ([]changeset.Changeset, head.Head) {
+	t.Helper()
+	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	require.NoError(t, err)
+	return cs, next
+}
+
+// next builds the head of an append of one small changeset.
+func next(t testing.TB, after head.Head, aggregateID string) head.Head {
+	t.Helper()
+	_, h := extend(t, after, aggregateID, changeset.Draft{})
+	return h
+}
+
+// first builds the first changeset of an aggregate.
+func first(t testing.TB, aggregateID string, content []byte) changeset.Changeset {
+	t.Helper()
+	cs, _ := extend(t, head.Head{}, aggregateID, changeset.Draft{Content: content})
+	return cs[0]
+}
+
+// full builds the first changeset of a new aggregate, with all that a draft can have.
+func full(t testing.TB) changeset.Changeset {
+	t.Helper()
+	cs, _ := extend(t, head.Head{}, newAggregate(), changeset.Draft{
+		CommandID:   "place order/é 1",
+		Content:     []byte(`{"placed":true}`),
+		ContentType: "application/json; charset=utf-8",
+		Metadata:    map[string]string{"correlation-id": "c=1&d=2", "Étage ": " 2 %41 ", "empty": ""},
+	})
+	return cs[0]
+}
+
+// withContent returns c with other content, as no writer would build it: two
+// changesets of one reference.
+func withContent(c changeset.Changeset, content []byte) changeset.Changeset {
+	c.Content = content
+	c.ContentSize = int64(len(content))
+	c.ContentSHA256 = sha256.Sum256(content)
+	c.Digest = c.ComputeDigest(changeset.Digest{})
+	return c
+}
+
+// noise returns n bytes that do not compress, the same for each n.
+func noise(n int64) []byte {
+	content := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(n)}).Read(content) // never fails
+	return content
+}
+
+// fullVersion is a version of 20 digits whose ancestor index has all its 51 IDs.
+const fullVersion = math.MaxUint64 - 1<<12
+
+// fullIndex returns the index of fullVersion.
+func fullIndex(t testing.TB) changeset.Index {
+	t.Helper()
+	var packed []byte
+	for _, n := range []int{15, 15, 15, 6} {
+		packed = append(packed, byte(n))
+		for range n {
+			id := changeset.NewID()
+			packed = append(packed, id[:]...)
+		}
+	}
+	require.Len(t, packed, changeset.MaxIndexSize)
+	ix, err := changeset.ParseIndex(fullVersion, packed)
+	require.NoError(t, err)
+	return ix
+}
+
+// worst builds a changeset whose metadata is as large as it can be.
+func worst(t testing.TB) changeset.Changeset {
+	t.Helper()
+	ix := fullIndex(t)
+	c := changeset.Changeset{Header: changeset.Header{
+		Ref:           changeset.Ref{AggregateID: longID("é"), Version: fullVersion, ID: changeset.NewID()},
+		Parent:        ix.Parent(),
+		AfterRevision: math.MaxUint64 - 1,
+		Ancestors:     ix,
+		ContentType:   longContentType,
+		RecordedAt:    time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		CommandID:     pad("", changeset.MaxCommandID, "/"),
+		Part:          changeset.Part{Number: changeset.MaxPerAppend, Of: changeset.MaxPerAppend},
+		Metadata:      map[string]string{"k": pad("", changeset.MaxMetadata-len("k="), "&")},
+	}}
+	c.ContentSHA256 = sha256.Sum256(nil)
+	c.Digest = c.ComputeDigest(sha256.Sum256([]byte("parent")))
+	return c
+}
+
+var longContentType = "application/" + strings.Repeat("x", changeset.MaxContentType-len("application/"))
+
+// worstHead builds a head that is as large as it can be.
+func worstHead(t testing.TB) head.Head {
+	t.Helper()
+	ix := fullIndex(t)
+	return head.Head{
+		Ref:       changeset.Ref{AggregateID: longID("/"), Version: fullVersion - 1, ID: ix.Parent()},
+		Digest:    sha256.Sum256([]byte("worst")),
+		Ancestors: ix,
+		Revision:  1,
+		UpdatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		State:     head.Live,
+	}
+}
+
+// longID returns a new aggregate ID of the largest size, made of fill.
+func longID(fill string) string {
+	return pad(changeset.NewID().String(), changeset.MaxAggregateID, fill)
+}
+
+// pad appends fill to s until it takes size bytes once percent-encoded.
+func pad(s string, size int, fill string) string {
+	s += strings.Repeat(fill, (size-len(changeset.Escape(s)))/len(changeset.Escape(fill)))
+	return s + strings.Repeat("z", size-len(changeset.Escape(s)))
+}

@@ -1,0 +1,233 @@
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+func combinedChecks() []check {
+	return []check{
+		{"Holds: of the store where Commit puts changesets, and of no other", holdsItsOwn},
+		{"Commit: puts the changesets and swaps the head, for every handle", commitDoesBoth},
+		{"Commit: returns next with the token that the following swap needs", commitReturnsToken},
+		{"Commit: of 256 changesets is one step", commitOfMany},
+		{"Commit: of no changesets is a swap", commitOfNone},
+		{"Commit: leaves a changeset that is already there as it is", commitLeavesStored},
+		{"Commit: what it is given it does not alias", commitDoesNotAlias},
+		{"Commit: whose condition fails is a SwapConflict and does neither", commitConflict},
+		{"Commit: what CheckSwap refuses is a NotApplied error and does neither", commitChecked},
+		{"Commit: of an invalid header does neither", commitRefusesInvalid},
+		{"Commit: under a context that has ended is a NotApplied error and does neither", commitUnderEndedContext},
+		{"Commit: of many that race exactly one succeeds, and no other's changesets are there", commitsRace},
+	}
+}
+
+// combined opens a handle.
+func combined(t testing.TB, h Harness) head.Combined {
+	t.Helper()
+	s := h.Heads(t)
+	require.Implements(t, (*head.Combined)(nil), s)
+	return s.(head.Combined)
+}
+
+// commit commits, which must succeed and return next.
+func commit(t testing.TB, s head.Combined, cs []changeset.Changeset, old, next head.Head) head.Head {
+	t.Helper()
+	got, err := s.Commit(t.Context(), cs, old, next)
+	require.NoError(t, err)
+	requireRecord(t, next, got)
+	return got
+}
+
+// requireCommitted demands that both are there, through new handles.
+func requireCommitted(t testing.TB, h Harness, cs []changeset.Changeset, stored head.Head) {
+	t.Helper()
+	s := h.Changesets(t)
+	for _, c := range cs {
+		requireStored(t, s, c)
+	}
+	requireHead(t, h.Heads(t), stored)
+}
+
+// requireNeither demands that none of the changesets is there, and that the
+// head is as it was.
+func requireNeither(t testing.TB, h Harness, cs []changeset.Changeset, stored head.Head) {
+	t.Helper()
+	s := h.Changesets(t)
+	for _, c := range cs {
+		requireAbsent(t, s, c.Ref)
+	}
+	requireRecord(t, stored, load(t, h.Heads(t), cs[0].AggregateID))
+}
+
+func holdsItsOwn(t testing.TB, h Harness) {
+	s := combined(t, h)
+	own, ok := s.(changeset.Store)
+	if !ok {
+		own = h.Changesets(t)
+	}
+	require.True(t, s.Holds(own))
+	require.False(t, s.Holds(nowhere{}))
+	require.False(t, s.Holds(nil))
+}
+
+// nowhere is a store of its own kind.
+type nowhere struct{ changeset.Store }
+
+func commitDoesBoth(t testing.TB, h Harness) {
+	s := combined(t, h)
+	c := full(t)
+	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.Of(c.Header))
+	requireCommitted(t, h, []changeset.Changeset{c}, stored)
+	for range 2 {
+		cs, next := extend(t, stored, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{})
+		stored = commit(t, s, cs, stored, next)
+		requireCommitted(t, h, cs, stored)
+	}
+}
+
+func commitReturnsToken(t testing.TB, h Harness) {
+	s := combined(t, h)
+	var stored head.Head
+	aggregateID := newAggregate()
+	for range 3 {
+		cs, next := extend(t, stored, aggregateID, changeset.Draft{})
+		stored = commit(t, s, cs, stored, next)
+		stored = swap(t, s, stored, stored.Fence())
+	}
+	cs, next := extend(t, stored.WithToken(""), aggregateID, changeset.Draft{})
+	stored = commit(t, s, cs, stored.WithToken(""), next)
+	requireCommitted(t, h, cs, stored)
+}
+
+func commitOfMany(t testing.TB, h Harness) {
+	s := combined(t, h)
+	drafts := make([]changeset.Draft, changeset.MaxPerAppend)
+	for i := range drafts {
+		drafts[i].Content = noise(int64(i))
+	}
+	cs, next := extend(t, head.Head{}, newAggregate(), drafts...)
+	stored := commit(t, s, cs, head.Head{}, next)
+	requireCommitted(t, h, cs, stored)
+	lost, next := extend(t, head.Head{}, cs[0].AggregateID, drafts...)
+	_, err := s.Commit(t.Context(), lost, head.Head{}, next)
+	requireConflict(t, err, stored)
+	requireNeither(t, h, lost, stored)
+}
+
+func commitOfNone(t testing.TB, h Harness) {
+	s := combined(t, h)
+	stored := create(t, s)
+	stored = commit(t, s, nil, stored, stored.Fence())
+	requireHead(t, h.Heads(t), stored)
+}
+
+func commitLeavesStored(t testing.TB, h Harness) {
+	cs, next := extend(t, head.Head{}, newAggregate(), changeset.Draft{}, changeset.Draft{})
+	put(t, h.Changesets(t), cs[0])
+	other := slices.Clone(cs)
+	other[0] = withContent(cs[0], []byte("other"))
+	stored := commit(t, combined(t, h), other, head.Head{}, next)
+	requireCommitted(t, h, cs, stored)
+}
+
+func commitDoesNotAlias(t testing.TB, h Harness) {
+	want := full(t)
+	given := want
+	given.Content = slices.Clone(want.Content)
+	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.Of(want.Header))
+	clear(given.Content)
+	requireCommitted(t, h, []changeset.Changeset{want}, stored)
+}
+
+func commitConflict(t testing.TB, h Harness) {
+	s := combined(t, h)
+	created := create(t, s)
+	stored := swap(t, s, created, created.Fence())
+	absent := head.Of(full(t).Header)
+	for _, c := range []struct {
+		aggregateID string
+		old, stored head.Head
+	}{
+		{stored.AggregateID, created, stored},
+		{stored.AggregateID, created.WithToken(""), stored},
+		{stored.AggregateID, head.Head{}, stored},
+		{absent.AggregateID, absent, head.Head{}},
+	} {
+		cs, next := extend(t, c.old, c.aggregateID, changeset.Draft{}, changeset.Draft{})
+		_, err := s.Commit(t.Context(), cs, c.old, next)
+		requireConflict(t, err, c.stored)
+		requireNeither(t, h, cs, c.stored)
+	}
+}
+
+func commitChecked(t testing.TB, h Harness) {
+	s := combined(t, h)
+	stored := create(t, s)
+	cs, next := extend(t, stored, stored.AggregateID, changeset.Draft{})
+	next.Revision++
+	_, err := s.Commit(t.Context(), cs, stored, next)
+	requireNotApplied(t, err)
+	requireNeither(t, h, cs, stored)
+}
+
+func commitRefusesInvalid(t testing.TB, h Harness) {
+	s := combined(t, h)
+	cs, next := extend(t, head.Head{}, newAggregate(), changeset.Draft{}, changeset.Draft{})
+	cs[1].ContentType = "not\nprintable"
+	_, err := s.Commit(t.Context(), cs, head.Head{}, next)
+	requireNotApplied(t, err)
+	requireNeither(t, h, cs, head.Head{})
+}
+
+func commitUnderEndedContext(t testing.TB, h Harness) {
+	s := combined(t, h)
+	cs, next := extend(t, head.Head{}, newAggregate(), changeset.Draft{})
+	underEnded(t, func(ctx context.Context) error {
+		_, err := s.Commit(ctx, cs, head.Head{}, next)
+		return requireNotApplied(t, err)
+	})
+	requireNeither(t, h, cs, head.Head{})
+}
+
+func commitsRace(t testing.TB, h Harness) {
+	stores := make([]head.Combined, h.Racers)
+	for i := range stores {
+		stores[i] = combined(t, h)
+	}
+	var stored head.Head
+	aggregateID := newAggregate()
+	for range h.Rounds {
+		stored = raceCommits(t, h, stores, stored, aggregateID)
+	}
+}
+
+func raceCommits(t testing.TB, h Harness, stores []head.Combined, old head.Head, aggregateID string) head.Head {
+	t.Helper()
+	offers, got, errs := make([][]changeset.Changeset, len(stores)), make([]head.Head, len(stores)), make([]error, len(stores))
+	nexts := make([]head.Head, len(stores))
+	for i := range stores {
+		offers[i], nexts[i] = extend(t, old, aggregateID, changeset.Draft{}, changeset.Draft{})
+	}
+	together(len(stores), func(i int) {
+		got[i], errs[i] = stores[i].Commit(t.Context(), offers[i], old, nexts[i])
+	})
+	winner := slices.Index(errs, nil)
+	require.NotEqual(t, -1, winner, "no commit succeeded: %v", errors.Join(errs...))
+	requireCommitted(t, h, offers[winner], nexts[winner])
+	for i, err := range errs {
+		if i != winner {
+			require.Error(t, err)
+			requireLost(t, err, nexts[winner])
+			requireNeither(t, h, offers[i], nexts[winner])
+		}
+	}
+	return got[winner]
+}
