@@ -1,0 +1,164 @@
+// Package azurestore keeps changesets and heads in Azure Blob Storage: both
+// seams in one [Store].
+//
+// A changeset is one block blob, written by a single create-only request whose
+// metadata is the header. A head is one small JSON blob, created by
+// If-None-Match and replaced by If-Match on its ETag. An append is so two
+// requests, and a changeset is read, header and content, by one.
+//
+// The account should be an ordinary one: general purpose v2, without
+// hierarchical namespace. Any redundancy will do, as long as the client speaks
+// to the primary endpoint: the secondary one of a geo-redundant account lags
+// behind, and a stale head is a wrong one. The containers need no public
+// access, and the one of the heads must have no immutability policy.
+// [Store.Provision] makes the containers and [Store.Check] looks at all this.
+//
+// Credentials, endpoint, tracing and retries are those of the client that
+// [New] is given. Reads and puts keep the client's retries. A swap is sent
+// once: with retries it could meet its own first attempt and report a conflict
+// that never was.
+package azurestore
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+var (
+	_ changeset.Store   = (*Store)(nil)
+	_ changeset.Lister  = (*Store)(nil)
+	_ changeset.Deleter = (*Store)(nil)
+	_ changeset.Locator = (*Store)(nil)
+	_ head.Store        = (*Store)(nil)
+	_ head.Locator      = (*Store)(nil)
+)
+
+const (
+	// DefaultChangesetsContainer is the container of the changesets where the
+	// options name none.
+	DefaultChangesetsContainer = "changesets"
+	// DefaultHeadsContainer is the container of the heads where the options
+	// name none.
+	DefaultHeadsContainer = "aggregates"
+)
+
+// Options are the settings of a [Store]. Zero values stand for the defaults.
+type Options struct {
+	// ChangesetsContainer is the container that holds the changesets;
+	// [DefaultChangesetsContainer] by default.
+	ChangesetsContainer string
+	// HeadsContainer is the container that holds the heads;
+	// [DefaultHeadsContainer] by default. It may be the same.
+	HeadsContainer string
+	// Prefix is what the names of all blobs begin with; a slash is added where
+	// it does not end in one. Empty by default.
+	Prefix string
+	// Logger receives a line at level debug for each request: what for, which
+	// blob, how long, the error; never content or credentials. By default
+	// nothing is logged.
+	Logger *slog.Logger
+}
+
+// Store implements both seams. It is safe for concurrent use and needs no
+// closing. Beside the errors of the seams' contracts its methods return
+// [*SetupError] where only a change of the set-up helps, and errors that have
+// an *azcore.ResponseError in their chain where the service has answered.
+type Store struct {
+	service           *service.Client
+	changesets, heads *container.Client
+	prefix            string
+	log               *slog.Logger
+}
+
+// New returns a store over the client's account. It does no I/O. Nil options
+// stand for the defaults. For an [azblob.Client] pass its ServiceClient.
+//
+// [azblob.Client]: https://pkg.go.dev/github.com/Azure/azure-sdk-for-go/sdk/storage/azblob#Client
+func New(client *service.Client, opts *Options) *Store {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Prefix != "" && !strings.HasSuffix(o.Prefix, "/") {
+		o.Prefix += "/"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	named := func(name, byDefault string) *container.Client {
+		if name == "" {
+			name = byDefault
+		}
+		return client.NewContainerClient(name)
+	}
+	return &Store{
+		service:    client,
+		changesets: named(o.ChangesetsContainer, DefaultChangesetsContainer),
+		heads:      named(o.HeadsContainer, DefaultHeadsContainer),
+		prefix:     o.Prefix,
+		log:        o.Logger,
+	}
+}
+
+// Locate returns the URL of the changeset's blob, without any query.
+func (s *Store) Locate(ref changeset.Ref) string { return location(s.changeset(ref).URL()) }
+
+// LocateHead returns the URL of the head's blob, without any query.
+func (s *Store) LocateHead(aggregateID string) string { return location(s.head(aggregateID).URL()) }
+
+func (s *Store) changeset(ref changeset.Ref) *blockblob.Client {
+	return s.changesets.NewBlockBlobClient(s.prefix + ref.ObjectName())
+}
+
+func (s *Store) head(aggregateID string) *blockblob.Client {
+	return s.heads.NewBlockBlobClient(s.prefix + head.ObjectName(aggregateID))
+}
+
+// location makes a client's URL readable, with the slashes of blob names as
+// they are, and free of a shared access signature.
+func location(clientURL string) string {
+	u, err := url.Parse(clientURL)
+	if err != nil {
+		return "a blob with an invalid URL"
+	}
+	u.User, u.RawQuery = nil, ""
+	return strings.ReplaceAll(u.String(), "%2F", "/")
+}
+
+// do sends one request, unless the context has already ended, logs it, and
+// makes its error one that people can read. op says what for, and at where.
+func do[T any](ctx context.Context, s *Store, op, at string, request func() (T, error)) (T, error) {
+	if err := ctx.Err(); err != nil {
+		var none T
+		return none, explain(op, location(at), err)
+	}
+	began := time.Now()
+	response, err := request()
+	err = explain(op, location(at), err)
+	s.log.DebugContext(ctx, "azure request", "op", op, "at", location(at), "took", time.Since(began), "err", err)
+	return response, err
+}
+
+// pages yields the pages of a listing, or its first error.
+func pages[T any](ctx context.Context, s *Store, c *container.Client, pager *runtime.Pager[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for pager.More() {
+			page, err := do(ctx, s, "list", c.URL(), func() (T, error) { return pager.NextPage(ctx) })
+			if !yield(page, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package azurestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/google/uuid"
+
+	"ropewalk/head"
+	"ropewalk/internal/finding"
+)
+
+// Finding is one result of [Store.Check].
+type Finding = finding.Finding
+
+// probeFolder is the folder, below the prefix, of the blobs that Check writes
+// and removes again.
+const probeFolder = "ropewalk-probe/"
+
+// Check looks at the set-up and says what is there, missing or dangerous. It
+// changes nothing, but for one small blob in each container that it writes, to
+// try whether conditional writes are honoured, and removes again. What the
+// credentials may not look at is left out where it is only of interest. An
+// error means that the account could not be looked at.
+func (s *Store) Check(ctx context.Context) ([]Finding, error) {
+	findings := []Finding{endpoint(s.service.URL())}
+	for _, c := range s.containers() {
+		found, err := s.checkContainer(ctx, c)
+		findings = append(findings, found...)
+		if err != nil {
+			return findings, err
+		}
+	}
+	findings = append(findings, s.account(ctx)...)
+	return findings, ctx.Err()
+}
+
+func (s *Store) checkContainer(ctx context.Context, c *container.Client) ([]Finding, error) {
+	name := "container " + path.Base(location(c.URL()))
+	found, err := s.look(ctx, c)
+	var broken *SetupError
+	switch {
+	case bloberror.HasCode(err, bloberror.ContainerNotFound) && errors.As(err, &broken):
+		return []Finding{{Name: name, Detail: "missing", Hint: broken.Hint}}, nil
+	case err != nil:
+		return nil, err
+	}
+	findings := []Finding{{Name: name, OK: true, Detail: "exists"}, private(name, found)}
+	if c.URL() == s.heads.URL() {
+		findings = append(findings, replaceable(name, found))
+	}
+	return append(findings, s.conditionalWrites(ctx, name, c)), nil
+}
+
+func private(name string, found container.GetPropertiesResponse) Finding {
+	if found.BlobPublicAccess == nil {
+		return Finding{Name: name, OK: true, Detail: "not public"}
+	}
+	return Finding{
+		Name: name, Detail: fmt.Sprintf("anybody may read it: its public access level is %q", *found.BlobPublicAccess),
+		Hint: "set it to private, as Provision does, and disallow public access for the whole account",
+	}
+}
+
+func replaceable(name string, found container.GetPropertiesResponse) Finding {
+	for what, set := range map[string]*bool{"an immutability policy": found.HasImmutabilityPolicy, "a legal hold": found.HasLegalHold} {
+		if set != nil && *set {
+			return Finding{Name: name, Detail: "has " + what + ", so that heads cannot be replaced", Hint: "remove it, or keep the heads in another container"}
+		}
+	}
+	return Finding{Name: name, OK: true, Detail: "not immutable"}
+}
+
+// conditionalWrites tries them with a blob of its own: a second create-only
+// write and a write with an outdated ETag must be refused.
+func (s *Store) conditionalWrites(ctx context.Context, name string, c *container.Client) Finding {
+	probe := c.NewBlockBlobClient(s.prefix + probeFolder + uuid.NewString())
+	defer s.removeProbe(ctx, probe.BlobClient())
+	write := func(token string) (string, error) {
+		return s.write(ctx, "probe", probe, []byte(`"ropewalk probe"`), token)
+	}
+	failed := func(err error) Finding {
+		return Finding{Name: name, Detail: "conditional writes could not be tried: " + err.Error(), Hint: hint(err)}
+	}
+	first, err := write("")
+	if err != nil {
+		return failed(err)
+	}
+	if _, err = write(first); err != nil {
+		return failed(err)
+	}
+	for what, outdated := range map[string]string{"create-only": "", "If-Match": first} {
+		var conflict *head.SwapConflict
+		if _, err := write(outdated); err == nil {
+			return Finding{Name: name, Detail: what + " writes are not honoured", Hint: "this storage cannot keep heads: use Azure Blob Storage itself, without anything in between that drops headers"}
+		} else if !errors.As(err, &conflict) {
+			return failed(err)
+		}
+	}
+	return Finding{Name: name, OK: true, Detail: "honours conditional writes"}
+}
+
+// removeProbe does so also after the context has ended.
+func (s *Store) removeProbe(ctx context.Context, probe *blob.Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, _ = do(ctx, s, "remove probe", probe.URL(), func() (blob.DeleteResponse, error) { return probe.Delete(ctx, nil) })
+}
+
+func hint(err error) string {
+	var broken *SetupError
+	if errors.As(err, &broken) {
+		return broken.Hint
+	}
+	return ""
+}
+
+// endpoint finds out, without a request, whether the client speaks to the
+// read-only copy of a geo-redundant account.
+func endpoint(serviceURL string) Finding {
+	u, err := url.Parse(serviceURL)
+	if err == nil && strings.Contains(u.Hostname(), "-secondary.") {
+		return Finding{Name: "endpoint", Detail: u.Hostname() + " is the secondary one, which lags behind", Hint: "use the primary endpoint: a stale head is a wrong one"}
+	}
+	return Finding{Name: "endpoint", OK: true, Detail: location(serviceURL)}
+}
+
+// account tells what is of interest about the account, as far as the
+// credentials may see it.
+func (s *Store) account(ctx context.Context) []Finding {
+	var findings []Finding
+	info, err := do(ctx, s, "look at account", s.service.URL(), func() (service.GetAccountInfoResponse, error) {
+		return s.service.GetAccountInfo(ctx, nil)
+	})
+	if err == nil && info.AccountKind != nil && info.SKUName != nil {
+		findings = append(findings, Finding{Name: "account", OK: true, Detail: fmt.Sprintf("%s %s", *info.AccountKind, *info.SKUName)})
+	}
+	if hierarchical := info.IsHierarchicalNamespaceEnabled; err == nil && hierarchical != nil && *hierarchical {
+		findings = append(findings, Finding{Name: "account", OK: true, Detail: "has a hierarchical namespace: folders stay, and are listed, when they are empty"})
+	}
+	properties, err := do(ctx, s, "look at service", s.service.URL(), func() (service.GetPropertiesResponse, error) {
+		return s.service.GetProperties(ctx, nil)
+	})
+	if keep := properties.DeleteRetentionPolicy; err == nil && keep != nil && keep.Enabled != nil && *keep.Enabled && keep.Days != nil {
+		findings = append(findings, Finding{Name: "account", OK: true, Detail: fmt.Sprintf("keeps deleted blobs for %d days: erased history lasts as long", *keep.Days)})
+	}
+	return findings
+}

@@ -1,0 +1,147 @@
+package azurestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"ropewalk/internal/finding"
+)
+
+// SetupError says that a request cannot succeed before the set-up is changed:
+// a container or the account is missing, access is denied, the endpoint cannot
+// be reached.
+type SetupError = finding.SetupError
+
+// requestError says in one line what a request was for and why it failed. The
+// SDK's own texts take a page, and quote headers and signatures.
+type requestError struct {
+	op, at string
+	err    error
+}
+
+func (e *requestError) Error() string { return e.op + " " + e.at + ": " + reason(e.err) }
+
+func (e *requestError) Unwrap() error { return e.err }
+
+func reason(err error) string {
+	var answer *azcore.ResponseError
+	if errors.As(err, &answer) {
+		return strings.TrimSpace(fmt.Sprintf("the service answers %d %s", answer.StatusCode, answer.ErrorCode))
+	}
+	var transport *url.Error
+	if errors.As(err, &transport) {
+		err = transport.Err // without the URL, which can hold a shared access signature
+	}
+	return err.Error()
+}
+
+// explain turns the SDK's error into one that people can read and that holds
+// no credentials.
+func explain(op, at string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if transport, ok := err.(*url.Error); ok {
+		err = transport.Err // see reason; nobody shall find it in the chain either
+	}
+	failed := &requestError{op, at, err}
+	if s, ok := setup(err); ok {
+		s.Err = failed
+		return &s
+	}
+	return failed
+}
+
+// setup returns the set-up error that an error stands for, without its cause.
+func setup(err error) (SetupError, bool) {
+	var answer *azcore.ResponseError
+	var lookup *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return SetupError{}, false
+	case errors.As(err, &answer):
+		s, ok := setups[bloberror.Code(answer.ErrorCode)]
+		if !ok && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized) {
+			return denied, answer.ErrorCode != string(bloberror.UnauthorizedBlobOverwrite)
+		}
+		return s, ok
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		return SetupError{What: "there is no such host", Hint: "check the account's name and the endpoint: " + lookup.Name + " is not known"}, true
+	case unreachable(err):
+		return SetupError{What: "the account cannot be reached", Hint: "check the endpoint, the network and the proxy"}, true
+	}
+	return SetupError{}, false
+}
+
+var (
+	denied = SetupError{
+		What: "access is denied",
+		Hint: "check the credentials, and that they may do this: the role Storage Blob Data Contributor may do all, Storage Blob Data Reader may read",
+	}
+	missing = SetupError{
+		What: "the container does not exist",
+		Hint: "create it, with Provision or the init command, or check the account and the container's name",
+	}
+	leased = SetupError{
+		What: "the blob is leased",
+		Hint: "break the lease: nobody but this library may lock these blobs, and it never does",
+	}
+)
+
+// setups are the error codes of the service that only a change of the set-up
+// ends, beside all of 401 and 403.
+var setups = map[bloberror.Code]SetupError{
+	bloberror.ContainerNotFound: missing,
+	bloberror.ContainerBeingDeleted: {
+		What: "the container is being deleted",
+		Hint: "wait until it is gone, which takes a minute, and create it again",
+	},
+	bloberror.ContainerDisabled: {
+		What: "the container is disabled",
+		Hint: "ask the account's administrator",
+	},
+	bloberror.AccountIsDisabled: {
+		What: "the account is disabled",
+		Hint: "ask the subscription's administrator",
+	},
+	bloberror.AuthenticationFailed: {
+		What: "the credentials are not accepted",
+		Hint: "check the account key, the token or the shared access signature and its time, and this machine's clock",
+	},
+	bloberror.AuthorizationFailure: {
+		What: "access is denied",
+		Hint: "check the account's network rules, and that the credentials may do this",
+	},
+	bloberror.BlobImmutableDueToPolicy: {
+		What: "the blob is immutable",
+		Hint: "remove the immutability policy or the legal hold: heads must be replaceable, and orphans deletable",
+	},
+	bloberror.LeaseIDMissing:                        leased,
+	bloberror.LeaseIDMismatchWithBlobOperation:      leased,
+	bloberror.LeaseIDMismatchWithContainerOperation: leased,
+}
+
+// unreachable reports whether no connection was made.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// exists reports whether a create-only write was refused because the blob is
+// there. Credentials that may create but not replace blobs get another code.
+func exists(err error) bool {
+	return bloberror.HasCode(err, bloberror.BlobAlreadyExists, bloberror.UnauthorizedBlobOverwrite) || stale(err)
+}
+
+// stale reports whether the condition of a write did not hold.
+func stale(err error) bool {
+	return bloberror.HasCode(err, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet)
+}
