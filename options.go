@@ -21,10 +21,10 @@ type Options struct {
 	// WindowBytes is how many bytes of content a read may hold ahead of the
 	// loop that consumes it, 64 MiB by default. One larger changeset still passes.
 	WindowBytes int64
-	// SettleTimeout is how long an append goes on, whatever its context says,
-	// to learn the outcome of a swap whose reply was lost; 10 seconds by
-	// default. It also bounds the retries of a swap that was refused for now,
-	// such as a throttled one.
+	// SettleTimeout is how long an append waits for the answer to its swap,
+	// retries of one that was refused for now included; and then once more, how
+	// long it goes on, whatever its context says, to learn the outcome of a
+	// swap whose answer was lost. 10 seconds by default.
 	SettleTimeout time.Duration
 }
 

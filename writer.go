@@ -126,16 +126,17 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 // the time for it is up.
 //
 // While every attempt so far was refused before it took effect, nothing can
-// have been committed, and the caller's context rules. From the first attempt
-// on whose outcome is unknown, only what is stored can tell: see resolve.
+// have been committed, and the caller's context rules, within a bound. From
+// the first attempt on whose outcome is unknown, only what is stored can tell:
+// see resolve.
 func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 	bounded, cancel := context.WithTimeout(ctx, a.chain.store.options.SettleTimeout)
 	defer cancel()
 	for pause := newPauses(); ; {
-		got, err := a.swap(ctx)
+		got, err := a.swap(bounded)
 		var refused *head.NotApplied
 		if !errors.As(err, &refused) {
-			if got, err = a.conclude(ctx, got, err); !decided(err) {
+			if got, err = a.conclude(bounded, got, err); !decided(err) {
 				return a.resolve(ctx, err)
 			}
 			return got, err
