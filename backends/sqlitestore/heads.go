@@ -104,7 +104,7 @@ func (s *Store) swap(w *session, old, next head.Head) (head.Head, error) {
 	if !current.SameRecord(old) {
 		return head.Head{}, &head.SwapConflict{Winner: &current}
 	}
-	next = inherit(current, next)
+	next = inherit(current, next.WithToken("")) // heads have no token here
 	if err := head.CheckSwap(current, next); err != nil {
 		return head.Head{}, err
 	}

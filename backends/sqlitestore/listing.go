@@ -26,8 +26,8 @@ type page[T any] struct {
 func paged[T any](ctx context.Context, after string, fetch func(after string) (page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		for {
-			p, err := fetch(after)
+		for cursor, more := after, true; more; {
+			p, err := fetch(cursor)
 			for _, item := range p.items {
 				if ctx.Err() != nil {
 					yield(none, ctx.Err())
@@ -39,11 +39,9 @@ func paged[T any](ctx context.Context, after string, fetch func(after string) (p
 			}
 			if err != nil {
 				yield(none, err)
-			}
-			if err != nil || p.last == "" {
 				return
 			}
-			after = p.last
+			cursor, more = p.last, p.last != ""
 		}
 	}
 }
