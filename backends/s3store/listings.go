@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/folders"
 )
 
 // Objects yields the aggregate's objects by ListObjectsV2, a request for each
@@ -32,37 +33,57 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 }
 
 // Aggregates yields the aggregates that have a folder, by ListObjectsV2, a
-// request for each 1,000 of them, in S3's own order: that of the names of
-// their folders ([changeset.FolderOf]). Its errors are those of
-// [Store.Objects].
+// request for each 1,000 of them, and now and then one more for their order.
+// Its errors are those of [Store.Objects].
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
-	in := &s3.ListObjectsV2Input{Prefix: s.key(changeset.Folder), Delimiter: aws.String("/")}
-	if after != "" {
-		// Every name in the folder begins with "…/", so "0", the byte behind
-		// "/", is the first that does not.
-		in.StartAfter = s.key(strings.TrimSuffix(changeset.FolderOf(after), "/") + "0")
-	}
 	return func(yield func(string, error) bool) {
-		for page, err := range s.pages(ctx, in) {
-			if err != nil {
-				yield("", err)
-				return
+		exists := func(folder string) (bool, error) { return s.folderExists(ctx, folder) }
+		escaped := changeset.Escape(after)
+		for folder, err := range folders.InOrder(s.folders(ctx, escaped), exists, escaped) {
+			id, foreign := changeset.Unescape(folder)
+			if err == nil && (foreign != nil || changeset.ValidateAggregateID(id) != nil) {
+				continue
 			}
-			for _, p := range page.CommonPrefixes {
-				id, ok := aggregateOf(s.name(p.Prefix))
-				if ok && !yield(id, nil) {
-					return
-				}
+			if !yield(id, err) {
+				return
 			}
 		}
 	}
 }
 
-// aggregateOf returns the aggregate whose folder has that name, if one has.
-func aggregateOf(folder string) (string, bool) {
-	escaped := strings.TrimSuffix(strings.TrimPrefix(folder, changeset.Folder), "/")
-	id, err := changeset.Unescape(escaped)
-	return id, err == nil && changeset.ValidateAggregateID(id) == nil
+// folders yields the aggregates' folders, those of them that S3 lists behind
+// the name: it lists them by name and slash, in which order none that sorts
+// behind the name by itself is missing.
+func (s *Store) folders(ctx context.Context, after string) iter.Seq2[folders.Page, error] {
+	above := s.key(changeset.Folder)
+	in := &s3.ListObjectsV2Input{Prefix: above, Delimiter: aws.String("/")}
+	if after != "" {
+		in.StartAfter = aws.String(*above + after)
+	}
+	return func(yield func(folders.Page, error) bool) {
+		for page, err := range s.pages(ctx, in) {
+			var p folders.Page
+			if err == nil {
+				p.Last = !aws.ToBool(page.IsTruncated)
+				for _, folder := range page.CommonPrefixes {
+					p.Names = append(p.Names, strings.TrimSuffix(strings.TrimPrefix(*folder.Prefix, *above), "/"))
+				}
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) folderExists(ctx context.Context, name string) (bool, error) {
+	in := &s3.ListObjectsV2Input{Prefix: s.key(changeset.Folder + name + "/"), MaxKeys: aws.Int32(1)}
+	for page, err := range s.pages(ctx, in) {
+		if err != nil || len(page.Contents) > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // name returns the name of the object with that key.
