@@ -160,11 +160,12 @@ func (h Header) VerifyLink(parent Header) error {
 
 // follows reports whether h comes after parent by the rule of revisions: the
 // changesets of one append share the revision they were built on, and an
-// append is built on a revision that its predecessor's swap has made, or a later one.
+// append is built on a revision that its predecessor's swap has made, or a
+// later one, behind the last changeset of that predecessor.
 func (h Header) follows(parent Header) bool {
 	if h.Part.Number > 1 {
 		return h.AfterRevision == parent.AfterRevision &&
 			parent.Part == Part{h.Part.Number - 1, h.Part.Of} && h.CommandID == parent.CommandID
 	}
-	return h.AfterRevision > parent.AfterRevision
+	return h.AfterRevision > parent.AfterRevision && parent.Part.Last()
 }

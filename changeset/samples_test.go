@@ -184,6 +184,8 @@ func (s sample) digest() changeset.Digest {
 	return sha256.Sum256(bytes.Join([][]byte{
 		present([]byte("ropewalk/1")), present([]byte(h.AggregateID)), number(h.Version), present(h.ID[:]),
 		parent, previous, number(h.AfterRevision), present([]byte(s.recordedAt)), ifAny(h.CommandID), ifAny(s.part),
-		present([]byte(h.ContentType)), {0}, ifAny(s.user), ancestors, present(sum[:]),
+		present([]byte(h.ContentType)),
+		{0},
+		ifAny(s.user), ancestors, present(sum[:]),
 	}, nil))
 }

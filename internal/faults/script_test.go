@@ -59,7 +59,7 @@ func TestLateTakesEffectAfterATime(t *testing.T) {
 		time.Sleep(time.Hour - 1)
 		synctest.Wait()
 		require.False(t, r.took(t, faults.Swap))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.True(t, r.took(t, faults.Swap))
 	})
