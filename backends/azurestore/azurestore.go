@@ -20,12 +20,18 @@
 package azurestore
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -54,6 +60,10 @@ const (
 	DefaultHeadsContainer = "aggregates"
 )
 
+// MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
+// longest name of a blob below it, as the service takes 1,024.
+const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 20 + len("-") + 36)
+
 // Options are the settings of a [Store]. Zero values stand for the defaults.
 type Options struct {
 	// ChangesetsContainer is the container that holds the changesets;
@@ -62,8 +72,9 @@ type Options struct {
 	// HeadsContainer is the container that holds the heads;
 	// [DefaultHeadsContainer] by default. It may be the same.
 	HeadsContainer string
-	// Prefix is what the names of all blobs begin with; a slash is added where
-	// it does not end in one. Empty by default.
+	// Prefix is what the names of all blobs begin with: empty, or at most
+	// [MaxPrefix] bytes of UTF-8 that end in a slash. No part between slashes
+	// may be empty or end in a dot, which the service would change.
 	Prefix string
 	// Logger receives a line at level debug for each request: what for, which
 	// blob, how long, the error; never content or credentials. By default
@@ -83,33 +94,48 @@ type Store struct {
 }
 
 // New returns a store over the client's account. It does no I/O. Nil options
-// stand for the defaults. For an [azblob.Client] pass its ServiceClient.
+// stand for the defaults; a missing client and a bad prefix are errors. For an
+// [azblob.Client] pass its ServiceClient.
 //
 // [azblob.Client]: https://pkg.go.dev/github.com/Azure/azure-sdk-for-go/sdk/storage/azblob#Client
-func New(client *service.Client, opts *Options) *Store {
-	var o Options
-	if opts != nil {
-		o = *opts
+func New(client *service.Client, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
 	}
-	if o.Prefix != "" && !strings.HasSuffix(o.Prefix, "/") {
-		o.Prefix += "/"
+	if client == nil {
+		return nil, errors.New("azurestore: a client is needed")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+	if err := checkPrefix(opts.Prefix); err != nil {
+		return nil, fmt.Errorf("azurestore: prefix %q: %w", opts.Prefix, err)
 	}
-	named := func(name, byDefault string) *container.Client {
-		if name == "" {
-			name = byDefault
-		}
-		return client.NewContainerClient(name)
-	}
-	return &Store{
+	s := &Store{
 		service:    client,
-		changesets: named(o.ChangesetsContainer, DefaultChangesetsContainer),
-		heads:      named(o.HeadsContainer, DefaultHeadsContainer),
-		prefix:     o.Prefix,
-		log:        o.Logger,
+		changesets: client.NewContainerClient(cmp.Or(opts.ChangesetsContainer, DefaultChangesetsContainer)),
+		heads:      client.NewContainerClient(cmp.Or(opts.HeadsContainer, DefaultHeadsContainer)),
+		prefix:     opts.Prefix,
+		log:        opts.Logger,
 	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s, nil
+}
+
+func checkPrefix(prefix string) error {
+	odd := func(part string) bool { return part == "" || strings.HasSuffix(part, ".") }
+	switch {
+	case prefix == "":
+		return nil
+	case !strings.HasSuffix(prefix, "/"):
+		return errors.New("it does not end in a slash")
+	case len(prefix) > MaxPrefix:
+		return fmt.Errorf("it has %d bytes, more than %d", len(prefix), MaxPrefix)
+	case !utf8.ValidString(prefix) || strings.ContainsFunc(prefix, unicode.IsControl) || strings.Contains(prefix, `\`):
+		return errors.New("it is not UTF-8 without control characters and backslashes")
+	case slices.ContainsFunc(strings.Split(strings.TrimSuffix(prefix, "/"), "/"), odd):
+		return errors.New("a part of it is empty or ends in a dot")
+	}
+	return nil
 }
 
 // Locate returns the URL of the changeset's blob, without any query.
