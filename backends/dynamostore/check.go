@@ -1,0 +1,156 @@
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/awscall"
+	"ropewalk/internal/finding"
+)
+
+// probes begins, behind the prefix, the keys of the items by which Check tries
+// conditional writes. No aggregate's key has a slash behind the prefix.
+const probes = "ropewalk-probe/"
+
+// Check looks for what is missing or dangerous: the table and its key, a time
+// to live, replicas of a global table with eventual consistency, conditional
+// writes that the server does not honour; and says how the table is billed and
+// whether point-in-time recovery is on. It changes nothing but for one small
+// item of its own under the prefix, which it removes. It needs rights to do all
+// that; what it must not look at is a finding as well. It returns an error
+// where the context ended, and findings otherwise.
+func (s *Store) Check(ctx context.Context) ([]Finding, error) {
+	table, err := s.describe(ctx)
+	first := s.checkTable(table, err)
+	findings := []Finding{first}
+	if first.OK {
+		findings = append(findings, s.checkConditions(ctx), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), s.checkRecovery(ctx))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("check table %s: %w", s.table, err)
+	}
+	return findings, nil
+}
+
+// failed is the finding that something could not be looked at.
+func failed(name string, err error) Finding {
+	f := Finding{Name: name, Detail: "not known: " + err.Error()}
+	var setup *finding.SetupError
+	if errors.As(err, &setup) {
+		f.Detail, f.Hint = "not known: "+setup.What, setup.Hint
+	}
+	return f
+}
+
+func (s *Store) checkTable(table *types.TableDescription, err error) Finding {
+	name := "table " + s.table
+	switch {
+	case awscall.Code(err) == codeNoTable:
+		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init (Store.Provision), or check its name and region"}
+	case err != nil:
+		return failed(name, err)
+	case !hasKey(table):
+		return Finding{Name: name, Detail: "its key is not " + head.FieldAggregateID + " (string)", Hint: "choose the name of another table"}
+	case table.TableStatus != types.TableStatusActive && table.TableStatus != types.TableStatusUpdating:
+		return Finding{Name: name, Detail: "its status is " + string(table.TableStatus), Hint: "wait until it is active"}
+	}
+	return Finding{Name: name, OK: true, Detail: "ok"}
+}
+
+// checkConditions puts an item under the condition that it is not there, and
+// puts it again.
+func (s *Store) checkConditions(ctx context.Context) Finding {
+	const name = "conditional writes"
+	key := map[string]types.AttributeValue{
+		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
+	}
+	in := &dynamodb.PutItemInput{
+		TableName: &s.table, Item: key,
+		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
+		ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
+	}
+	_, first := do(ctx, s, s.client.PutItem, in)
+	_, second := do(ctx, s, s.client.PutItem, in)
+	_, removed := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
+	switch {
+	case first != nil && !conditionFailed(first): // which a repetition by the SDK may have met
+		return failed(name, first)
+	case second == nil:
+		return Finding{Name: name, Detail: "conditions are not honoured", Hint: "do not use this server: it would lose appends"}
+	case !conditionFailed(second):
+		return failed(name, second)
+	case removed != nil:
+		return Finding{Name: name, OK: true, Detail: "ok, but the probe could not be removed"}
+	}
+	return Finding{Name: name, OK: true, Detail: "ok"}
+}
+
+func conditionFailed(err error) bool {
+	var failed *types.ConditionalCheckFailedException
+	return errors.As(err, &failed)
+}
+
+func (s *Store) checkExpiry(ctx context.Context) Finding {
+	const name = "no TTL"
+	out, err := do(ctx, s, s.client.DescribeTimeToLive, &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
+	if err != nil {
+		return failed(name, err)
+	}
+	if d := out.TimeToLiveDescription; d != nil && d.TimeToLiveStatus != types.TimeToLiveStatusDisabled && d.TimeToLiveStatus != "" {
+		return Finding{
+			Name: name, Detail: fmt.Sprintf("items expire by their attribute %q (%s)", aws.ToString(d.AttributeName), d.TimeToLiveStatus),
+			Hint: "switch time to live off: a head that expires takes its chain along",
+		}
+	}
+	return Finding{Name: name, OK: true}
+}
+
+func checkReplicas(table *types.TableDescription) Finding {
+	const name = "no replicas"
+	if len(table.Replicas) == 0 {
+		return Finding{Name: name, OK: true}
+	}
+	var regions []string
+	for _, r := range table.Replicas {
+		regions = append(regions, aws.ToString(r.RegionName))
+	}
+	in := "in " + strings.Join(regions, ", ")
+	if table.MultiRegionConsistency == types.MultiRegionConsistencyStrong {
+		return Finding{Name: "replicas", OK: true, Detail: in + ", strongly consistent"}
+	}
+	return Finding{
+		Name: name, Detail: "a global table with eventual consistency, " + in,
+		Hint: "use a table of one region, or multi-Region strong consistency: here the last writer wins, and appends get lost",
+	}
+}
+
+func checkBilling(table *types.TableDescription) Finding {
+	if b := table.BillingModeSummary; b != nil && b.BillingMode == types.BillingModePayPerRequest {
+		return Finding{Name: "billing", OK: true, Detail: "on demand"}
+	}
+	detail := "provisioned"
+	if p := table.ProvisionedThroughput; p != nil {
+		detail = fmt.Sprintf("provisioned, throttled above %d reads and %d writes a second", aws.ToInt64(p.ReadCapacityUnits), aws.ToInt64(p.WriteCapacityUnits))
+	}
+	return Finding{Name: "billing", OK: true, Detail: detail}
+}
+
+func (s *Store) checkRecovery(ctx context.Context) Finding {
+	const name = "point-in-time recovery"
+	on, err := s.recoverable(ctx)
+	switch {
+	case err != nil:
+		return failed(name, err)
+	case on:
+		return Finding{Name: name, OK: true, Detail: "on"}
+	}
+	return Finding{Name: name, OK: true, Detail: "off"}
+}

@@ -1,0 +1,124 @@
+// Package dynamostore keeps heads in one Amazon DynamoDB table, an item for
+// each aggregate. Changesets belong elsewhere, in S3 for example.
+//
+// A head is loaded by a consistent GetItem and swapped by a conditional
+// PutItem, which tests revision, version, changeset ID and digest of the item
+// that is there. Where the condition fails, DynamoDB returns that item with the
+// error, so that a conflict needs no further request.
+//
+// The caller makes the client, and so decides on credentials, endpoint,
+// region, tracing and time limits:
+//
+//   - The SDK waits for an answer without a limit of its own. Give calls a
+//     context with a deadline, and the client an HTTP client with a dial
+//     timeout, so that an endpoint that cannot be reached fails in seconds.
+//   - Loads and listings keep the retries of the client. A swap never does: see
+//     [Store.Swap]. The HTTP client must not retry by itself.
+//
+// The table must not be a global table with eventual consistency, whose last
+// writer wins, and must have no time to live: [Store.Check] looks for both.
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/awscall"
+	"ropewalk/internal/finding"
+)
+
+var (
+	_ head.Store   = (*Store)(nil)
+	_ head.Locator = (*Store)(nil)
+)
+
+// MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
+// longest aggregate ID, as DynamoDB takes 2,048 bytes for a partition key.
+const MaxPrefix = 2048 - changeset.MaxAggregateID
+
+// Finding is one result of [Store.Check].
+type Finding = finding.Finding
+
+// SetupError is wrapped by every error that only a change of the set-up ends:
+// the table is missing, access is denied, there are no credentials, the
+// endpoint cannot be reached. It carries a hint.
+type SetupError = finding.SetupError
+
+// Options are what [New] needs not know. The zero value is ready for use.
+type Options struct {
+	// Prefix stands before every aggregate ID in the partition key: empty, or
+	// ending in "/", at most [MaxPrefix] bytes. Stores with different prefixes
+	// can share a table; their listings read all of it.
+	Prefix string
+	// Recovery says that Provision switches point-in-time recovery on. It never
+	// switches it off.
+	Recovery bool
+	// Protection says that Provision creates the table with deletion protection.
+	Protection bool
+	// Logger receives what is repeated and provisioned, at level debug; never
+	// content or credentials. Nil means none.
+	Logger *slog.Logger
+}
+
+// Store keeps heads in one table. It is safe for concurrent use.
+type Store struct {
+	client  *dynamodb.Client
+	table   string
+	options Options
+	log     *slog.Logger
+}
+
+// New returns a store in the table, which needs not exist yet. It makes no
+// request. A missing client or table name and a bad prefix are errors; nil
+// options are the zero Options.
+func New(client *dynamodb.Client, table string, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	if client == nil || table == "" {
+		return nil, errors.New("dynamostore: a client and the name of a table are needed")
+	}
+	if err := awscall.CheckPrefix(opts.Prefix, MaxPrefix); err != nil {
+		return nil, fmt.Errorf("dynamostore: %w", err)
+	}
+	s := &Store{client: client, table: table, options: *opts, log: opts.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s, nil
+}
+
+// LocateHead returns the head's item as dynamodb://table/key.
+func (s *Store) LocateHead(aggregateID string) string {
+	return "dynamodb://" + s.table + "/" + s.key(aggregateID)
+}
+
+// key returns the partition key of the aggregate's item.
+func (s *Store) key(aggregateID string) string {
+	return s.options.Prefix + changeset.Escape(aggregateID)
+}
+
+// operation is a method of the DynamoDB client.
+type operation[In, Out any] func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error)
+
+// do calls an operation that may be repeated, and repeats it while DynamoDB
+// asks for that. Where the context has already ended it sends nothing.
+func do[In, Out any](ctx context.Context, s *Store, op operation[In, Out], in *In) (*Out, error) {
+	var out *Out
+	err := awscall.Retry(ctx, s.log, again, func() (err error) {
+		var call awscall.Call
+		out, err = op(ctx, in, watch(&call))
+		return s.explain(&call, err)
+	})
+	return out, err
+}
+
+func watch(call *awscall.Call) func(*dynamodb.Options) {
+	return func(o *dynamodb.Options) { o.APIOptions = append(o.APIOptions, call.Watch) }
+}

@@ -1,0 +1,45 @@
+package dynamostore
+
+import (
+	"fmt"
+
+	"ropewalk/internal/awscall"
+	"ropewalk/internal/finding"
+)
+
+const (
+	codeNoTable = "ResourceNotFoundException"
+	codeInUse   = "ResourceInUseException"
+)
+
+// again are the codes with which DynamoDB asks to repeat a request, beyond the
+// SDK's own repetitions.
+var again = map[string]bool{
+	"ProvisionedThroughputExceededException": true, "RequestLimitExceeded": true, "ThrottlingException": true,
+}
+
+// refusals are the codes by which DynamoDB refuses a conditional PutItem before
+// it takes effect.
+var refusals = awscall.Refusals{
+	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true,
+	"RequestLimitExceeded": true, "ThrottlingException": true, "TransactionConflictException": true,
+
+	codeNoTable: false, codeInUse: false, "InvalidEndpointException": false,
+	"ItemCollectionSizeLimitExceededException": false, "SerializationException": false,
+	"UnknownOperationException": false, "ValidationException": false,
+}
+
+// explain returns an error of the SDK with what people should do about it,
+// where that is known.
+func (s *Store) explain(call *awscall.Call, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case awscall.Code(err) == codeNoTable:
+		return &finding.SetupError{
+			What: fmt.Sprintf("table %s does not exist in region %q", s.table, s.client.Options().Region),
+			Hint: "create it with ropewalk init (Store.Provision), or check its name and region", Err: err,
+		}
+	}
+	return call.Setup(err, "DynamoDB")
+}

@@ -1,0 +1,128 @@
+package dynamostore
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// token marks a head that was read from an item, or written to it. A swap's
+// condition needs no token; but only such a head knows the attributes that the
+// item has beyond its fields.
+const token = "item"
+
+// kind is the type of a field's attribute.
+type kind int
+
+const (
+	text kind = iota
+	number
+	binary
+)
+
+var kinds = map[string]kind{
+	head.FieldFormat: number, head.FieldMinReader: number, head.FieldMinWriter: number,
+	head.FieldState: text, head.FieldAggregateID: text, head.FieldVersion: number,
+	head.FieldChangesetID: text, head.FieldAncestors: binary, head.FieldDigest: binary,
+	head.FieldRevision: number, head.FieldUpdatedAt: text,
+}
+
+// encode returns the head's item, with the attributes that decode did not know.
+func (s *Store) encode(h head.Head) (map[string]types.AttributeValue, error) {
+	if err := h.Validate(); err != nil {
+		return nil, fmt.Errorf("encode head: %w", err)
+	}
+	item, err := decodeExtra(h.Extra())
+	if err != nil {
+		return nil, fmt.Errorf("encode head: unknown attributes: %w", err)
+	}
+	for name, value := range attributes(h) {
+		item[name] = value
+	}
+	item[head.FieldAggregateID] = &types.AttributeValueMemberS{Value: s.key(h.AggregateID)}
+	return item, nil
+}
+
+// attributes returns the head's fields but the key.
+func attributes(h head.Head) map[string]types.AttributeValue {
+	n := func(n uint64) types.AttributeValue {
+		return &types.AttributeValueMemberN{Value: strconv.FormatUint(n, 10)}
+	}
+	t := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	f := h.Formats.Numbers()
+	return map[string]types.AttributeValue{
+		head.FieldFormat:      n(f.Written),
+		head.FieldMinReader:   n(f.MinReader),
+		head.FieldMinWriter:   n(f.MinWriter),
+		head.FieldState:       t(string(h.State)),
+		head.FieldVersion:     n(h.Version),
+		head.FieldChangesetID: t(h.ID.String()),
+		head.FieldAncestors:   &types.AttributeValueMemberB{Value: h.Ancestors.Packed()},
+		head.FieldDigest:      &types.AttributeValueMemberB{Value: h.Digest[:]},
+		head.FieldRevision:    n(h.Revision),
+		head.FieldUpdatedAt:   t(changeset.FormatTime(h.UpdatedAt)),
+	}
+}
+
+// decode reads the item of an aggregate's head; no item is the zero Head. Its
+// errors are those of [head.DecodeError].
+func (s *Store) decode(aggregateID string, item map[string]types.AttributeValue) (head.Head, error) {
+	if len(item) == 0 {
+		return head.Head{}, nil
+	}
+	h, err := decodeItem(aggregateID, s.key(aggregateID), item)
+	if err != nil {
+		return head.Head{}, head.DecodeError(aggregateID, s.LocateHead(aggregateID), err)
+	}
+	return h.WithToken(token), nil
+}
+
+func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (head.Head, error) {
+	texts := map[string]string{}
+	extra := map[string]types.AttributeValue{}
+	for name, value := range item {
+		want, known := kinds[name]
+		if !known {
+			extra[name] = value
+			continue
+		}
+		var ok bool
+		if texts[name], ok = textOf(value, want); !ok {
+			return head.Head{}, fmt.Errorf("%s is a %T", name, value)
+		}
+	}
+	for name := range kinds {
+		if _, ok := texts[name]; !ok {
+			return head.Head{}, fmt.Errorf("%s is missing", name)
+		}
+	}
+	if texts[head.FieldAggregateID] != key {
+		return head.Head{}, fmt.Errorf("the item is that of %q", texts[head.FieldAggregateID])
+	}
+	texts[head.FieldAggregateID] = changeset.Escape(aggregateID)
+	h, err := head.FromTexts(texts)
+	if err != nil {
+		return head.Head{}, err
+	}
+	encoded, err := encodeExtra(extra)
+	return h.WithExtra(encoded), err
+}
+
+// textOf returns the text of a field's attribute, as [head.FromTexts] takes
+// it; false where the attribute has another type.
+func textOf(value types.AttributeValue, want kind) (string, bool) {
+	switch v := value.(type) {
+	case *types.AttributeValueMemberS:
+		return v.Value, want == text
+	case *types.AttributeValueMemberN:
+		return v.Value, want == number
+	case *types.AttributeValueMemberB:
+		return base64.RawURLEncoding.EncodeToString(v.Value), want == binary
+	}
+	return "", false
+}

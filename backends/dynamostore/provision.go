@@ -1,0 +1,125 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ropewalk/head"
+	"ropewalk/internal/awscall"
+)
+
+// provisionTime is how long Provision waits for the table at most.
+const provisionTime = 3 * time.Minute
+
+// Provision makes sure that the table exists and is active, and switches
+// point-in-time recovery on where the options say so. A new table has on-demand
+// billing; one that is there keeps its settings, but must have the right key.
+// It may be repeated, and called by many at the same time. It returns the
+// context's error, a [*SetupError] and DynamoDB's own.
+func (s *Store) Provision(ctx context.Context) error {
+	if err := s.provision(ctx); err != nil {
+		return fmt.Errorf("provision table %s: %w", s.table, err)
+	}
+	return nil
+}
+
+func (s *Store) provision(ctx context.Context) error {
+	if err := s.create(ctx); err != nil {
+		return err
+	}
+	table, err := s.wait(ctx)
+	if err != nil {
+		return err
+	}
+	if !hasKey(table) {
+		return &SetupError{What: "its key is not " + head.FieldAggregateID + " (string)", Hint: "choose the name of another table"}
+	}
+	return s.recover(ctx)
+}
+
+// create creates the table, unless it is there.
+func (s *Store) create(ctx context.Context) error {
+	_, err := s.describe(ctx)
+	if awscall.Code(err) != codeNoTable {
+		return err
+	}
+	_, err = do(ctx, s, s.client.CreateTable, &dynamodb.CreateTableInput{
+		TableName:                 &s.table,
+		BillingMode:               types.BillingModePayPerRequest,
+		DeletionProtectionEnabled: &s.options.Protection,
+		AttributeDefinitions:      []types.AttributeDefinition{{AttributeName: aws.String(head.FieldAggregateID), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String(head.FieldAggregateID), KeyType: types.KeyTypeHash}},
+	})
+	if awscall.Code(err) == codeInUse { // another one was faster
+		return nil
+	}
+	s.log.DebugContext(ctx, "created a table", "table", s.table, "error", err)
+	return err
+}
+
+func (s *Store) describe(ctx context.Context) (*types.TableDescription, error) {
+	out, err := do(ctx, s, s.client.DescribeTable, &dynamodb.DescribeTableInput{TableName: &s.table})
+	if err != nil {
+		return nil, err
+	}
+	return out.Table, nil
+}
+
+// wait returns the table once it is active.
+func (s *Store) wait(ctx context.Context) (*types.TableDescription, error) {
+	waiter := dynamodb.NewTableExistsWaiter(s.client, func(o *dynamodb.TableExistsWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 250*time.Millisecond, 5*time.Second
+	})
+	out, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: &s.table}, provisionTime)
+	if err != nil {
+		return nil, err
+	}
+	return out.Table, nil
+}
+
+// hasKey reports whether the table's key is the one that items are stored by.
+func hasKey(table *types.TableDescription) bool {
+	if len(table.KeySchema) != 1 || aws.ToString(table.KeySchema[0].AttributeName) != head.FieldAggregateID {
+		return false
+	}
+	for _, a := range table.AttributeDefinitions {
+		if aws.ToString(a.AttributeName) == head.FieldAggregateID {
+			return a.AttributeType == types.ScalarAttributeTypeS
+		}
+	}
+	return false
+}
+
+// recover switches point-in-time recovery on where it is off. DynamoDB is not
+// always ready for that right after the table has become active.
+func (s *Store) recover(ctx context.Context) error {
+	if !s.options.Recovery {
+		return nil
+	}
+	if on, err := s.recoverable(ctx); on || err != nil {
+		return err
+	}
+	again := map[string]bool{"ContinuousBackupsUnavailableException": true, codeInUse: true}
+	return awscall.Retry(ctx, s.log, again, func() error {
+		_, err := do(ctx, s, s.client.UpdateContinuousBackups, &dynamodb.UpdateContinuousBackupsInput{
+			TableName:                        &s.table,
+			PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+		})
+		return err
+	})
+}
+
+func (s *Store) recoverable(ctx context.Context) (bool, error) {
+	out, err := do(ctx, s, s.client.DescribeContinuousBackups, &dynamodb.DescribeContinuousBackupsInput{TableName: &s.table})
+	if err != nil {
+		return false, err
+	}
+	d := out.ContinuousBackupsDescription
+	return d != nil && d.PointInTimeRecoveryDescription != nil &&
+		d.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus == types.PointInTimeRecoveryStatusEnabled, nil
+}
