@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"ropewalk"
+	"ropewalk/backends/sqlitestore"
+	"ropewalk/internal/finding"
+)
+
+// class is a kind of failure: the exit code, and the code that --json gives.
+type class struct {
+	exit int
+	code string
+}
+
+// The exit codes are part of the command's contract.
+var (
+	failed        = class{1, "failed"}
+	usage         = class{2, "usage"}
+	badLine       = class{2, "bad-line"}
+	invalidID     = class{2, "invalid-aggregate-id"}
+	invalidDraft  = class{2, "invalid-draft"}
+	tooLarge      = class{2, "too-large"}
+	notFound      = class{3, "not-found"}
+	conflict      = class{4, "conflict"}
+	erased        = class{4, "erased"}
+	uncertain     = class{5, "uncertain"}
+	corrupt       = class{6, "corrupt"}
+	headLost      = class{6, "head-lost"}
+	unknownFormat = class{6, "unsupported-format"}
+	found         = class{6, "found"} // what verify found
+	storage       = class{7, "storage"}
+	checkFailed   = class{7, "check-failed"}
+	interrupted   = class{130, "interrupted"}
+	closedPipe    = class{141, "closed-pipe"} // as a shell reports a process that SIGPIPE ended
+)
+
+// problem is an error of the command's own: it adds a hint, or decides the
+// class, or both.
+type problem struct {
+	class *class // nil where the cause decides
+	err   error
+	hint  string
+}
+
+func (p *problem) Error() string { return p.err.Error() }
+
+func (p *problem) Unwrap() error { return p.err }
+
+func usagef(format string, args ...any) error {
+	return &problem{class: &usage, err: fmt.Errorf(format, args...)}
+}
+
+// withUsageHint makes a failure of usage of an error, and adds what to do about it.
+func withUsageHint(err error, format string, args ...any) error {
+	return &problem{class: &usage, err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// withHint adds what to do about an error.
+func withHint(err error, format string, args ...any) error {
+	return &problem{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// classify returns the class of an error: the first that it matches. An
+// uncertain append comes before all else, since the caller must settle it.
+func classify(ctx context.Context, err error) class {
+	var p *problem
+	switch {
+	case is[*ropewalk.UncertainError](err):
+		return uncertain
+	case errors.Is(err, syscall.EPIPE):
+		return closedPipe
+	case errors.As(err, &p) && p.class != nil:
+		return *p.class
+	case errors.Is(err, context.Canceled):
+		return interrupted
+	case is[*ropewalk.ConflictError](err):
+		return conflict
+	case errors.Is(err, ropewalk.ErrErased):
+		return erased
+	case is[*ropewalk.CorruptError](err):
+		return corrupt
+	case errors.Is(err, ropewalk.ErrHeadLost):
+		return headLost
+	case errors.Is(err, ropewalk.ErrUnsupportedFormat):
+		return unknownFormat
+	case ctx.Err() != nil: // in whatever words the storage puts it
+		return interrupted
+	case unavailable(err):
+		return storage
+	case errors.Is(err, ropewalk.ErrNotFound):
+		return notFound
+	case errors.Is(err, ropewalk.ErrInvalidAggregateID):
+		return invalidID
+	case errors.Is(err, ropewalk.ErrInvalidDraft):
+		return invalidDraft
+	case errors.Is(err, ropewalk.ErrTooLarge):
+		return tooLarge
+	default:
+		return failed
+	}
+}
+
+func is[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+// unavailable reports whether an error says that the storage is missing,
+// denied, unreachable or busy.
+func unavailable(err error) bool {
+	var timeout net.Error
+	return is[*finding.SetupError](err) || is[*net.OpError](err) || errors.As(err, &timeout) && timeout.Timeout() ||
+		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk)
+}
+
+// hintFor returns what to do about an error; empty where nothing helps.
+func hintFor(err error) string {
+	var p *problem
+	if errors.As(err, &p) && p.hint != "" {
+		return p.hint
+	}
+	var setup *finding.SetupError
+	if errors.As(err, &setup) && setup.Hint != "" {
+		return setup.Hint
+	}
+	var u *ropewalk.UncertainError
+	if errors.As(err, &u) {
+		return "end it for good: ropewalk settle " + quote(u.Ref.String())
+	}
+	var c *ropewalk.ConflictError
+	if errors.As(err, &c) {
+		return conflictHint(c)
+	}
+	if errors.Is(err, ropewalk.ErrHeadLost) {
+		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"
+	}
+	return ""
+}
+
+func conflictHint(c *ropewalk.ConflictError) string {
+	id := c.Actual.AggregateID
+	switch {
+	case !c.Actual.Exists():
+		return ""
+	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
+		return "read what is new: ropewalk log " + quote(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
+	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
+		return "read it: ropewalk show " + quote(fmt.Sprintf("%s@%d", id, c.Actual.Version))
+	default:
+		return "read it: ropewalk log " + quote(idArgument(id))
+	}
+}
+
+// end reports an error, if there is one, and returns the exit code.
+func (a *app) end(ctx context.Context, err error) int {
+	if err == nil {
+		return 0
+	}
+	c := classify(ctx, err)
+	if c == closedPipe {
+		return c.exit
+	}
+	message, hint := oneLine(err.Error()), hintFor(err)
+	if c == interrupted {
+		message = "interrupted"
+	}
+	a.complain("error:", red, message)
+	if hint != "" {
+		a.complain("hint:", cyan, hint)
+	}
+	if a.json {
+		// Nobody is left to tell if this fails.
+		_ = a.emit(newFailureJSON(c, message, hint, err))
+	}
+	return c.exit
+}
+
+// oneLine joins the lines of a message, such as that of errors.Join.
+func oneLine(message string) string {
+	return strings.Join(strings.FieldsFunc(message, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// failureJSON is the last line of a failure with --json.
+type failureJSON struct {
+	V     int       `json:"v"`
+	Error errorJSON `json:"error"`
+}
+
+type errorJSON struct {
+	Code    string `json:"code"`
+	Exit    int    `json:"exit"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	// Ref is the changeset that is uncertain or corrupt.
+	Ref string `json:"ref,omitempty"`
+	// Object is the corrupt object's name in its storage.
+	Object string `json:"object,omitempty"`
+	// Expected and Actual are the heads of a conflict, null where there was to be none.
+	Expected any `json:"expected,omitempty"`
+	Actual   any `json:"actual,omitempty"`
+}
+
+func newFailureJSON(c class, message, hint string, err error) failureJSON {
+	e := errorJSON{Code: c.code, Exit: c.exit, Message: message, Hint: hint}
+	var u *ropewalk.UncertainError
+	var bad *ropewalk.CorruptError
+	var refused *ropewalk.ConflictError
+	switch {
+	case errors.As(err, &u):
+		e.Ref = u.Ref.String()
+	case errors.As(err, &refused):
+		e.Expected, e.Actual = newPointJSON(refused.Expected), newPointJSON(refused.Actual)
+	case errors.As(err, &bad):
+		e.Object = bad.Object
+		if !bad.Ref.ID.IsZero() {
+			e.Ref = bad.Ref.String()
+		}
+	}
+	return failureJSON{1, e}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// changesetJSON is a changeset in --json.
+type changesetJSON struct {
+	kind
+	Ref           string            `json:"ref"`
+	Aggregate     string            `json:"aggregate"`
+	Version       uint64            `json:"version"`
+	ID            string            `json:"id"`
+	Parent        string            `json:"parent,omitempty"`
+	AfterRevision uint64            `json:"after_revision"`
+	RecordedAt    string            `json:"recorded_at"`
+	ContentType   string            `json:"content_type"`
+	Encoding      string            `json:"encoding,omitempty"`
+	Size          int64             `json:"size"`
+	ContentSHA256 string            `json:"content_sha256"`
+	Digest        string            `json:"digest"`
+	CommandID     string            `json:"command_id,omitempty"`
+	Part          *partJSON         `json:"part,omitempty"`
+	Metadata      map[string]string `json:"metadata,omitempty"`
+	// State is where the changeset is: in the chain, pending or lost. Only show tells.
+	State string `json:"state,omitempty"`
+	// Object is its name in the storage. Only show tells.
+	Object string `json:"object,omitempty"`
+	*contentJSON
+}
+
+// partJSON is a changeset's place in an append of several.
+type partJSON struct {
+	Number int `json:"number"`
+	Of     int `json:"of"`
+}
+
+func newChangesetJSON(h changeset.Header) changesetJSON {
+	out := changesetJSON{
+		kind: kindOf("changeset"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
+		AfterRevision: h.AfterRevision, RecordedAt: changeset.FormatTime(h.RecordedAt), ContentType: h.ContentType,
+		Encoding: h.Encoding, Size: h.ContentSize, ContentSHA256: h.ContentSHA256.String(), Digest: h.Digest.String(),
+		CommandID: h.CommandID, Metadata: h.Metadata,
+	}
+	if !h.Parent.IsZero() {
+		out.Parent = h.Parent.String()
+	}
+	if h.Part != (changeset.Part{}) {
+		out.Part = &partJSON{h.Part.Number, h.Part.Of}
+	}
+	return out
+}
+
+// contentJSON is content in --json: exactly one of its fields is there.
+type contentJSON struct {
+	Content json.RawMessage `json:"content,omitempty"`
+	Text    *string         `json:"content_text,omitempty"`
+	Base64  *[]byte         `json:"content_base64,omitempty"`
+}
+
+// newContentJSON gives content as JSON where it is one JSON value, else as
+// text where it is UTF-8, else in base64.
+func newContentJSON(content []byte) *contentJSON {
+	switch {
+	case !utf8.Valid(content):
+		return &contentJSON{Base64: &content}
+	case json.Valid(content):
+		return &contentJSON{Content: content}
+	default:
+		text := string(content)
+		return &contentJSON{Text: &text}
+	}
+}
+
+// headJSON is a head in --json.
+type headJSON struct {
+	kind
+	pointJSON
+	ETag      string `json:"etag"`
+	UpdatedAt string `json:"updated_at"`
+	State     string `json:"state"`
+}
+
+func newHeadJSON(h head.Head) headJSON {
+	return headJSON{kindOf("head"), *newPointJSON(h), h.ETag(), changeset.FormatTime(h.UpdatedAt), string(h.State)}
+}
+
+// pointJSON is as much of a head as is known.
+type pointJSON struct {
+	Ref       string `json:"ref,omitempty"`
+	Aggregate string `json:"aggregate"`
+	Version   uint64 `json:"version"`
+	ID        string `json:"id,omitempty"`
+	Revision  uint64 `json:"revision,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+}
+
+// newPointJSON returns nil for the zero Head.
+func newPointJSON(h head.Head) *pointJSON {
+	if !h.Exists() {
+		return nil
+	}
+	p := &pointJSON{Aggregate: h.AggregateID, Version: h.Version, Revision: h.Revision}
+	if !h.ID.IsZero() {
+		p.Ref, p.ID = h.Ref.String(), h.ID.String()
+	}
+	if !h.Digest.IsZero() {
+		p.Digest = h.Digest.String()
+	}
+	return p
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// logger returns the log of --verbose, on stderr.
+func (a *app) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && attr.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// logged returns both seams with a log line for each request: what was asked
+// of which object, how long it took, and how it ended. Contents are not logged.
+func logged(log *slog.Logger, o objects, h heads) (objects, heads) {
+	requests := requestLog{log}
+	lo, lh := loggedObjects{requests, o}, loggedHeads{requests, h}
+	if combined, ok := h.(combinedHeads); ok {
+		return lo, loggedCombined{lh, combined}
+	}
+	return lo, lh
+}
+
+type requestLog struct{ log *slog.Logger }
+
+// request logs one request that began at start.
+func (l requestLog) request(ctx context.Context, op, what string, start time.Time, err error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = oneLine(err.Error())
+	}
+	l.log.DebugContext(ctx, "request", "op", op, "what", what, "took", time.Since(start).Round(time.Microsecond), "outcome", outcome)
+}
+
+// listing logs a listing when it ends: its pages are one request each, of
+// which the seam does not tell.
+func listing[T any](ctx context.Context, l requestLog, op, what string, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		start := time.Now()
+		var failure error
+		defer func() { l.request(ctx, op, what, start, failure) }()
+		for item, err := range inner {
+			failure = err
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+type loggedObjects struct {
+	requestLog
+	objects
+}
+
+func (s loggedObjects) Put(ctx context.Context, c changeset.Changeset) error {
+	start := time.Now()
+	err := s.objects.Put(ctx, c)
+	s.request(ctx, "put", c.Ref.String(), start, err)
+	return err
+}
+
+func (s loggedObjects) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	start := time.Now()
+	c, err := s.objects.Get(ctx, ref)
+	s.request(ctx, "get", ref.String(), start, err)
+	return c, err
+}
+
+func (s loggedObjects) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	start := time.Now()
+	info, err := s.objects.Stat(ctx, ref)
+	s.request(ctx, "stat", ref.String(), start, err)
+	return info, err
+}
+
+func (s loggedObjects) Delete(ctx context.Context, ref changeset.Ref) error {
+	start := time.Now()
+	err := s.objects.Delete(ctx, ref)
+	s.request(ctx, "delete", ref.String(), start, err)
+	return err
+}
+
+func (s loggedObjects) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
+	return listing(ctx, s.requestLog, "list", aggregateID, s.objects.Objects(ctx, aggregateID))
+}
+
+func (s loggedObjects) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	return listing(ctx, s.requestLog, "list-aggregates", after, s.objects.Aggregates(ctx, after))
+}
+
+type loggedHeads struct {
+	requestLog
+	heads
+}
+
+func (s loggedHeads) Load(ctx context.Context, aggregateID string) (head.Head, error) {
+	start := time.Now()
+	h, err := s.heads.Load(ctx, aggregateID)
+	s.request(ctx, "load-head", aggregateID, start, err)
+	return h, err
+}
+
+func (s loggedHeads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	start := time.Now()
+	h, err := s.heads.Swap(ctx, old, next)
+	s.request(ctx, "swap-head", next.Ref.String(), start, err)
+	return h, err
+}
+
+func (s loggedHeads) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	return listing(ctx, s.requestLog, "list-heads", cursor, s.heads.List(ctx, cursor))
+}
+
+// combinedHeads are heads that can be swapped together with a put.
+type combinedHeads interface {
+	heads
+	head.Combined
+}
+
+type loggedCombined struct {
+	loggedHeads
+	inner combinedHeads
+}
+
+func (s loggedCombined) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	start := time.Now()
+	h, err := s.inner.Commit(ctx, changesets, old, next)
+	s.request(ctx, "commit", next.Ref.String(), start, err)
+	return h, err
+}
+
+func (s loggedCombined) Holds(changesets changeset.Store) bool {
+	own, ok := changesets.(loggedObjects)
+	return ok && s.inner.Holds(own.objects)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Run runs the command with its arguments, without the program's name, and
+// returns its exit code. The context's end interrupts it. Of two variables of
+// one name in env, the last one counts.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
+	return newApp(stdin, stdout, stderr, env).run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.began {
+		a.json = a.json || slices.Contains(args, "--json")
+		err = asUsage(root, args, err)
+	}
+	return a.end(ctx, err)
+}
+
+// app is one run of the command: its streams, its environment and the flags
+// that every command has.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            map[string]string
+	terminal       func(stream any) bool
+
+	store   string
+	json    bool
+	verbose bool
+	color   string
+	began   bool // the arguments were understood
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: map[string]string{}, terminal: isTerminal}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		a.env[name] = value
+	}
+	return a
+}
+
+const rootHelp = `Ropewalk keeps the history of event-sourced aggregates as chains of immutable
+changesets in object storage, or in one SQLite file. This command appends to
+chains, walks them back, proves them, and shows what happened to them.
+
+Stores (--store, or the variable ROPEWALK_STORE):
+  file:PATH                              one SQLite file; file:ropewalk.db is the default
+  mem:                                   memory, for the time of one command
+  s3://BUCKET/PREFIX?region=R            changesets and heads in S3
+  aws://BUCKET/PREFIX?table=T&region=R   changesets in S3, heads in DynamoDB
+  azure://ACCOUNT/PREFIX?changesets=C&heads=H
+                                         containers of Azure Blob Storage
+Credentials are those that the service's own tools use. endpoint= and
+path-style=true reach emulators and compatible services.
+
+References:
+  ID              an aggregate, or its newest changeset
+  ID@7            the changeset at version 7
+  ID@7.UUID       exactly this changeset, in the chain or not; the end of the UUID will do
+  ID@2..5, ID@5.. the versions 2 to 5, and 5 to the newest
+  ID@{2026-01-31} the newest changeset recorded by the end of that day (UTC), or by
+                  a time as in ID@{2026-01-31T09:30:00Z}
+An ID that itself ends like one of these takes an @ behind it: user@7@.
+
+Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
+5 uncertain whether it was committed, 6 corrupt, 7 storage missing, denied or
+unreachable, 130 interrupted.`
+
+// newRoot returns the command with all its subcommands.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:                "ropewalk",
+		Short:              "Histories of aggregates, as chains of changesets in object storage",
+		Long:               rootHelp,
+		SilenceErrors:      true,
+		SilenceUsage:       true,
+		DisableSuggestions: true, // asUsage makes a hint of them
+		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
+				return usagef("--color %s: want auto, always or never", a.color)
+			}
+			a.began = true
+			return nil
+		},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.store, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
+	flags.BoolVar(&a.json, "json", false, "print JSON, one object a line")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
+	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	root.AddCommand(commands(a)...)
+	return root
+}
+
+// commands returns all subcommands; help sorts them.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newSchema(a),
+		newVersion(a),
+	}
+}
+
+// asUsage makes a failure of an error that came before any command began.
+func asUsage(root *cobra.Command, args []string, err error) error {
+	var p *problem
+	if errors.As(err, &p) {
+		return err
+	}
+	found, rest, _ := root.Find(args)
+	hint := "see " + found.CommandPath() + " --help"
+	if found == root && len(rest) > 0 {
+		root.SuggestionsMinimumDistance = 2
+		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
+			hint = "did you mean ropewalk " + strings.Join(near, ", or ") + "?"
+		}
+	}
+	return &problem{class: &usage, err: err, hint: hint}
+}

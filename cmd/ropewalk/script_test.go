@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ropewalk": main})
+}
+
+// TestScripts runs the scripts in testdata/script. Beside the usual commands
+// they have:
+//
+//	mask FROM TO       copies a file or stdout, with IDs, digests and times made the same in every run
+//	schema FROM        holds every line against the published schema of its kind
+//	exits CODE CMD...  runs a command of the script, which must exit with that code
+//
+// -update writes what cmp has seen into the scripts.
+func TestScripts(t *testing.T) {
+	schemas := compileSchemas(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			env.Values["mask"] = newMask()
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mask": func(ts *testscript.TestScript, _ bool, args []string) {
+				masked := ts.Value("mask").(*mask).apply(ts.ReadFile(args[0]))
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(masked), 0o600))
+			},
+			"schema": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(schemas.check([]byte(ts.ReadFile(args[0]))))
+			},
+			"exits": exits,
+		},
+	})
+}
+
+// exits runs a program, as exec does, and checks its exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("%s: exit code %s, not %s: %v", strings.Join(args[1:], " "), got, args[0], err)
+	}
+}
+
+// mask replaces what differs from run to run by something as long that does
+// not: the first ID it meets by an ID that ends in 1, and so on. IDs that are
+// cut to their end are recognised.
+type mask struct{ ids, digests map[string]string }
+
+func newMask() *mask { return &mask{map[string]string{}, map[string]string{}} }
+
+var maskable = regexp.MustCompile(
+	`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
+		`|…[0-9a-f]{6,12}\b` + // the end of one
+		`|\b[A-Za-z0-9_-]{43}\b` + // a digest
+		`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
+
+func (m *mask) apply(text string) string {
+	return maskable.ReplaceAllStringFunc(text, func(s string) string {
+		switch {
+		case strings.HasPrefix(s, "…"):
+			for id, masked := range m.ids {
+				if n := len(s) - len("…"); strings.HasSuffix(id, s[len("…"):]) {
+					return "…" + masked[len(masked)-n:]
+				}
+			}
+			return s
+		case strings.HasSuffix(s, "Z") && strings.Contains(s, ":"):
+			return "2026-01-01" + s[10:11] + "00:00:00" + strings.Repeat(".000000000", len(s)/30) + "Z"
+		case len(s) == 36:
+			if m.ids[s] == "" {
+				m.ids[s] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(m.ids)+1)
+			}
+			return m.ids[s]
+		default:
+			if m.digests[s] == "" {
+				m.digests[s] = fmt.Sprintf("digest%037d", len(m.digests)+1)
+			}
+			return m.digests[s]
+		}
+	})
+}
+
+// schemaSet holds the published schemas by kind, made strict: fields that they
+// do not name are refused.
+type schemaSet map[string]*jsonschema.Schema
+
+func compileSchemas(t *testing.T) schemaSet {
+	set, compiler := schemaSet{}, jsonschema.NewCompiler()
+	for _, name := range schemaNames() {
+		text, err := schemas.ReadFile("schema/" + name + ".json")
+		require.NoError(t, err)
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		require.NoError(t, err, name)
+		makeStrict(doc)
+		require.NoError(t, compiler.AddResource(name+".json", doc))
+		set[name], err = compiler.Compile(name + ".json")
+		require.NoError(t, err, name)
+	}
+	return set
+}
+
+func makeStrict(node any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if _, stated := node["additionalProperties"]; node["properties"] != nil && !stated {
+			node["additionalProperties"] = false
+		}
+		for _, child := range node {
+			makeStrict(child)
+		}
+	case []any:
+		for _, child := range node {
+			makeStrict(child)
+		}
+	}
+}
+
+// check holds lines of JSON against the schemas of their kinds.
+func (s schemaSet) check(lines []byte) error {
+	if len(bytes.TrimSpace(lines)) == 0 {
+		return fmt.Errorf("no JSON")
+	}
+	for line := range bytes.Lines(lines) {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+		if err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+		var opening struct {
+			Kind string `json:"kind"`
+		}
+		if err := json.Unmarshal(line, &opening); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+		if opening.Kind == "" {
+			opening.Kind = "error"
+		}
+		schema := s[opening.Kind]
+		if schema == nil {
+			return fmt.Errorf("%s: no schema for kind %q", line, opening.Kind)
+		}
+		if err := schema.Validate(doc); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return nil
+}

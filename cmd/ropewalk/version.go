@@ -1,0 +1,37 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk/changeset"
+)
+
+// versionJSON is what version prints with --json.
+type versionJSON struct {
+	kind
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	// Format is the format of the changesets and heads that this version writes.
+	Format int `json:"format"`
+}
+
+func newVersion(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "Print the version of this command",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			v := versionJSON{kind: kindOf("version"), Version: "unknown", Format: changeset.Format}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				v.Version, v.Go = info.Main.Version, info.GoVersion
+			}
+			if a.json {
+				return a.emit(v)
+			}
+			return a.print("ropewalk %s (%s), format %d\n", v.Version, v.Go, v.Format)
+		},
+	}
+}
