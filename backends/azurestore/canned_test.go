@@ -1,0 +1,111 @@
+package azurestore_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/azurestore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// secret is in the shared access signature of the tests' clients, and must
+// turn up nowhere.
+const secret = "c2VjcmV0LXNpZ25hdHVyZQ"
+
+// canned is a service that answers as it is told to.
+type canned struct {
+	mu     sync.Mutex
+	sent   []*http.Request
+	answer func(r *http.Request) (*http.Response, error)
+}
+
+func (c *canned) Do(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	c.sent = append(c.sent, r)
+	c.mu.Unlock()
+	return c.answer(r)
+}
+
+// take returns the methods of the requests since the last call.
+func (c *canned) take() []string {
+	methods := []string{}
+	for _, r := range c.sent {
+		methods = append(methods, r.Method)
+	}
+	c.sent = nil
+	return methods
+}
+
+func cannedClient(t testing.TB, wire *canned) *service.Client {
+	t.Helper()
+	client, err := service.NewClientWithNoCredential("https://acme.blob.core.windows.net/?sv=2026-06-06&sig="+secret, &service.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: wire, Retry: policy.RetryOptions{RetryDelay: time.Millisecond}},
+	})
+	require.NoError(t, err)
+	return client
+}
+
+// cannedStore returns a store on a service with that answer; what it logs goes to log.
+func cannedStore(t testing.TB, log io.Writer, answer func(r *http.Request) (*http.Response, error)) (*azurestore.Store, *canned) {
+	t.Helper()
+	wire := &canned{answer: answer}
+	s, err := azurestore.New(cannedClient(t, wire), &azurestore.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	require.NoError(t, err)
+	return s, wire
+}
+
+// failing answers with a status and the service's error code, after it has
+// taken the whole request in, as the service does.
+func failing(status int, code string) func(r *http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		consume(r)
+		reply := respond(r, status, "<Error><Message>Server used following string to sign: "+secret+"</Message></Error>")
+		if code != "" {
+			reply.Header.Set("x-ms-error-code", code)
+		}
+		return reply, nil
+	}
+}
+
+func consume(r *http.Request) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+}
+
+func respond(r *http.Request, status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Request: r, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// built returns a changeset and the head that commits it, of a new aggregate.
+func built(t testing.TB) (changeset.Changeset, head.Head) {
+	t.Helper()
+	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("the content")}}, time.Now())
+	require.NoError(t, err)
+	return cs[0], next
+}
+
+// requireDiscreet demands that neither content nor credentials turn up.
+func requireDiscreet(t testing.TB, log *bytes.Buffer, err error) {
+	t.Helper()
+	for _, text := range []string{log.String(), err.Error()} {
+		require.NotContains(t, text, secret)
+		require.NotContains(t, text, "sig=")
+		require.NotContains(t, text, "the content")
+		require.NotContains(t, text, "\n\n", "an error takes one line")
+	}
+}

@@ -1,0 +1,283 @@
+package azurestore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/azurestore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+func TestNewRefusesBadSettings(t *testing.T) {
+	_, err := azurestore.New(nil, nil)
+	require.Error(t, err)
+	client := cannedClient(t, &canned{})
+	for _, prefix := range []string{"a", "/", "a//", "a/./", "../", "a./", "a\\b/", "a\n/", "\xff/", strings.Repeat("a", azurestore.MaxPrefix) + "/"} {
+		_, err := azurestore.New(client, &azurestore.Options{Prefix: prefix})
+		require.Error(t, err, "%q", prefix)
+	}
+	for _, prefix := range []string{"", "a/", ".a/b c/é%/", strings.Repeat("a", azurestore.MaxPrefix-1) + "/"} {
+		_, err := azurestore.New(client, &azurestore.Options{Prefix: prefix})
+		require.NoError(t, err, "%q", prefix)
+	}
+	_, err = azurestore.New(client, nil)
+	require.NoError(t, err)
+}
+
+func TestLocateTellsTheURLWithoutCredentials(t *testing.T) {
+	s, err := azurestore.New(cannedClient(t, &canned{}), &azurestore.Options{Prefix: "team a/"})
+	require.NoError(t, err)
+	c, next := built(t)
+	require.Equal(t, "https://acme.blob.core.windows.net/changesets/team%20a/"+c.ObjectName(), s.Locate(c.Ref))
+	require.Equal(t, "https://acme.blob.core.windows.net/aggregates/team%20a/heads/"+next.AggregateID, s.LocateHead(next.AggregateID))
+	require.Equal(t, "https://acme.blob.core.windows.net/aggregates/team%20a/heads/a%252Fb", s.LocateHead("a/b"))
+}
+
+func TestPutIsOneConditionalRequest(t *testing.T) {
+	s, wire := cannedStore(t, io.Discard, failing(http.StatusCreated, ""))
+	c, _ := built(t)
+	require.NoError(t, s.Put(t.Context(), c))
+	r := wire.sent[0]
+	require.Equal(t, []string{http.MethodPut}, wire.take())
+	require.Equal(t, "*", header(r, "If-None-Match"))
+	require.NotEmpty(t, header(r, "x-ms-content-crc64"))
+	require.Equal(t, c.ContentType, header(r, "x-ms-blob-content-type"))
+	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
+	require.NoError(t, err)
+	for key, value := range metadata {
+		require.Equal(t, value, header(r, "x-ms-meta-"+key))
+	}
+}
+
+// A put that is told that the blob is there makes sure that it can be read.
+func TestPutThatMeetsItsOwnAttempt(t *testing.T) {
+	for _, c := range []struct {
+		status  int
+		code    string
+		there   int
+		stored  bool
+		methods []string
+	}{
+		{409, "BlobAlreadyExists", 200, true, []string{"PUT", "HEAD"}},
+		{412, "ConditionNotMet", 200, true, []string{"PUT", "HEAD"}},
+		{403, "UnauthorizedBlobOverwrite", 200, true, []string{"PUT", "HEAD"}},
+		{409, "BlobAlreadyExists", 404, false, []string{"PUT", "HEAD"}},
+		{403, "AuthorizationFailure", 200, false, []string{"PUT"}},
+		{409, "BlobImmutableDueToPolicy", 200, false, []string{"PUT"}},
+		{400, "Crc64Mismatch", 200, false, []string{"PUT"}},
+		{503, "ServerBusy", 200, false, []string{"PUT", "PUT", "PUT", "PUT"}},
+	} {
+		t.Run(fmt.Sprintf("%d %s, then %d", c.status, c.code, c.there), func(t *testing.T) {
+			var log bytes.Buffer
+			s, wire := cannedStore(t, &log, func(r *http.Request) (*http.Response, error) {
+				if r.Method == http.MethodPut {
+					return failing(c.status, c.code)(r)
+				}
+				return failing(c.there, "BlobNotFound")(r)
+			})
+			built, _ := built(t)
+			err := s.Put(t.Context(), built)
+			require.Equal(t, c.methods, wire.take())
+			if c.stored {
+				require.NoError(t, err)
+				return
+			}
+			require.Error(t, err)
+			requireDiscreet(t, &log, err)
+		})
+	}
+}
+
+func TestPutKeepsTheClientsRetries(t *testing.T) {
+	attempts := 0
+	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		consume(r)
+		switch attempts++; attempts {
+		case 1:
+			return nil, io.ErrUnexpectedEOF
+		case 2:
+			return respond(r, http.StatusInternalServerError, ""), nil
+		case 3:
+			return failing(http.StatusConflict, "BlobAlreadyExists")(r)
+		}
+		return respond(r, http.StatusOK, ""), nil
+	})
+	c, _ := built(t)
+	require.NoError(t, s.Put(t.Context(), c))
+	require.Equal(t, []string{"PUT", "PUT", "PUT", "HEAD"}, wire.take())
+}
+
+// stored answers as the service does for a changeset's blob, from the given
+// byte on, and breaks the connection after so many bytes; never where negative.
+func stored(r *http.Request, c changeset.Changeset, from, breakAfter int) *http.Response {
+	metadata, _ := changeset.Encode(c.Header, changeset.NoHyphens)
+	reply := respond(r, http.StatusOK, string(c.Content[from:]))
+	for key, value := range metadata {
+		reply.Header.Set("x-ms-meta-"+key, value) // canonical, and thus in another case
+	}
+	reply.Header.Set("Content-Type", c.ContentType)
+	reply.Header.Set("Content-Length", fmt.Sprint(len(c.Content)-from))
+	reply.Header.Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+	reply.Header.Set("ETag", `"0x1"`)
+	if breakAfter >= 0 {
+		reply.Body = io.NopCloser(io.MultiReader(io.LimitReader(reply.Body, int64(breakAfter)), brokenConnection{}))
+	}
+	return reply
+}
+
+type brokenConnection struct{}
+
+func (brokenConnection) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestGetContinuesWhereTheConnectionBroke(t *testing.T) {
+	c, _ := built(t)
+	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		if header(r, "x-ms-range") == "" && header(r, "Range") == "" {
+			return stored(r, c, 0, 4), nil
+		}
+		return stored(r, c, 4, -1), nil
+	})
+	got, err := s.Get(t.Context(), c.Ref)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+	again := wire.sent[1]
+	require.Equal(t, []string{"GET", "GET"}, wire.take())
+	require.Equal(t, "bytes=4-", header(again, "x-ms-range")+header(again, "Range"))
+	require.Equal(t, `"0x1"`, header(again, "If-Match"))
+}
+
+func TestGetThatBreaksForGoodIsAnError(t *testing.T) {
+	c, _ := built(t)
+	s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		if header(r, "x-ms-range")+header(r, "Range") == "" {
+			return stored(r, c, 0, 4), nil
+		}
+		return stored(r, c, 4, 0), nil
+	})
+	got, err := s.Get(t.Context(), c.Ref)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorContains(t, err, s.Locate(c.Ref))
+	require.Zero(t, got)
+}
+
+// refusedBody must not be read, and must be closed.
+type refusedBody struct {
+	t      *testing.T
+	closed bool
+}
+
+func (b *refusedBody) Read([]byte) (int, error) {
+	b.t.Error("the content was read")
+	return 0, io.EOF
+}
+
+func (b *refusedBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+func TestGetThatIsNotAdmittedReadsNoContent(t *testing.T) {
+	c, _ := built(t)
+	body := &refusedBody{t: t}
+	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		reply := stored(r, c, 0, -1)
+		reply.Body = body
+		return reply, nil
+	})
+	later := errors.New("later")
+	ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
+		require.Equal(t, c.Header, h)
+		return later
+	})
+	_, err := s.Get(ctx, c.Ref)
+	require.Equal(t, later, err)
+	require.True(t, body.closed)
+	require.Equal(t, []string{"GET"}, wire.take())
+}
+
+// What is missing is told apart from what was never set up.
+func TestReadErrors(t *testing.T) {
+	c, _ := built(t)
+	for _, reply := range []struct {
+		status int
+		code   string
+		setup  bool
+	}{
+		{404, "BlobNotFound", false},
+		{404, "ContainerNotFound", true},
+		{403, "AuthorizationPermissionMismatch", true},
+	} {
+		var log bytes.Buffer
+		s, wire := cannedStore(t, &log, failing(reply.status, reply.code))
+		_, err := s.Get(t.Context(), c.Ref)
+		requireReadError(t, &log, err, reply.setup)
+		_, err = s.Stat(t.Context(), c.Ref)
+		requireReadError(t, &log, err, reply.setup)
+		require.Equal(t, []string{"GET", "HEAD"}, wire.take())
+
+		h, err := s.Load(t.Context(), c.AggregateID)
+		require.Zero(t, h)
+		require.Equal(t, reply.setup, err != nil)
+		require.Equal(t, reply.setup, s.Delete(t.Context(), c.Ref) != nil)
+	}
+}
+
+func requireReadError(t *testing.T, log *bytes.Buffer, err error, setup bool) {
+	t.Helper()
+	require.Error(t, err)
+	requireDiscreet(t, log, err)
+	var broken *azurestore.SetupError
+	require.Equal(t, setup, errors.As(err, &broken))
+	require.Equal(t, setup, !errors.Is(err, changeset.ErrNotFound))
+}
+
+// Something between here and the service has eaten a header.
+func TestRepliesWithoutTheirHeaders(t *testing.T) {
+	c, next := built(t)
+	for _, name := range []string{"Content-Length", "Content-Type", "Last-Modified", "x-ms-meta-digest"} {
+		s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+			reply := stored(r, c, 0, -1)
+			reply.Header.Del(name)
+			return reply, nil
+		})
+		_, err := s.Get(t.Context(), c.Ref)
+		require.ErrorContains(t, err, s.Locate(c.Ref), name)
+		_, err = s.Stat(t.Context(), c.Ref)
+		require.ErrorContains(t, err, s.Locate(c.Ref), name)
+	}
+	record, err := head.EncodeJSON(next)
+	require.NoError(t, err)
+	s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) { return respond(r, 200, string(record)), nil })
+	_, err = s.Load(t.Context(), next.AggregateID)
+	require.ErrorContains(t, err, "ETag")
+}
+
+func TestEndedContextSendsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s, wire := cannedStore(t, io.Discard, failing(200, ""))
+	c, next := built(t)
+	require.ErrorIs(t, s.Put(ctx, c), context.Canceled)
+	require.ErrorIs(t, s.Delete(ctx, c.Ref), context.Canceled)
+	require.ErrorIs(t, s.Provision(ctx), context.Canceled)
+	for _, old := range []head.Head{{}, next, next.WithToken(`"0x1"`)} {
+		_, err := s.Swap(ctx, old, next.Fence())
+		if old.Exists() {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		require.Equal(t, refused, fateOf(t, err))
+	}
+	_, err := s.Check(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, wire.take())
+}
