@@ -39,7 +39,7 @@ func (s *Store) provision(ctx context.Context) error {
 	if !hasKey(table) {
 		return &SetupError{What: "its key is not " + head.FieldAggregateID + " (string)", Hint: "choose the name of another table"}
 	}
-	return s.recover(ctx)
+	return s.enableRecovery(ctx)
 }
 
 // create creates the table, unless it is there.
@@ -95,9 +95,9 @@ func hasKey(table *types.TableDescription) bool {
 	return false
 }
 
-// recover switches point-in-time recovery on where it is off. DynamoDB is not
+// enableRecovery switches point-in-time recovery on where it is off. DynamoDB is not
 // always ready for that right after the table has become active.
-func (s *Store) recover(ctx context.Context) error {
+func (s *Store) enableRecovery(ctx context.Context) error {
 	if !s.options.Recovery {
 		return nil
 	}

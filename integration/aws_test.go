@@ -1,0 +1,131 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/dynamostore"
+	"ropewalk/backends/s3store"
+)
+
+// awsPrefix is the prefix of the tests' stores, odd enough to be told from none.
+const awsPrefix = "team a/blue/"
+
+// awsAccount is an endpoint, and the names of a bucket and a table there that
+// no other test uses.
+type awsAccount struct {
+	config        aws.Config
+	bucket, table string
+}
+
+// newLocalStack returns a fresh bucket and table, not provisioned yet, at the
+// emulator of S3 and DynamoDB.
+func newLocalStack(t testing.TB) *awsAccount {
+	t.Helper()
+	return newAWS(t, "ROPEWALK_TEST_LOCALSTACK", "test", "test")
+}
+
+// newOtherS3 is newLocalStack for an S3-compatible server that is not
+// LocalStack. It has no tables.
+func newOtherS3(t testing.TB) *awsAccount {
+	t.Helper()
+	return newAWS(t, "ROPEWALK_TEST_S3", os.Getenv("ROPEWALK_TEST_S3_ACCESS_KEY"), os.Getenv("ROPEWALK_TEST_S3_SECRET_KEY"))
+}
+
+func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
+	t.Helper()
+	endpoint := os.Getenv(variable)
+	if endpoint == "" {
+		t.Fatalf("%s is not set: it must hold the URL of an emulator; make test starts one and sets it", variable)
+	}
+	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"), config.WithBaseEndpoint(endpoint),
+		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
+		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
+	require.NoError(t, err)
+	name := "ropewalk-test-" + uuid.NewString()
+	a := &awsAccount{config: cfg, bucket: name, table: name}
+	t.Cleanup(func() { a.remove(t) })
+	return a
+}
+
+// with returns the account behind another HTTP transport.
+func (a *awsAccount) with(transport http.RoundTripper) *awsAccount {
+	b := *a
+	b.config.HTTPClient = &http.Client{Transport: transport}
+	return &b
+}
+
+func (a *awsAccount) s3(options ...func(*s3.Options)) *s3.Client {
+	pathStyle := func(o *s3.Options) { o.UsePathStyle = true }
+	return s3.NewFromConfig(a.config, append(options, pathStyle)...)
+}
+
+func (a *awsAccount) dynamodb() *dynamodb.Client { return dynamodb.NewFromConfig(a.config) }
+
+func (a *awsAccount) objects(t testing.TB, options ...func(*s3.Options)) *s3store.Store {
+	t.Helper()
+	s, err := s3store.New(a.s3(options...), a.bucket, &s3store.Options{Prefix: awsPrefix})
+	require.NoError(t, err)
+	return s
+}
+
+func (a *awsAccount) heads(t testing.TB) *dynamostore.Store {
+	t.Helper()
+	s, err := dynamostore.New(a.dynamodb(), a.table, &dynamostore.Options{Prefix: awsPrefix})
+	require.NoError(t, err)
+	return s
+}
+
+// provisionedBucket returns the account with its bucket in place.
+func (a *awsAccount) provisionedBucket(t testing.TB) *awsAccount {
+	t.Helper()
+	require.NoError(t, a.objects(t).Provision(t.Context()))
+	return a
+}
+
+// provisionedTable returns the account with its table in place.
+func (a *awsAccount) provisionedTable(t testing.TB) *awsAccount {
+	t.Helper()
+	require.NoError(t, a.heads(t).Provision(t.Context()))
+	return a
+}
+
+// remove removes what the test has made, as far as it has.
+func (a *awsAccount) remove(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client := a.s3()
+	pages := s3.NewListObjectVersionsPaginator(client, &s3.ListObjectVersionsInput{Bucket: &a.bucket})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			break
+		}
+		for _, o := range page.Versions {
+			_, _ = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: o.Key, VersionId: o.VersionId})
+		}
+		for _, o := range page.DeleteMarkers {
+			_, _ = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: o.Key, VersionId: o.VersionId})
+		}
+	}
+	if _, err := client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &a.bucket}); err != nil && !strings.Contains(err.Error(), "NoSuchBucket") {
+		t.Logf("bucket %s is not removed: %v", a.bucket, err)
+	}
+	if os.Getenv("ROPEWALK_TEST_S3") != aws.ToString(a.config.BaseEndpoint) {
+		_, _ = a.dynamodb().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &a.table})
+	}
+}
