@@ -76,17 +76,28 @@ func (a *app) storeURL() string {
 	}
 }
 
-// openToRead opens the store, which must be there.
-func (a *app) openToRead(ctx context.Context) (*store, error) {
-	return a.openURL(ctx, a.storeURL(), false)
+// reading calls work with the store, which must be there.
+func (a *app) reading(ctx context.Context, work func(*store) error) error {
+	return a.with(ctx, a.storeURL(), false, work)
 }
 
-// openToWrite opens the store, and creates it where it is a file that is missing.
-func (a *app) openToWrite(ctx context.Context) (*store, error) {
-	return a.openURL(ctx, a.storeURL(), true)
+// writing calls work with the store, which is created where it is a file that
+// is missing.
+func (a *app) writing(ctx context.Context, work func(*store) error) error {
+	return a.with(ctx, a.storeURL(), true, work)
 }
 
-// openURL opens the store of any URL.
+func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*store) error) (err error) {
+	s, err := a.openURL(ctx, rawURL, create)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return work(s)
+}
+
+// openURL opens the store of any URL, and creates it where create says so and
+// it is a file that is missing.
 func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
 	p, err := parsePlace(rawURL)
 	if err != nil {

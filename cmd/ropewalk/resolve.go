@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// span is a range of versions of one chain, both included.
+type span struct {
+	reader      *ropewalk.Reader
+	first, last uint64
+}
+
+// span resolves a reference to a range of the chain. An ID alone is all of it,
+// and what names one changeset is a range of one. The error matches
+// [ropewalk.ErrNotFound] where the chain does not have it.
+func (s *store) span(ctx context.Context, r reference) (span, error) {
+	reader, err := s.Chain(r.id).Reader(ctx)
+	if err != nil {
+		return span{}, err
+	}
+	newest := reader.Head().Version
+	out := span{reader, r.first, r.last}
+	switch r.form {
+	case bare:
+		out.last = newest
+	case onward:
+		out.last = newest
+		if r.first > newest {
+			err = fmt.Errorf("version %d of %q, which is at %d: %w", r.first, r.id, newest, ropewalk.ErrNotFound)
+		}
+	case asOf:
+		out.first, err = recordedBy(ctx, reader, r)
+		out.last = out.first
+	case exact:
+		err = checkInChain(ctx, reader, r)
+	}
+	return out, err
+}
+
+// checkInChain makes sure that the chain has the changeset that an exact
+// reference names.
+func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference) error {
+	h, err := headerAt(ctx, reader, r.first)
+	if err == nil && !strings.HasSuffix(h.ID.String(), r.uuid) {
+		err = fmt.Errorf("%s@%d.%s is not in the chain, which has %s there: %w", r.id, r.first, r.uuid, h.ID, ropewalk.ErrNotFound)
+	}
+	return err
+}
+
+// recordedBy returns the newest version that was recorded at or before the
+// time of the reference. Times never go back along a chain, so it is searched.
+func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference) (uint64, error) {
+	newest := reader.Head().Version
+	if newest >= math.MaxInt { // no such chain can have been written
+		return 0, fmt.Errorf("%q is too long to be searched", r.id)
+	}
+	var failure error
+	later := sort.Search(int(newest)+1, func(version int) bool {
+		if failure != nil {
+			return true
+		}
+		h, err := headerAt(ctx, reader, uint64(version))
+		failure = err
+		return h.RecordedAt.After(r.at)
+	})
+	if failure == nil && later == 0 {
+		failure = fmt.Errorf("%q has nothing that was recorded by %s: %w", r.id, changeset.FormatTime(r.at), ropewalk.ErrNotFound)
+	}
+	return uint64(later - 1), failure
+}
+
+func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (changeset.Header, error) {
+	for h, err := range reader.Headers(ctx, version, version) {
+		return h, err
+	}
+	return changeset.Header{}, fmt.Errorf("version %d: %w", version, ropewalk.ErrNotFound)
+}
+
+// located is a changeset that a reference names, in the chain or not.
+type located struct {
+	ref changeset.Ref
+	// head is the chain's, the zero Head where there is none.
+	head head.Head
+	// reader is nil where the chain does not have the changeset.
+	reader *ropewalk.Reader
+}
+
+// locate resolves a reference that names one changeset. An exact one may name
+// one that the chain does not reach; the end of a UUID is looked for in the
+// chain first, and then in a listing of the aggregate.
+func (s *store) locate(ctx context.Context, r reference) (located, error) {
+	switch r.form {
+	case between, onward:
+		return located{}, usagef("a range names many changesets; one is wanted")
+	case exact:
+		return s.locateExact(ctx, r)
+	}
+	sp, err := s.span(ctx, r)
+	if err != nil {
+		return located{}, err
+	}
+	out := located{head: sp.reader.Head(), reader: sp.reader}
+	if out.ref = out.head.Ref; sp.last != out.head.Version {
+		h, err := headerAt(ctx, sp.reader, sp.last)
+		out.ref = h.Ref
+		return out, err
+	}
+	return out, nil
+}
+
+func (s *store) locateExact(ctx context.Context, r reference) (located, error) {
+	chain := s.Chain(r.id)
+	h, err := chain.Head(ctx)
+	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
+		return located{}, err
+	}
+	out := located{head: h}
+	if h.Exists() && r.first <= h.Version {
+		reader := chain.ReaderAt(h)
+		found, err := headerAt(ctx, reader, r.first)
+		if err != nil || strings.HasSuffix(found.ID.String(), r.uuid) {
+			out.ref, out.reader = found.Ref, reader
+			return out, err
+		}
+	}
+	out.ref, err = s.orphan(ctx, r)
+	return out, err
+}
+
+// orphan returns the changeset that an exact reference names and the chain
+// does not have. A whole UUID needs no listing, and is not looked up here.
+func (s *store) orphan(ctx context.Context, r reference) (changeset.Ref, error) {
+	if id, err := changeset.ParseID(r.uuid); err == nil {
+		return changeset.Ref{AggregateID: r.id, Version: r.first, ID: id}, nil
+	}
+	var matches []changeset.Ref
+	for o, err := range s.objects.Objects(ctx, r.id) {
+		if err != nil {
+			return changeset.Ref{}, err
+		}
+		if o.Version > r.first {
+			break
+		}
+		if o.Version == r.first && strings.HasSuffix(o.ID.String(), r.uuid) {
+			matches = append(matches, o.Ref)
+		}
+	}
+	switch len(matches) {
+	case 0:
+		return changeset.Ref{}, fmt.Errorf("%s@%d.%s: no such changeset is stored: %w", r.id, r.first, r.uuid, ropewalk.ErrNotFound)
+	case 1:
+		return matches[0], nil
+	default:
+		return changeset.Ref{}, usagef("%s@%d.%s is not unique: %d changesets end so", r.id, r.first, r.uuid, len(matches))
+	}
+}
+
+// state tells what became of a changeset, given the chain's head at the time.
+func (l located) state(h changeset.Header) string {
+	switch {
+	case l.reader != nil:
+		return "committed"
+	case h.AfterRevision < l.head.Revision:
+		return "lost"
+	case h.AfterRevision == l.head.Revision:
+		return "pending"
+	default:
+		return "ahead"
+	}
+}
