@@ -2,7 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,17 +31,12 @@ func (s *Store) Check(ctx context.Context) (findings []string, err error) {
 	if findings, err = checkModes(s.path); err != nil {
 		return nil, err
 	}
-	db, err := openDB(s.path, s.busy, "query_only(1)")
-	if err != nil {
-		return nil, s.failure(err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := db.Conn(ctx)
+	conn, err := connect(ctx, s.path, s.busy, "query_only(1)")
 	if err != nil {
 		return nil, s.failure(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	for _, check := range []func(context.Context, *sql.Conn) ([]string, error){checkOurs, checkMode, checkIntegrity} {
+	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkMode, checkIntegrity} {
 		found, err := check(ctx, conn)
 		if finding := asFinding(err); finding != "" {
 			return append(findings, finding), nil // what is not ours is not looked into
@@ -87,7 +81,7 @@ func checkModes(path string) (findings []string, err error) {
 	return findings, nil
 }
 
-func checkOurs(ctx context.Context, conn *sql.Conn) (findings []string, err error) {
+func checkOurs(ctx context.Context, conn connection) (findings []string, err error) {
 	if err := verify(ctx, conn); err != nil {
 		return nil, err
 	}
@@ -104,7 +98,7 @@ func checkOurs(ctx context.Context, conn *sql.Conn) (findings []string, err erro
 	return findings, nil
 }
 
-func checkMode(ctx context.Context, conn *sql.Conn) ([]string, error) {
+func checkMode(ctx context.Context, conn connection) ([]string, error) {
 	var mode string
 	err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode)
 	if err != nil || mode == "wal" {
@@ -113,7 +107,7 @@ func checkMode(ctx context.Context, conn *sql.Conn) ([]string, error) {
 	return []string{"journal_mode is " + mode + ", not wal: the next sqlitestore.Open sets it"}, nil
 }
 
-func checkIntegrity(ctx context.Context, conn *sql.Conn) (findings []string, err error) {
+func checkIntegrity(ctx context.Context, conn connection) (findings []string, err error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA quick_check(10)")
 	if err != nil {
 		return nil, err

@@ -2,18 +2,12 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"ropewalk/changeset"
 )
@@ -78,51 +72,26 @@ func createFile(path string) error {
 	return f.Close()
 }
 
-// openDB returns a pool of connections to an existing file. Every connection
-// runs the pragmas first; busy is how long SQLite itself waits for a lock.
-func openDB(path string, busy time.Duration, pragmas ...string) (*sql.DB, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	query := url.Values{
-		"mode":          {"rw"}, // never creates a file
-		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
-		"_pragma":       pragmas,
-	}
-	// A URI, since a path may hold characters that end it: ?, # and %.
-	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}
-	connector, err := sqlite.NewConnector(uri.String())
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
-}
-
 // Provision creates the tables where they are missing, and changes nothing
 // where they are there. Processes may race to do so. [Open] has done it unless
 // its options say [Options.MustExist].
 func (s *Store) Provision(ctx context.Context) error {
-	db, err := openDB(s.path, 0)
+	conn, err := connect(ctx, s.path, s.busy)
 	if err != nil {
 		return s.failure(err)
 	}
-	conn, err := db.Conn(ctx)
-	if err == nil {
-		err = errors.Join(provision(ctx, conn, s.busy), conn.Close())
-	}
-	return s.failure(errors.Join(err, db.Close()))
+	return s.failure(errors.Join(provision(ctx, conn, s.busy), conn.Close()))
 }
 
 // provision makes a database of an empty file.
-func provision(ctx context.Context, conn *sql.Conn, busy time.Duration) error {
+func provision(ctx context.Context, conn connection, busy time.Duration) error {
 	if err := retry(ctx, busy, func() error { return createTables(ctx, conn) }); err != nil {
 		return err
 	}
 	return retry(ctx, busy, func() error { return useWAL(ctx, conn) })
 }
 
-func createTables(ctx context.Context, conn *sql.Conn) (err error) {
+func createTables(ctx context.Context, conn connection) (err error) {
 	if err := verify(ctx, conn); !errors.Is(err, errBlank) {
 		return err
 	}
@@ -142,7 +111,7 @@ func createTables(ctx context.Context, conn *sql.Conn) (err error) {
 }
 
 // useWAL turns on WAL mode, which stays with the file.
-func useWAL(ctx context.Context, conn *sql.Conn) error {
+func useWAL(ctx context.Context, conn connection) error {
 	var mode string
 	err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
 	if err == nil && mode != "wal" {
@@ -155,7 +124,7 @@ func useWAL(ctx context.Context, conn *sql.Conn) error {
 var errBlank = fmt.Errorf("%w: it is empty", ErrNotRopewalk)
 
 // verify tells whether the database is one that this version can use.
-func verify(ctx context.Context, conn *sql.Conn) error {
+func verify(ctx context.Context, conn connection) error {
 	var id, version, tables int
 	err := conn.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
 		FROM pragma_application_id, pragma_user_version`).Scan(&id, &version, &tables)
@@ -176,22 +145,4 @@ func checkVersion(version int) error {
 		return fmt.Errorf("%w: schema %d, this version knows up to %d", changeset.ErrUnsupportedFormat, version, schemaVersion)
 	}
 	return nil
-}
-
-// The pauses between attempts to get hold of a busy database.
-const (
-	firstPause   = time.Millisecond
-	longestPause = 16 * time.Millisecond
-)
-
-// retry repeats f while it finds the database busy, at most as long as busy.
-func retry(ctx context.Context, busy time.Duration, f func() error) error {
-	deadline := time.Now().Add(busy)
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := f()
-		if !isBusy(err) || ctx.Err() != nil || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(pause)
-	}
 }

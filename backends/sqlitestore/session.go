@@ -11,8 +11,7 @@ import (
 // writer's loop uses it. Its work runs detached from any caller's context:
 // once a transaction has begun it is brought to its end.
 type session struct {
-	db   *sql.DB
-	conn *sql.Conn
+	conn connection
 
 	begin, savepoint, release, rollbackTo, end *sql.Stmt
 	version, insert, remove, load, store       *sql.Stmt
@@ -20,16 +19,11 @@ type session struct {
 
 // openWriter opens the connection; setUp must follow.
 func openWriter(path string, busy time.Duration) (*writer, error) {
-	// Busy is 0: the writer's loop waits by itself, and can be told to stop.
-	db, err := openDB(path, 0, "synchronous(full)", "journal_size_limit(67108864)")
+	conn, err := connect(context.Background(), path, busy, "synchronous(full)", "journal_size_limit(67108864)")
 	if err != nil {
 		return nil, err
 	}
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &writer{session: &session{db: db, conn: conn}, busy: busy}, nil
+	return &writer{session: &session{conn: conn}, busy: busy}, nil
 }
 
 // setUp makes sure that the database is ours, and creates it unless it must exist.
@@ -117,5 +111,3 @@ func (s *session) commit() error {
 // rollback ends the transaction, if SQLite has not already done so, which is
 // the one error that it can have.
 func (s *session) rollback() { _, _ = s.conn.ExecContext(context.Background(), "ROLLBACK") }
-
-func (s *session) close() error { return errors.Join(s.conn.Close(), s.db.Close()) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +107,7 @@ func (w *writer) remove(match func(*request) bool) (removed []*request) {
 // run commits batch after batch, and ends when no request waits.
 func (w *writer) run() {
 	for w.begin() {
+		runtime.Gosched() // lets those who are about to ask come along
 		w.commit(w.take())
 	}
 }
@@ -240,5 +242,5 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	w.refuse(&head.NotApplied{Err: errClosed}, everyone)
 	w.loop.Wait()
-	return w.session.close()
+	return w.session.conn.Close()
 }
