@@ -2,11 +2,12 @@ package ropewalk_test
 
 import (
 	"context"
-	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/internal/chaintest"
 )
 
 // contextFor returns a context that ends soon enough for a request that hangs.
@@ -14,7 +15,22 @@ func contextFor(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Minute)
 }
 
-func isConflict(err error) bool {
-	var conflict *ropewalk.ConflictError
-	return errors.As(err, &conflict)
+func newWorld(t *testing.T, s chaintest.Situation) *chaintest.World {
+	return chaintest.NewWorld(t, inMemory(), s)
+}
+
+// db returns the memory that a world is in.
+func db(w *chaintest.World) *memstore.Store { return w.Storage.Heads.(*memstore.Store) }
+
+// bubble runs a test in virtual time, and lets a failure of rapid's, which is
+// a panic, pass the bubble's wall.
+func bubble(t *testing.T, test func(*testing.T)) {
+	var failure any
+	synctest.Test(t, func(t *testing.T) {
+		defer func() { failure = recover() }()
+		test(t)
+	})
+	if failure != nil {
+		panic(failure)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/chaintest"
 	"ropewalk/internal/faults"
 	"ropewalk/internal/meter"
 )
@@ -59,12 +60,10 @@ func metered(db *memstore.Store, o *ropewalk.Options) (*ropewalk.Store, *meter.M
 	return ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), o), m
 }
 
-func draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }
-
 func TestAppendTakesTwoTrips(t *testing.T) {
 	for name, drafts := range map[string][]changeset.Draft{
-		"one":   {draft("a")},
-		"three": {draft("a"), draft("b"), draft("c")},
+		"one":   {chaintest.Draft("a")},
+		"three": {chaintest.Draft("a"), chaintest.Draft("b"), chaintest.Draft("c")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -90,7 +89,7 @@ func TestCombinedAppendTakesOneTrip(t *testing.T) {
 		db, m := memstore.New(), meter.New(latency)
 		chain := ropewalk.New(m.Changesets(db), m.Heads(db), nil).Chain("order-1")
 		trips, counts := measure(t, m, func() {
-			_, err := chain.Create(t.Context(), draft("a"), draft("b"))
+			_, err := chain.Create(t.Context(), chaintest.Draft("a"), chaintest.Draft("b"))
 			require.NoError(t, err)
 		})
 		require.Equal(t, 1, trips)
@@ -102,10 +101,10 @@ func TestConflictNeedsNoRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, m := metered(memstore.New(), nil)
 		chain := store.Chain("order-1")
-		_, err := chain.Create(t.Context(), draft("a"))
+		_, err := chain.Create(t.Context(), chaintest.Draft("a"))
 		require.NoError(t, err)
 		trips, counts := measure(t, m, func() {
-			_, err := chain.Create(t.Context(), draft("b"))
+			_, err := chain.Create(t.Context(), chaintest.Draft("b"))
 			require.ErrorAs(t, err, new(*ropewalk.ConflictError))
 		})
 		require.Equal(t, 2, trips)
@@ -115,8 +114,16 @@ func TestConflictNeedsNoRead(t *testing.T) {
 
 func TestWholeHistoryBackward(t *testing.T) {
 	for _, c := range []struct{ n, window, trips int }{
-		{1, 1, 2}, {15, 15, 2}, {16, 16, 3}, {255, 255, 3}, {1000, 1000, 4}, {4095, 4095, 4},
-		{15, 0, 2}, {255, 0, 3}, {1000, 0, 9}, {4095, 0, 33}, // at the default window
+		{1, 1, 2},
+		{15, 15, 2},
+		{16, 16, 3},
+		{255, 255, 3},
+		{1000, 1000, 4},
+		{4095, 4095, 4},
+		{15, 0, 2},
+		{255, 0, 3},
+		{1000, 0, 9},
+		{4095, 0, 33}, // at the default window
 	} {
 		t.Run(fmt.Sprintf("%d in a window of %d", c.n, c.window), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -197,4 +204,3 @@ func countDown(t *testing.T, seq iter.Seq2[changeset.Changeset, error], last int
 	}
 	return n
 }
-

@@ -1,0 +1,84 @@
+// Package chaintest holds tests of the append protocol that run over any
+// storage: in virtual time over memory, in real time over a service. Each holds
+// what callers are told against what is in the chain, while requests go wrong
+// in every way that package faults knows.
+package chaintest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+)
+
+// Storage is the storage under test, without faults.
+type Storage struct {
+	Changesets changeset.Store
+	Heads      head.Store
+	// AggregateID is a chain that does not exist yet.
+	AggregateID string
+	// Unit is the unit of all waiting: callers wait for one, requests are
+	// delayed by a few, appends settle for ten. In virtual time it is a second;
+	// in real time it must be well above a request's duration.
+	Unit time.Duration
+}
+
+// Direct returns the chain under test, without faults.
+func (s Storage) Direct() *ropewalk.Chain {
+	return ropewalk.New(s.Changesets, s.Heads, nil).Chain(s.AggregateID)
+}
+
+// Faulty returns the chain under test, under the script's faults; twoSteps
+// keeps a combined storage from putting and swapping in one.
+func (s Storage) Faulty(script *faults.Script, twoSteps bool) *ropewalk.Chain {
+	heads := script.Heads(s.Heads)
+	if twoSteps {
+		heads = faults.TwoSteps(heads)
+	}
+	options := &ropewalk.Options{SettleTimeout: 10 * s.Unit}
+	return ropewalk.New(script.Changesets(s.Changesets), heads, options).Chain(s.AggregateID)
+}
+
+// Contents returns all contents of the chain, nothing where there is no chain.
+func (s Storage) Contents(t testing.TB) (contents []string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	r, err := s.Direct().Reader(ctx)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		return nil
+	}
+	require.NoError(t, err)
+	for c, err := range r.All(ctx) {
+		require.NoError(t, err)
+		contents = append(contents, string(c.Content))
+	}
+	return contents
+}
+
+// Fence swaps the head to itself with the next revision.
+func (s Storage) Fence(t testing.TB) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	h, err := s.Heads.Load(ctx, s.AggregateID)
+	require.NoError(t, err)
+	if h.Exists() {
+		_, err = s.Heads.Swap(ctx, h, h.Fence())
+		require.NoError(t, err)
+	}
+}
+
+// Draft returns a draft of a small text.
+func Draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }
+
+// IsConflict reports whether an append was refused for good.
+func IsConflict(err error) bool {
+	var conflict *ropewalk.ConflictError
+	return errors.As(err, &conflict)
+}

@@ -1,0 +1,224 @@
+package chaintest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+)
+
+// Situation is an append to be done, and the world that it is done in.
+type Situation struct {
+	Existing int    // appends in the chain before
+	Size     int    // changesets of the append
+	Command  string // its command ID
+	Combined bool   // put and swap in one step, where the storage can
+	Rival    bool   // another writer appends when the fault strikes
+	Timeout  bool   // the caller's context ends soon
+}
+
+// Situations returns every situation.
+func Situations() (all []Situation) {
+	for _, existing := range []int{0, 3} {
+		for _, size := range []int{1, 3} {
+			for _, command := range []string{"", "command-1"} {
+				for bits := range 8 {
+					all = append(all, Situation{existing, size, command, bits&1 > 0, bits&2 > 0, bits&4 > 0})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Step is one request of an append that goes wrong.
+type Step struct {
+	Op    faults.Op
+	Call  int
+	Fault faults.Fault
+}
+
+// String names the step for a subtest.
+func (s Step) String() string {
+	f := s.Fault
+	return fmt.Sprintf("%s %d: %s, delays %s %s, late by %s until %s, retryable %v", s.Op, s.Call, f.Kind, f.DelayBefore, f.DelayAfter, f.LateBy, f.LateUntil, f.Retryable)
+}
+
+// Steps returns every request of the situation's append, gone wrong in every way.
+func (s Situation) Steps(unit time.Duration) (all []Step) {
+	calls := map[faults.Op]int{faults.Put: s.Size, faults.Swap: 2, faults.Load: 2, faults.Stat: 1}
+	if s.Combined {
+		calls = map[faults.Op]int{faults.Commit: 2, faults.Load: 2, faults.Stat: 1}
+	}
+	for op, n := range calls {
+		for call := range n {
+			for _, f := range Faults(op, unit) {
+				all = append(all, Step{op, call + 1, f})
+			}
+		}
+	}
+	return all
+}
+
+// Faults returns every way in which one request can go wrong.
+func Faults(op faults.Op, unit time.Duration) (all []faults.Fault) {
+	for _, k := range []faults.Kind{faults.Dropped, faults.Lost, faults.HangBefore, faults.HangAfter} {
+		all = append(all, faults.Fault{Kind: k})
+	}
+	return append(all,
+		faults.Fault{DelayBefore: 3 * unit}, faults.Fault{DelayAfter: 3 * unit},
+		faults.Fault{Kind: faults.Late}, faults.Fault{Kind: faults.Late, LateBy: unit / 100},
+		faults.Fault{Kind: faults.Late, LateBy: 30 * unit},
+		faults.Fault{Kind: faults.Late, LateUntil: faults.Load}, faults.Fault{Kind: faults.Late, LateUntil: op},
+		faults.Fault{Kind: faults.Refused}, faults.Fault{Kind: faults.Refused, Retryable: true})
+}
+
+// World is a chain under faults, and an append to be done on it.
+type World struct {
+	testing.TB
+	Situation
+	Storage Storage
+	Script  faults.Script
+	Chain   *ropewalk.Chain // under faults
+	Before  head.Head
+	Drafts  []changeset.Draft
+}
+
+// NewWorld brings the situation about in the storage.
+func NewWorld(t testing.TB, s Storage, situation Situation) *World {
+	w := &World{TB: t, Situation: situation, Storage: s}
+	w.Chain = s.Faulty(&w.Script, !situation.Combined)
+	for i := range situation.Existing {
+		var err error
+		w.Before, err = s.Direct().Append(t.Context(), w.Before, Draft(fmt.Sprintf("before-%d", i)))
+		require.NoError(t, err)
+	}
+	for i := range situation.Size {
+		d := Draft(fmt.Sprintf("mine-%d", i))
+		d.CommandID = situation.Command
+		w.Drafts = append(w.Drafts, d)
+	}
+	return w
+}
+
+// TestOutcome lets one request of the append go wrong, and holds what the
+// caller is told against the chain: at once, and again when every request that
+// was still under way has arrived.
+func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
+	w := NewWorld(t, s, situation)
+	if situation.Rival {
+		step.Fault.After = w.AppendRival
+	}
+	w.Script.On(step.Op, step.Call, step.Fault)
+	if step.Op == faults.Load || step.Op == faults.Stat { // reached only when a swap goes wrong first
+		committing := faults.Swap
+		if situation.Combined {
+			committing = faults.Commit
+		}
+		w.Script.On(committing, 1, faults.Fault{Kind: faults.Lost})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*s.Unit)
+	defer cancel()
+	hangs := step.Fault.Kind == faults.HangBefore || step.Fault.Kind == faults.HangAfter
+	if situation.Timeout || hangs && step.Op == faults.Put {
+		ctx, cancel = context.WithTimeout(t.Context(), s.Unit)
+		defer cancel()
+	}
+	start := time.Now()
+	got, err := w.Chain.Append(ctx, w.Before, w.Drafts...)
+	require.Less(t, time.Since(start), 25*s.Unit, "an append must end")
+	w.Script.Reset()
+	w.RequireTrue(got, err)
+	w.Script.Release()
+	if step.Fault.LateBy > 0 {
+		time.Sleep(31 * s.Unit)
+	}
+	w.RequireTrue(got, err)
+	w.requireSettled(err)
+}
+
+// AppendRival lets another writer append, without faults.
+func (w *World) AppendRival() {
+	_, err := w.Storage.Direct().Update(context.WithoutCancel(w.Context()), func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+		return []changeset.Draft{Draft("rival")}, nil
+	})
+	require.NoError(w, err)
+}
+
+// Committed returns the reference of the last of our changesets in the chain,
+// having seen that they are there all or none, in order, and once.
+func (w *World) Committed() (last changeset.Ref, ok bool) {
+	w.Helper()
+	ctx := context.WithoutCancel(w.Context())
+	r, err := w.Storage.Direct().Reader(ctx)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		return last, false
+	}
+	require.NoError(w, err)
+	n := 0
+	for c, err := range r.All(ctx) {
+		require.NoError(w, err)
+		if string(c.Content) == fmt.Sprintf("mine-%d", n) {
+			n, last = n+1, c.Ref
+		} else {
+			require.NotContains(w, string(c.Content), "mine")
+		}
+	}
+	require.Contains(w, []int{0, w.Size}, n, "an append is in the chain whole or not at all, and once")
+	return last, n > 0
+}
+
+// RequireTrue holds the told outcome of the append against the chain.
+func (w *World) RequireTrue(got head.Head, err error) {
+	w.Helper()
+	last, ok := w.Committed()
+	var uncertain *ropewalk.UncertainError
+	switch {
+	case err == nil:
+		require.True(w, ok, "told committed, is not")
+		require.Equal(w, last, got.Ref)
+	case errors.As(err, &uncertain):
+		require.Equal(w, uint64(w.Existing+w.Size-1), uncertain.Ref.Version)
+		if ok {
+			require.Equal(w, last, uncertain.Ref)
+		}
+	default:
+		require.False(w, ok, "told not committed (%v), but is", err)
+	}
+}
+
+// requireSettled settles an uncertain append, twice: the answer is true, and final.
+func (w *World) requireSettled(err error) {
+	w.Helper()
+	var uncertain *ropewalk.UncertainError
+	if !errors.As(err, &uncertain) {
+		return
+	}
+	for range 2 {
+		w.RequireSettled(uncertain.Ref)
+	}
+}
+
+// RequireSettled settles an append that may be uncertain: the answer is true.
+func (w *World) RequireSettled(ref changeset.Ref) {
+	w.Helper()
+	h, err := w.Chain.Settle(w.Context(), ref)
+	_, ok := w.Committed()
+	switch {
+	case ok:
+		require.NoError(w, err)
+		require.Equal(w, ref, h.Ref)
+	case w.Combined && errors.Is(err, ropewalk.ErrNotFound):
+		// Put and swap were one step: nothing of it was ever stored.
+	default:
+		require.ErrorAs(w, err, new(*ropewalk.ConflictError))
+	}
+}
