@@ -17,10 +17,10 @@ import (
 // newAggregate returns an aggregate ID that no other run has.
 func newAggregate() string { return "backendtest-" + changeset.NewID().String() }
 
-// extend builds an append.
+// extend builds an append, at a time that needs all its nine decimals.
 func extend(t testing.TB, after head.Head, aggregateID string, drafts ...changeset.Draft) ([]changeset.Changeset, head.Head) {
 	t.Helper()
-	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now().Truncate(time.Second).Add(123456789))
 	require.NoError(t, err)
 	return cs, next
 }

@@ -61,6 +61,7 @@ func getReturnsAdmissionError(t testing.TB, h Harness) {
 	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { return full })
 	for range 2 {
 		got, err := s.Get(ctx, c.Ref)
+		require.ErrorIs(t, err, full)
 		require.Same(t, full, err)
 		require.Empty(t, got.Content)
 	}

@@ -23,7 +23,7 @@ func listedHeads(t testing.TB, s head.Store) map[string]head.Head {
 	t.Helper()
 	listed := map[string]head.Head{}
 	for _, stored := range collect(t, s.List(t.Context(), "")) {
-		require.NotContains(t, listed, stored.AggregateID, "listed twice")
+		require.NotEqual(t, stored.AggregateID, listed[stored.AggregateID].AggregateID, "listed twice")
 		listed[stored.AggregateID] = stored
 	}
 	return listed
@@ -54,7 +54,6 @@ func listYieldsAll(t testing.TB, h Harness) {
 	for _, s := range []head.Store{s, h.Heads(t)} {
 		listed := listedHeads(t, s)
 		for _, want := range created {
-			require.Contains(t, listed, want.AggregateID)
 			requireRecord(t, want, listed[want.AggregateID])
 		}
 	}

@@ -113,7 +113,7 @@ func locateHeadNames(t testing.TB, h Harness) {
 	for _, id := range odd() {
 		name := locator.LocateHead(id)
 		require.NotEmpty(t, name)
-		require.NotContains(t, named, name, "two heads of one name")
+		require.Empty(t, named[name], "two heads of one name")
 		require.Equal(t, name, again.LocateHead(id))
 		named[name] = id
 	}

@@ -1,0 +1,176 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ropewalk/changeset"
+)
+
+var getBreakages = []breakage{
+	{getOfAbsent, "Get finds nothing and says so in words of its own", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref)
+			return c, hidden(err)
+		}
+	}},
+	{getOfAbsent, "Stat finds nothing and no error", func(b *broken) {
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			info, _ := b.Store.Stat(ctx, ref)
+			return info, nil
+		}
+	}},
+	{getOfAbsent, "Stat finds whatever the aggregate has", func(b *broken) {
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			for o := range b.Store.Objects(ctx, ref.AggregateID) {
+				ref = o.Ref
+			}
+			return b.Store.Stat(ctx, ref)
+		}
+	}},
+	{getAsksAdmission, "Get does not call Admit", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			return b.Store.Get(admitted(ctx), ref)
+		}
+	}},
+	{getAsksAdmission, "Get calls Admit before it has the header", admitTooEarly},
+	{getReturnsAdmissionError, "Get wraps Admit's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref)
+			if err != nil {
+				err = fmt.Errorf("get %s: %w", ref, err)
+			}
+			return c, err
+		}
+	}},
+	{getReturnsAdmissionError, "Get ignores Admit's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(admitted(ctx), ref)
+			_ = changeset.Admit(ctx, c.Header)
+			return c, err
+		}
+	}},
+	{getReturnsAdmissionError, "Get returns the content with Admit's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(admitted(ctx), ref)
+			return c, errors.Join(err, changeset.Admit(ctx, c.Header))
+		}
+	}},
+	{getReturnsAdmissionError, "Stat calls Admit", func(b *broken) {
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			info, err := b.Store.Stat(ctx, ref)
+			return info, errors.Join(err, changeset.Admit(ctx, info.Header))
+		}
+	}},
+	{getOfAbsentDoesNotAsk, "Get calls Admit before it knows whether the object is there", admitTooEarly},
+	{getOfCorrupt, "Get hides that an object is corrupt", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref)
+			return c, hidden(err)
+		}
+	}},
+	{getOfCorrupt, "Stat passes over what is corrupt", func(b *broken) {
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			info, _ := b.Store.Stat(ctx, ref)
+			return info, nil
+		}
+	}},
+	{getDoesNotAlias, "Get keeps what it returns", func(b *broken) {
+		kept := map[changeset.Ref]changeset.Changeset{}
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			if c, ok := kept[ref]; ok {
+				return c, nil
+			}
+			c, err := b.Store.Get(ctx, ref)
+			kept[ref] = c
+			return c, err
+		}
+	}},
+	{getDoesNotAlias, "Stat keeps what it returns", func(b *broken) {
+		kept := map[changeset.Ref]changeset.Info{}
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			if info, ok := kept[ref]; ok {
+				return info, nil
+			}
+			info, err := b.Store.Stat(ctx, ref)
+			kept[ref] = info
+			return info, err
+		}
+	}},
+	{statTellsTheTime, "Stat tells no time", func(b *broken) {
+		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+			info, err := b.Store.Stat(ctx, ref)
+			info.LastModified = time.Time{}
+			return info, err
+		}
+	}},
+}
+
+// hidden returns an error of the same text that keeps no cause.
+func hidden(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(err.Error())
+}
+
+// admitted returns ctx without its admission.
+func admitted(ctx context.Context) context.Context {
+	return changeset.WithAdmission(ctx, func(changeset.Header) error { return nil })
+}
+
+func admitTooEarly(b *broken) {
+	b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+		if err := changeset.Admit(ctx, changeset.Header{Ref: ref}); err != nil {
+			return changeset.Changeset{}, err
+		}
+		return b.Store.Get(admitted(ctx), ref)
+	}
+}
+
+var contentBreakages = []breakage{
+	{contentOfSizes, "Get fails on no content", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref)
+			if len(c.Content) == 0 {
+				return c, errors.Join(err, errors.New("unexpected EOF"))
+			}
+			return c, err
+		}
+	}},
+	{contentOfSizes, "Get stops at 1 MiB", func(b *broken) {
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = c.Content[:min(len(c.Content), 1<<20)] })
+	}},
+	{contentOfMaxSize, "Put refuses what is large", func(b *broken) {
+		b.put = func(ctx context.Context, c changeset.Changeset) error {
+			if len(c.Content) > 1<<20 {
+				return errors.New("too large")
+			}
+			return b.Store.Put(ctx, c)
+		}
+	}},
+	{contentThatLooksEncoded, "Get trims space", func(b *broken) {
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = bytes.TrimSpace(c.Content) })
+	}},
+	{contentThatLooksEncoded, "Get strips a byte order mark", func(b *broken) {
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = bytes.TrimPrefix(c.Content, []byte("\ufeff")) })
+	}},
+	{contentTypes, "Put writes types in lower case", beforePut(func(c *changeset.Changeset) {
+		c.ContentType = strings.ToLower(c.ContentType)
+	})},
+	{contentTypes, "Put collapses space in types", beforePut(func(c *changeset.Changeset) {
+		c.ContentType = strings.Join(strings.Fields(c.ContentType), " ")
+	})},
+	{worstMetadata, "Put has room for 1,990 bytes of metadata", func(b *broken) {
+		b.put = func(ctx context.Context, c changeset.Changeset) error {
+			if metadata, _ := changeset.Encode(c.Header, changeset.Hyphens); metadataSize(metadata) > 1990 {
+				return errors.New("metadata too large")
+			}
+			return b.Store.Put(ctx, c)
+		}
+	}},
+}

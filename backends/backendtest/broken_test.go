@@ -1,0 +1,96 @@
+package backendtest
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// broken is a handle on a memstore, some of whose methods are replaced.
+type broken struct {
+	*memstore.Store
+	shared *shared
+
+	put        func(ctx context.Context, c changeset.Changeset) error
+	get        func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error)
+	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
+	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
+	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
+	remove     func(ctx context.Context, ref changeset.Ref) error
+	locate     func(ref changeset.Ref) string
+	load       func(ctx context.Context, aggregateID string) (head.Head, error)
+	swap       func(ctx context.Context, old, next head.Head) (head.Head, error)
+	list       func(ctx context.Context, cursor string) iter.Seq2[head.Head, error]
+	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
+	holds      func(changesets changeset.Store) bool
+	locateHead func(aggregateID string) string
+}
+
+// shared is what all handles of one storage have in common.
+type shared struct {
+	gets, puts atomic.Int64
+	kept       sync.Map
+}
+
+// newBroken returns a handle of which nothing is broken yet.
+func newBroken(s *memstore.Store, all *shared) *broken {
+	return &broken{
+		s, all,
+		s.Put, s.Get, s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
+		s.Load, s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
+	}
+}
+
+func holds(s *memstore.Store) func(changeset.Store) bool {
+	return func(changesets changeset.Store) bool {
+		other, ok := changesets.(*broken)
+		return ok && other.Store == s
+	}
+}
+
+func (b *broken) Put(ctx context.Context, c changeset.Changeset) error { return b.put(ctx, c) }
+
+func (b *broken) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	return b.get(ctx, ref)
+}
+
+func (b *broken) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	return b.stat(ctx, ref)
+}
+
+func (b *broken) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
+	return b.objects(ctx, aggregateID)
+}
+
+func (b *broken) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	return b.aggregates(ctx, after)
+}
+
+func (b *broken) Delete(ctx context.Context, ref changeset.Ref) error { return b.remove(ctx, ref) }
+
+func (b *broken) Locate(ref changeset.Ref) string { return b.locate(ref) }
+
+func (b *broken) Load(ctx context.Context, aggregateID string) (head.Head, error) {
+	return b.load(ctx, aggregateID)
+}
+
+func (b *broken) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	return b.swap(ctx, old, next)
+}
+
+func (b *broken) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	return b.list(ctx, cursor)
+}
+
+func (b *broken) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	return b.commit(ctx, cs, old, next)
+}
+
+func (b *broken) Holds(changesets changeset.Store) bool { return b.holds(changesets) }
+
+func (b *broken) LocateHead(aggregateID string) string { return b.locateHead(aggregateID) }
