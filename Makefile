@@ -11,7 +11,8 @@ quick:
 	go test ./...
 
 lint:
-	@files=$$(go tool gofumpt -l .) && test -z "$$files" || { echo "not formatted (go tool gofumpt -w .): $$files" >&2; exit 1; }
+	@files=$$(go tool gofumpt -l .) && test -z "$$files" || \
+		{ printf 'error: not formatted:\n%s\nhint: go tool gofumpt -w .\n' "$$files" >&2; exit 1; }
 	go vet ./...
 	go vet -tags integration ./...
 	go tool staticcheck ./...
@@ -24,7 +25,7 @@ fuzz:
 
 # Starts the emulators and leaves them running; the variables that it prints point the tests at them.
 emulators:
-	integration/emulators.sh start
+	@integration/emulators.sh start
 	@integration/emulators.sh env
 
 emulators-stop:

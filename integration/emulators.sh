@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs, starts and stops the emulators of the integration tests: LocalStack (S3, DynamoDB, DynamoDB
-# Streams), versitygw (S3) and Azurite (Azure Blob Storage). It runs on Linux and needs no Docker; where
-# Docker is at hand, compose.yaml does the same.
+# Streams), versitygw (S3) and Azurite (Azure Blob Storage). It runs on Linux and needs Go, Python 3.11 with
+# venv, Node.js with npm, a JDK 17, Maven and curl, but no Docker; where Docker is at hand, compose.yaml does
+# the same.
 #
 #   emulators.sh install   downloads what is missing; a second time it does nothing
 #   emulators.sh start     installs, starts on free ports and waits until all of them answer

@@ -98,9 +98,13 @@ alive() { [[ -e $RUN/$1.lock ]] && ! flock -n "$RUN/$1.lock" true; }
 
 dead() { ! alive "$1"; }
 
-# halt NAME: ends the process group that spawn started; kills it when it takes too long.
+# halt NAME: ends the process group that spawn started; kills it when it takes too long. The log stays.
 halt() {
-  alive "$1" || return 0
+  if alive "$1"; then end_group "$1"; fi
+  rm -f "$RUN/$1".{pid,url,env}
+}
+
+end_group() {
   local pid
   pid=$(<"$RUN/$1.pid")
   kill -TERM -- "-$pid" 2>/dev/null || true
