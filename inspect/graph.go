@@ -1,0 +1,123 @@
+package inspect
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Graph is the shape of an aggregate's history: its chain, and what was built
+// beside it.
+type Graph struct {
+	// AggregateID is the aggregate's.
+	AggregateID string
+	// Head is the head at which the aggregate was looked at; the zero Head
+	// where there is none, or none that decodes. The objects of an erased
+	// chain are not looked at.
+	Head head.Head
+	// HeadFault is what is wrong with the head; nil if nothing is.
+	HeadFault *Problem
+	// Nodes are the changesets, the highest version first; of one version the
+	// committed one first, then in the order of their IDs.
+	Nodes []Node
+	// First is the version at which the graph begins; the versions below were
+	// left out.
+	First uint64
+}
+
+// Node is one changeset of a [Graph].
+type Node struct {
+	// Header is the changeset's; of an object that does not decode, and of a
+	// missing one, it is the reference alone.
+	changeset.Header
+	// Kind says what has become of it.
+	Kind Kind
+	// LostTo is the committed changeset that took the place of a lost one, or
+	// of the first one of its append; zero where there is none, as after a fence.
+	LostTo changeset.Ref
+	// Fault is why the object does not decode; nil if it does.
+	Fault *Problem
+}
+
+// Graph looks at the latest versions of an aggregate, last of them below and
+// including the head's and all above, or at all for last 0. It makes a request
+// for the head, a metadata request for each object it shows, and one or more
+// to list them; it reads no content and proves nothing. Its errors are those
+// of [Inspector.Verify].
+func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
+	s, err := in.survey(ctx, aggregateID)
+	if err != nil {
+		return Graph{}, err
+	}
+	s.limit(last)
+	g := Graph{AggregateID: aggregateID, Head: s.head, HeadFault: s.headFault, First: s.low}
+	if s.head.State == head.Erased {
+		return g, nil
+	}
+	for seen, err := range s.sights(ctx, false) {
+		if err != nil {
+			return Graph{}, err
+		}
+		s.records = append(s.records, newRecord(seen))
+		g.Nodes = append(g.Nodes, newNode(seen))
+	}
+	if s.head.Exists() {
+		if err := s.walk(ctx); err != nil {
+			return Graph{}, err
+		}
+	}
+	s.label(&g)
+	return g, nil
+}
+
+func newNode(seen sight) Node {
+	n := Node{Header: seen.header, Fault: seen.fault}
+	n.Ref = seen.object.Ref
+	return n
+}
+
+// limit leaves out all but the latest versions.
+func (s *survey) limit(last uint64) {
+	newest := s.head.Version
+	if !s.head.Exists() && len(s.objects) > 0 {
+		newest = s.objects[len(s.objects)-1].Version
+	}
+	if last > 0 && newest >= last {
+		s.low = newest - last + 1
+	}
+}
+
+// order is the order of kinds among the changesets of one version.
+var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Untold: 5}
+
+// label finds the kind of each node, adds what is missing, and sorts them.
+func (s *survey) label(g *Graph) {
+	chain := map[uint64]changeset.Ref{}
+	for _, r := range s.records {
+		if r.committed {
+			chain[r.version] = changeset.Ref{AggregateID: s.id, Version: r.version, ID: r.id}
+		}
+	}
+	for i, r := range s.records {
+		g.Nodes[i].Kind = s.kind(r)
+		if g.Nodes[i].Kind == Lost {
+			g.Nodes[i].LostTo = chain[r.start()]
+		}
+	}
+	for _, p := range s.problems {
+		if p.Missing != (changeset.Ref{}) {
+			g.Nodes = append(g.Nodes, Node{Header: changeset.Header{Ref: p.Missing}, Kind: Missing})
+		}
+	}
+	slices.SortFunc(g.Nodes, func(a, b Node) int {
+		return cmp.Or(
+			cmp.Compare(b.Version, a.Version),
+			cmp.Compare(order[a.Kind], order[b.Kind]),
+			bytes.Compare(a.ID[:], b.ID[:]),
+		)
+	})
+}

@@ -1,0 +1,165 @@
+// Package inspect looks at everything that a storage holds of an aggregate,
+// committed and orphaned alike, and proves it.
+//
+// Reading a chain needs no listing, and never meets an orphan. An [Inspector]
+// does both: it lists all objects of an aggregate, reads each, and holds it
+// against its name, its content's hash, its parent and its digest; then it
+// walks down from the head and tells which of them are committed, and what
+// became of the others:
+//
+//	reports, err := inspect.New(db, db, nil).Verify(ctx, "order-4711")
+//
+// What it finds is a [Report] with one [Problem] for each fault. Whoever kept
+// a digest of the chain can have it proved that nothing up to there changed
+// since ([Inspector.VerifyDigest]). [Inspector.Graph] tells the same story
+// without reading any content, for people to look at.
+//
+// # What cannot be found
+//
+// Nothing refers to an orphan, so nobody can tell that one was removed; nor
+// that a whole chain was, head and objects, or a chain's latest changesets
+// together with an older head put back: only a digest that was kept elsewhere
+// tells. Of a chain of one append a removed head looks like an append that is
+// not committed yet. Nothing proves a head's revision beyond its lower bound.
+// What was built on a changeset that is missing or does not decode cannot be
+// proved before that is restored.
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/semaphore"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Changesets is a store of changesets that can list them.
+type Changesets interface {
+	changeset.Store
+	changeset.Lister
+}
+
+// Options are the settings of an [Inspector]. Zero values stand for the defaults.
+type Options struct {
+	// Parallel is the largest number of requests under way; 16 by default.
+	Parallel int
+	// MaxBytesInFlight bounds the contents held in memory, in bytes; 64 MiB by
+	// default. One larger content still passes, alone.
+	MaxBytesInFlight int64
+	// HeadersOnly leaves the contents unread, and so unproved: all else is
+	// checked, by metadata requests alone.
+	HeadersOnly bool
+}
+
+// Inspector looks at the aggregates of one storage. It changes nothing, is
+// safe for concurrent use, and needs no closing. The limits of its options
+// hold for all its methods together.
+type Inspector struct {
+	changesets  Changesets
+	heads       head.Store
+	parallel    int
+	maxBytes    int64
+	headersOnly bool
+	requests    *semaphore.Weighted
+	bytes       *semaphore.Weighted
+}
+
+// New returns an inspector over the two seams. It does no I/O. Nil options
+// stand for the defaults.
+func New(changesets Changesets, heads head.Store, opts *Options) *Inspector {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 16
+	}
+	if o.MaxBytesInFlight <= 0 {
+		o.MaxBytesInFlight = 64 << 20
+	}
+	return &Inspector{
+		changesets: changesets, heads: heads,
+		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, headersOnly: o.HeadersOnly,
+		requests: semaphore.NewWeighted(int64(o.Parallel)),
+		bytes:    semaphore.NewWeighted(o.MaxBytesInFlight),
+	}
+}
+
+// Problem is one fault in what is stored.
+type Problem struct {
+	// Ref names the changeset; its ID is zero where the head is meant.
+	Ref changeset.Ref
+	// Object is the object's own name in its storage, where that is known;
+	// empty where the fault is that an object is missing.
+	Object string
+	// Reason says what does not match, or what is missing.
+	Reason string
+	// Missing names the changeset that Ref refers to and that is not there;
+	// zero where nothing is missing.
+	Missing changeset.Ref
+}
+
+// String returns the fault in one line.
+func (p Problem) String() string {
+	reason := p.Reason
+	if p.Missing != (changeset.Ref{}) {
+		reason += ": " + p.Missing.String()
+	}
+	return (&changeset.CorruptError{Ref: p.Ref, Object: p.Object, Reason: reason}).Error()
+}
+
+// request waits for its turn, and returns what ends it.
+func (in *Inspector) request(ctx context.Context) (func(), error) {
+	if err := in.requests.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func() { in.requests.Release(1) }, nil
+}
+
+// load reads the head. One that does not decode, or that only newer versions
+// may trust, is a fault.
+func (in *Inspector) load(ctx context.Context, aggregateID string) (head.Head, *Problem, error) {
+	done, err := in.request(ctx)
+	if err != nil {
+		return head.Head{}, nil, err
+	}
+	defer done()
+	h, err := in.heads.Load(ctx, aggregateID)
+	if p := in.fault(changeset.Ref{AggregateID: aggregateID}, err); p != nil {
+		return head.Head{}, p, nil
+	}
+	if err != nil {
+		return head.Head{}, nil, fmt.Errorf("load head of %q: %w", aggregateID, err)
+	}
+	return h, nil, nil
+}
+
+// fault returns the fault that an error of reading one object tells of; nil
+// where it tells of none, but of the storage or the context.
+func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
+	var corrupt *changeset.CorruptError
+	switch {
+	case errors.As(err, &corrupt):
+		return in.problem(ref, corrupt.Reason)
+	case errors.Is(err, changeset.ErrUnsupportedFormat):
+		_, detail, _ := strings.Cut(err.Error(), changeset.ErrUnsupportedFormat.Error())
+		return in.problem(ref, changeset.ErrUnsupportedFormat.Error()+detail)
+	default:
+		return nil
+	}
+}
+
+func (in *Inspector) problem(ref changeset.Ref, reason string) *Problem {
+	p := &Problem{Ref: ref, Reason: reason}
+	if l, ok := in.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+		p.Object = l.Locate(ref)
+	}
+	if l, ok := in.heads.(head.Locator); ok && ref.ID.IsZero() {
+		p.Object = l.LocateHead(ref.AggregateID)
+	}
+	return p
+}

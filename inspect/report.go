@@ -1,0 +1,142 @@
+package inspect
+
+import (
+	"context"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// verify reads all objects, finds out which are committed, and reports.
+func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, error) {
+	if s.headFault != nil {
+		s.problems = append(s.problems, *s.headFault)
+	}
+	if s.head.State == head.Erased {
+		return s.reportErased(kept), nil
+	}
+	holders, err := s.prove(ctx, kept)
+	if err != nil {
+		return Report{}, err
+	}
+	if s.head.Exists() {
+		if err := s.walk(ctx); err != nil {
+			return Report{}, err
+		}
+		s.checkFormats()
+	}
+	r := s.count()
+	for _, ref := range holders {
+		if s.find(ref.Version, ref.ID).committed {
+			r.Kept = ref
+		}
+	}
+	return s.finish(r, kept), nil
+}
+
+// prove reads every object and holds it against its parent and the head. It
+// returns the changesets that have the kept digest.
+func (s *survey) prove(ctx context.Context, kept changeset.Digest) (holders []changeset.Ref, err error) {
+	var proofs prover
+	s.records = make([]record, 0, len(s.objects))
+	for seen, err := range s.sights(ctx, !s.in.headersOnly) {
+		if err != nil {
+			return nil, err
+		}
+		s.records = append(s.records, newRecord(seen))
+		fault := seen.fault
+		if seen.readable {
+			proof, err := proofs.prove(seen.header)
+			if fault == nil {
+				fault = s.in.fault(seen.header.Ref, err)
+			}
+			if seen.header.Ref == s.head.Ref {
+				s.add(s.in.fault(changeset.Ref{AggregateID: s.id}, proveHead(s.head, proof)))
+			}
+			if seen.header.Digest == kept {
+				holders = append(holders, seen.header.Ref)
+			}
+		}
+		s.add(fault)
+	}
+	return holders, nil
+}
+
+// sights yields what is seen of each object, in order, but of those that are gone.
+func (s *survey) sights(ctx context.Context, contents bool) iter.Seq2[sight, error] {
+	objects := func(context.Context) iter.Seq2[changeset.Object, error] {
+		return func(yield func(changeset.Object, error) bool) {
+			for _, o := range s.objects {
+				if o.Version >= s.low && !yield(o, nil) {
+					return
+				}
+			}
+		}
+	}
+	look := func(ctx context.Context, o changeset.Object) (sight, error) { return s.in.look(ctx, o, contents) }
+	return func(yield func(sight, error) bool) {
+		for seen, err := range ordered(ctx, s.in.parallel, objects, look) {
+			if (err != nil || !seen.gone) && !yield(seen, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *survey) add(fault *Problem) {
+	if fault != nil {
+		s.problems = append(s.problems, *fault)
+	}
+}
+
+// checkFormats reports a head that a newer version wrote, even where this one
+// may read it: there may be more to it than was checked.
+func (s *survey) checkFormats() {
+	if f := s.head.Formats.Numbers(); f.Written > changeset.Format {
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, newerFormat(f)))
+	}
+}
+
+// count returns the report but for its problems, and finds out whether a head is missing.
+func (s *survey) count() Report {
+	r := Report{AggregateID: s.id, Head: s.head}
+	headMissing := false
+	for _, rec := range s.records {
+		switch s.kind(rec) {
+		case Committed:
+			r.Committed++
+			r.Bytes += rec.size
+		case Lost:
+			r.Lost++
+		case Pending:
+			r.Pending++
+		case Ahead:
+			r.Ahead++
+		default:
+			r.Untold++
+			headMissing = headMissing || rec.readable || rec.version >= changeset.MaxPerAppend
+		}
+	}
+	if headMissing && !s.head.Exists() && s.headFault == nil {
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "the head is missing"))
+	}
+	return r
+}
+
+func (s *survey) reportErased(kept changeset.Digest) Report {
+	r := Report{AggregateID: s.id, Head: s.head, Lost: len(s.objects)}
+	s.checkFormats()
+	if kept == s.head.Digest {
+		r.Kept = s.head.Ref
+	}
+	return s.finish(r, kept)
+}
+
+func (s *survey) finish(r Report, kept changeset.Digest) Report {
+	if !kept.IsZero() && r.Kept == (changeset.Ref{}) {
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "no changeset of the chain has the digest "+kept.String()))
+	}
+	r.Problems = s.problems
+	return r
+}

@@ -1,0 +1,168 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Kind says what has become of a stored changeset.
+type Kind int
+
+// The kinds of changesets.
+const (
+	// Untold is what nobody can tell: an object that does not decode, or that
+	// lies where the chain is broken, or whose head is missing.
+	Untold Kind = iota
+	// Committed changesets are in the chain.
+	Committed
+	// Lost ones are orphans that can never enter the chain any more.
+	Lost
+	// Pending ones are orphans whose swap may still come.
+	Pending
+	// Ahead ones were built on a revision that the head has not reached: on an
+	// append that is itself pending, or on a head that was rolled back since.
+	Ahead
+	// Missing ones are not stored, although the chain needs them.
+	Missing
+)
+
+// String returns the kind in lower case.
+func (k Kind) String() string {
+	return [...]string{"untold", "committed", "lost", "pending", "ahead", "missing"}[k]
+}
+
+// Report is what was found of one aggregate.
+type Report struct {
+	// AggregateID is the aggregate's.
+	AggregateID string
+	// Head is the head at which the aggregate was looked at; the zero Head
+	// where there is none, or none that decodes.
+	Head head.Head
+	// Committed counts the changesets of the chain.
+	Committed int
+	// Bytes is the size of their contents.
+	Bytes int64
+	// Lost, Pending, Ahead and Untold count the other objects by their [Kind].
+	// Of an erased chain all that is still stored counts as lost, unread.
+	Lost, Pending, Ahead, Untold int
+	// Kept is the changeset that has the digest of [Inspector.VerifyDigest].
+	// Without problems all of the history up to there is what it was.
+	Kept changeset.Ref
+	// Problems are the faults, in no particular order.
+	Problems []Problem
+}
+
+// Verify looks at every object of an aggregate and returns what it found. Its
+// faults are in the report; an error means that the storage could not be read
+// or the context has ended. An error that matches [changeset.ErrNotFound]
+// means that there is neither head nor object, one that matches
+// [changeset.ErrInvalidAggregateID] that the ID cannot be used.
+//
+// It makes a request for the head, one for each object, and one or more to
+// list them. Of each object it keeps some hundred bytes; contents are let go
+// as soon as they are checked. A chain may be appended to meanwhile: the
+// report is that of one moment.
+func (in *Inspector) Verify(ctx context.Context, aggregateID string) (Report, error) {
+	return in.verify(ctx, aggregateID, changeset.Digest{})
+}
+
+// VerifyDigest is Verify, and holds the chain against a digest that was kept
+// before: it is a fault if no changeset of the chain has it.
+func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept changeset.Digest) (Report, error) {
+	return in.verify(ctx, aggregateID, kept)
+}
+
+// VerifyAll verifies every aggregate that has an object or a head, several at
+// once, each yielded once. At most one error ends it. It keeps the IDs of all
+// of them in memory.
+func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
+	return func(yield func(Report, error) bool) {
+		work := func(ctx context.Context, id string) (Report, error) {
+			r, err := in.Verify(ctx, id)
+			if errors.Is(err, changeset.ErrNotFound) {
+				return Report{}, nil // collected since it was listed
+			}
+			return r, err
+		}
+		for r, err := range ordered(ctx, in.parallel, in.aggregates, work) {
+			if (err != nil || r.AggregateID != "") && !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// aggregates yields the IDs of all aggregates: those that have objects, and
+// then those that have nothing but a head.
+func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := map[string]bool{}
+		for id, err := range in.changesets.Aggregates(ctx, "") {
+			if err != nil {
+				yield("", fmt.Errorf("list aggregates: %w", err))
+				return
+			}
+			seen[id] = true
+			if !yield(id, nil) {
+				return
+			}
+		}
+		for id, err := range in.headIDs(ctx) {
+			if err == nil && seen[id] {
+				continue
+			}
+			seen[id] = true
+			if !yield(id, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// headIDs yields the aggregate ID of every head. A listing that ends at one
+// that does not decode is begun anew behind it.
+func (in *Inspector) headIDs(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		broken := map[string]bool{"": true}
+		for cursor, again := "", true; again; {
+			again = false
+			for h, err := range in.heads.List(ctx, cursor) {
+				id := h.AggregateID
+				var corrupt *changeset.CorruptError
+				if errors.As(err, &corrupt) && !broken[corrupt.Ref.AggregateID] {
+					id = corrupt.Ref.AggregateID
+					cursor, again, broken[id] = id, true, true
+				} else if err != nil {
+					yield("", fmt.Errorf("list heads: %w", err))
+					return
+				}
+				if !yield(id, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (in *Inspector) verify(ctx context.Context, aggregateID string, kept changeset.Digest) (Report, error) {
+	for {
+		s, err := in.survey(ctx, aggregateID)
+		if err != nil {
+			return Report{}, err
+		}
+		r, err := s.verify(ctx, kept)
+		if err != nil || len(r.Problems) == 0 || r.Head.State == head.Erased {
+			return r, err
+		}
+		// An erasure that has begun since takes the objects away.
+		h, _, err := in.load(ctx, aggregateID)
+		if err != nil || h.State != head.Erased {
+			return r, err
+		}
+	}
+}
