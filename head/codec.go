@@ -69,7 +69,10 @@ func DecodeJSON(aggregateID, object string, record []byte) (Head, error) {
 	if err == nil && h.AggregateID != aggregateID {
 		err = fmt.Errorf("the record is that of %q", h.AggregateID)
 	}
-	return h, DecodeError(aggregateID, object, err)
+	if err != nil {
+		return Head{}, DecodeError(aggregateID, object, err)
+	}
+	return h, nil
 }
 
 // DecodeError returns a decoder's error as stores must return it: nil as nil,

@@ -36,7 +36,7 @@ func (h Head) Matches(ifMatch string) bool {
 func ParseETag(aggregateID, etag string) (changeset.Ref, error) {
 	inner, ok := strings.CutPrefix(etag, `"`)
 	inner, ok2 := strings.CutSuffix(inner, `"`)
-	if !ok || !ok2 {
+	if !ok || !ok2 || strings.Contains(inner, "@") {
 		return changeset.Ref{}, fmt.Errorf("%s is not an entity tag of a head: want \"VERSION.UUID\" in quotes", etag)
 	}
 	ref, err := changeset.ParseRef(aggregateID + "@" + inner)

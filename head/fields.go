@@ -26,7 +26,7 @@ func FromTexts(texts map[string]string) (Head, error) {
 	h.Digest, errs[3] = changeset.ParseDigest(texts[FieldDigest])
 	h.Revision, errs[4] = parseNumber(texts[FieldRevision])
 	h.UpdatedAt, errs[5] = changeset.ParseTime(texts[FieldUpdatedAt])
-	packed, err := base64.RawURLEncoding.DecodeString(texts[FieldAncestors])
+	packed, err := parseBase64(texts[FieldAncestors])
 	if errs[6] = err; err == nil {
 		h.Ancestors, errs[7] = changeset.ParseIndex(h.Version+1, packed)
 	}
@@ -79,10 +79,21 @@ func (h Head) Validate() error {
 		return errors.New("revision is 0")
 	case h.State != Live && h.State != Erased:
 		return fmt.Errorf("state %q is not known", h.State)
+	case h.UpdatedAt.UTC().Year() < 0 || h.UpdatedAt.UTC().Year() > 9999:
+		return fmt.Errorf("updated-at: year %d has not four digits", h.UpdatedAt.UTC().Year())
 	case h.Ancestors.Version() != h.Version+1 || h.Ancestors.Parent() != h.ID:
 		return errors.New("ancestor index does not end in the newest changeset")
 	}
 	return nil
+}
+
+// parseBase64 refuses the line breaks and stray bits that the decoder ignores.
+func parseBase64(s string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || base64.RawURLEncoding.EncodeToString(b) != s {
+		return nil, fmt.Errorf("%q is not unpadded base64url", s)
+	}
+	return b, nil
 }
 
 func parseNumber(s string) (uint64, error) {

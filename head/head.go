@@ -123,7 +123,7 @@ func (h Head) Fence() Head {
 }
 
 // VerifyNewest checks that the head agrees with its newest changeset in
-// reference, digest, ancestor index and revision. It returns a
+// reference, digest, ancestor index, time and revision. It returns a
 // [*changeset.CorruptError].
 func (h Head) VerifyNewest(newest changeset.Header) error {
 	reason := ""
@@ -134,10 +134,10 @@ func (h Head) VerifyNewest(newest changeset.Header) error {
 		reason = "its digest is not that of " + newest.Ref.String()
 	case h.Ancestors != newest.Ancestors.Push(newest.ID):
 		reason = "its ancestor index does not follow from that of " + newest.Ref.String()
+	case !h.UpdatedAt.Equal(newest.RecordedAt):
+		reason = "its updated-at is not when " + newest.Ref.String() + " was recorded"
 	case h.Revision <= newest.AfterRevision:
 		reason = fmt.Sprintf("its revision %d is not above %d, on which its changeset was built", h.Revision, newest.AfterRevision)
-	case !newest.Part.Last():
-		reason = "it names a changeset within an append, " + newest.Part.String()
 	default:
 		return nil
 	}

@@ -1,6 +1,7 @@
 package head
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func CheckSwap(old, next Head) error {
 	case old.State == Erased:
 		err = errors.New("the chain is erased")
 	default:
-		err = next.Formats.checkWritable()
+		err = cmp.Or(old.Formats.checkWritable(), next.Formats.checkWritable())
 	}
 	if err != nil {
 		return &NotApplied{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}

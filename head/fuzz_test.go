@@ -1,0 +1,95 @@
+package head_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// What decodes encodes to the same bytes; nothing panics.
+
+func FuzzDecodeJSON(f *testing.F) {
+	for _, h := range samples(f) {
+		f.Add([]byte(encode(f, h)))
+	}
+	f.Add([]byte(`{"a":1,"a":1}`))
+	f.Add([]byte(`{"a":{"b":[1,2,{"c":"\ud800"}]}}`))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		var asked struct {
+			ID string `json:"aggregate-id"`
+		}
+		_ = json.Unmarshal(record, &asked)
+		aggregateID, _ := changeset.Unescape(asked.ID)
+		h, err := head.DecodeJSON(aggregateID, "the-object", record)
+		if err != nil {
+			var corrupt *changeset.CorruptError
+			require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
+			require.ErrorContains(t, err, "the-object")
+			require.Zero(t, h)
+			return
+		}
+		require.Equal(t, string(record), encode(t, h))
+		require.NoError(t, h.Validate())
+	})
+}
+
+func FuzzFromTexts(f *testing.F) {
+	for _, h := range samples(f) {
+		texts := textsOf(f, h)
+		f.Add(texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6], texts[7], texts[8], texts[9], texts[10])
+	}
+	f.Fuzz(func(t *testing.T, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10 string) {
+		given := [...]string{s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10}
+		texts := map[string]string{}
+		for i, field := range fields {
+			texts[field] = given[i]
+		}
+		h, err := head.FromTexts(texts)
+		if err == nil {
+			require.Equal(t, given, textsOf(t, h))
+		}
+	})
+}
+
+var fields = [...]string{
+	head.FieldFormat, head.FieldMinReader, head.FieldMinWriter, head.FieldState, head.FieldAggregateID, head.FieldVersion,
+	head.FieldChangesetID, head.FieldAncestors, head.FieldDigest, head.FieldRevision, head.FieldUpdatedAt,
+}
+
+// textsOf returns the texts of a head's fields, as its JSON has them.
+func textsOf(t testing.TB, h head.Head) (texts [len(fields)]string) {
+	t.Helper()
+	var record map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(encode(t, h)), &record))
+	for i, field := range fields {
+		texts[i] = string(record[field])
+		if texts[i][0] == '"' {
+			require.NoError(t, json.Unmarshal(record[field], &texts[i]))
+		}
+	}
+	return texts
+}
+
+func FuzzParseETag(f *testing.F) {
+	for _, h := range samples(f) {
+		f.Add(h.AggregateID, h.ETag())
+	}
+	f.Add("a", `"b@7.`+id(7).String()+`"`)
+	f.Add("a@", `"`)
+	f.Fuzz(func(t *testing.T, aggregateID, etag string) {
+		ref, err := head.ParseETag(aggregateID, etag)
+		if err != nil {
+			require.Zero(t, ref)
+			return
+		}
+		h := head.Head{Ref: ref}
+		require.Equal(t, aggregateID, ref.AggregateID)
+		require.Equal(t, etag, h.ETag())
+		require.True(t, h.Matches(etag))
+	})
+}
