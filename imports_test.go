@@ -1,0 +1,119 @@
+package ropewalk_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// importRule says what a package may depend on, directly or not: which
+// packages of the module, by folder, and whose client libraries. Its tests may
+// import more.
+type importRule struct{ code, services, tests string }
+
+var importRules = map[string]importRule{
+	"changeset":            {},
+	"head":                 {code: "changeset"},
+	".":                    {code: "changeset head", tests: "backends/memstore internal"},
+	"inspect":              {code: ". changeset head internal", tests: "backends/memstore"},
+	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
+	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
+	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends/backendtest"},
+	"backends/dynamostore": {code: "changeset head internal", services: "github.com/aws", tests: "backends/backendtest"},
+	"backends/azurestore":  {code: "changeset head internal", services: "github.com/Azure", tests: "backends/backendtest"},
+	"backends/sqlitestore": {code: "changeset head internal", services: "modernc.org", tests: "backends/backendtest"},
+}
+
+// services are where client libraries come from.
+const services = "github.com/aws github.com/Azure modernc.org"
+
+func TestImportsRunOneWay(t *testing.T) {
+	code, tests := imports(t)
+	for folder := range code {
+		if _, ruled := importRules[folder]; strings.HasPrefix(folder, "backends/") {
+			require.True(t, ruled, "%s has no rule", folder)
+		}
+	}
+	for folder, rule := range importRules {
+		t.Run(folder, func(t *testing.T) {
+			require.NotEmpty(t, code[folder], "there is no such package")
+			require.Empty(t, rule.broken(folder, dependencies(code, folder, nil)), "what it depends on")
+			rule.code += " " + rule.tests
+			require.Empty(t, rule.broken(folder, tests[folder]), "what its tests import")
+		})
+	}
+}
+
+// broken returns those of the imports that the rule does not allow.
+func (r importRule) broken(folder string, paths []string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
+		if within, ok := moduleFolder(path); ok {
+			return below(within, r.code+" "+folder)
+		}
+		return !below(path, services) || below(path, r.services)
+	})
+}
+
+// below reports whether one of the folders is, or holds, the path.
+func below(path, folders string) bool {
+	return slices.ContainsFunc(strings.Fields(folders), func(folder string) bool {
+		return path == folder || strings.HasPrefix(path, folder+"/")
+	})
+}
+
+// moduleFolder returns the folder of a package of this module.
+func moduleFolder(path string) (string, bool) {
+	if path == "ropewalk" {
+		return ".", true
+	}
+	return strings.CutPrefix(path, "ropewalk/")
+}
+
+// dependencies appends all that the code of a folder imports, directly or not, to found.
+func dependencies(code map[string][]string, folder string, found []string) []string {
+	for _, path := range code[folder] {
+		if slices.Contains(found, path) {
+			continue
+		}
+		found = append(found, path)
+		if within, ok := moduleFolder(path); ok {
+			found = dependencies(code, within, found)
+		}
+	}
+	return found
+}
+
+// imports reads what each folder's code and its tests import, whatever their build tags.
+func imports(t *testing.T) (code, tests map[string][]string) {
+	code, tests = map[string][]string{}, map[string][]string{}
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		of := code
+		if strings.HasSuffix(path, "_test.go") {
+			of = tests
+		}
+		folder := filepath.ToSlash(filepath.Dir(path))
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			of[folder] = append(of[folder], imported)
+		}
+		return nil
+	}))
+	return code, tests
+}
