@@ -112,7 +112,12 @@ func newRoot(a *app) *cobra.Command {
 // commands returns all subcommands; help sorts them.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newAppend(a),
+		newHead(a),
+		newLog(a),
+		newLs(a),
 		newSchema(a),
+		newSettle(a),
 		newVersion(a),
 	}
 }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// appendFlags are the flags of append.
+type appendFlags struct {
+	create, any  bool
+	after        string
+	commandID    string
+	contentType  string
+	metadataList []string
+}
+
+func newAppend(a *app) *cobra.Command {
+	var f appendFlags
+	cmd := &cobra.Command{
+		Use:   "append ID [FILE...] (--new | --after VERSION|REF|ETAG | --any)",
+		Short: "Append changesets to an aggregate's chain",
+		Long: `Append one changeset for each file, all or none, to an aggregate's chain, and
+print their references. Without files, and for the file -, content comes from
+standard input.
+
+What the chain must be for that has to be said: --new, that it does not exist;
+--after, that this is its newest changeset, by version, reference or ETag;
+--any, whatever it is. If it is something else, nothing is committed, and the
+exit code is 4. If nobody can tell whether it was committed, it is 5, and
+ropewalk settle ends it.`,
+		Example: `  echo '{"type":"created"}' | ropewalk append order-4711 --new
+  ropewalk append order-4711 invoice.pdf --after 0 --meta correlation-id=91c2`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: filesAfterID,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAppend(cmd, f, args[0], args[1:]) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.create, "new", false, "the chain must not exist yet")
+	flags.StringVar(&f.after, "after", "", "the newest changeset: `VERSION`, reference or ETag")
+	flags.BoolVar(&f.any, "any", false, "append to whatever is there")
+	flags.StringVar(&f.commandID, "command-id", "", "`KEY` that makes the append idempotent: after the same changeset it is stored once")
+	flags.StringVar(&f.contentType, "type", "", "content `TYPE` (default: by the files' names and contents)")
+	flags.StringArrayVar(&f.metadataList, "meta", nil, "metadata `KEY=VALUE`, for each changeset (repeatable)")
+	return cmd
+}
+
+// filesAfterID completes an aggregate ID by nothing, since a TAB must not cost
+// requests, and what follows by files.
+func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
+	id, err := parseID(idArg)
+	if err != nil {
+		return err
+	}
+	if err := f.check(cmd.Flags().Changed("after")); err != nil {
+		return err
+	}
+	metadata, err := parseMetadata(f.metadataList)
+	if err != nil {
+		return err
+	}
+	drafts, err := a.readDrafts(files, f.contentType)
+	if err != nil {
+		return err
+	}
+	for i := range drafts {
+		drafts[i].CommandID, drafts[i].Metadata = f.commandID, metadata
+		if err := drafts[i].Validate(); err != nil {
+			return err // before a store is created for it
+		}
+	}
+	return a.writing(cmd.Context(), func(s *store) error {
+		after, newest, err := f.append(cmd.Context(), s, s.Chain(id), drafts)
+		if err != nil {
+			return err
+		}
+		return a.printAppended(cmd.Context(), s, after, newest)
+	})
+}
+
+func (f appendFlags) check(afterGiven bool) error {
+	given := 0
+	for _, is := range []bool{f.create, f.any, afterGiven} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return withUsageHint(errors.New("exactly one of --new, --after and --any is required"),
+			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
+	}
+	return nil
+}
+
+func parseMetadata(list []string) (map[string]string, error) {
+	metadata := map[string]string{}
+	for _, pair := range list {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return nil, usagef("--meta %q: want KEY=VALUE", pair)
+		}
+		if _, repeated := metadata[key]; repeated {
+			return nil, usagef("--meta %q: the key is there more than once", pair)
+		}
+		metadata[key] = value
+	}
+	return metadata, nil
+}
+
+// append appends the drafts behind the head that the flags name, and returns
+// that head and the new one.
+func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain, drafts []changeset.Draft) (after, newest head.Head, err error) {
+	switch {
+	case f.create:
+		newest, err = chain.Create(ctx, drafts...)
+	case f.any:
+		newest, err = chain.Update(ctx, func(_ context.Context, r *ropewalk.Reader) ([]changeset.Draft, error) {
+			after = r.Head()
+			return drafts, nil
+		})
+	default:
+		if after, err = f.expected(ctx, s, chain); err == nil {
+			newest, err = chain.Append(ctx, after, drafts...)
+		}
+	}
+	return after, newest, err
+}
+
+// expected returns the head that --after names. Where the chain is seen to be
+// elsewhere it returns the conflict at once, unless a command ID makes it
+// possible that this very append is why.
+func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
+	r, err := parseAfter(chain.AggregateID(), f.after)
+	if err != nil {
+		return head.Head{}, err
+	}
+	h, err := chain.Head(ctx)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		err = withHint(err, "--new begins the chain")
+	}
+	if err != nil {
+		return head.Head{}, err
+	}
+	if r.form == single && r.first == h.Version {
+		return h, nil
+	}
+	named := changeset.Ref{AggregateID: r.id, Version: r.first}
+	if r.form == exact {
+		l, err := s.locateExact(ctx, r)
+		if err != nil || l.ref == h.Ref {
+			return h, err
+		}
+		named = l.ref
+	}
+	refused := &ropewalk.ConflictError{Expected: head.Head{Ref: named}, Actual: h}
+	if f.commandID == "" || r.first >= h.Version {
+		return head.Head{}, refused
+	}
+	expected, err := chain.HeadAt(ctx, r.first)
+	if err == nil && !named.ID.IsZero() && expected.ID != named.ID {
+		err = refused
+	}
+	return expected, err
+}
+
+// parseAfter reads the value of --after: a version, a reference to a changeset
+// of the aggregate, or an ETag, which a shell may have stripped of its quotes.
+func parseAfter(id, s string) (reference, error) {
+	inner := strings.TrimSuffix(strings.TrimPrefix(s, `"`), `"`)
+	r := reference{id: id}
+	if matched, err := r.parse(inner); matched && err == nil && (r.form == single || r.form == exact) {
+		return r, nil
+	}
+	r, err := parseReference(s)
+	if err != nil || r.form != single && r.form != exact {
+		return r, usagef("--after %s: want a version, a reference to a changeset, or an ETag", quote(s))
+	}
+	if r.id != id {
+		return r, usagef("--after %s: not a changeset of %q", quote(s), id)
+	}
+	return r, nil
+}

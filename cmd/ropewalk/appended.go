@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// appendedJSON is what append and settle print with --json: one object for
+// each changeset of an append that is committed.
+type appendedJSON struct {
+	kind
+	Ref        string `json:"ref"`
+	Aggregate  string `json:"aggregate"`
+	Version    uint64 `json:"version"`
+	ID         string `json:"id"`
+	ETag       string `json:"etag"`
+	Digest     string `json:"digest"`
+	RecordedAt string `json:"recorded_at"`
+}
+
+// printAppended prints the changesets behind after up to newest. One alone is
+// known from the head; more are looked up. They are committed whatever comes
+// of that: the last one is printed in any case.
+func (a *app) printAppended(ctx context.Context, s *store, after, newest head.Head) error {
+	first := uint64(0)
+	if after.Exists() {
+		first = after.Version + 1
+	}
+	if first == newest.Version {
+		return a.printAppendedOne(newest)
+	}
+	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, first, newest.Version) {
+		if err != nil {
+			a.warn("all is committed, but not all references could be read: %v", err)
+			return a.printAppendedOne(newest)
+		}
+		if err := a.printAppendedOne(head.Of(h)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printAppendedOne(h head.Head) error {
+	if !a.json {
+		return a.print("%s\n", h.Ref)
+	}
+	return a.emit(appendedJSON{
+		kind: kindOf("appended"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
+		ETag: h.ETag(), Digest: h.Digest.String(), RecordedAt: changeset.FormatTime(h.UpdatedAt),
+	})
+}

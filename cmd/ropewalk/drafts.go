@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"ropewalk"
+	"ropewalk/changeset"
+)
+
+// maxContent is the largest content that append takes, in bytes: the default
+// of [ropewalk.Options].
+const maxContent = 64 << 20
+
+const (
+	typeJSON   = "application/json"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// readDrafts reads each file, or standard input, as the content of one draft.
+func (a *app) readDrafts(files []string, contentType string) ([]changeset.Draft, error) {
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	if len(files) > changeset.MaxPerAppend {
+		return nil, usagef("%d files: an append has at most %d changesets", len(files), changeset.MaxPerAppend)
+	}
+	if i := slices.Index(files, "-"); i >= 0 && slices.Contains(files[i+1:], "-") {
+		return nil, usagef("standard input can be read only once")
+	}
+	var drafts []changeset.Draft
+	for _, file := range files {
+		content, err := a.readContent(file)
+		if err != nil {
+			return nil, err
+		}
+		d := changeset.Draft{Content: content, ContentType: contentType}
+		if contentType == "" {
+			d.ContentType = guessType(file, content)
+		}
+		drafts = append(drafts, d)
+	}
+	return drafts, nil
+}
+
+func (a *app) readContent(file string) ([]byte, error) {
+	in, err := a.input(file)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	content, err := io.ReadAll(io.LimitReader(in, maxContent+1))
+	if err != nil {
+		return nil, inputError(file, err)
+	}
+	if len(content) > maxContent {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, maxContent)
+	}
+	return content, nil
+}
+
+// input opens a file, or for "-" standard input.
+func (a *app) input(file string) (io.ReadCloser, error) {
+	if file == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, inputError(file, err)
+	}
+	return f, nil
+}
+
+// inputError is the failure of reading a file that the user named. It has
+// nothing to do with the storage, whatever the cause.
+func inputError(file string, err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", quote(file), err)}
+}
+
+// guessType returns a content type by the file's name, or else by its content.
+func guessType(file string, content []byte) string {
+	switch ext := filepath.Ext(file); ext {
+	case ".json":
+		return typeJSON
+	case ".ndjson", ".jsonl":
+		return typeNDJSON
+	case "":
+	default:
+		if t := mime.TypeByExtension(ext); t != "" {
+			return t
+		}
+	}
+	if isNDJSON(content) {
+		return typeNDJSON
+	}
+	return changeset.DefaultContentType
+}
+
+// isNDJSON reports whether content is one or more lines of JSON.
+func isNDJSON(content []byte) bool {
+	for line := range bytes.Lines(content) {
+		if !json.Valid(line) {
+			return false
+		}
+	}
+	return len(content) > 0
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"ropewalk/changeset"
+)
+
+func newHead(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "head ID",
+		Short: "Show the head of an aggregate's chain",
+		Long: `Show the head of an aggregate's chain: the newest changeset, the digest that
+commits to the whole history, and the ETag for HTTP. Keep the digest elsewhere,
+and ropewalk verify --digest can prove later that nothing up to here changed.`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runHead(cmd, args[0]) },
+	}
+}
+
+func (a *app) runHead(cmd *cobra.Command, arg string) error {
+	id, err := parseID(arg)
+	if err != nil {
+		return err
+	}
+	return a.reading(cmd.Context(), func(s *store) error {
+		h, err := s.Chain(id).Head(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(newHeadJSON(h))
+		}
+		return a.print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
+			h.Ref, h.Revision, h.Digest, h.ETag(), changeset.FormatTime(h.UpdatedAt), h.State)
+	})
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// lsFlags are the flags of ls.
+type lsFlags struct {
+	limit  uint64
+	after  string
+	long   bool
+	erased bool
+}
+
+func newLs(a *app) *cobra.Command {
+	var f lsFlags
+	cmd := &cobra.Command{
+		Use:   "ls [PREFIX]",
+		Short: "List the aggregates that have a chain",
+		Long: `List the IDs of the aggregates that have a chain, in the order of the storage,
+which need not be that of their names. A prefix leaves the others out, but all
+heads are read.`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prefix := strings.Join(args, "")
+			return a.reading(cmd.Context(), func(s *store) error { return a.runLs(cmd, s, f, prefix) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.limit, "limit", 0, "list at most `N`; 0 lists all")
+	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of an earlier list")
+	flags.BoolVarP(&f.long, "long", "l", false, "show newest version, time and state")
+	flags.BoolVar(&f.erased, "erased", false, "list erased aggregates as well")
+	return cmd
+}
+
+func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) error {
+	if f.after != "" {
+		if err := changeset.ValidateAggregateID(f.after); err != nil {
+			return err
+		}
+	}
+	out := newTable(a.stdout, "AGGREGATE", "VERSION", "UPDATED", "STATE").alignRight(1)
+	var listed uint64
+	for h, err := range s.Heads(cmd.Context(), f.after) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(h.AggregateID, prefix) || h.State == head.Erased && !f.erased {
+			continue
+		}
+		if err := a.printLs(out, h, f.long); err != nil {
+			return err
+		}
+		if listed++; listed == f.limit {
+			break
+		}
+	}
+	if f.long && !a.json {
+		return out.flush()
+	}
+	return nil
+}
+
+func (a *app) printLs(out *table, h head.Head, long bool) error {
+	switch {
+	case a.json:
+		return a.emit(newHeadJSON(h))
+	case long:
+		return out.row(h.AggregateID, strconv.FormatUint(h.Version, 10), seconds(h.UpdatedAt), string(h.State))
+	default:
+		return a.print("%s\n", h.AggregateID)
+	}
+}
