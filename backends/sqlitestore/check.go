@@ -37,7 +37,11 @@ func (s *Store) Check(ctx context.Context) (findings []string, err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkMode, checkIntegrity} {
-		found, err := check(ctx, conn)
+		var found []string
+		err := retry(ctx, s.busy, func() (err error) {
+			found, err = check(ctx, conn)
+			return err
+		})
 		if finding := asFinding(err); finding != "" {
 			return append(findings, finding), nil // what is not ours is not looked into
 		}

@@ -36,11 +36,12 @@ func (w *writer) setUp(mustExist bool) error {
 	if err != nil {
 		return err
 	}
-	return w.session.prepare()
+	return prepare(conn, w.session.queries())
 }
 
-func (s *session) prepare() error {
-	return prepare(s.conn, map[**sql.Stmt]string{
+// queries returns the text of each statement.
+func (s *session) queries() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{
 		&s.begin:      "BEGIN IMMEDIATE",
 		&s.savepoint:  "SAVEPOINT request",
 		&s.release:    "RELEASE request",
@@ -53,7 +54,7 @@ func (s *session) prepare() error {
 		&s.load:   selectHead,
 		&s.store: `INSERT INTO heads (aggregate_id, record) VALUES (?, ?)
 			ON CONFLICT DO UPDATE SET record = excluded.record`,
-	})
+	}
 }
 
 // prepare fills in the statements.
@@ -111,3 +112,15 @@ func (s *session) commit() error {
 // rollback ends the transaction, if SQLite has not already done so, which is
 // the one error that it can have.
 func (s *session) rollback() { _, _ = s.conn.ExecContext(context.Background(), "ROLLBACK") }
+
+// close closes the statements too: database/sql leaves those of a single
+// connection open, and with them the file.
+func (s *session) close() error {
+	var errs []error
+	for stmt := range s.queries() {
+		if *stmt != nil {
+			errs = append(errs, (*stmt).Close())
+		}
+	}
+	return errors.Join(append(errs, s.conn.Close())...)
+}

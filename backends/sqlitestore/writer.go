@@ -242,5 +242,5 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	w.refuse(&head.NotApplied{Err: errClosed}, everyone)
 	w.loop.Wait()
-	return w.session.conn.Close()
+	return w.session.close()
 }

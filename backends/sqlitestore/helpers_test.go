@@ -47,33 +47,19 @@ func appendTo(t testing.TB, s *Store, after head.Head, aggregateID string, conte
 	return h
 }
 
-func TestSmoke(t *testing.T) {
-	s := open(t)
-	ctx := t.Context()
-	h := appendTo(t, s, head.Head{}, "order-1", "a", "", "c")
-	got, err := s.Load(ctx, "order-1")
+// raw opens a connection of its own, as another program would.
+func raw(t testing.TB, path string) connection {
+	t.Helper()
+	conn, err := connect(t.Context(), path, DefaultBusyTimeout)
 	require.NoError(t, err)
-	require.Equal(t, h, got)
-	c, err := s.Get(ctx, h.Ref)
-	require.NoError(t, err)
-	require.Equal(t, "c", string(c.Content))
-	for o, err := range s.Objects(ctx, "order-1") {
-		require.NoError(t, err)
-		c, err := s.Get(ctx, o.Ref)
-		require.NoError(t, err)
-		require.NoError(t, c.VerifyContent())
-		t.Log(o)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (c connection) run(t testing.TB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		_, err := c.ExecContext(context.Background(), statement)
+		require.NoError(t, err, statement)
 	}
-	for a, err := range s.Aggregates(ctx, "") {
-		require.NoError(t, err)
-		t.Log(a)
-	}
-	for a, err := range s.List(ctx, "") {
-		require.NoError(t, err)
-		t.Log(a)
-	}
-	fs, err := s.Check(ctx)
-	require.NoError(t, err)
-	require.Empty(t, fs)
-	require.NoError(t, s.Backup(ctx, filepath.Join(t.TempDir(), "b.db")))
 }
