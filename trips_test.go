@@ -3,6 +3,7 @@ package ropewalk_test
 import (
 	"fmt"
 	"iter"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
@@ -85,16 +87,39 @@ func TestAppendTakesTwoTrips(t *testing.T) {
 }
 
 func TestCombinedAppendTakesOneTrip(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		db, m := memstore.New(), meter.New(latency)
-		chain := ropewalk.New(m.Changesets(db), m.Heads(db), nil).Chain("order-1")
-		trips, counts := measure(t, m, func() {
-			_, err := chain.Create(t.Context(), chaintest.Draft("a"), chaintest.Draft("b"))
+	type both interface {
+		changeset.Store
+		head.Store
+	}
+	for name, open := range map[string]func(*testing.T) both{
+		"memory": func(*testing.T) both { return memstore.New() },
+		"SQLite": func(t *testing.T) both {
+			db, err := sqlitestore.Open(filepath.Join(t.TempDir(), "ropewalk.db"), nil)
 			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, db.Close()) })
+			return db
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				db, m := open(t), meter.New(latency)
+				chain := ropewalk.New(m.Changesets(db), m.Heads(db), nil).Chain("order-1")
+				trips, counts := measure(t, m, func() {
+					_, err := chain.Create(t.Context(), chaintest.Draft("0"), chaintest.Draft("1"))
+					require.NoError(t, err)
+				})
+				require.Equal(t, 1, trips)
+				require.Equal(t, meter.Counts{Commit: 1}, counts)
+				trips, counts = measure(t, m, func() {
+					r, err := chain.Reader(t.Context())
+					require.NoError(t, err)
+					require.Equal(t, 2, countUp(t, r.All(t.Context()), 0))
+				})
+				require.Equal(t, 2, trips)
+				require.Equal(t, meter.Counts{Load: 1, Get: 2}, counts)
+			})
 		})
-		require.Equal(t, 1, trips)
-		require.Equal(t, meter.Counts{Commit: 1}, counts)
-	})
+	}
 }
 
 func TestConflictNeedsNoRead(t *testing.T) {
