@@ -113,11 +113,15 @@ func newRoot(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newAppend(a),
+		newCat(a),
+		newCompletion(a),
 		newHead(a),
+		newInit(a),
 		newLog(a),
 		newLs(a),
 		newSchema(a),
 		newSettle(a),
+		newShow(a),
 		newVersion(a),
 	}
 }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk/changeset"
+)
+
+func newCat(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cat REF|RANGE",
+		Short: "Print the contents of changesets, exactly",
+		Long: `Print the content of a changeset, or of each changeset of a range, the oldest
+first: the bytes alone, exactly as they were appended, with nothing between
+them. An ID alone is its newest changeset; ID@0.. is the whole history.`,
+		Example: `  ropewalk cat order-4711@7 > invoice.pdf
+  ropewalk cat order-4711@0.. | jq -r .type`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCat(cmd, args[0]) },
+	}
+}
+
+func (a *app) runCat(cmd *cobra.Command, arg string) error {
+	r, err := parseReference(arg)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	return a.reading(ctx, func(s *store) error {
+		if r.form == between || r.form == onward {
+			return a.catRange(ctx, s, r)
+		}
+		l, err := s.locate(ctx, r)
+		if err != nil {
+			return err
+		}
+		c, err := s.get(ctx, l)
+		if err != nil {
+			return err
+		}
+		return a.printContent(c)
+	})
+}
+
+func (a *app) catRange(ctx context.Context, s *store, r reference) error {
+	sp, err := s.span(ctx, r)
+	if err != nil {
+		return err
+	}
+	for c, err := range sp.reader.Range(ctx, sp.first, sp.last) {
+		if err != nil {
+			return err
+		}
+		if err := a.printContent(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printContent prints content as it is, or with --json within its changeset.
+func (a *app) printContent(c changeset.Changeset) error {
+	if a.json {
+		out := newChangesetJSON(c.Header)
+		out.contentJSON = newContentJSON(c.Content)
+		return a.emit(out)
+	}
+	_, err := a.stdout.Write(c.Content)
+	return err
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
+)
+
+func newShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show REF",
+		Short: "Show one changeset with its content, for people",
+		Long: `Show one changeset, in the chain or not, and prove it: its content against the
+SHA-256, its fields against the digest, which takes its parent's digest. Content
+that is not text is not printed: ropewalk cat gives the bytes.`,
+		Example: `  ropewalk show order-4711
+  ropewalk show order-4711@1
+  ropewalk show order-4711@{2026-01-31}`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runShow(cmd, args[0]) },
+	}
+}
+
+func (a *app) runShow(cmd *cobra.Command, arg string) error {
+	r, err := parseReference(arg)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	return a.reading(ctx, func(s *store) error {
+		l, err := s.locate(ctx, r)
+		if err != nil {
+			return err
+		}
+		c, err := s.proved(ctx, l)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			out := newChangesetJSON(c.Header)
+			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
+			return a.emit(out)
+		}
+		return a.printShow(s, l, c)
+	})
+}
+
+// get reads a changeset in the chain or not, and checks its content.
+func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error) {
+	if l.reader != nil {
+		return l.reader.At(ctx, l.ref.Version)
+	}
+	c, err := s.objects.Get(ctx, l.ref)
+	if err != nil {
+		return c, err
+	}
+	return c, s.named(c.VerifyContent())
+}
+
+// proved reads a changeset and checks all of it: its content, its link to its
+// parent, and its digest.
+func (s *store) proved(ctx context.Context, l located) (changeset.Changeset, error) {
+	c, err := s.get(ctx, l)
+	if err != nil {
+		return c, err
+	}
+	if c.Version == 0 {
+		return c, s.named(c.Verify(changeset.Digest{}))
+	}
+	parent := changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}
+	info, err := s.objects.Stat(ctx, parent)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		err = s.named(&ropewalk.CorruptError{Ref: c.Ref, Reason: "its parent is missing: " + parent.String()})
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := c.VerifyLink(info.Header); err != nil {
+		return c, s.named(err)
+	}
+	return c, s.named(c.Verify(info.Digest))
+}
+
+// named adds the object's name to an error that says it is corrupt.
+func (s *store) named(err error) error {
+	var bad *ropewalk.CorruptError
+	if errors.As(err, &bad) && bad.Object == "" {
+		bad.Object = s.objects.Locate(bad.Ref)
+	}
+	return err
+}
+
+func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
+	field := func(name, value string) string { return fmt.Sprintf("%-12s  %s\n", name, value) }
+	ok := a.paint(a.stdout, green, "ok")
+	var b strings.Builder
+	b.WriteString(field("changeset", c.Ref.String()))
+	if state := l.state(c.Header); state != "committed" {
+		b.WriteString(field("state", a.paint(a.stdout, yellow, explainState(state, l, c.Header))))
+	}
+	if c.Version > 0 {
+		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
+	}
+	b.WriteString(field("recorded", changeset.FormatTime(c.RecordedAt)))
+	b.WriteString(field("content", fmt.Sprintf("%s, %d bytes, sha256 %s %s", c.ContentType, c.ContentSize, a.shortDigest(c.ContentSHA256), ok)))
+	b.WriteString(field("digest", a.shortDigest(c.Digest)+" "+ok))
+	if c.Part != (changeset.Part{}) {
+		b.WriteString(field("append", c.Part.String()))
+	}
+	if c.CommandID != "" {
+		b.WriteString(field("command", quoteText(c.CommandID)))
+	}
+	if len(c.Metadata) > 0 {
+		b.WriteString(field("metadata", formatMetadata(c.Metadata)))
+	}
+	b.WriteString(field("object", s.objects.Locate(c.Ref)))
+	b.WriteString("\n" + showContent(c.Content))
+	return a.print("%s", b.String())
+}
+
+// explainState says what became of a changeset that its chain does not have.
+func explainState(state string, l located, h changeset.Header) string {
+	switch state {
+	case "lost":
+		return fmt.Sprintf("not in the chain: lost, built on revision %d, the head is at %d", h.AfterRevision, l.head.Revision)
+	case "pending":
+		return fmt.Sprintf("not in the chain: pending, built on the head's present revision, %d", h.AfterRevision)
+	default:
+		return fmt.Sprintf("not in the chain: built on revision %d, which the head, at %d, has not reached", h.AfterRevision, l.head.Revision)
+	}
+}
+
+// showContent returns content as a terminal may show it, ending in a new line.
+func showContent(content []byte) string {
+	text := string(content)
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
+	switch {
+	case text == "":
+		return ""
+	case !utf8.Valid(content) || strings.ContainsFunc(text, control):
+		return fmt.Sprintf("(%d bytes that are not text: ropewalk cat gives them)\n", len(content))
+	default:
+		return strings.TrimSuffix(text, "\n") + "\n"
+	}
+}
