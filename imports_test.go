@@ -21,14 +21,14 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":            {},
 	"head":                 {code: "changeset"},
-	".":                    {code: "changeset head", tests: "backends/memstore internal"},
+	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore internal"},
 	"inspect":              {code: ". changeset head internal", tests: "backends/memstore"},
 	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
 	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
-	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends/backendtest"},
-	"backends/dynamostore": {code: "changeset head internal", services: "github.com/aws", tests: "backends/backendtest"},
-	"backends/azurestore":  {code: "changeset head internal", services: "github.com/Azure", tests: "backends/backendtest"},
-	"backends/sqlitestore": {code: "changeset head internal", services: "modernc.org", tests: "backends/backendtest"},
+	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
+	"backends/dynamostore": {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
+	"backends/azurestore":  {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
+	"backends/sqlitestore": {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
 }
 
 // services are where client libraries come from.
