@@ -45,7 +45,7 @@ func TestImportsRunOneWay(t *testing.T) {
 		t.Run(folder, func(t *testing.T) {
 			require.NotEmpty(t, code[folder], "there is no such package")
 			require.Empty(t, rule.broken(folder, dependencies(code, code[folder], nil)), "what it depends on")
-			rule.code += " " + rule.tests
+			rule.code, rule.services = rule.code+" "+rule.tests, rule.services+" "+rule.tests
 			require.Empty(t, rule.broken(folder, dependencies(code, tests[folder], nil)), "what its tests depend on")
 		})
 	}
