@@ -20,7 +20,7 @@ func TestAzureConformance(t *testing.T) {
 		a := newAzure(t)
 		a.options.HeadsContainer, a.options.Prefix = a.options.ChangesetsContainer, ""
 		require.NoError(t, a.store(t, nil).Provision(t.Context()))
-		azureConforms(t, a, &policy.ClientOptions{PerCallPolicies: []policy.Policy{smallPages{}}})
+		azureConforms(t, a, &policy.ClientOptions{PerCallPolicies: []policy.Policy{azureSmallPages{}}})
 	})
 }
 
@@ -32,7 +32,7 @@ func azureConforms(t *testing.T, a *azureAccount, options *policy.ClientOptions)
 		CorruptHead:        a.corruptHead,
 		CorruptObject:      a.corruptObject,
 		PutForeign: func(t testing.TB, name string) {
-			upload(t, a.client(t, nil).NewContainerClient(a.options.ChangesetsContainer).NewBlockBlobClient(a.options.Prefix+name), []byte("foreign"))
+			azureUpload(t, a.client(t, nil).NewContainerClient(a.options.ChangesetsContainer).NewBlockBlobClient(a.options.Prefix+name), []byte("foreign"))
 		},
 	}
 	t.Run("changesets", func(t *testing.T) { backendtest.TestChangesets(t, h) })
@@ -41,15 +41,15 @@ func azureConforms(t *testing.T, a *azureAccount, options *policy.ClientOptions)
 
 func (a *azureAccount) injectUnknownField(t testing.TB, aggregateID string) {
 	b := a.headBlob(t, aggregateID)
-	record := download(t, b)
-	upload(t, b, append(bytes.TrimSuffix(record, []byte("}")), `,"zeta":{"b":[1,2]}}`...))
+	record := azureDownload(t, b)
+	azureUpload(t, b, append(bytes.TrimSuffix(record, []byte("}")), `,"zeta":{"b":[1,2]}}`...))
 }
 
 func (a *azureAccount) corruptHead(t testing.TB, aggregateID string) (repair func()) {
 	b := a.headBlob(t, aggregateID)
-	record := download(t, b)
-	upload(t, b, record[:len(record)-1])
-	return func() { upload(t, b, record) }
+	record := azureDownload(t, b)
+	azureUpload(t, b, record[:len(record)-1])
+	return func() { azureUpload(t, b, record) }
 }
 
 func (a *azureAccount) corruptObject(t testing.TB, ref changeset.Ref) {

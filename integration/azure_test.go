@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/google/uuid"
@@ -60,8 +62,9 @@ func (a *azureAccount) remove(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, name := range []string{a.options.ChangesetsContainer, a.options.HeadsContainer} {
-		if _, err := a.client(t, nil).DeleteContainer(ctx, name, nil); err != nil {
-			t.Logf("container %s is not removed: %v", name, err)
+		_, err := a.client(t, nil).DeleteContainer(ctx, name, nil)
+		if err != nil && !bloberror.HasCode(err, bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted) {
+			t.Errorf("container %s is not removed: %v", name, err)
 		}
 	}
 }
@@ -94,15 +97,15 @@ func (a *azureAccount) headBlob(t testing.TB, aggregateID string) *blockblob.Cli
 	return a.client(t, nil).NewContainerClient(a.options.HeadsContainer).NewBlockBlobClient(a.options.Prefix + head.ObjectName(aggregateID))
 }
 
-// upload replaces a blob without any condition.
-func upload(t testing.TB, b *blockblob.Client, content []byte) {
+// azureUpload replaces a blob without any condition.
+func azureUpload(t testing.TB, b *blockblob.Client, content []byte) {
 	t.Helper()
 	_, err := b.Upload(t.Context(), streaming.NopCloser(bytes.NewReader(content)), nil)
 	require.NoError(t, err)
 }
 
-// download returns the content of a blob.
-func download(t testing.TB, b *blockblob.Client) []byte {
+// azureDownload returns the content of a blob.
+func azureDownload(t testing.TB, b *blockblob.Client) []byte {
 	t.Helper()
 	reply, err := b.DownloadStream(t.Context(), nil)
 	require.NoError(t, err)
@@ -111,8 +114,10 @@ func download(t testing.TB, b *blockblob.Client) []byte {
 	return content
 }
 
-// createOnly is the condition that there is no blob yet.
-func createOnly() *blob.AccessConditions { return &blob.AccessConditions{ModifiedAccessConditions: ifNoneMatchAny()} }
+// azureCreateOnly is the condition that there is no blob yet.
+func azureCreateOnly() *blob.AccessConditions {
+	return &blob.AccessConditions{ModifiedAccessConditions: ifNoneMatchAny()}
+}
 
 func ifNoneMatchAny() *blob.ModifiedAccessConditions {
 	anyETag := azcore.ETagAny
@@ -124,12 +129,19 @@ func ifNoneMatchAny() *blob.ModifiedAccessConditions {
 type azureWire struct {
 	mu       sync.Mutex
 	requests []*http.Request
-	// reply is given the service's own reply to the n-th request, from 1.
+	// reply, where it is not nil, is given the service's own reply to the n-th
+	// request, from 1.
 	reply func(n int, r *http.Request, reply *http.Response) (*http.Response, error)
+	// damage changes the first byte of every body on the way.
+	damage bool
 }
 
 // Do implements [policy.Transporter].
 func (w *azureWire) Do(r *http.Request) (*http.Response, error) {
+	if w.damage && r.Body != nil {
+		r = r.Clone(r.Context())
+		r.Body = azureDamaged{r.Body, io.MultiReader(strings.NewReader("!"), skip(r.Body, 1))}
+	}
 	reply, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: err}
@@ -142,6 +154,18 @@ func (w *azureWire) Do(r *http.Request) (*http.Response, error) {
 		return reply, nil
 	}
 	return w.reply(n, r, reply)
+}
+
+// azureDamaged is a body that reads from elsewhere.
+type azureDamaged struct {
+	io.Closer
+	io.Reader
+}
+
+// skip returns r behind its first n bytes.
+func skip(r io.Reader, n int64) io.Reader {
+	_, _ = io.CopyN(io.Discard, r, n)
+	return r
 }
 
 // take returns the methods of the requests since the last call.
@@ -158,13 +182,25 @@ func (w *azureWire) take() []string {
 
 func (w *azureWire) options() *policy.ClientOptions { return &policy.ClientOptions{Transport: w} }
 
-// smallPages makes every listing one of tiny pages.
-type smallPages struct{}
+// azureSmallPages makes every listing one of tiny pages.
+type azureSmallPages struct{}
 
-func (smallPages) Do(r *policy.Request) (*http.Response, error) {
+func (azureSmallPages) Do(r *policy.Request) (*http.Response, error) {
 	if q := r.Raw().URL.Query(); q.Get("comp") == "list" && q.Get("maxresults") == "" {
 		q.Set("maxresults", "3")
 		r.Raw().URL.RawQuery = q.Encode()
 	}
 	return r.Next()
+}
+
+// azureExtend builds an append of one changeset for each content.
+func azureExtend(t testing.TB, after head.Head, aggregateID string, contents ...string) ([]changeset.Changeset, head.Head) {
+	t.Helper()
+	var drafts []changeset.Draft
+	for _, content := range contents {
+		drafts = append(drafts, changeset.Draft{Content: []byte(content)})
+	}
+	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	require.NoError(t, err)
+	return cs, next
 }

@@ -88,25 +88,35 @@ func (s *Store) conditionalWrites(ctx context.Context, name string, c *container
 	write := func(token string) (string, error) {
 		return s.write(ctx, "probe", probe, []byte(`"ropewalk probe"`), token)
 	}
-	failed := func(err error) Finding {
-		return Finding{Name: name, Detail: "conditional writes could not be tried: " + err.Error(), Hint: hint(err)}
-	}
 	first, err := write("")
 	if err != nil {
-		return failed(err)
+		return untried(name, err)
 	}
 	if _, err = write(first); err != nil {
-		return failed(err)
+		return untried(name, err)
 	}
 	for what, outdated := range map[string]string{"create-only": "", "If-Match": first} {
 		var conflict *head.SwapConflict
 		if _, err := write(outdated); err == nil {
 			return Finding{Name: name, Detail: what + " writes are not honoured", Hint: "this storage cannot keep heads: use Azure Blob Storage itself, without anything in between that drops headers"}
 		} else if !errors.As(err, &conflict) {
-			return failed(err)
+			return untried(name, err)
 		}
 	}
 	return Finding{Name: name, OK: true, Detail: "honours conditional writes"}
+}
+
+func untried(name string, err error) Finding {
+	var refused *head.NotApplied
+	if errors.As(err, &refused) {
+		err = refused.Err
+	}
+	f := Finding{Name: name, Detail: "conditional writes could not be tried: " + err.Error(), Hint: "try again"}
+	var broken *SetupError
+	if errors.As(err, &broken) {
+		f.Hint = broken.Hint
+	}
+	return f
 }
 
 // removeProbe does so also after the context has ended.
@@ -114,14 +124,6 @@ func (s *Store) removeProbe(ctx context.Context, probe *blob.Client) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_, _ = do(ctx, s, "remove probe", probe.URL(), func() (blob.DeleteResponse, error) { return probe.Delete(ctx, nil) })
-}
-
-func hint(err error) string {
-	var broken *SetupError
-	if errors.As(err, &broken) {
-		return broken.Hint
-	}
-	return ""
 }
 
 // endpoint finds out, without a request, whether the client speaks to the
