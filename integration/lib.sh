@@ -67,11 +67,13 @@ build() (
   flock -w "$INSTALL_SECONDS" 9 || die "another installation holds $dir.lock"
   if built "$dir"; then return; fi
   rm -rf "$dir"
-  mkdir "$dir"
+  mkdir -p "$dir/tmp"
+  export TMPDIR=$dir/tmp # pip and go leave much behind there when they are killed
   say "installing ${dir##*/}"
   # A trap and not "||", which would switch off "set -e" inside the function.
   trap 'built "$dir" || build_failed "$dir"' EXIT
   "$function" "$dir" >"$dir/install.log" 2>&1
+  rm -rf "$TMPDIR"
   touch "$dir/.complete"
   say "installed ${dir##*/} in $SECONDS s"
 )

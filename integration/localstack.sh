@@ -91,19 +91,19 @@ localstack_root() {
   rm -rf "$1"
   mkdir -p "$1/tmp" "$lib/dynamodb-local" "$lib/java/21/bin"
   ln -s "$(dynamodb_dir)" "$lib/dynamodb-local/2"
-  java_holding_lock >"$lib/java/21/bin/java"
+  java_holding_lock "$1/tmp" >"$lib/java/21/bin/java"
   chmod +x "$lib/java/21/bin/java"
 }
 
-# java_holding_lock: a "java" that can be found again. LocalStack starts it in a session of its own, where
-# no signal to LocalStack's group arrives, and leaves it behind when it dies.
+# java_holding_lock TMP: a "java" that can be found again. LocalStack starts it in a session of its own, where
+# no signal to LocalStack's group arrives, and leaves it behind when it dies. Java knows no TMPDIR.
 java_holding_lock() {
   cat <<END
 #!/usr/bin/env bash
 exec 9>"$RUN/dynamodb.lock"
 flock -w 5 9 || exit 1
 echo \$\$ >"$RUN/dynamodb.pid"
-exec "$(command -v java)" "\$@"
+exec "$(command -v java)" -Djava.io.tmpdir="$1" "\$@"
 END
 }
 

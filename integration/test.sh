@@ -23,10 +23,6 @@ main() {
 
 run_integration() {
   local variables
-  if ! compgen -G 'integration/*.go' >/dev/null; then
-    echo "note: there are no integration tests yet" >&2
-    return
-  fi
   variables=$(integration/emulators.sh env)
   eval "$variables"
   # -count=1: what a server did is never taken from the cache of test results.
