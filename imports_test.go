@@ -21,7 +21,7 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":            {},
 	"head":                 {code: "changeset"},
-	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore internal"},
+	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore internal modernc.org"},
 	"inspect":              {code: ". changeset head internal", tests: "backends/memstore"},
 	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
 	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
