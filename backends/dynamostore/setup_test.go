@@ -1,0 +1,210 @@
+package dynamostore_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/dynamostore"
+)
+
+func TestNew(t *testing.T) {
+	client := dynamodb.New(dynamodb.Options{})
+	for _, prefix := range []string{"", "a/", "a/b/", strings.Repeat("x", dynamostore.MaxPrefix-1) + "/"} {
+		s, err := dynamostore.New(client, "t", &dynamostore.Options{Prefix: prefix})
+		require.NoError(t, err, prefix)
+		require.Equal(t, "dynamodb://t/"+prefix+"a%2Fb", s.LocateHead("a/b"))
+	}
+	for _, prefix := range []string{"a", "/", "\xff/", strings.Repeat("x", dynamostore.MaxPrefix) + "/"} {
+		_, err := dynamostore.New(client, "t", &dynamostore.Options{Prefix: prefix})
+		require.ErrorContains(t, err, "prefix", prefix)
+	}
+	_, err := dynamostore.New(nil, "t", nil)
+	require.Error(t, err)
+	_, err = dynamostore.New(client, "", nil)
+	require.Error(t, err)
+}
+
+func TestBadSetUps(t *testing.T) {
+	for code, what := range map[string]string{
+		"ResourceNotFoundException":   `table table does not exist in region "eu-west-1"`,
+		"AccessDeniedException":       "DynamoDB denies access",
+		"UnrecognizedClientException": "DynamoDB denies access",
+		"ExpiredTokenException":       "DynamoDB denies access",
+	} {
+		s := open(t, always(reply{status: 400, code: code}))
+		_, err := s.Load(t.Context(), "order-1")
+		requireSetup(t, err, what)
+		for _, err := range s.List(t.Context(), "") {
+			requireSetup(t, err, what)
+		}
+	}
+	server := always(reply{status: 200, body: "{}"})
+	_, err := open(t, server, withoutCredentials).Load(t.Context(), "order-1")
+	requireSetup(t, err, "no request could be made to DynamoDB")
+	require.Empty(t, server.operations)
+}
+
+// TestUnreachable makes real attempts to connect, with the SDK's own retries.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	client := dynamodb.NewFromConfig(aws.Config{
+		Region: "eu-west-1", BaseEndpoint: aws.String("http://" + listener.Addr().String()),
+		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	})
+	s, err := dynamostore.New(client, "table", nil)
+	require.NoError(t, err)
+	begin := time.Now()
+	_, err = s.Load(t.Context(), "order-1")
+	requireSetup(t, err, "DynamoDB cannot be reached")
+	require.Less(t, time.Since(begin), 10*time.Second)
+}
+
+// goodTable is a server that answers as a table in good order does, but for
+// the replies that a test puts in their place.
+func goodTable(others map[string]reply) *canned {
+	puts := 0
+	return &canned{reply: func(_ int, operation string) reply {
+		if operation == "PutItem" {
+			if puts++; puts > 1 {
+				operation += " 2"
+			}
+		}
+		if other, ok := others[operation]; ok {
+			return other
+		}
+		switch operation {
+		case "DescribeTable":
+			return reply{status: 200, body: table(`"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`)}
+		case "PutItem 2":
+			return reply{status: 400, code: "ConditionalCheckFailedException"}
+		case "DescribeTimeToLive":
+			return reply{status: 200, body: `{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`}
+		case "DescribeContinuousBackups":
+			return reply{status: 200, body: recovery("ENABLED")}
+		}
+		return reply{status: 200, body: "{}"}
+	}}
+}
+
+func table(more string) string {
+	return `{"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"aggregate-id","KeyType":"HASH"}],` +
+		`"AttributeDefinitions":[{"AttributeName":"aggregate-id","AttributeType":"S"}],` + more + `}}`
+}
+
+func recovery(status string) string {
+	return `{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"` + status + `"}}}`
+}
+
+func check(t *testing.T, others map[string]reply) map[string]dynamostore.Finding {
+	t.Helper()
+	findings, err := open(t, goodTable(others)).Check(t.Context())
+	require.NoError(t, err)
+	byName := map[string]dynamostore.Finding{}
+	for _, f := range findings {
+		byName[f.Name] = f
+	}
+	require.Len(t, byName, len(findings))
+	return byName
+}
+
+func TestCheckOfAGoodTable(t *testing.T) {
+	var lines []string
+	for _, f := range check(t, nil) {
+		require.True(t, f.OK, f)
+		lines = append(lines, f.String())
+	}
+	require.ElementsMatch(t, []string{"table table ok", "conditional writes ok", "no TTL", "no replicas", "billing on demand", "point-in-time recovery on"}, lines)
+}
+
+func TestCheckFinds(t *testing.T) {
+	ok := func(body string) reply { return reply{status: 200, body: body} }
+	denied := reply{status: 400, code: "AccessDeniedException"}
+	const replicas = `"Replicas":[{"RegionName":"us-east-1"}]`
+	tests := map[string]struct {
+		operation string
+		reply     reply
+		name      string
+		ok        bool
+		detail    string
+	}{
+		"no table":         {"DescribeTable", reply{status: 400, code: "ResourceNotFoundException"}, "table table", false, "does not exist"},
+		"denied table":     {"DescribeTable", denied, "table table", false, "denies access"},
+		"wrong key":        {"DescribeTable", ok(strings.ReplaceAll(table(`"ItemCount":0`), "aggregate-id", "id")), "table table", false, "its key"},
+		"numeric key":      {"DescribeTable", ok(strings.ReplaceAll(table(`"ItemCount":0`), `"AttributeType":"S"`, `"AttributeType":"N"`)), "table table", false, "its key"},
+		"being deleted":    {"DescribeTable", ok(strings.ReplaceAll(table(`"ItemCount":0`), "ACTIVE", "DELETING")), "table table", false, "DELETING"},
+		"global table":     {"DescribeTable", ok(table(replicas)), "no replicas", false, "us-east-1"},
+		"strong replicas":  {"DescribeTable", ok(table(replicas + `,"MultiRegionConsistency":"STRONG"`)), "replicas", true, "strongly consistent"},
+		"provisioned":      {"DescribeTable", ok(table(`"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":3}`)), "billing", true, "5 reads and 3 writes"},
+		"TTL":              {"DescribeTimeToLive", ok(`{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"expires"}}`), "no TTL", false, `"expires"`},
+		"denied TTL":       {"DescribeTimeToLive", denied, "no TTL", false, "not known"},
+		"no conditions":    {"PutItem 2", ok("{}"), "conditional writes", false, "not honoured"},
+		"denied writes":    {"PutItem", denied, "conditional writes", false, "denies access"},
+		"failing writes":   {"PutItem 2", denied, "conditional writes", false, "denies access"},
+		"probe left":       {"DeleteItem", denied, "conditional writes", true, "could not be removed"},
+		"no recovery":      {"DescribeContinuousBackups", ok(recovery("DISABLED")), "point-in-time recovery", true, "off"},
+		"unknown recovery": {"DescribeContinuousBackups", denied, "point-in-time recovery", false, "not known"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := check(t, map[string]reply{test.operation: test.reply})[test.name]
+			require.Equal(t, test.ok, f.OK, f)
+			require.Contains(t, f.Detail, test.detail)
+		})
+	}
+}
+
+// TestProvisionOfANewTable: it is created, becomes active after a while, and
+// takes its recovery later still.
+func TestProvisionOfANewTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		describes, updates := 0, 0
+		server := goodTable(nil)
+		good := server.reply
+		server.reply = func(n int, operation string) reply {
+			switch operation {
+			case "DescribeTable":
+				if describes++; describes == 1 {
+					return reply{status: 400, code: "ResourceNotFoundException"}
+				} else if describes < 5 {
+					return reply{status: 200, body: strings.ReplaceAll(table(`"ItemCount":0`), "ACTIVE", "CREATING")}
+				}
+			case "CreateTable": // another one was faster
+				return reply{status: 400, code: "ResourceInUseException"}
+			case "DescribeContinuousBackups":
+				return reply{status: 200, body: recovery("DISABLED")}
+			case "UpdateContinuousBackups":
+				if updates++; updates < 3 {
+					return reply{status: 400, code: "ContinuousBackupsUnavailableException"}
+				}
+			}
+			return good(n, operation)
+		}
+		require.NoError(t, open(t, server).Provision(t.Context()))
+		require.Equal(t, 5, describes)
+		require.Equal(t, 3, updates)
+	})
+}
+
+func TestProvisionOfATableThatIsThere(t *testing.T) {
+	server := goodTable(nil)
+	require.NoError(t, open(t, server).Provision(t.Context()))
+	require.NotContains(t, server.operations, "CreateTable")
+	require.NotContains(t, server.operations, "UpdateContinuousBackups")
+
+	other := goodTable(map[string]reply{"DescribeTable": {status: 200, body: strings.ReplaceAll(table(`"ItemCount":0`), "aggregate-id", "id")}})
+	requireSetup(t, open(t, other).Provision(t.Context()), "its key")
+
+	denied := goodTable(map[string]reply{"DescribeTable": {status: 400, code: "AccessDeniedException"}})
+	requireSetup(t, open(t, denied).Provision(t.Context()), "DynamoDB denies access")
+}
