@@ -94,11 +94,11 @@ func orDefault(n, otherwise int) int {
 }
 
 func changesetChecks() []check {
-	return concat(putChecks, getChecks, contentChecks, changesetContextChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
+	return concat(putChecks, getChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
 }
 
 func headChecks() []check {
-	return concat(swapChecks, recordChecks, conflictChecks, headContextChecks, raceChecks, headListChecks, oddHeadChecks)
+	return concat(swapChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

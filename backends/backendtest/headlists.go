@@ -38,7 +38,7 @@ func createMany(t testing.TB, s head.Store, n int) []head.Head {
 	}
 	together(8, func(worker int) {
 		for i := worker; i < n; i += 8 {
-			_, errs[i] = s.Swap(t.Context(), head.Head{}, created[i])
+			created[i], errs[i] = s.Swap(t.Context(), head.Head{}, created[i])
 		}
 	})
 	for _, err := range errs {
