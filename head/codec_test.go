@@ -157,6 +157,36 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 	require.Error(t, err)
 }
 
+// Stores that keep fields of their own have no JSON to compare with.
+func TestFromTextsTakesTheCanonicalFormOnly(t *testing.T) {
+	want := headAt("order-4711", 2)
+	texts := map[string]string{}
+	for i, text := range textsOf(t, want) {
+		texts[fields[i]] = text
+	}
+	got, err := head.FromTexts(texts)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	for field, whole := range texts {
+		for _, other := range []string{"", "0" + whole, whole + "\n", whole + " ", whole + "="} {
+			texts[field] = other
+			_, err := head.FromTexts(texts)
+			if field == head.FieldAggregateID && other == "0"+whole {
+				require.NoError(t, err, "another aggregate, for the caller to notice")
+				continue
+			}
+			require.Error(t, err, "%s: %q", field, other)
+		}
+		texts[field] = whole
+	}
+}
+
+func TestRepeatedKeysAreNamed(t *testing.T) {
+	_, err := head.DecodeJSON("a", "o", []byte(`{"x":1,"x":1}`))
+	require.ErrorContains(t, err, `key "x" is repeated`)
+	require.NoError(t, head.DecodeError("a", "o", nil))
+}
+
 func TestObjectName(t *testing.T) {
 	require.Equal(t, "heads/order-4711", head.ObjectName("order-4711"))
 	require.Equal(t, "heads/%2E%2E%2Fa", head.ObjectName("../a"))

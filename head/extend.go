@@ -23,7 +23,7 @@ func Extend(after Head, aggregateID string, drafts []changeset.Draft, now time.T
 	if err := checkExtend(after, aggregateID, drafts); err != nil {
 		return nil, Head{}, err
 	}
-	at := now.UTC().Round(0) // drops the monotonic reading, which is not stored
+	at := now.UTC() // drops the monotonic reading too, which is not stored
 	if at.Before(after.UpdatedAt) {
 		at = after.UpdatedAt
 	}

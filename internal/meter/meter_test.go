@@ -3,6 +3,7 @@ package meter_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,59 +28,60 @@ func append1(t *testing.T, aggregateID string) (changeset.Changeset, head.Head) 
 	return built[0], next
 }
 
-func TestEveryRequestIsCountedAndTakesOneLatency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx := t.Context()
-		m, inner := meter.New(latency), memstore.New()
-		changesets, heads := m.Changesets(inner), m.Heads(inner).(head.Combined)
-		c, next := append1(t, "a")
-		d, other := append1(t, "b")
-		steps := []struct {
-			want meter.Counts
-			call func() error
-		}{
-			{meter.Counts{Put: 1}, func() error { return changesets.Put(ctx, c) }},
-			{meter.Counts{Get: 1}, func() error { _, err := changesets.Get(ctx, c.Ref); return err }},
-			{meter.Counts{Stat: 1}, func() error { _, err := changesets.Stat(ctx, c.Ref); return err }},
-			{meter.Counts{Load: 1}, func() error { _, err := heads.Load(ctx, "a"); return err }},
-			{meter.Counts{Swap: 1}, func() error { _, err := heads.Swap(ctx, head.Head{}, next); return err }},
-			{meter.Counts{Commit: 1}, func() error {
-				_, err := heads.Commit(ctx, []changeset.Changeset{d}, head.Head{}, other)
-				return err
-			}},
-			{meter.Counts{List: 3}, func() error { return listAll(ctx, t, changesets, heads) }},
-			{meter.Counts{Delete: 1}, func() error { return changesets.(changeset.Deleter).Delete(ctx, c.Ref) }},
-		}
-		for _, step := range steps {
-			m.Reset()
-			start := time.Now()
-			require.NoError(t, step.call())
-			require.Equal(t, step.want, m.Count())
-			require.Equal(t, time.Duration(m.Requests())*latency, time.Since(start), "%+v", step.want)
-		}
-		require.NotEmpty(t, changesets.(changeset.Locator).Locate(c.Ref))
-		require.NotEmpty(t, heads.(head.Locator).LocateHead("a"))
-	})
+type step struct {
+	counts meter.Counts
+	call   func(ctx context.Context) error
 }
 
-// listAll drains the three listings, each of which has something to list.
-func listAll(ctx context.Context, t *testing.T, changesets changeset.Store, heads head.Store) error {
+// steps are the calls of all operations, through the meter; each succeeds
+// after those before it.
+func steps(t *testing.T, m *meter.Meter, inner *memstore.Store) []step {
 	t.Helper()
-	n := 0
-	for _, err := range heads.List(ctx, "") {
-		require.NoError(t, err)
-		n++
+	changesets, heads := m.Changesets(inner), m.Heads(inner).(head.Combined)
+	c, next := append1(t, "a")
+	d, other := append1(t, "b")
+	return []step{
+		{meter.Counts{Put: 1}, func(ctx context.Context) error { return changesets.Put(ctx, c) }},
+		{meter.Counts{Get: 1}, func(ctx context.Context) error { _, err := changesets.Get(ctx, c.Ref); return err }},
+		{meter.Counts{Stat: 1}, func(ctx context.Context) error { _, err := changesets.Stat(ctx, c.Ref); return err }},
+		{meter.Counts{Load: 1}, func(ctx context.Context) error { _, err := heads.Load(ctx, "a"); return err }},
+		{meter.Counts{Swap: 1}, func(ctx context.Context) error { _, err := heads.Swap(ctx, head.Head{}, next); return err }},
+		{meter.Counts{Commit: 1}, func(ctx context.Context) error {
+			_, err := heads.Commit(ctx, []changeset.Changeset{d}, head.Head{}, other)
+			return err
+		}},
+		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(heads.List(ctx, "")) }},
+		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Objects(ctx, "a")) }},
+		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Aggregates(ctx, "a")) }},
+		{meter.Counts{Delete: 1}, func(ctx context.Context) error { return changesets.(changeset.Deleter).Delete(ctx, c.Ref) }},
 	}
-	for _, err := range changesets.(changeset.Lister).Objects(ctx, "a") {
-		require.NoError(t, err)
-		n++
+}
+
+var errEmpty = errors.New("nothing is listed")
+
+// drain reads a listing, which has something to list.
+func drain[T any](listing iter.Seq2[T, error]) error {
+	last := errEmpty
+	for _, err := range listing {
+		last = err
 	}
-	for _, err := range changesets.(changeset.Lister).Aggregates(ctx, "a") {
-		require.NoError(t, err)
-		n++
+	return last
+}
+
+func TestEveryRequestIsCountedAndTakesOneLatency(t *testing.T) {
+	for _, latency := range []time.Duration{0, latency} {
+		synctest.Test(t, func(t *testing.T) {
+			m := meter.New(latency)
+			for _, step := range steps(t, m, memstore.New()) {
+				m.Reset()
+				start := time.Now()
+				require.NoError(t, step.call(t.Context()))
+				require.Equal(t, step.counts, m.Count())
+				require.Equal(t, 1, m.Requests())
+				require.Equal(t, latency, time.Since(start), "%+v", step.counts)
+			}
+		})
 	}
-	require.Equal(t, 2+1+1, n)
-	return nil
 }
 
 func TestParallelRequestsTakeOneTrip(t *testing.T) {
@@ -97,27 +99,23 @@ func TestParallelRequestsTakeOneTrip(t *testing.T) {
 	})
 }
 
-func TestContextEndsARequest(t *testing.T) {
+func TestContextEndsARequestOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, inner := meter.New(latency), memstore.New()
-		_, next := append1(t, "a")
-		ctx, cancel := context.WithTimeout(t.Context(), latency/2)
-		defer cancel()
-		start := time.Now()
-		_, err := m.Heads(inner).Swap(ctx, head.Head{}, next)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, latency/2, time.Since(start))
-		require.Equal(t, meter.Counts{Swap: 1}, m.Count(), "it was under way")
-		stored, err := inner.Load(t.Context(), "a")
-		require.NoError(t, err)
-		require.False(t, stored.Exists(), "it did not reach the store")
+		for _, step := range steps(t, m, inner) {
+			m.Reset()
+			ctx, cancel := context.WithTimeout(t.Context(), latency/2)
+			start := time.Now()
+			require.ErrorIs(t, step.call(ctx), context.DeadlineExceeded)
+			require.Equal(t, latency/2, time.Since(start))
+			require.Equal(t, step.counts, m.Count(), "it was under way")
 
-		_, err = m.Heads(inner).Load(ctx, "a")
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		for _, err := range m.Heads(inner).List(ctx, "") {
-			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorIs(t, step.call(ctx), context.DeadlineExceeded)
+			require.Equal(t, step.counts, m.Count(), "nothing is sent when the context has ended")
+			cancel()
 		}
-		require.Equal(t, meter.Counts{Swap: 1}, m.Count(), "nothing is sent when the context has ended")
+		require.ErrorIs(t, drain(inner.Aggregates(t.Context(), "")), errEmpty, "nothing reached the store")
+		require.ErrorIs(t, drain(inner.List(t.Context(), "")), errEmpty)
 	})
 }
 
@@ -146,6 +144,8 @@ func TestCombinedIsPassedOn(t *testing.T) {
 	nested := m.Heads(script.Heads(inner)).(head.Combined)
 	require.True(t, nested.Holds(m.Changesets(script.Changesets(inner))))
 	require.False(t, nested.Holds(m.Changesets(inner)))
+	require.Equal(t, inner.Locate(changeset.Ref{}), m.Changesets(inner).(changeset.Locator).Locate(changeset.Ref{}))
+	require.Equal(t, inner.LocateHead("a"), heads.(head.Locator).LocateHead("a"))
 
 	_, ok = m.Heads(faults.TwoSteps(inner)).(head.Combined)
 	require.False(t, ok)
