@@ -72,7 +72,7 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 	if err != nil {
 		return err
 	}
-	drafts, err := a.readDrafts(files, f.contentType)
+	drafts, err := a.readDrafts(cmd.Context(), files, f.contentType)
 	if err != nil {
 		return err
 	}

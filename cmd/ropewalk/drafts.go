@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ const (
 )
 
 // readDrafts reads each file, or standard input, as the content of one draft.
-func (a *app) readDrafts(files []string, contentType string) ([]changeset.Draft, error) {
+func (a *app) readDrafts(ctx context.Context, files []string, contentType string) ([]changeset.Draft, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
@@ -37,7 +38,7 @@ func (a *app) readDrafts(files []string, contentType string) ([]changeset.Draft,
 	}
 	var drafts []changeset.Draft
 	for _, file := range files {
-		content, err := a.readContent(file)
+		content, err := a.readContent(ctx, file)
 		if err != nil {
 			return nil, err
 		}
@@ -50,8 +51,8 @@ func (a *app) readDrafts(files []string, contentType string) ([]changeset.Draft,
 	return drafts, nil
 }
 
-func (a *app) readContent(file string) ([]byte, error) {
-	in, err := a.input(file)
+func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
+	in, err := a.input(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +68,9 @@ func (a *app) readContent(file string) ([]byte, error) {
 }
 
 // input opens a file, or for "-" standard input.
-func (a *app) input(file string) (io.ReadCloser, error) {
+func (a *app) input(ctx context.Context, file string) (io.ReadCloser, error) {
 	if file == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(newInterruptible(ctx, a.stdin)), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -81,6 +82,9 @@ func (a *app) input(file string) (io.ReadCloser, error) {
 // inputError is the failure of reading a file that the user named. It has
 // nothing to do with the storage, whatever the cause.
 func inputError(file string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	var at *os.PathError
 	if errors.As(err, &at) {
 		err = at.Err
@@ -107,12 +111,16 @@ func guessType(file string, content []byte) string {
 	return changeset.DefaultContentType
 }
 
-// isNDJSON reports whether content is one or more lines of JSON.
+// isNDJSON reports whether content is lines of JSON, empty lines aside.
 func isNDJSON(content []byte) bool {
+	any := false
 	for line := range bytes.Lines(content) {
-		if !json.Valid(line) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if any = json.Valid(line); !any {
 			return false
 		}
 	}
-	return len(content) > 0
+	return any
 }

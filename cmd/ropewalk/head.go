@@ -2,8 +2,6 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"ropewalk/changeset"
 )
 
 func newHead(a *app) *cobra.Command {
@@ -33,6 +31,6 @@ func (a *app) runHead(cmd *cobra.Command, arg string) error {
 			return a.emit(newHeadJSON(h))
 		}
 		return a.print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
-			h.Ref, h.Revision, h.Digest, h.ETag(), changeset.FormatTime(h.UpdatedAt), h.State)
+			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(nanoseconds), h.State)
 	})
 }

@@ -115,7 +115,7 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 		command = quoteText(h.CommandID)
 	}
 	return []string{
-		version, h.ID.String(), parent, h.Digest.String(), changeset.FormatTime(h.RecordedAt),
+		version, h.ID.String(), parent, h.Digest.String(), h.RecordedAt.UTC().Format(nanoseconds),
 		strconv.FormatInt(h.ContentSize, 10), h.ContentType, command, formatMetadata(h.Metadata),
 	}
 }

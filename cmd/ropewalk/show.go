@@ -110,7 +110,7 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
-	b.WriteString(field("recorded", changeset.FormatTime(c.RecordedAt)))
+	b.WriteString(field("recorded", c.RecordedAt.UTC().Format(nanoseconds)))
 	b.WriteString(field("content", fmt.Sprintf("%s, %d bytes, sha256 %s %s", c.ContentType, c.ContentSize, a.shortDigest(c.ContentSHA256), ok)))
 	b.WriteString(field("digest", a.shortDigest(c.Digest)+" "+ok))
 	if c.Part != (changeset.Part{}) {

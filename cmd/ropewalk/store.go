@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,7 @@ type store struct {
 	objects objects
 	heads   heads
 	url     string
+	log     *slog.Logger // nil unless --verbose
 	close   func() error
 }
 
@@ -108,13 +110,19 @@ func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, 
 		return nil, err
 	}
 	s := &store{objects: opened.objects, heads: opened.heads, url: rawURL, close: opened.close}
-	options := &ropewalk.Options{}
 	if a.verbose {
-		options.Logger = a.logger()
-		s.objects, s.heads = logged(options.Logger, s.objects, s.heads)
+		s.log = a.logger()
+		s.objects, s.heads = logged(s.log, s.objects, s.heads)
 	}
-	s.Store = ropewalk.New(s.objects, s.heads, options)
-	return s, nil
+	return s.with(ropewalk.Options{}), nil
+}
+
+// with returns the same store with other options.
+func (s *store) with(options ropewalk.Options) *store {
+	other := *s
+	options.Logger = s.log
+	other.Store = ropewalk.New(s.objects, s.heads, &options)
+	return &other
 }
 
 // parsePlace reads the URL of a store. Its errors are failures of usage.

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Export reads some chains ahead of the one that it prints, each within a
+// smaller window than a reader has by default.
+const (
+	exportChains      = 16
+	exportWindow      = 64
+	exportWindowBytes = 8 << 20
+)
+
+func newExport(a *app) *cobra.Command {
+	var field string
+	cmd := &cobra.Command{
+		Use:   "export [ID...]",
+		Short: "Export events as NDJSON",
+		Long: `Print the events of aggregates, or of all of them, one JSON object a line, in
+their order within each aggregate. Lines that were imported come out as they
+went in. A JSON object without the aggregate field gets it as its first; any
+other content becomes an object with the aggregate, the content_type, and the
+content, or the content_base64 where it is not JSON.
+
+With --json whole changesets are printed, in the command's own format.`,
+		Example:           `  ropewalk export > events.ndjson`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if field == "" {
+				return usagef("--aggregate-field must not be empty")
+			}
+			return a.runExport(cmd.Context(), field, args)
+		},
+	}
+	cmd.Flags().StringVar(&field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
+	return cmd
+}
+
+func (a *app) runExport(ctx context.Context, field string, args []string) error {
+	var ids []string
+	for _, arg := range args {
+		id, err := parseID(arg)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	return a.reading(ctx, func(s *store) error {
+		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})
+		bar := &progress{}
+		if !a.terminal(a.stdout) { // a bar would stand between the events
+			bar = a.newProgress(-1, false, "changesets")
+		}
+		defer bar.end()
+		for c, err := range histories(ctx, narrow, chainHeads(ctx, narrow, ids)) {
+			if err != nil {
+				return err
+			}
+			if err := a.printEvents(c, field); err != nil {
+				return err
+			}
+			bar.add(1)
+		}
+		return nil
+	})
+}
+
+// chainHeads yields the heads of the given aggregates, or of all that are not erased.
+func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[head.Head, error] {
+	return func(yield func(head.Head, error) bool) {
+		for _, id := range ids {
+			h, err := s.Chain(id).Head(ctx)
+			if !yield(h, err) || err != nil {
+				return
+			}
+		}
+		if len(ids) > 0 {
+			return
+		}
+		for h, err := range s.Heads(ctx, "") {
+			if h.State != head.Erased && (!yield(h, err) || err != nil) {
+				return
+			}
+		}
+	}
+}
+
+// reply is one changeset, or the error that ends all.
+type reply struct {
+	changeset changeset.Changeset
+	err       error
+}
+
+// histories yields the whole history of each head, one behind the other. It
+// reads the chains to come ahead, and leaves nothing running.
+func histories(ctx context.Context, s *store, all iter.Seq2[head.Head, error]) iter.Seq2[changeset.Changeset, error] {
+	return func(yield func(changeset.Changeset, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+		queue := make(chan chan reply, exportChains)
+		running.Go(func() {
+			defer close(queue)
+			for h, err := range all {
+				out := make(chan reply, 1)
+				if !send(ctx, queue, out) {
+					return
+				}
+				running.Go(func() { s.readAhead(ctx, h, err, out) })
+			}
+		})
+		for out := range queue {
+			for r := range out {
+				if ctx.Err() != nil {
+					r.err = ctx.Err()
+				}
+				if !yield(r.changeset, r.err) || r.err != nil {
+					return
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(changeset.Changeset{}, err)
+		}
+	}
+}
+
+// readAhead sends the history of one head, or the error that there is instead.
+func (s *store) readAhead(ctx context.Context, h head.Head, err error, out chan<- reply) {
+	defer close(out)
+	if err != nil {
+		send(ctx, out, reply{err: err})
+		return
+	}
+	for c, err := range s.Chain(h.AggregateID).ReaderAt(h).All(ctx) {
+		if !send(ctx, out, reply{c, err}) {
+			return
+		}
+	}
+}
+
+// send reports false where the context ends first.
+func send[T any](ctx context.Context, to chan<- T, item T) bool {
+	select {
+	case to <- item:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

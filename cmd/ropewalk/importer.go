@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+const (
+	// maxQueued is how many bytes of groups wait for their appends.
+	maxQueued = 128 << 20
+	// maxChains is how many chains' heads are remembered between two groups.
+	maxChains = 16 << 10
+	// compareAhead is how many changesets are looked up at once to be compared.
+	compareAhead = 64
+)
+
+// importer appends groups to their chains: those of one aggregate in order,
+// those of different ones at the same time. Each aggregate that has groups
+// waiting has a goroutine of its own, and a slot.
+type importer struct {
+	ctx   context.Context
+	store *store
+	slots chan struct{}
+	room  *semaphore.Weighted // bytes that wait
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	tracks  map[string]*track
+	chains  int // tracks that remember their chain
+	failed  error
+	counts  importJSON
+}
+
+// track is how far an aggregate has come.
+type track struct {
+	id       string
+	waiting  []*group
+	running  bool
+	seen     bool // something of it was there already
+	imported bool // something of it was not
+	// next is the version that the next group has or gets.
+	next  uint64
+	chain *importChain // nil where it is to be read
+}
+
+// importChain is what was read of an aggregate's chain.
+type importChain struct {
+	head head.Head
+	// known are the changesets from known[0].Version on, to be compared.
+	known []changeset.Header
+}
+
+func newImporter(ctx context.Context, s *store, parallel int) *importer {
+	return &importer{
+		ctx: ctx, store: s, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
+		tracks: map[string]*track{}, counts: importJSON{kind: kindOf("import")},
+	}
+}
+
+var errStopped = errors.New("the import has failed")
+
+// submit queues groups, and waits while too much is queued. Its error says
+// that nothing more will be imported.
+func (m *importer) submit(groups ...*group) error {
+	for _, g := range groups {
+		if err := m.room.Acquire(m.ctx, int64(len(g.content))); err != nil {
+			return err
+		}
+		begin, err := m.enqueue(g)
+		if err != nil {
+			return err
+		}
+		if begin != nil {
+			m.slots <- struct{}{}
+			m.running.Go(func() { m.work(begin) })
+		}
+	}
+	return nil
+}
+
+// enqueue returns the group's track if it is to be begun.
+func (m *importer) enqueue(g *group) (*track, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed != nil {
+		return nil, errStopped
+	}
+	t := m.tracks[g.aggregate]
+	if t == nil {
+		t = &track{id: g.aggregate}
+		m.tracks[g.aggregate] = t
+	}
+	t.waiting = append(t.waiting, g)
+	if t.running {
+		return nil, nil
+	}
+	t.running = true
+	return t, nil
+}
+
+// work imports the groups of one aggregate until none waits.
+func (m *importer) work(t *track) {
+	defer func() { <-m.slots }()
+	for g := m.take(t); g != nil; g = m.take(t) {
+		added, err := m.importOne(t, g)
+		m.room.Release(int64(len(g.content)))
+		m.done(t, g, added, err)
+	}
+}
+
+// take returns the next group of a track, and after a failure none.
+func (m *importer) take(t *track) *group {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed != nil || len(t.waiting) == 0 {
+		for _, g := range t.waiting {
+			m.room.Release(int64(len(g.content)))
+		}
+		t.waiting, t.running = nil, false
+		m.forget(t)
+		return nil
+	}
+	g := t.waiting[0]
+	t.waiting = t.waiting[1:]
+	return g
+}
+
+// forget lets go of a chain where too many are remembered. It needs the lock.
+func (m *importer) forget(t *track) {
+	if t.chain != nil && m.chains > maxChains {
+		t.chain = nil
+		m.chains--
+	}
+}
+
+func (m *importer) done(t *track, g *group, added bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err != nil:
+		m.failed = worse(m.failed, err)
+	case added:
+		t.imported = true
+		m.counts.Imported.Changesets++
+		m.counts.Imported.Events += g.events
+	default:
+		t.seen = true
+		m.counts.Skipped.Changesets++
+		m.counts.Skipped.Events += g.events
+	}
+}
+
+// worse returns the error to report of two: the first, unless only the second
+// leaves something uncertain.
+func worse(first, second error) error {
+	if first == nil || is[*ropewalk.UncertainError](second) && !is[*ropewalk.UncertainError](first) {
+		return second
+	}
+	return first
+}
+
+// wait returns when no append is under way any more, with what has failed.
+func (m *importer) wait() error {
+	m.running.Wait()
+	return m.failed
+}
+
+// result counts what was done. It must come after wait.
+func (m *importer) result() importJSON {
+	counts := m.counts
+	for _, t := range m.tracks {
+		switch {
+		case t.imported:
+			counts.Imported.Aggregates++
+		case t.seen:
+			counts.Skipped.Aggregates++
+		}
+	}
+	return counts
+}
+
+// importOne sees to it that the chain has the group at its place, and reports
+// whether it was added. Only the track's own goroutine calls it.
+func (m *importer) importOne(t *track, g *group) (added bool, err error) {
+	if t.chain == nil {
+		if err := m.load(t); err != nil {
+			return false, lineError(g, err)
+		}
+	}
+	c := t.chain
+	draft := changeset.Draft{CommandID: g.commandID(), Content: g.content, ContentType: typeNDJSON}
+	if c.head.Exists() && t.next <= c.head.Version {
+		if err := m.compare(t, g, draft); err != nil {
+			return false, lineError(g, err)
+		}
+		t.next++
+		return false, nil
+	}
+	c.head, err = m.store.Chain(t.id).Append(m.ctx, c.head, draft)
+	if err != nil {
+		return false, lineError(g, err)
+	}
+	t.next++
+	return true, nil
+}
+
+// load reads the head of the track's chain.
+func (m *importer) load(t *track) error {
+	h, err := m.store.Chain(t.id).Head(m.ctx)
+	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
+		return err
+	}
+	if t.next > 0 && (!h.Exists() || h.Version < t.next-1) {
+		return fmt.Errorf("chain %q: %w: it was at %d", t.id, ropewalk.ErrHeadLost, t.next-1)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.chain = &importChain{head: h}
+	m.chains++
+	return nil
+}
+
+// compare returns an error unless the chain has just this group at its place.
+func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
+	c := t.chain
+	if len(c.known) == 0 {
+		last := min(t.next+compareAhead-1, c.head.Version)
+		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, t.next, last))
+		if err != nil {
+			return err
+		}
+		c.known = known
+	}
+	there := c.known[0]
+	c.known = c.known[1:]
+	if there.CommandID == draft.CommandID && there.ContentSHA256 == g.sum() && there.ContentType == draft.ContentType {
+		return nil
+	}
+	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
+	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + quote(there.Ref.String())}
+}
+
+// lineError says at which line an aggregate's import has failed.
+func lineError(g *group, err error) error {
+	err = fmt.Errorf("line %d: aggregate %q: %w", g.line, g.aggregate, err)
+	if is[*ropewalk.UncertainError](err) {
+		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
+	}
+	return err
+}

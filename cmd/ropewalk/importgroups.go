@@ -1,0 +1,91 @@
+package main
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"ropewalk/changeset"
+)
+
+// maxHeld is how many bytes of groups that are not full are kept.
+const maxHeld = 256 << 20
+
+// group is the events that become one changeset.
+type group struct {
+	aggregate string
+	position  int64 // of its first event among the aggregate's, from 0
+	events    int64
+	line      int64 // of its first event
+	content   []byte
+	place     *list.Element // among the open groups
+}
+
+func (g *group) sum() changeset.Digest { return sha256.Sum256(g.content) }
+
+// commandID names the group's place and content, so that whoever imports the
+// same again, at the same time or later, is told that it is there.
+func (g *group) commandID() string {
+	sum := g.sum()
+	return fmt.Sprintf("import-%d-%s", g.position, base64.RawURLEncoding.EncodeToString(sum[:12]))
+}
+
+// groups gathers the events of each aggregate into groups of a size. Which
+// groups come of a file depends on nothing but the file and that size: so an
+// import that is run again makes the same ones.
+type groups struct {
+	size   int64
+	counts map[string]int64  // events by aggregate
+	open   map[string]*group // not full yet
+	order  *list.List        // the same, in the order in which they began
+	held   int               // bytes of open groups
+}
+
+func newGroups(size int) *groups {
+	return &groups{size: int64(size), counts: map[string]int64{}, open: map[string]*group{}, order: list.New()}
+}
+
+// add puts an event into its aggregate's group, and returns the groups that
+// are thereby closed, in order.
+func (gs *groups) add(aggregate string, l line) (closed []*group) {
+	g := gs.open[aggregate]
+	if g != nil && len(g.content)+len(l.text) > maxContent {
+		closed = append(closed, gs.close(g))
+		g = nil
+	}
+	if g == nil {
+		g = &group{aggregate: aggregate, position: gs.counts[aggregate], line: l.number}
+		g.place = gs.order.PushBack(g)
+		gs.open[aggregate] = g
+	}
+	g.content = append(g.content, l.text...)
+	g.events++
+	gs.counts[aggregate]++
+	gs.held += len(l.text)
+	if g.events == gs.size {
+		closed = append(closed, gs.close(g))
+	}
+	for gs.held > maxHeld {
+		closed = append(closed, gs.closeOldest())
+	}
+	return closed
+}
+
+func (gs *groups) close(g *group) *group {
+	delete(gs.open, g.aggregate)
+	gs.order.Remove(g.place)
+	gs.held -= len(g.content)
+	return g
+}
+
+// closeOldest closes the group that began first. There must be one.
+func (gs *groups) closeOldest() *group { return gs.close(gs.order.Front().Value.(*group)) }
+
+// closeAll closes all groups, in the order in which they began.
+func (gs *groups) closeAll() (closed []*group) {
+	for gs.order.Len() > 0 {
+		closed = append(closed, gs.closeOldest())
+	}
+	return closed
+}

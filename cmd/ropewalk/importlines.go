@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"ropewalk/changeset"
+)
+
+// maxLine is the largest line that import takes, in bytes with its end: what
+// fits into one changeset.
+const maxLine = maxContent
+
+// lines reads NDJSON, line by line.
+type lines struct {
+	r      *bufio.Reader
+	number int64
+}
+
+// line is one line with the newline behind it. It is the reader's only until
+// the next one is read.
+type line struct {
+	number int64
+	text   []byte
+}
+
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 256<<10)} }
+
+// next returns the next line that is not empty; io.EOF at the end. A last line
+// without a newline gets one.
+func (l *lines) next() (line, error) {
+	for {
+		text, err := l.read()
+		if err != nil {
+			return line{}, err
+		}
+		if len(bytes.TrimSpace(text)) > 0 {
+			return line{l.number, text}, nil
+		}
+	}
+}
+
+func (l *lines) read() ([]byte, error) {
+	l.number++
+	text, err := l.r.ReadSlice('\n')
+	if err == nil {
+		return text, nil
+	}
+	whole := bytes.Clone(text)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(whole) > maxLine {
+			return nil, l.tooLong()
+		}
+		text, err = l.r.ReadSlice('\n')
+		whole = append(whole, text...)
+	}
+	if errors.Is(err, io.EOF) && len(whole) > 0 {
+		whole, err = append(whole, '\n'), nil
+	}
+	if err == nil && len(whole) > maxLine {
+		return nil, l.tooLong()
+	}
+	return whole, err
+}
+
+func (l *lines) tooLong() error {
+	return &badLineError{line: l.number, err: fmt.Errorf("longer than %d bytes", maxLine)}
+}
+
+// aggregateOf returns the aggregate ID that an event holds in a field.
+func aggregateOf(event []byte, field string) (string, error) {
+	if !utf8.Valid(event) {
+		return "", errors.New("not UTF-8")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(event, &fields); err != nil {
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			return "", fmt.Errorf("not a JSON object, but a JSON %s", kind.Value)
+		}
+		return "", fmt.Errorf("not JSON: %w", err)
+	}
+	if fields == nil {
+		return "", errors.New("not a JSON object, but null")
+	}
+	value, there := fields[field]
+	if !there {
+		return "", fmt.Errorf("field %q is missing", field)
+	}
+	var id *string
+	if err := json.Unmarshal(value, &id); err != nil || id == nil {
+		return "", fmt.Errorf("field %q is not a string: %.64s", field, value)
+	}
+	if err := changeset.ValidateAggregateID(*id); err != nil {
+		return "", fmt.Errorf("field %q: %w", field, err)
+	}
+	return *id, nil
+}
