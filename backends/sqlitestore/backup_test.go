@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"ropewalk/head"
 )
@@ -19,14 +20,14 @@ func TestBackupWhileWriting(t *testing.T) {
 	s := open(t)
 	h := appendTo(t, s, head.Head{}, "order-1", "one")
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan head.Head)
-	go func() {
-		last := h
-		for ctx.Err() == nil {
-			last = appendTo(t, s, last, "order-1", "more", "and more")
+	var writing errgroup.Group
+	last := h
+	writing.Go(func() (err error) {
+		for ctx.Err() == nil && err == nil {
+			last, err = tryAppend(s, last, "order-1", "more", "and more")
 		}
-		ended <- last
-	}()
+		return err
+	})
 	for range 5 {
 		before, err := s.Load(t.Context(), "order-1")
 		require.NoError(t, err)
@@ -44,7 +45,7 @@ func TestBackupWhileWriting(t *testing.T) {
 		appendTo(t, copied, h, "order-1", "the copy goes its own way")
 	}
 	stop()
-	last := <-ended
+	require.NoError(t, writing.Wait())
 	requireChain(t, s, last, head.Head{})
 }
 

@@ -1,16 +1,14 @@
 package sqlitestore
 
 import (
-	"bytes"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -23,7 +21,7 @@ func BenchmarkAppend(b *testing.B) {
 
 func benchmarkAppend(b *testing.B, writers int) {
 	s := open(b)
-	drafts := []changeset.Draft{{Content: bytes.Repeat([]byte("x"), 1<<10)}}
+	content := strings.Repeat("x", 1<<10)
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var all errgroup.Group
@@ -32,11 +30,7 @@ func benchmarkAppend(b *testing.B, writers int) {
 		all.Go(func() (err error) {
 			var h head.Head
 			for left.Add(-1) >= 0 && err == nil {
-				var changesets []changeset.Changeset
-				var next head.Head
-				if changesets, next, err = head.Extend(h, fmt.Sprintf("chain-%d", w), drafts, time.Now()); err == nil {
-					h, err = s.Commit(b.Context(), changesets, h, next)
-				}
+				h, err = tryAppend(s, h, fmt.Sprintf("chain-%d", w), content)
 			}
 			return err
 		})
@@ -49,7 +43,7 @@ func benchmarkAppend(b *testing.B, writers int) {
 // BenchmarkRead measures reads of 1 KiB by all processors.
 func BenchmarkRead(b *testing.B) {
 	s := open(b)
-	h := appendTo(b, s, head.Head{}, "order-1", string(make([]byte, 1<<10)))
+	h := appendTo(b, s, head.Head{}, "order-1", strings.Repeat("x", 1<<10))
 	b.Run("Load", func(b *testing.B) {
 		parallel(b, func() error { _, err := s.Load(b.Context(), "order-1"); return err })
 	})

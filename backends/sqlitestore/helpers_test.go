@@ -41,10 +41,22 @@ func extend(t testing.TB, after head.Head, aggregateID string, contents ...strin
 // appendTo commits an append of one changeset per content.
 func appendTo(t testing.TB, s *Store, after head.Head, aggregateID string, contents ...string) head.Head {
 	t.Helper()
-	changesets, next := extend(t, after, aggregateID, contents...)
-	h, err := s.Commit(context.Background(), changesets, after, next)
+	h, err := tryAppend(s, after, aggregateID, contents...)
 	require.NoError(t, err)
 	return h
+}
+
+// tryAppend is appendTo for other goroutines and processes.
+func tryAppend(s *Store, after head.Head, aggregateID string, contents ...string) (head.Head, error) {
+	drafts := make([]changeset.Draft, len(contents))
+	for i, c := range contents {
+		drafts[i].Content = []byte(c)
+	}
+	changesets, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	if err != nil {
+		return head.Head{}, err
+	}
+	return s.Commit(context.Background(), changesets, after, next)
 }
 
 // raw opens a connection of its own, as another program would.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -111,19 +111,13 @@ func appendForever(path string) error {
 }
 
 func appendTogether(s *Store, id string) error {
-	ctx := context.Background()
-	h, err := s.Load(ctx, id)
+	h, err := s.Load(context.Background(), id)
 	for err == nil {
-		drafts := make([]changeset.Draft, 1+rand.IntN(3))
-		for i := range drafts {
-			drafts[i].Content = make([]byte, rand.IntN(6000))
+		contents := make([]string, 1+rand.IntN(3))
+		for i := range contents {
+			contents[i] = strings.Repeat("x", rand.IntN(6000))
 		}
-		var changesets []changeset.Changeset
-		var next head.Head
-		if changesets, next, err = head.Extend(h, id, drafts, time.Now()); err == nil {
-			h, err = s.Commit(ctx, changesets, h, next)
-		}
-		if err == nil {
+		if h, err = tryAppend(s, h, id, contents...); err == nil {
 			fmt.Printf("%s %d .\n", id, h.Version)
 		}
 	}

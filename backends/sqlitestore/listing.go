@@ -21,6 +21,14 @@ type page[T any] struct {
 	last  string
 }
 
+// reach sets the cursor at the page's n-th row if it fills the page: a page
+// with fewer rows is the last one.
+func (p *page[T]) reach(n int, cursor string) {
+	if n == pageSize {
+		p.last = cursor
+	}
+}
+
 // paged yields page after page. No statement is open while the consumer's loop
 // body runs: however slow it is, it holds up nobody, and it may write.
 func paged[T any](ctx context.Context, after string, fetch func(after string) (page[T], error)) iter.Seq2[T, error] {
@@ -59,13 +67,14 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 		return p, s.failure(err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for n := 1; rows.Next(); n++ {
 		var o changeset.Object
-		var modified string
-		if err := rows.Scan(&p.last, &o.Size, &modified); err != nil {
+		var object, modified string
+		if err := rows.Scan(&object, &o.Size, &modified); err != nil {
 			return p, s.failure(err)
 		}
-		if o.Ref, err = changeset.ParseObjectName(changeset.FolderOf(aggregateID) + p.last); err != nil {
+		p.reach(n, object)
+		if o.Ref, err = changeset.ParseObjectName(changeset.FolderOf(aggregateID) + object); err != nil {
 			continue // not a changeset's name
 		}
 		if o.LastModified, err = changeset.ParseTime(modified); err != nil {
@@ -122,12 +131,14 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 		return p, s.failure(err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for n := 1; rows.Next(); n++ {
+		var key string
 		var record []byte
-		if err := rows.Scan(&p.last, &record); err != nil {
+		if err := rows.Scan(&key, &record); err != nil {
 			return p, s.failure(err)
 		}
-		h, err := s.decodeHead(p.last, record)
+		p.reach(n, key)
+		h, err := s.decodeHead(key, record)
 		if err != nil {
 			return p, err
 		}

@@ -96,11 +96,7 @@ func swapInRounds(path string) error {
 		if h.Revision >= raceRounds {
 			return s.Close()
 		}
-		changesets, next, err := head.Extend(h, "contested", []changeset.Draft{{}}, time.Now())
-		if err != nil {
-			return err
-		}
-		next, err = s.Commit(context.Background(), changesets, h, next)
+		next, err := tryAppend(s, h, "contested", "mine")
 		if conflict := new(head.SwapConflict); errors.As(err, &conflict) {
 			time.Sleep(rand.N(time.Millisecond)) // lets the others win too
 			continue
@@ -151,11 +147,7 @@ func openOnCue(path string) error {
 	if err := s.Provision(context.Background()); err != nil {
 		return err
 	}
-	changesets, next, err := head.Extend(head.Head{}, changeset.NewID().String(), []changeset.Draft{{}}, time.Now())
-	if err != nil {
-		return err
-	}
-	_, err = s.Commit(context.Background(), changesets, head.Head{}, next)
+	_, err = tryAppend(s, head.Head{}, changeset.NewID().String(), "mine")
 	return errors.Join(err, s.Close())
 }
 

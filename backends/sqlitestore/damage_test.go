@@ -1,0 +1,122 @@
+package sqlitestore
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// requireCorrupt demands an error that names the object.
+func requireCorrupt(t *testing.T, err error, object string) {
+	t.Helper()
+	var corrupt *changeset.CorruptError
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, object, corrupt.Object)
+}
+
+func TestTamperedRowsAreCorrupt(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one")
+	other := appendTo(t, s, head.Head{}, "order-2", "two")
+	for name, change := range map[string]string{
+		"no JSON":           `metadata = substr(metadata, 2)`,
+		"no object":         `metadata = '["a"]'`,
+		"null":              `metadata = 'null'`,
+		"a space more":      `metadata = metadata || ' '`,
+		"a repeated key":    `metadata = '{"format":"1",' || substr(metadata, 2)`,
+		"an unknown key":    `metadata = json_set(metadata, '$.zone', 'north')`,
+		"a number":          `metadata = json_set(metadata, '$.format', 1)`,
+		"another's":         `metadata = (SELECT metadata FROM changesets WHERE aggregate_id = 'order-2')`,
+		"a content type":    `content_type = 'a' || char(10)`,
+		"no content type":   `content_type = ''`,
+		"a time":            `last_modified = 'yesterday'`,
+		"another time form": `last_modified = replace(last_modified, 'Z', '+00:00')`,
+	} {
+		conn := raw(t, s.path)
+		conn.run(t, "CREATE TEMP TABLE saved AS SELECT * FROM main.changesets",
+			"UPDATE main.changesets SET "+change+" WHERE aggregate_id = 'order-1'")
+		_, err := s.Stat(t.Context(), stored.Ref)
+		requireCorrupt(t, err, s.Locate(stored.Ref))
+		_, err = s.Get(t.Context(), stored.Ref)
+		requireCorrupt(t, err, s.Locate(stored.Ref))
+		_, err = s.Get(t.Context(), other.Ref)
+		require.NoError(t, err, name)
+		conn.run(t, "DELETE FROM main.changesets", "INSERT INTO main.changesets SELECT * FROM saved", "DROP TABLE saved")
+		_, err = s.Get(t.Context(), stored.Ref)
+		require.NoError(t, err, name)
+	}
+}
+
+func TestTamperedContentIsReadAsItIs(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one")
+	for _, content := range []string{"x'6f6e65ff'", "x'6f6e'", "x''", "x'6f6e66'"} {
+		tamper(t, s.path, "UPDATE changesets SET content = "+content)
+		c, err := s.Get(t.Context(), stored.Ref)
+		require.NoError(t, err)
+		require.ErrorAs(t, c.VerifyContent(), new(*changeset.CorruptError), content)
+	}
+}
+
+func TestNewerFormatIsUnsupported(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one")
+	tamper(t, s.path, `UPDATE changesets SET metadata = json_set(metadata, '$.format', '2')`)
+	_, err := s.Stat(t.Context(), stored.Ref)
+	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
+	require.ErrorContains(t, err, s.Locate(stored.Ref))
+}
+
+func TestTamperedTimeEndsAListing(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one", "two")
+	tamper(t, s.path, "UPDATE changesets SET last_modified = '' WHERE object = ?", strings.TrimPrefix(stored.ObjectName(), changeset.FolderOf("order-1")))
+	var listed int
+	for _, err := range s.Objects(t.Context(), "order-1") {
+		if listed++; listed == 2 {
+			requireCorrupt(t, err, s.Locate(stored.Ref))
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.Equal(t, 2, listed)
+}
+
+func TestTamperedHeadIsCorrupt(t *testing.T) {
+	s := open(t)
+	h := appendTo(t, s, head.Head{}, "order-1", "one")
+	tamper(t, s.path, "UPDATE heads SET record = record || ' '")
+	_, err := s.Load(t.Context(), "order-1")
+	requireCorrupt(t, err, s.LocateHead("order-1"))
+	_, err = s.Swap(t.Context(), h, h.Fence())
+	requireRefused(t, err, false)
+	requireCorrupt(t, err, s.LocateHead("order-1"))
+	for h, err := range s.List(t.Context(), "") {
+		require.Zero(t, h)
+		requireCorrupt(t, err, s.LocateHead("order-1"))
+	}
+	tamper(t, s.path, "UPDATE heads SET record = rtrim(record), aggregate_id = 'order.1'")
+	for _, err := range s.List(t.Context(), "") {
+		requireCorrupt(t, err, "sqlite:"+s.path+"#heads/order.1")
+	}
+}
+
+// TestDamagedPages destroys the pages that hold nothing but content: Stat does
+// not read them, and Get says which object is lost.
+func TestDamagedPages(t *testing.T) {
+	s := open(t)
+	h := appendTo(t, s, head.Head{}, "order-1", strings.Repeat("x", 1<<20))
+	require.NoError(t, s.Close())
+	overwrite(t, s.path, 20*4096, 200*4096)
+
+	s = openAt(t, s.path, &Options{MustExist: true})
+	info, err := s.Stat(t.Context(), h.Ref)
+	require.NoError(t, err)
+	require.Equal(t, int64(1<<20), info.ContentSize)
+	_, err = s.Get(t.Context(), h.Ref)
+	requireCorrupt(t, err, s.Locate(h.Ref))
+}
