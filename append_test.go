@@ -237,6 +237,29 @@ func TestHeadLost(t *testing.T) {
 	}
 }
 
+// A head within an append comes too late by the rest of that append at least.
+func TestAppendWithinAnAppend(t *testing.T) {
+	w := newWorld(t, chaintest.Situation{Existing: 1, Size: 3})
+	got, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
+	require.NoError(t, err)
+	for version := range got.Version {
+		h, err := w.Chain.HeadAt(t.Context(), version)
+		require.NoError(t, err)
+		require.Equal(t, version > 0, h.Within())
+		w.Script.Reset()
+		_, err = w.Chain.Append(t.Context(), h, chaintest.Draft("late"))
+		var conflict *ropewalk.ConflictError
+		require.ErrorAs(t, err, &conflict)
+		require.Equal(t, got.Ref, conflict.Actual.Ref)
+		require.Equal(t, version == 0, w.Script.Calls(faults.Put) == 1, "what cannot be committed is not put")
+	}
+	within, err := w.Chain.HeadAt(t.Context(), 1)
+	require.NoError(t, err)
+	db(w).Tamper(func(c *memstore.Contents) { delete(c.Heads, head.ObjectName("order-1")) })
+	_, err = w.Chain.Append(t.Context(), within, chaintest.Draft("late"))
+	require.ErrorIs(t, err, ropewalk.ErrHeadLost)
+}
+
 func TestErasedChain(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
 	tombstone := w.Before.Fence()

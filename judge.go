@@ -54,8 +54,6 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 	case h.SameRecord(a.old):
 		a.old = a.old.WithToken(h.Token())
 		return head.Head{}, errPending
-	case h.Revision == a.old.Revision && h.Version > a.old.Version:
-		return head.Head{}, a.within(ctx, h)
 	case h.Revision <= a.old.Revision:
 		return head.Head{}, a.lost(h)
 	case h.Ref == a.last:
@@ -75,19 +73,6 @@ func (a *attempt) lost(h head.Head) error {
 	}
 	return fmt.Errorf("chain %q: %w: it was at %d.%s, revision %d, and is at %d.%s, revision %d", a.chain.id, ErrHeadLost,
 		a.old.Version, a.old.ID, a.old.Revision, h.Version, h.ID, h.Revision)
-}
-
-// within decides about an attempt that was built on a changeset within an
-// append, of [Chain.HeadAt], which shares its revision with the append's last one.
-func (a *attempt) within(ctx context.Context, h head.Head) error {
-	id, err := a.chain.find(ctx, h, a.old.Version)
-	if err == nil && id != a.old.ID {
-		return a.lost(h)
-	}
-	if err != nil {
-		return err
-	}
-	return &ConflictError{Expected: a.old, Actual: h}
 }
 
 // diverged reports whether h is seen, without a request, to be in another

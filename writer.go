@@ -40,6 +40,9 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	if err := c.checkDrafts(after, drafts); err != nil {
 		return head.Head{}, err
 	}
+	if after.Within() {
+		return head.Head{}, c.refuseWithin(ctx, after)
+	}
 	for {
 		a, err := c.prepare(after, drafts)
 		if err != nil {
@@ -73,6 +76,19 @@ func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
 		}
 	}
 	return nil
+}
+
+// refuseWithin refuses an append after a changeset within an append, of
+// [Chain.HeadAt]: it comes too late by the rest of that append at least.
+func (c *Chain) refuseWithin(ctx context.Context, after head.Head) error {
+	h, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	if h.Version <= after.Version {
+		return (&attempt{chain: c, old: after}).lost(h)
+	}
+	return &ConflictError{Expected: after, Actual: h}
 }
 
 func (c *Chain) prepare(after head.Head, drafts []changeset.Draft) (*attempt, error) {

@@ -71,6 +71,9 @@ func checkExtend(after Head, aggregateID string, drafts []changeset.Draft) error
 	if after.Exists() && after.AggregateID != aggregateID {
 		return fmt.Errorf("the head is that of %q, not of %q", after.AggregateID, aggregateID)
 	}
+	if after.within {
+		return fmt.Errorf("%s is within an append: nothing can be built on it", after.Ref)
+	}
 	if after.Version >= math.MaxUint64-1-changeset.MaxPerAppend {
 		return fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
 	}

@@ -62,6 +62,7 @@ type Head struct {
 	Formats Formats
 
 	token, extra string
+	within       bool
 }
 
 // Exists reports whether h names a changeset; the zero Head does not.
@@ -93,19 +94,24 @@ func (h Head) SameRecord(other Head) bool {
 	return h.Ref == other.Ref && h.Revision == other.Revision && h.Digest == other.Digest
 }
 
-// Of returns the head as the swap that committed a changeset has left it,
-// given the header of the last changeset of its append. Such a head names a
-// point of the history: it has no token and knows of no swap that came later.
-func Of(last changeset.Header) Head {
+// Of returns the head as it was, or would have been, when the changeset with
+// this header was the newest. Such a head names a point of the history: it has
+// no token and knows of no swap that came later.
+func Of(newest changeset.Header) Head {
 	return Head{
-		Ref:       last.Ref,
-		Digest:    last.Digest,
-		Ancestors: last.Ancestors.Push(last.ID),
-		Revision:  last.AfterRevision + 1,
-		UpdatedAt: last.RecordedAt,
+		Ref:       newest.Ref,
+		Digest:    newest.Digest,
+		Ancestors: newest.Ancestors.Push(newest.ID),
+		Revision:  newest.AfterRevision + 1,
+		UpdatedAt: newest.RecordedAt,
 		State:     Live,
+		within:    !newest.Part.Last(),
 	}
 }
+
+// Within reports whether h names a changeset within an append, but its last
+// one: no swap has ever made such a head. It can be read at, not appended to.
+func (h Head) Within() bool { return h.within }
 
 // Next returns the record that replaces h when the changeset, the last of an
 // append that was built on h, enters the chain.
