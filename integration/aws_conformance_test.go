@@ -22,7 +22,11 @@ import (
 
 func TestS3ConformanceOnLocalStack(t *testing.T) { testS3(t, newLocalStack(t)) }
 
-func TestS3ConformanceOnAnotherServer(t *testing.T) { testS3(t, newOtherS3(t)) }
+func TestS3ConformanceOnAnotherServer(t *testing.T) {
+	a := newOtherS3(t)
+	a.prefix = ""
+	testS3(t, a)
+}
 
 func testS3(t *testing.T, a *awsAccount) {
 	h := a.provisionedBucket(t).s3Harness()
@@ -31,28 +35,33 @@ func testS3(t *testing.T, a *awsAccount) {
 }
 
 func TestDynamoDBConformance(t *testing.T) {
-	a := newLocalStack(t).provisionedTable(t)
-	backendtest.TestHeads(t, a.dynamoHarness())
+	backendtest.TestHeads(t, newLocalStack(t).provisionedTable(t).dynamoHarness())
 }
 
-// pagesOfSeven makes listings short of what the suite lists in one page, so that
-// the seams between pages are tested without thousands of objects.
-func pagesOfSeven(o *s3.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		shorten := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			if list, ok := in.Parameters.(*s3.ListObjectsV2Input); ok && list.MaxKeys == nil {
-				list.MaxKeys = aws.Int32(7)
-			}
-			return next.HandleInitialize(ctx, in)
+// shortPages is an API option that makes listings short of what the suite
+// lists in one page, so that the seams between pages are tested without
+// thousands of objects.
+func shortPages(stack *middleware.Stack) error {
+	shorten := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		switch list := in.Parameters.(type) {
+		case *s3.ListObjectsV2Input:
+			list.MaxKeys = aws.Int32(7)
+		case *dynamodb.ScanInput:
+			list.Limit = aws.Int32(7)
 		}
-		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("test:small pages", shorten), middleware.Before)
-	})
+		return next.HandleInitialize(ctx, in)
+	}
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("test:short pages", shorten), middleware.Before)
 }
+
+func shortS3(o *s3.Options) { o.APIOptions = append(o.APIOptions, shortPages) }
+
+func shortDynamoDB(o *dynamodb.Options) { o.APIOptions = append(o.APIOptions, shortPages) }
 
 func (a *awsAccount) s3Harness() backendtest.Harness {
 	return backendtest.Harness{
-		Changesets: func(t testing.TB) changeset.Store { return a.objects(t, pagesOfSeven) },
-		Heads:      func(t testing.TB) head.Store { return a.objects(t, pagesOfSeven) },
+		Changesets: func(t testing.TB) changeset.Store { return a.objects(t, shortS3) },
+		Heads:      func(t testing.TB) head.Store { return a.objects(t, shortS3) },
 		InjectUnknownField: func(t testing.TB, aggregateID string) {
 			record := a.read(t, head.ObjectName(aggregateID))
 			a.write(t, head.ObjectName(aggregateID), append(bytes.TrimSuffix(record, []byte("}")), `,"zone":"north"}`...))
@@ -70,7 +79,7 @@ func (a *awsAccount) s3Harness() backendtest.Harness {
 // read returns an object's content, behind the store's back.
 func (a *awsAccount) read(t testing.TB, name string) []byte {
 	t.Helper()
-	out, err := a.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &a.bucket, Key: aws.String(awsPrefix + name)})
+	out, err := a.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + name)})
 	require.NoError(t, err)
 	defer out.Body.Close()
 	content, err := io.ReadAll(out.Body)
@@ -81,13 +90,13 @@ func (a *awsAccount) read(t testing.TB, name string) []byte {
 // write overwrites an object, behind the store's back.
 func (a *awsAccount) write(t testing.TB, name string, content []byte) {
 	t.Helper()
-	_, err := a.s3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.bucket, Key: aws.String(awsPrefix + name), Body: bytes.NewReader(content)})
+	_, err := a.s3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + name), Body: bytes.NewReader(content)})
 	require.NoError(t, err)
 }
 
 func (a *awsAccount) dynamoHarness() backendtest.Harness {
 	return backendtest.Harness{
-		Heads: func(t testing.TB) head.Store { return a.heads(t) },
+		Heads: func(t testing.TB) head.Store { return a.heads(t, shortDynamoDB) },
 		InjectUnknownField: func(t testing.TB, aggregateID string) {
 			a.setAttribute(t, aggregateID, "zone", &dynamotypes.AttributeValueMemberM{Value: map[string]dynamotypes.AttributeValue{
 				"names": &dynamotypes.AttributeValueMemberSS{Value: []string{"north", "east"}},
@@ -108,7 +117,7 @@ func (a *awsAccount) setAttribute(t testing.TB, aggregateID, name string, value 
 	out, err := a.dynamodb().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: &a.table,
 		Key: map[string]dynamotypes.AttributeValue{
-			head.FieldAggregateID: &dynamotypes.AttributeValueMemberS{Value: awsPrefix + changeset.Escape(aggregateID)},
+			head.FieldAggregateID: &dynamotypes.AttributeValueMemberS{Value: a.prefix + changeset.Escape(aggregateID)},
 		},
 		UpdateExpression:          aws.String("SET #n = :v"),
 		ExpressionAttributeNames:  map[string]string{"#n": name},

@@ -22,14 +22,11 @@ import (
 	"ropewalk/backends/s3store"
 )
 
-// awsPrefix is the prefix of the tests' stores, odd enough to be told from none.
-const awsPrefix = "team a/blue/"
-
 // awsAccount is an endpoint, and the names of a bucket and a table there that
 // no other test uses.
 type awsAccount struct {
-	config        aws.Config
-	bucket, table string
+	config                aws.Config
+	bucket, table, prefix string
 }
 
 // newLocalStack returns a fresh bucket and table, not provisioned yet, at the
@@ -57,7 +54,7 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
 	require.NoError(t, err)
 	name := "ropewalk-test-" + uuid.NewString()
-	a := &awsAccount{config: cfg, bucket: name, table: name}
+	a := &awsAccount{cfg, name, name, "team a/blue/"}
 	t.Cleanup(func() { a.remove(t) })
 	return a
 }
@@ -74,18 +71,20 @@ func (a *awsAccount) s3(options ...func(*s3.Options)) *s3.Client {
 	return s3.NewFromConfig(a.config, append(options, pathStyle)...)
 }
 
-func (a *awsAccount) dynamodb() *dynamodb.Client { return dynamodb.NewFromConfig(a.config) }
+func (a *awsAccount) dynamodb(options ...func(*dynamodb.Options)) *dynamodb.Client {
+	return dynamodb.NewFromConfig(a.config, options...)
+}
 
 func (a *awsAccount) objects(t testing.TB, options ...func(*s3.Options)) *s3store.Store {
 	t.Helper()
-	s, err := s3store.New(a.s3(options...), a.bucket, &s3store.Options{Prefix: awsPrefix})
+	s, err := s3store.New(a.s3(options...), a.bucket, &s3store.Options{Prefix: a.prefix})
 	require.NoError(t, err)
 	return s
 }
 
-func (a *awsAccount) heads(t testing.TB) *dynamostore.Store {
+func (a *awsAccount) heads(t testing.TB, options ...func(*dynamodb.Options)) *dynamostore.Store {
 	t.Helper()
-	s, err := dynamostore.New(a.dynamodb(), a.table, &dynamostore.Options{Prefix: awsPrefix})
+	s, err := dynamostore.New(a.dynamodb(options...), a.table, &dynamostore.Options{Prefix: a.prefix})
 	require.NoError(t, err)
 	return s
 }

@@ -53,7 +53,7 @@ func failed(name string, err error) Finding {
 // absence has a code.
 func unknown(name string, err error) Finding {
 	if notOffered(err) {
-		return Finding{Name: name, OK: true, Detail: "not offered by this server"}
+		return Finding{Name: name, OK: true, Detail: "(not offered by this server)"}
 	}
 	f := failed(name, err)
 	f.Detail = "not known: " + f.Detail

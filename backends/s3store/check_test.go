@@ -127,7 +127,7 @@ func TestCheckAcceptsWhatIsNotOffered(t *testing.T) {
 	findings := check(t, bucket{"GET ?lifecycle": no, "GET ?publicAccessBlock": no, "GET ?versioning": no})
 	for _, name := range []string{"no expiry rule", "public access", "versioning"} {
 		require.True(t, findings[name].OK, name)
-		require.Equal(t, "not offered by this server", findings[name].Detail)
+		require.Equal(t, "(not offered by this server)", findings[name].Detail)
 	}
 }
 

@@ -1,0 +1,153 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// TestAWSRetriesWouldLie shows what the SDK's default retries make of a lost
+// reply to a conditional write: a conflict with their own first attempt. This
+// is why a swap switches them off.
+func TestAWSRetriesWouldLie(t *testing.T) {
+	account := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
+	for name, lose := range awsLosses {
+		t.Run("S3 "+name, func(t *testing.T) {
+			t.Parallel()
+			a, wire := account.losingOne(lose)
+			key := uuid.NewString()
+			_, err := a.s3().PutObject(t.Context(), &s3.PutObjectInput{
+				Bucket: &a.bucket, Key: &key, Body: bytes.NewReader([]byte("mine")), IfNoneMatch: aws.String("*"),
+			})
+			var lie smithy.APIError
+			require.ErrorAs(t, err, &lie)
+			require.Equal(t, "PreconditionFailed", lie.ErrorCode())
+			require.Equal(t, []string{"PUT", "PUT"}, wire.sent())
+
+			out, err := a.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &a.bucket, Key: &key})
+			require.NoError(t, err)
+			require.NoError(t, out.Body.Close())
+			require.EqualValues(t, len("mine"), *out.ContentLength, "the write that failed has succeeded")
+		})
+		t.Run("DynamoDB "+name, func(t *testing.T) {
+			t.Parallel()
+			a, wire := account.losingOne(lose)
+			item := map[string]dynamotypes.AttributeValue{head.FieldAggregateID: &dynamotypes.AttributeValueMemberS{Value: uuid.NewString()}}
+			_, err := a.dynamodb().PutItem(t.Context(), &dynamodb.PutItemInput{
+				TableName: &a.table, Item: item, ConditionExpression: aws.String("attribute_not_exists(#id)"),
+				ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
+			})
+			var lie *dynamotypes.ConditionalCheckFailedException
+			require.ErrorAs(t, err, &lie)
+			require.Equal(t, []string{"PutItem", "PutItem"}, wire.sent())
+
+			out, err := a.dynamodb().GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &a.table, Key: item})
+			require.NoError(t, err)
+			require.NotEmpty(t, out.Item, "the write that failed has succeeded")
+		})
+	}
+}
+
+// TestAWSSwapsDoNotLie: whatever becomes of the reply, a swap is one request,
+// and its error tells that nobody knows.
+func TestAWSSwapsDoNotLie(t *testing.T) {
+	wire := &awsWire{}
+	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t).with(wire)
+	stores := map[string]struct {
+		heads   head.Store
+		request string
+	}{
+		"S3":       {a.objects(t), "PUT"},
+		"DynamoDB": {a.heads(t), "PutItem"},
+	}
+	for service, s := range stores {
+		for name, lose := range awsLosses {
+			t.Run(service+" "+name, func(t *testing.T) {
+				_, first := newAWSAppend(t, head.Head{})
+				wire.losing(1, lose)
+				_, err := s.heads.Swap(t.Context(), head.Head{}, first)
+				requireUnknown(t, err)
+				require.Equal(t, []string{s.request}, wire.sent())
+				stored, err := s.heads.Load(t.Context(), first.AggregateID)
+				require.NoError(t, err)
+				require.True(t, stored.SameRecord(first), "the server has acted")
+
+				wire.losing(1, lose)
+				_, err = s.heads.Swap(t.Context(), stored, stored.Fence())
+				requireUnknown(t, err)
+				require.Equal(t, []string{s.request}, wire.sent())
+
+				wire.losing(1, lose) // a conflict whose reply is lost is as unknown
+				_, err = s.heads.Swap(t.Context(), stored, stored.Fence())
+				requireUnknown(t, err)
+				require.Equal(t, []string{s.request}, wire.sent())
+			})
+		}
+		t.Run(service+" context", func(t *testing.T) {
+			_, first := newAWSAppend(t, head.Head{})
+			wire.losing(1, awsHanging)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := s.heads.Swap(ctx, head.Head{}, first)
+			requireUnknown(t, err)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, []string{s.request}, wire.sent())
+		})
+	}
+}
+
+// TestS3PutsSurviveLostReplies: the SDK's retries stay on, and meeting its own
+// first attempt is success.
+func TestS3PutsSurviveLostReplies(t *testing.T) {
+	account := newLocalStack(t).provisionedBucket(t)
+	for name, lose := range awsLosses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, wire := account.losingOne(lose)
+			s := a.objects(t)
+			c, _ := newAWSAppend(t, head.Head{})
+			require.NoError(t, s.Put(t.Context(), c))
+			require.Equal(t, []string{"PUT", "PUT"}, wire.sent())
+			got, err := s.Get(t.Context(), c.Ref)
+			require.NoError(t, err)
+			require.Equal(t, c, got)
+		})
+	}
+}
+
+// newAWSAppend builds an append of one changeset; behind the zero Head one to a
+// new chain.
+func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head) {
+	t.Helper()
+	id := after.AggregateID
+	if id == "" {
+		id = "order-" + uuid.NewString()
+	}
+	cs, next, err := head.Extend(after, id, []changeset.Draft{{Content: []byte("hello")}}, time.Now())
+	require.NoError(t, err)
+	return cs[0], next
+}
+
+// requireUnknown demands the error of a swap of which nobody knows.
+func requireUnknown(t testing.TB, err error) {
+	t.Helper()
+	var conflict *head.SwapConflict
+	var refused *head.NotApplied
+	require.Error(t, err)
+	require.NotErrorAs(t, err, &conflict)
+	require.NotErrorAs(t, err, &refused)
+}

@@ -1,0 +1,109 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"iter"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/dynamostore"
+	"ropewalk/backends/s3store"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// TestAWSRequests counts at the HTTP layer what each operation sends.
+func TestAWSRequests(t *testing.T) {
+	wire := &awsWire{}
+	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t).with(wire)
+	objects, heads := a.objects(t), a.heads(t)
+	c, first := newAWSAppend(t, head.Head{})
+	absent, other := newAWSAppend(t, head.Head{})
+
+	var inS3, inTable head.Head
+	steps := []struct {
+		name string
+		call func() error
+		want []string
+	}{
+		{"put", func() error { return objects.Put(t.Context(), c) }, []string{"PUT"}},
+		{"put again", func() error { return objects.Put(t.Context(), c) }, []string{"PUT"}},
+		{"get", func() error { _, err := objects.Get(t.Context(), c.Ref); return err }, []string{"GET"}},
+		{"stat", func() error { _, err := objects.Stat(t.Context(), c.Ref); return err }, []string{"HEAD"}},
+		{"swap in S3", func() (err error) { inS3, err = objects.Swap(t.Context(), head.Head{}, first); return err }, []string{"PUT"}},
+		{"next swap in S3", func() error { _, err := objects.Swap(t.Context(), inS3, inS3.Fence()); return err }, []string{"PUT"}},
+		{"load from S3", func() error { _, err := objects.Load(t.Context(), first.AggregateID); return err }, []string{"GET"}},
+		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
+		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"PutItem"}},
+		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"PutItem"}},
+		{"load from DynamoDB", func() error { _, err := heads.Load(t.Context(), first.AggregateID); return err }, []string{"GetItem"}},
+		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
+		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
+		{"list heads in S3", func() error { return drainAWS(objects.List(t.Context(), "")) }, []string{"LIST", "GET"}},
+		{"list heads in DynamoDB", func() error { return drainAWS(heads.List(t.Context(), "")) }, []string{"Scan"}},
+		{"delete", func() error { return objects.Delete(t.Context(), c.Ref) }, []string{"DELETE"}},
+	}
+	for _, step := range steps {
+		wire.sent()
+		require.NoError(t, step.call(), step.name)
+		require.Equal(t, step.want, wire.sent(), step.name)
+	}
+
+	_, err := objects.Get(t.Context(), absent.Ref)
+	require.ErrorIs(t, err, changeset.ErrNotFound)
+	require.Equal(t, []string{"GET"}, wire.sent())
+
+	var conflict *head.SwapConflict
+	_, err = objects.Swap(t.Context(), inS3, inS3.Fence())
+	require.ErrorAs(t, err, &conflict)
+	require.Equal(t, []string{"PUT"}, wire.sent())
+	_, err = heads.Swap(t.Context(), inTable, inTable.Fence())
+	require.ErrorAs(t, err, &conflict)
+	require.True(t, conflict.Winner.SameRecord(inTable.Fence()))
+	require.Equal(t, []string{"PutItem"}, wire.sent(), "the winner comes with the conflict")
+}
+
+// drainAWS reads a listing to its end.
+func drainAWS[T any](listing iter.Seq2[T, error]) error {
+	for _, err := range listing {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestAWSBareConfiguration: clients that were built without the SDK's defaults
+// send checksums all the same, and S3 keeps them.
+func TestAWSBareConfiguration(t *testing.T) {
+	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
+	bare := aws.Config{Region: a.config.Region, BaseEndpoint: a.config.BaseEndpoint, Credentials: a.config.Credentials}
+	client := s3.NewFromConfig(bare, func(o *s3.Options) { o.UsePathStyle = true })
+	objects, err := s3store.New(client, a.bucket, nil)
+	require.NoError(t, err)
+	heads, err := dynamostore.New(dynamodb.NewFromConfig(bare), a.table, nil)
+	require.NoError(t, err)
+
+	c, first := newAWSAppend(t, head.Head{})
+	require.NoError(t, objects.Put(t.Context(), c))
+	for _, store := range []head.Store{objects, heads} {
+		_, err = store.Swap(t.Context(), head.Head{}, first)
+		require.NoError(t, err)
+	}
+	for _, name := range []string{c.ObjectName(), head.ObjectName(c.AggregateID)} {
+		stat, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &a.bucket, Key: &name, ChecksumMode: "ENABLED"})
+		require.NoError(t, err)
+		require.NotEmpty(t, aws.ToString(stat.ChecksumSHA256), name)
+	}
+
+	c, _ = newAWSAppend(t, head.Head{})
+	c.Content = []byte("hollo")
+	require.ErrorContains(t, objects.Put(t.Context(), c), "BadDigest")
+	_, err = objects.Stat(t.Context(), c.Ref)
+	require.ErrorIs(t, err, changeset.ErrNotFound)
+}
