@@ -57,6 +57,15 @@ func TestVerifyAllMeetsEveryAggregateOnce(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 1, "a/1": 0, "b": 1, "c": 0, "d": 1, "e": 0, "f": 1, "pending": 0}, problems)
 }
 
+func TestProgressIsToldForEachChangeset(t *testing.T) {
+	s := newSample(t)
+	told := 0 // without a lock: one call at a time
+	in := inspect.New(s, s, &inspect.Options{Progress: func() { told++ }})
+	_, err := ropewalk.Collect(in.VerifyAll(t.Context()))
+	require.NoError(t, err)
+	require.Equal(t, 7, told)
+}
+
 func TestVerifyAllOfAnEmptyStore(t *testing.T) {
 	m := memstore.New()
 	reports, err := ropewalk.Collect(inspect.New(m, m, nil).VerifyAll(t.Context()))

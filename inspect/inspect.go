@@ -7,7 +7,7 @@
 // walks down from the head and tells which of them are committed, and what
 // became of the others:
 //
-//	reports, err := inspect.New(db, db, nil).Verify(ctx, "order-4711")
+//	report, err := inspect.New(db, db, nil).Verify(ctx, "order-4711")
 //
 // What it finds is a [Report] with one [Problem] for each fault. Whoever kept
 // a digest of the chain can have it proved that nothing up to there changed
@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/semaphore"
 
@@ -53,6 +54,9 @@ type Options struct {
 	// HeadersOnly leaves the contents unread, and so unproved: all else is
 	// checked, by metadata requests alone.
 	HeadersOnly bool
+	// Progress, if not nil, is called after each changeset that Verify has
+	// read, one call at a time. It must not call the inspector.
+	Progress func()
 }
 
 // Inspector looks at the aggregates of one storage. It changes nothing, is
@@ -64,6 +68,8 @@ type Inspector struct {
 	parallel    int
 	maxBytes    int64
 	headersOnly bool
+	progress    func()
+	progressing sync.Mutex
 	requests    *semaphore.Weighted
 	bytes       *semaphore.Weighted
 }
@@ -83,7 +89,7 @@ func New(changesets Changesets, heads head.Store, opts *Options) *Inspector {
 	}
 	return &Inspector{
 		changesets: changesets, heads: heads,
-		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, headersOnly: o.HeadersOnly,
+		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, headersOnly: o.HeadersOnly, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),
 		bytes:    semaphore.NewWeighted(o.MaxBytesInFlight),
 	}
@@ -110,6 +116,14 @@ func (p Problem) String() string {
 		reason += ": " + p.Missing.String()
 	}
 	return (&changeset.CorruptError{Ref: p.Ref, Object: p.Object, Reason: reason}).Error()
+}
+
+func (in *Inspector) progressed() {
+	if in.progress != nil {
+		in.progressing.Lock()
+		defer in.progressing.Unlock()
+		in.progress()
+	}
 }
 
 // request waits for its turn, and returns what ends it.

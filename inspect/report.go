@@ -44,6 +44,7 @@ func (s *survey) prove(ctx context.Context, kept changeset.Digest) (holders []ch
 		if err != nil {
 			return nil, err
 		}
+		s.in.progressed()
 		s.records = append(s.records, newRecord(seen))
 		fault := seen.fault
 		if seen.readable {
@@ -119,7 +120,7 @@ func (s *survey) count() Report {
 		}
 	}
 	if headMissing && !s.head.Exists() && s.headFault == nil {
-		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "the head is missing"))
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "it is missing"))
 	}
 	return r
 }
@@ -135,7 +136,7 @@ func (s *survey) reportErased(kept changeset.Digest) Report {
 
 func (s *survey) finish(r Report, kept changeset.Digest) Report {
 	if !kept.IsZero() && r.Kept == (changeset.Ref{}) {
-		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "no changeset of the chain has the digest "+kept.String()))
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "no changeset of its chain has the digest "+kept.String()))
 	}
 	r.Problems = s.problems
 	return r
