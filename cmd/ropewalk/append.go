@@ -99,7 +99,7 @@ func (f appendFlags) check(afterGiven bool) error {
 		}
 	}
 	if given != 1 {
-		return withUsageHint(errors.New("exactly one of --new, --after and --any is required"),
+		return withHint(usagef("exactly one of --new, --after and --any is required"),
 			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
 	}
 	return nil

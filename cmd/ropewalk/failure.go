@@ -57,26 +57,34 @@ func usagef(format string, args ...any) error {
 	return &problem{class: &usage, err: fmt.Errorf(format, args...)}
 }
 
-// withUsageHint makes a failure of usage of an error, and adds what to do about it.
-func withUsageHint(err error, format string, args ...any) error {
-	return &problem{class: &usage, err: err, hint: fmt.Sprintf(format, args...)}
-}
-
 // withHint adds what to do about an error.
 func withHint(err error, format string, args ...any) error {
 	return &problem{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
+// own returns the first of the command's own problems in an error that decide
+// what is asked of it; nil if none does.
+func own(err error, decides func(*problem) bool) *problem {
+	var p *problem
+	for errors.As(err, &p) {
+		if decides(p) {
+			return p
+		}
+		err = p.err
+	}
+	return nil
+}
+
 // classify returns the class of an error: the first that it matches. An
 // uncertain append comes before all else, since the caller must settle it.
 func classify(ctx context.Context, err error) class {
-	var p *problem
+	p := own(err, func(p *problem) bool { return p.class != nil })
 	switch {
 	case is[*ropewalk.UncertainError](err):
 		return uncertain
 	case errors.Is(err, syscall.EPIPE):
 		return closedPipe
-	case errors.As(err, &p) && p.class != nil:
+	case p != nil:
 		return *p.class
 	case errors.Is(err, context.Canceled):
 		return interrupted
@@ -122,8 +130,7 @@ func unavailable(err error) bool {
 
 // hintFor returns what to do about an error; empty where nothing helps.
 func hintFor(err error) string {
-	var p *problem
-	if errors.As(err, &p) && p.hint != "" {
+	if p := own(err, func(p *problem) bool { return p.hint != "" }); p != nil {
 		return p.hint
 	}
 	var setup *finding.SetupError
@@ -184,7 +191,13 @@ func (a *app) end(ctx context.Context, err error) int {
 
 // oneLine joins the lines of a message, such as that of errors.Join.
 func oneLine(message string) string {
-	return strings.Join(strings.FieldsFunc(message, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	var lines []string
+	for line := range strings.Lines(message) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // failureJSON is the last line of a failure with --json.

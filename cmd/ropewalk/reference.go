@@ -120,7 +120,7 @@ func parseMoment(s string) (time.Time, error) {
 func parseID(s string) (string, error) {
 	r, err := parseReference(s)
 	if err == nil && r.form != bare {
-		err = withUsageHint(fmt.Errorf("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", quote(s+"@"))
+		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", quote(s+"@"))
 	}
 	return r.id, err
 }

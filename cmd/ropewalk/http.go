@@ -1,0 +1,27 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+// The limits of one request: with an endpoint that cannot be reached, or does
+// not answer, the command fails within seconds. An answer, once begun, may
+// take its time.
+const (
+	dialTimeout   = 3 * time.Second
+	answerTimeout = 15 * time.Second
+	maxAttempts   = 3
+)
+
+// limitDial sets the limits of making a connection.
+func limitDial(d *net.Dialer) { d.Timeout = dialTimeout }
+
+// limitTransport sets the limits of waiting for an answer, and keeps as many
+// connections as a reader has requests under way.
+func limitTransport(t *http.Transport) {
+	t.TLSHandshakeTimeout = dialTimeout
+	t.ResponseHeaderTimeout = answerTimeout
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
+}

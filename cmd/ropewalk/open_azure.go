@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"ropewalk/backends/azurestore"
+	"ropewalk/internal/finding"
+)
+
+// connectionVariable holds what the service's own tools take for account,
+// endpoint and credentials together.
+const connectionVariable = "AZURE_STORAGE_CONNECTION_STRING"
+
+// azurePlace is a store in Azure Blob Storage.
+type azurePlace struct {
+	account, endpoint string
+	connection        string // empty where the identity of the environment is used
+	options           azurestore.Options
+}
+
+func parseAzure(rawURL string, env map[string]string) (place, error) {
+	u, err := parseCloudURL(rawURL, "changesets", "heads", "endpoint")
+	if err != nil {
+		return nil, err
+	}
+	p := azurePlace{account: u.host, connection: env[connectionVariable], options: azurestore.Options{
+		Prefix: u.prefix, ChangesetsContainer: u.parameters["changesets"], HeadsContainer: u.parameters["heads"],
+	}}
+	if p.endpoint, err = u.endpoint(); err != nil {
+		return nil, err
+	}
+	switch named := connectionAccount(p.connection); {
+	case p.account == "" && p.connection == "":
+		return nil, withHint(usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
+	case p.connection != "" && p.endpoint != "":
+		return nil, usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
+	case p.connection != "" && p.account != "" && named != p.account:
+		return nil, usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
+	}
+	return p, nil
+}
+
+// connectionAccount returns the account of a connection string, empty if it
+// names none.
+func connectionAccount(connection string) string {
+	for part := range strings.SplitSeq(connection, ";") {
+		if name, value, _ := strings.Cut(part, "="); strings.EqualFold(strings.TrimSpace(name), "AccountName") {
+			return value
+		}
+	}
+	return ""
+}
+
+// store returns the backend. It sends no request.
+func (p azurePlace) store() (*azurestore.Store, error) {
+	client, err := p.client()
+	if err != nil {
+		return nil, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check " + connectionVariable + ", or the credentials of the environment", Err: err}
+	}
+	s, err := azurestore.New(client, &p.options)
+	if err != nil {
+		return nil, &problem{class: &usage, err: err}
+	}
+	return s, nil
+}
+
+func (p azurePlace) client() (*service.Client, error) {
+	var dialer net.Dialer
+	limitDial(&dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	limitTransport(transport)
+	limits := azcore.ClientOptions{
+		Transport: &http.Client{Transport: transport},
+		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1},
+	}
+	options := &service.ClientOptions{ClientOptions: limits}
+	if p.connection != "" {
+		return service.NewClientFromConnectionString(p.connection, options)
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, err
+	}
+	endpoint := p.endpoint
+	if endpoint == "" {
+		endpoint = "https://" + p.account + ".blob.core.windows.net/"
+	}
+	return service.NewClient(endpoint, credential, options)
+}
+
+func (p azurePlace) open(context.Context, bool) (*storageOf, error) {
+	s, err := p.store()
+	if err != nil {
+		return nil, err
+	}
+	return &storageOf{s, s, func() error { return nil }}, nil
+}
+
+func (p azurePlace) provision(ctx context.Context) error {
+	s, err := p.store()
+	if err != nil {
+		return err
+	}
+	return s.Provision(ctx)
+}
+
+func (p azurePlace) check(ctx context.Context) ([]finding.Finding, error) {
+	s, err := p.store()
+	if err != nil {
+		return nil, err
+	}
+	return s.Check(ctx)
+}
+
+func (p azurePlace) policy(string) (string, error) { return "", noPolicy("azure:") }
