@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -115,6 +116,19 @@ func TestOpenLeavesOthersAlone(t *testing.T) {
 func write(t testing.TB, path, content string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+}
+
+// TestOpenOfABusyDatabase opens a file that another program keeps to itself.
+func TestOpenOfABusyDatabase(t *testing.T) {
+	s := open(t)
+	require.NoError(t, s.Close())
+	raw(t, s.path).run(t, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE")
+	for _, opts := range []Options{{BusyTimeout: time.Millisecond}, {BusyTimeout: 50 * time.Millisecond, MustExist: true}} {
+		began := time.Now()
+		_, err := Open(s.path, &opts)
+		require.ErrorIs(t, err, ErrBusy)
+		require.GreaterOrEqual(t, time.Since(began), opts.BusyTimeout)
+	}
 }
 
 // TestNewerSchemaStopsWriters lets a newer version change the file while the

@@ -106,8 +106,8 @@ func createTables(ctx context.Context, conn connection) (err error) {
 			return nil
 		}
 	}
-	_, rollback := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	return errors.Join(err, rollback)
+	_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // fails if SQLite has already done so
+	return err
 }
 
 // useWAL turns on WAL mode, which stays with the file.

@@ -109,8 +109,7 @@ func (s *session) commit() error {
 	return err
 }
 
-// rollback ends the transaction, if SQLite has not already done so, which is
-// the one error that it can have.
+// rollback ends the transaction; it fails if SQLite has already done so.
 func (s *session) rollback() { _, _ = s.conn.ExecContext(context.Background(), "ROLLBACK") }
 
 // close closes the statements too: database/sql leaves those of a single

@@ -70,7 +70,7 @@ type Options struct {
 	// MustExist makes Open fail where the database is missing, instead of creating it.
 	MustExist bool
 	// BusyTimeout is the longest that a call waits for other processes to
-	// release the database before it fails with [ErrBusy]. 0 means
+	// release the database before it fails with [ErrBusy]. 0 and less mean
 	// [DefaultBusyTimeout].
 	BusyTimeout time.Duration
 }

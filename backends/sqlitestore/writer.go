@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,8 +158,8 @@ func (w *writer) take() []*request {
 		size += w.waiting[n].size
 		n++
 	}
-	batch := w.waiting[:n]
-	w.waiting = w.waiting[n:]
+	batch := slices.Clone(w.waiting[:n])
+	w.waiting = slices.Delete(w.waiting, 0, n)
 	return batch
 }
 

@@ -1,0 +1,46 @@
+package sqlitestore
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// TestSwapOfARebuiltHead swaps a head that was rebuilt from its chain, and so
+// knows nothing of what a newer version has put into the record: that stays.
+func TestSwapOfARebuiltHead(t *testing.T) {
+	s := open(t)
+	changesets, next := extend(t, head.Head{}, "order-1", "one")
+	next.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 1}
+	_, err := s.Commit(t.Context(), changesets, head.Head{}, next)
+	require.NoError(t, err)
+	harness(s.path).InjectUnknownField(t, "order-1")
+	stored, err := s.Load(t.Context(), "order-1")
+	require.NoError(t, err)
+
+	rebuilt := head.Of(changesets[0].Header)
+	require.NotEqual(t, stored, rebuilt)
+	swapped := appendTo(t, s, rebuilt, "order-1", "two")
+	require.Equal(t, stored.Extra(), swapped.Extra())
+	require.Equal(t, stored.Formats, swapped.Formats)
+	loaded, err := s.Load(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.Equal(t, swapped, loaded)
+}
+
+// TestSwapOfARebuiltHeadThatForbidsIt meets a record that this version must
+// not replace, which only the record tells.
+func TestSwapOfARebuiltHeadThatForbidsIt(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one")
+	tamper(t, s.path, `UPDATE heads SET record = replace(replace(record, '"format":1', '"format":2'), '"min-writer":1', '"min-writer":2')`)
+	_, err := s.Swap(t.Context(), stored, stored.Fence())
+	requireRefused(t, err, false)
+	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
+	loaded, err := s.Load(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.Equal(t, stored.Revision, loaded.Revision)
+}
