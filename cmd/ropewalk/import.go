@@ -68,7 +68,7 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	bar := a.newProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
 		m := newImporter(ctx, s, f.parallel)
-		err := m.run(f, newLines(&counted{in, bar}), file)
+		err := m.run(f, newLines(&metered{in, bar}), file)
 		bar.end()
 		return errors.Join(err, a.printImport(m.result()))
 	})
@@ -84,13 +84,13 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// counted tells a progress bar of the bytes that are read.
-type counted struct {
+// metered tells a progress bar of the bytes that are read.
+type metered struct {
 	io.Reader
 	bar *progress
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *metered) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.bar.add(int64(n))
 	return n, err

@@ -40,6 +40,8 @@ func parseAzure(rawURL string, env map[string]string) (place, error) {
 	switch named := connectionAccount(p.connection); {
 	case p.account == "" && p.connection == "":
 		return nil, withHint(usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
+	case strings.HasPrefix(p.endpoint, "http:"):
+		return nil, withHint(usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
 	case p.connection != "" && p.endpoint != "":
 		return nil, usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
 	case p.connection != "" && p.account != "" && named != p.account:
@@ -94,7 +96,18 @@ func (p azurePlace) client() (*service.Client, error) {
 	if endpoint == "" {
 		endpoint = "https://" + p.account + ".blob.core.windows.net/"
 	}
-	return service.NewClient(endpoint, credential, options)
+	return service.NewClient(endpoint, explainedCredential{credential}, options)
+}
+
+// explainedCredential says what to do where there is no credential.
+type explainedCredential struct{ azcore.TokenCredential }
+
+func (c explainedCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := c.TokenCredential.GetToken(ctx, options)
+	if err != nil && ctx.Err() == nil {
+		err = &finding.SetupError{What: "Azure gives no token", Hint: "log in with az login, or set the variables of an Azure identity or " + connectionVariable, Err: err}
+	}
+	return token, err
 }
 
 func (p azurePlace) open(context.Context, bool) (*storageOf, error) {
