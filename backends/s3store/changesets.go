@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,8 +54,13 @@ func checksum(sum [32]byte) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// Get returns the changeset by one GetObject, whose checksum the SDK verifies.
-// It returns an error that matches [changeset.ErrNotFound], [changeset.Decode]'s,
+// bodyTries is how often a Get asks for a body that breaks off: the SDK's own
+// retries end where a body begins.
+const bodyTries = 3
+
+// Get returns the changeset by one GetObject, whose checksum the SDK verifies;
+// it repeats that where the body breaks off or fails its checksum. It returns
+// an error that matches [changeset.ErrNotFound], [changeset.Decode]'s,
 // [changeset.Admit]'s, the context's, a [*SetupError] and S3's own.
 func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	out, err := s.get(ctx, ref)
@@ -69,11 +75,27 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content := bytes.NewBuffer(make([]byte, 0, info.ContentSize+bytes.MinRead))
-	if _, err := content.ReadFrom(out.Body); err != nil {
+	content, err := readBody(out.Body, info.ContentSize)
+	for tries := 1; err != nil && tries < bodyTries; tries++ {
+		if out, err = s.get(ctx, ref); err != nil {
+			return changeset.Changeset{}, err
+		}
+		content, err = readBody(out.Body, info.ContentSize)
+	}
+	// A whole body that never matches S3's checksum is damaged where it is
+	// stored: the caller's own check will say so.
+	if err != nil && int64(len(content)) != info.ContentSize {
 		return changeset.Changeset{}, fmt.Errorf("get %s: %w", s.Locate(ref), err)
 	}
-	return changeset.Changeset{Header: info.Header, Content: content.Bytes()}, nil
+	return changeset.Changeset{Header: info.Header, Content: content}, nil
+}
+
+// readBody reads and closes a body, and returns what it has read of it in any case.
+func readBody(body io.ReadCloser, size int64) ([]byte, error) {
+	defer body.Close()
+	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := content.ReadFrom(body)
+	return content.Bytes(), err
 }
 
 func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput, error) {

@@ -88,14 +88,25 @@ func TestGet(t *testing.T) {
 	require.Equal(t, "ENABLED", server.requests[0].Header.Get("X-Amz-Checksum-Mode"))
 }
 
-// TestGetVerifiesTheChecksum that S3 sends along.
+// TestGetVerifiesTheChecksum that S3 sends along, and asks again. What is
+// damaged in the storage is for the caller to find.
 func TestGetVerifiesTheChecksum(t *testing.T) {
 	c, _ := build(t, "hello")
-	damaged := stored(t, c)
-	damaged.header["X-Amz-Checksum-Sha256"] = base64.StdEncoding.EncodeToString(c.ContentSHA256[:])
+	whole := stored(t, c)
+	whole.header["X-Amz-Checksum-Sha256"] = base64.StdEncoding.EncodeToString(c.ContentSHA256[:])
+	damaged := whole
 	damaged.body = "hollo"
-	_, err := open(t, always(damaged)).Get(t.Context(), c.Ref)
-	require.ErrorContains(t, err, "checksum did not match")
+
+	server := oneAfterAnother(damaged, whole)
+	got, err := open(t, server).Get(t.Context(), c.Ref)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+	require.Len(t, server.requests, 2)
+
+	got, err = open(t, always(damaged)).Get(t.Context(), c.Ref)
+	require.NoError(t, err)
+	require.Equal(t, "hollo", string(got.Content))
+	require.Error(t, got.VerifyContent())
 }
 
 // body is a response's body that tells how it was used.
@@ -107,11 +118,11 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) { b.read = true; return b.Reader.Read(p) }
 func (b *body) Close() error               { b.closed = true; return nil }
 
-// serve answers with the reply, but its body is b.
-func serve(t testing.TB, r reply, b *body) *s3store.Store {
+// serve answers with the reply, but with one body after another.
+func serve(t testing.TB, r reply, bodies ...*body) *s3store.Store {
 	return open(t, doFunc(func(request *http.Request) (*http.Response, error) {
 		response, err := always(r).Do(request)
-		response.Body = b
+		response.Body, bodies = bodies[0], bodies[1:]
 		return response, err
 	}))
 }
@@ -133,10 +144,23 @@ func TestGetAsksForAdmission(t *testing.T) {
 func TestGetLosesItsConnection(t *testing.T) {
 	c, _ := build(t, "hello")
 	cut := &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
-	b := &body{Reader: io.MultiReader(strings.NewReader("hel"), failingReader{cut})}
-	_, err := serve(t, stored(t, c), b).Get(t.Context(), c.Ref)
+	broken := func() *body {
+		return &body{Reader: io.MultiReader(strings.NewReader("hel"), failingReader{cut})}
+	}
+	b := []*body{broken(), broken(), {Reader: strings.NewReader("hello")}}
+	admitted := 0
+	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { admitted++; return nil })
+	got, err := serve(t, stored(t, c), b...).Get(ctx, c.Ref)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+	require.Equal(t, 1, admitted)
+
+	b = []*body{broken(), broken(), broken()}
+	_, err = serve(t, stored(t, c), b...).Get(t.Context(), c.Ref)
 	require.ErrorIs(t, err, cut)
-	require.True(t, b.closed)
+	for _, b := range b {
+		require.True(t, b.closed)
+	}
 }
 
 type failingReader struct{ err error }
