@@ -213,6 +213,8 @@ type errorJSON struct {
 	Hint    string `json:"hint,omitempty"`
 	// Ref is the changeset that is uncertain or corrupt.
 	Ref string `json:"ref,omitempty"`
+	// Line is the line of the input at which an import has failed.
+	Line int64 `json:"line,omitempty"`
 	// Object is the corrupt object's name in its storage.
 	Object string `json:"object,omitempty"`
 	// Expected and Actual are the heads of a conflict, null where there was to be none.
@@ -225,6 +227,10 @@ func newFailureJSON(c class, message, hint string, err error) failureJSON {
 	var u *ropewalk.UncertainError
 	var bad *ropewalk.CorruptError
 	var refused *ropewalk.ConflictError
+	var at *lineError
+	if errors.As(err, &at) {
+		e.Line = at.line
+	}
 	switch {
 	case errors.As(err, &u):
 		e.Ref = u.Ref.String()

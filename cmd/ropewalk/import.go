@@ -67,8 +67,8 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	defer in.Close()
 	bar := a.newProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
-		m := newImporter(ctx, s, f.parallel)
-		err := m.run(f, newLines(&metered{in, bar}), file)
+		m := newImporter(ctx, s, file, f.parallel)
+		err := m.run(f, newLines(file, &metered{in, bar}))
 		bar.end()
 		return errors.Join(err, a.printImport(m.result()))
 	})
@@ -97,7 +97,7 @@ func (c *metered) Read(p []byte) (int, error) {
 }
 
 // run imports all lines of a file, and returns when no append is under way any more.
-func (m *importer) run(f importFlags, in *lines, file string) error {
+func (m *importer) run(f importFlags, in *lines) error {
 	groups := newGroups(f.group)
 	err := m.feed(f.field, in, groups)
 	if errors.Is(err, io.EOF) {
@@ -107,14 +107,6 @@ func (m *importer) run(f importFlags, in *lines, file string) error {
 	}
 	if failed := m.wait(); failed != nil {
 		return failed
-	}
-	var bad *badLineError
-	if errors.As(err, &bad) {
-		bad.file = file
-		return &problem{class: &badLine, err: bad}
-	}
-	if err != nil {
-		err = inputError(file, err)
 	}
 	return err
 }
@@ -129,26 +121,13 @@ func (m *importer) feed(field string, in *lines, groups *groups) error {
 		}
 		id, err := aggregateOf(line.text, field)
 		if err != nil {
-			return &badLineError{line: line.number, err: err}
+			return in.bad(err)
 		}
 		if err := m.submit(groups.add(id, line)...); err != nil {
 			return err
 		}
 	}
 }
-
-// badLineError says what is wrong with a line of the input.
-type badLineError struct {
-	file string
-	line int64
-	err  error
-}
-
-func (e *badLineError) Error() string {
-	return fmt.Sprintf("%s, line %d: %v", quote(e.file), e.line, e.err)
-}
-
-func (e *badLineError) Unwrap() error { return e.err }
 
 // importJSON is what import prints with --json.
 type importJSON struct {

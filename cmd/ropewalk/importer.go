@@ -28,6 +28,7 @@ const (
 type importer struct {
 	ctx   context.Context
 	store *store
+	file  string
 	slots chan struct{}
 	room  *semaphore.Weighted // bytes that wait
 
@@ -58,9 +59,9 @@ type importChain struct {
 	known []changeset.Header
 }
 
-func newImporter(ctx context.Context, s *store, parallel int) *importer {
+func newImporter(ctx context.Context, s *store, file string, parallel int) *importer {
 	return &importer{
-		ctx: ctx, store: s, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
+		ctx: ctx, store: s, file: file, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
 		tracks: map[string]*track{}, counts: importJSON{kind: kindOf("import")},
 	}
 }
@@ -192,21 +193,21 @@ func (m *importer) result() importJSON {
 func (m *importer) importOne(t *track, g *group) (added bool, err error) {
 	if t.chain == nil {
 		if err := m.load(t); err != nil {
-			return false, lineError(g, err)
+			return false, m.failedAt(g, err)
 		}
 	}
 	c := t.chain
 	draft := changeset.Draft{CommandID: g.commandID(), Content: g.content, ContentType: typeNDJSON}
 	if c.head.Exists() && t.next <= c.head.Version {
 		if err := m.compare(t, g, draft); err != nil {
-			return false, lineError(g, err)
+			return false, m.failedAt(g, err)
 		}
 		t.next++
 		return false, nil
 	}
 	c.head, err = m.store.Chain(t.id).Append(m.ctx, c.head, draft)
 	if err != nil {
-		return false, lineError(g, err)
+		return false, m.failedAt(g, err)
 	}
 	t.next++
 	return true, nil
@@ -248,9 +249,9 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + quote(there.Ref.String())}
 }
 
-// lineError says at which line an aggregate's import has failed.
-func lineError(g *group, err error) error {
-	err = fmt.Errorf("line %d: aggregate %q: %w", g.line, g.aggregate, err)
+// failedAt says at which line an aggregate's import has failed.
+func (m *importer) failedAt(g *group, err error) error {
+	err = &lineError{m.file, g.line, fmt.Errorf("aggregate %q: %w", g.aggregate, err)}
 	if is[*ropewalk.UncertainError](err) {
 		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
 	}

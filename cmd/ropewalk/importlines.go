@@ -18,6 +18,7 @@ const maxLine = maxContent
 
 // lines reads NDJSON, line by line.
 type lines struct {
+	file   string
 	r      *bufio.Reader
 	number int64
 }
@@ -29,7 +30,27 @@ type line struct {
 	text   []byte
 }
 
-func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 256<<10)} }
+// lineError says at which line of the input an import has failed.
+type lineError struct {
+	file string
+	line int64
+	err  error
+}
+
+func (e *lineError) Error() string {
+	return fmt.Sprintf("%s, line %s: %v", quote(e.file), commas(e.line), e.err)
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
+func newLines(file string, r io.Reader) *lines {
+	return &lines{file: file, r: bufio.NewReaderSize(r, 256<<10)}
+}
+
+// bad is the failure of the line that was read last.
+func (l *lines) bad(err error) error {
+	return &problem{class: &badLine, err: &lineError{l.file, l.number, err}}
+}
 
 // next returns the next line that is not empty; io.EOF at the end. A last line
 // without a newline gets one.
@@ -54,23 +75,26 @@ func (l *lines) read() ([]byte, error) {
 	whole := bytes.Clone(text)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(whole) > maxLine {
-			return nil, l.tooLong()
+			return nil, l.bad(errTooLong)
 		}
 		text, err = l.r.ReadSlice('\n')
 		whole = append(whole, text...)
 	}
-	if errors.Is(err, io.EOF) && len(whole) > 0 {
+	switch {
+	case errors.Is(err, io.EOF) && len(whole) > 0:
 		whole, err = append(whole, '\n'), nil
+	case errors.Is(err, io.EOF):
+		return nil, io.EOF
+	case err != nil:
+		return nil, inputError(l.file, err)
 	}
-	if err == nil && len(whole) > maxLine {
-		return nil, l.tooLong()
+	if len(whole) > maxLine {
+		return nil, l.bad(errTooLong)
 	}
 	return whole, err
 }
 
-func (l *lines) tooLong() error {
-	return &badLineError{line: l.number, err: fmt.Errorf("longer than %d bytes", maxLine)}
-}
+var errTooLong = fmt.Errorf("longer than %d bytes", maxLine)
 
 // aggregateOf returns the aggregate ID that an event holds in a field.
 func aggregateOf(event []byte, field string) (string, error) {
