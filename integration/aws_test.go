@@ -25,8 +25,8 @@ import (
 // awsAccount is an endpoint, and the names of a bucket and a table there that
 // no other test uses.
 type awsAccount struct {
-	config                aws.Config
-	bucket, table, prefix string
+	config                          aws.Config
+	endpoint, bucket, table, prefix string
 }
 
 // newLocalStack returns a fresh bucket and table, not provisioned yet, at the
@@ -49,12 +49,12 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 	if endpoint == "" {
 		t.Fatalf("%s is not set: it must hold the URL of an emulator; make test starts one and sets it", variable)
 	}
-	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"), config.WithBaseEndpoint(endpoint),
+	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
 	require.NoError(t, err)
 	name := "ropewalk-test-" + uuid.NewString()
-	a := &awsAccount{cfg, name, name, "team a/blue/"}
+	a := &awsAccount{cfg, endpoint, name, name, "team a/blue/"}
 	t.Cleanup(func() { a.remove(t) })
 	return a
 }
@@ -67,12 +67,13 @@ func (a *awsAccount) with(transport http.RoundTripper) *awsAccount {
 }
 
 func (a *awsAccount) s3(options ...func(*s3.Options)) *s3.Client {
-	pathStyle := func(o *s3.Options) { o.UsePathStyle = true }
-	return s3.NewFromConfig(a.config, append(options, pathStyle)...)
+	reach := func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &a.endpoint, true }
+	return s3.NewFromConfig(a.config, append(options, reach)...)
 }
 
 func (a *awsAccount) dynamodb(options ...func(*dynamodb.Options)) *dynamodb.Client {
-	return dynamodb.NewFromConfig(a.config, options...)
+	reach := func(o *dynamodb.Options) { o.BaseEndpoint = &a.endpoint }
+	return dynamodb.NewFromConfig(a.config, append(options, reach)...)
 }
 
 func (a *awsAccount) objects(t testing.TB, options ...func(*s3.Options)) *s3store.Store {
@@ -124,7 +125,7 @@ func (a *awsAccount) remove(t testing.TB) {
 	if _, err := client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &a.bucket}); err != nil && !strings.Contains(err.Error(), "NoSuchBucket") {
 		t.Logf("bucket %s is not removed: %v", a.bucket, err)
 	}
-	if os.Getenv("ROPEWALK_TEST_S3") != aws.ToString(a.config.BaseEndpoint) {
+	if os.Getenv("ROPEWALK_TEST_S3") != a.endpoint {
 		_, _ = a.dynamodb().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &a.table})
 	}
 }

@@ -18,16 +18,18 @@ type awsWire struct {
 	requests []string
 	lose     func(*http.Request) (*http.Response, error)
 	losses   int
+	skip     int // how many replies pass before the losses begin
 }
 
 // RoundTrip sends the request, and loses its reply while there are losses left.
 func (w *awsWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.requests = append(w.requests, awsOperation(r))
-	lost := w.losses > 0
+	lost := w.skip == 0 && w.losses > 0
 	if lost {
 		w.losses--
 	}
+	w.skip = max(0, w.skip-1)
 	w.mu.Unlock()
 	response, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil || !lost {

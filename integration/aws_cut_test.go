@@ -1,0 +1,100 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// awsCuts are what can happen on the wire to a reply that the service sends.
+var awsCuts = map[string]string{
+	"no byte of it arrives":       `{"type":"limit_data","stream":"downstream","attributes":{"bytes":0}}`,
+	"it breaks within its header": `{"type":"limit_data","stream":"downstream","attributes":{"bytes":60}}`,
+	"it never arrives":            `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
+}
+
+// proxied returns the same account behind a proxy, over connections of its
+// own, and what closes the proxy's way back.
+func (a *awsAccount) proxied(t *testing.T, toxic string) (behind *awsAccount, poison func()) {
+	t.Helper()
+	address, ok := strings.CutPrefix(a.endpoint, "http://")
+	require.True(t, ok, "connections can only be cut to an endpoint that speaks plain HTTP")
+	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "aws", "127.0.0.1:0", strings.TrimSuffix(address, "/"))
+	require.NoError(t, proxy.Start())
+	t.Cleanup(proxy.Stop)
+	poison = func() {
+		_, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxic))
+		require.NoError(t, err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	behind = a.with(transport)
+	behind.endpoint = "http://" + proxy.Listen
+	return behind, poison
+}
+
+// TestAWSSwapOverCutConnection: the connection breaks, for real, after the
+// service has acted.
+func TestAWSSwapOverCutConnection(t *testing.T) {
+	for name, setUp := range awsSetUps {
+		account := setUp.account(t)
+		for cut, toxic := range awsCuts {
+			t.Run(name+" "+cut, func(t *testing.T) {
+				t.Parallel()
+				behind, poison := account.proxied(t, toxic)
+				poison()
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				_, first := newAWSAppend(t, head.Head{})
+				_, err := setUp.heads(t, behind).Swap(ctx, head.Head{}, first)
+				requireUnknown(t, err)
+				require.Eventually(t, func() bool {
+					stored, err := setUp.heads(t, account).Load(t.Context(), first.AggregateID)
+					return err == nil && stored.SameRecord(first)
+				}, 5*time.Second, 20*time.Millisecond, "the service has acted")
+			})
+		}
+	}
+}
+
+// TestAWSAppendOverCutConnection: an append that cannot learn its outcome says
+// that it is uncertain, and what settles it later finds it committed.
+func TestAWSAppendOverCutConnection(t *testing.T) {
+	for name, setUp := range awsSetUps {
+		account := setUp.account(t)
+		for cut, toxic := range awsCuts {
+			t.Run(name+" "+cut, func(t *testing.T) {
+				t.Parallel()
+				behind, poison := account.proxied(t, toxic)
+				options := &ropewalk.Options{SettleTimeout: time.Second}
+				chain := ropewalk.New(account.objects(t), setUp.heads(t, behind), options).Chain("cut-" + uuid.NewString())
+				h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte("0")})
+				require.NoError(t, err)
+				poison()
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				_, err = chain.Append(ctx, h, changeset.Draft{Content: []byte("1")})
+				var uncertain *ropewalk.UncertainError
+				require.ErrorAs(t, err, &uncertain)
+
+				direct := ropewalk.New(account.objects(t), setUp.heads(t, account), nil)
+				settled, err := direct.Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref)
+				require.NoError(t, err)
+				require.Equal(t, uncertain.Ref, settled.Ref)
+			})
+		}
+	}
+}
