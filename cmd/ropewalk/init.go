@@ -47,7 +47,7 @@ dangerous; then the exit code is 7.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := parsePlace(a.storeURL(), a.env)
+			p, err := a.place(a.storeURL(), a.env)
 			switch {
 			case err != nil:
 				return err

@@ -35,6 +35,7 @@ type app struct {
 	stdout, stderr io.Writer
 	env            map[string]string
 	terminal       func(stream any) bool
+	place          func(rawURL string, env map[string]string) (place, error)
 
 	store   string
 	json    bool
@@ -44,7 +45,7 @@ type app struct {
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: map[string]string{}, terminal: isTerminal}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: map[string]string{}, terminal: isTerminal, place: parsePlace}
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
 		a.env[name] = value

@@ -2,16 +2,22 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/sqlitestore"
+	"ropewalk/changeset"
+	"ropewalk/head"
 )
 
 func TestMain(m *testing.M) {
@@ -24,6 +30,9 @@ func TestMain(m *testing.M) {
 //	mask FROM TO       copies a file or stdout, with IDs, digests and times made the same in every run
 //	schema FROM        holds every line against the published schema of its kind
 //	exits CODE CMD...  runs a command of the script, which must exit with that code
+//	save FROM          sets $ref, $etag, $id and $end, the ID's last 12 digits, from JSON
+//	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
+//	                   and sets $ref, $id and $end
 //
 // -update writes what cmp has seen into the scripts.
 func TestScripts(t *testing.T) {
@@ -46,6 +55,8 @@ func TestScripts(t *testing.T) {
 				ts.Check(schemas.check([]byte(ts.ReadFile(args[0]))))
 			},
 			"exits": exits,
+			"save":  save,
+			"pend":  pend,
 		},
 	})
 }
@@ -60,6 +71,33 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("%s: exit code %s, not %s: %v", strings.Join(args[1:], " "), got, args[0], err)
 	}
+}
+
+func save(ts *testscript.TestScript, _ bool, args []string) {
+	var line struct{ Ref, ETag, ID string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &line))
+	setRef(ts, line.Ref, line.ID)
+	ts.Setenv("etag", line.ETag)
+}
+
+func setRef(ts *testscript.TestScript, ref, id string) {
+	ts.Setenv("ref", ref)
+	ts.Setenv("id", id)
+	ts.Setenv("end", id[len(id)-12:])
+}
+
+// pend leaves an append behind whose swap was never sent.
+func pend(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	db, err := sqlitestore.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	h, err := db.Load(ctx, args[1])
+	ts.Check(err)
+	built, _, err := head.Extend(h, args[1], []changeset.Draft{{Content: []byte("never swapped\n"), ContentType: "text/plain"}}, time.Now())
+	ts.Check(err)
+	ts.Check(db.Put(ctx, built[0]))
+	ts.Check(db.Close())
+	setRef(ts, built[0].Ref.String(), built[0].ID.String())
 }
 
 // mask replaces what differs from run to run by something as long that does

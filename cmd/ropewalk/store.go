@@ -95,7 +95,7 @@ func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*s
 // openURL opens the store of any URL, and creates it where create says so and
 // it is a file that is missing.
 func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
-	p, err := parsePlace(rawURL, a.env)
+	p, err := a.place(rawURL, a.env)
 	if err != nil {
 		return nil, err
 	}
