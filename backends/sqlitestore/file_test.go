@@ -30,6 +30,17 @@ func TestOpenCreates(t *testing.T) {
 	}
 }
 
+// TestCommitsAreSynced holds the connection that writes to the settings that
+// durability rests on.
+func TestCommitsAreSynced(t *testing.T) {
+	s := open(t)
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "journal_size_limit": "67108864"} {
+		var got string
+		require.NoError(t, s.writer.session.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+}
+
 func TestOpenOfARelativePathOutlivesChdir(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s := openAt(t, "ropewalk.db", nil)

@@ -72,9 +72,9 @@ func createFile(path string) error {
 	return f.Close()
 }
 
-// Provision creates the tables where they are missing, and changes nothing
-// where they are there. Processes may race to do so. [Open] has done it unless
-// its options say [Options.MustExist].
+// Provision does again what [Open] does without [Options.MustExist]: it makes
+// sure that the file is a database with our tables, in WAL mode, and changes
+// nothing where it is. Processes may race to do so.
 func (s *Store) Provision(ctx context.Context) error {
 	conn, err := connect(ctx, s.path, s.busy)
 	if err != nil {

@@ -22,6 +22,10 @@
 // The file must be on a local disk, since WAL needs memory that all processes
 // share; network file systems do not have it.
 //
+// The end of a caller's context withdraws a call that still waits for its
+// transaction, as if it had never been made. Once the transaction has begun,
+// the call waits for its outcome, which is then known.
+//
 // A program must not open the database file by other means than SQLite while
 // a Store of it is open in the same process: closing such a file descriptor
 // drops SQLite's locks (a rule of POSIX).
@@ -43,7 +47,7 @@
 // [Store.Backup] writes one consistent file while the store is in use. A
 // person does the same with the sqlite3 shell:
 //
-//	sqlite3 ropewalk.db ".backup copy.db"
+//	umask 077; sqlite3 ropewalk.db ".backup copy.db"
 //
 // To copy the .db file alone is not enough while a program has it open: what
 // was committed last may be in the -wal file only.
