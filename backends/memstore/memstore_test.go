@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -96,4 +97,35 @@ func TestListingsLeaveForeignNamesOut(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, h, got)
 	}
+}
+
+func TestCallersMayUseTheStoreWhileItWaitsForThem(t *testing.T) {
+	s, c, h := committed(t)
+	use := func() {
+		require.NoError(t, s.Put(t.Context(), c))
+		_, err := s.Load(t.Context(), c.AggregateID)
+		require.NoError(t, err)
+	}
+	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { use(); return nil })
+	_, err := s.Get(ctx, c.Ref)
+	require.NoError(t, err)
+	for _, err := range s.Objects(t.Context(), c.AggregateID) {
+		require.NoError(t, err)
+		use()
+	}
+	for listed, err := range s.List(t.Context(), "") {
+		require.NoError(t, err)
+		require.Equal(t, h, listed)
+		use()
+	}
+}
+
+func TestContentDeletedAfterItsHeaderWasReadIsStillReturned(t *testing.T) {
+	s, c, _ := committed(t)
+	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { return s.Delete(context.Background(), c.Ref) })
+	got, err := s.Get(ctx, c.Ref)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+	_, err = s.Get(ctx, c.Ref)
+	require.ErrorIs(t, err, changeset.ErrNotFound)
 }
