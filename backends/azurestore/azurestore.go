@@ -13,10 +13,18 @@
 // access, and the one of the heads must have no immutability policy.
 // [Store.Provision] makes the containers and [Store.Check] looks at all this.
 //
-// Credentials, endpoint, tracing and retries are those of the client that
-// [New] is given. Reads and puts keep the client's retries. A swap is sent
-// once: with retries it could meet its own first attempt and report a conflict
-// that never was.
+// The caller makes the client, and so decides on credentials, endpoint, tracing
+// and time limits:
+//
+//   - By its defaults the SDK waits for a reply without a limit. Give calls a
+//     context with a deadline, and the client a transport with a dial timeout,
+//     so that an endpoint that cannot be reached fails in seconds. The
+//     transport must not retry by itself.
+//   - Reads and puts keep the client's retries, with their time limit for each
+//     try. A swap is sent once, under its context alone: with retries it could
+//     meet its own first attempt and report a conflict that never was.
+//   - The transport should keep as many idle connections to a host as reads are
+//     to run in parallel.
 package azurestore
 
 import (

@@ -62,11 +62,15 @@ func explain(op, at string, err error) error {
 
 // setup returns the set-up error that an error stands for, without its cause.
 func setup(err error) (SetupError, bool) {
+	var said *SetupError
+	var unsigned interface{ NonRetriable() }
 	var answer *azcore.ResponseError
 	var lookup *net.DNSError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &said):
 		return SetupError{}, false
+	case errors.As(err, &unsigned): // so the SDK marks the errors of token credentials
+		return SetupError{What: "there is no token to sign requests with", Hint: "check the credential that the client was given"}, true
 	case errors.As(err, &answer):
 		s, ok := setups[bloberror.Code(answer.ErrorCode)]
 		if !ok && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized) {

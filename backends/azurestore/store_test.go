@@ -205,42 +205,6 @@ func TestGetThatIsNotAdmittedReadsNoContent(t *testing.T) {
 	require.Equal(t, []string{"GET"}, wire.take())
 }
 
-// What is missing is told apart from what was never set up.
-func TestReadErrors(t *testing.T) {
-	c, _ := built(t)
-	for _, reply := range []struct {
-		status int
-		code   string
-		setup  bool
-	}{
-		{404, "BlobNotFound", false},
-		{404, "ContainerNotFound", true},
-		{403, "AuthorizationPermissionMismatch", true},
-	} {
-		var log bytes.Buffer
-		s, wire := cannedStore(t, &log, failing(reply.status, reply.code))
-		_, err := s.Get(t.Context(), c.Ref)
-		requireReadError(t, &log, err, reply.setup)
-		_, err = s.Stat(t.Context(), c.Ref)
-		requireReadError(t, &log, err, reply.setup)
-		require.Equal(t, []string{"GET", "HEAD"}, wire.take())
-
-		h, err := s.Load(t.Context(), c.AggregateID)
-		require.Zero(t, h)
-		require.Equal(t, reply.setup, err != nil)
-		require.Equal(t, reply.setup, s.Delete(t.Context(), c.Ref) != nil)
-	}
-}
-
-func requireReadError(t *testing.T, log *bytes.Buffer, err error, setup bool) {
-	t.Helper()
-	require.Error(t, err)
-	requireDiscreet(t, log, err)
-	var broken *azurestore.SetupError
-	require.Equal(t, setup, errors.As(err, &broken))
-	require.Equal(t, setup, !errors.Is(err, changeset.ErrNotFound))
-}
-
 // Something between here and the service has eaten a header.
 func TestRepliesWithoutTheirHeaders(t *testing.T) {
 	c, next := built(t)
