@@ -70,6 +70,7 @@ func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64)
 			return Graph{}, err
 		}
 	}
+	s.missHead()
 	s.label(&g)
 	return g, nil
 }

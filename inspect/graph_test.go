@@ -96,7 +96,7 @@ func TestGraphWithoutAHead(t *testing.T) {
 	require.Equal(t, head.Head{}, g.Head)
 	require.Nil(t, g.HeadFault)
 	require.Equal(t, "5 untold", shape(g)[0])
-	require.Equal(t, "0 pending", shape(g)[6], "as far as anybody can tell")
+	require.Equal(t, "0 untold", shape(g)[6], "it is no append that may still be committed")
 
 	s = newSample(t)
 	s.Tamper(func(m *memstore.Contents) { m.Heads[head.ObjectName(s.id)] = []byte("{") })

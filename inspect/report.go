@@ -26,6 +26,9 @@ func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, err
 		}
 		s.checkFormats()
 	}
+	if s.missHead(); s.headGone {
+		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "it is missing"))
+	}
 	r := s.count()
 	for _, ref := range holders {
 		if s.find(ref.Version, ref.ID).committed {
@@ -99,10 +102,9 @@ func (s *survey) checkFormats() {
 	}
 }
 
-// count returns the report but for its problems, and finds out whether a head is missing.
+// count returns the report but for its problems.
 func (s *survey) count() Report {
 	r := Report{AggregateID: s.id, Head: s.head}
-	headMissing := false
 	for _, rec := range s.records {
 		switch s.kind(rec) {
 		case Committed:
@@ -116,11 +118,7 @@ func (s *survey) count() Report {
 			r.Ahead++
 		default:
 			r.Untold++
-			headMissing = headMissing || rec.readable || rec.version >= changeset.MaxPerAppend
 		}
-	}
-	if headMissing && !s.head.Exists() && s.headFault == nil {
-		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "it is missing"))
 	}
 	return r
 }

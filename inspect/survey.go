@@ -21,6 +21,7 @@ type survey struct {
 	objects   []changeset.Object
 	low       uint64 // nothing below this version was looked at
 	records   []record
+	headGone  bool // there is none, and there was one
 	problems  []Problem
 }
 
@@ -218,6 +219,14 @@ func (s *survey) reportGap(by changeset.Ref, first, last uint64) {
 	s.problems = append(s.problems, *s.in.problem(by, reason))
 }
 
+// missHead finds out whether there must have been a head: without one there
+// can be nothing but appends that were to be the first.
+func (s *survey) missHead() {
+	s.headGone = !s.head.Exists() && s.headFault == nil && slices.ContainsFunc(s.records, func(r record) bool {
+		return r.readable && (r.after > 0 || r.start() > 0) || r.version >= changeset.MaxPerAppend
+	})
+}
+
 // kind tells what has become of an object.
 func (s *survey) kind(r record) Kind {
 	switch {
@@ -225,10 +234,8 @@ func (s *survey) kind(r record) Kind {
 		return Committed
 	case s.head.State == head.Erased:
 		return Lost
-	case r.untold || !r.readable || s.headFault != nil:
+	case r.untold || !r.readable || s.headFault != nil || s.headGone:
 		return Untold
-	case !s.head.Exists() && (r.after > 0 || r.start() > 0):
-		return Untold // its head is missing
 	case r.after < s.head.Revision:
 		return Lost
 	case r.after > s.head.Revision:

@@ -117,6 +117,7 @@ func commands(a *app) []*cobra.Command {
 		newCat(a),
 		newCompletion(a),
 		newExport(a),
+		newGraph(a),
 		newHead(a),
 		newImport(a),
 		newInit(a),
@@ -125,6 +126,7 @@ func commands(a *app) []*cobra.Command {
 		newSchema(a),
 		newSettle(a),
 		newShow(a),
+		newVerify(a),
 		newVersion(a),
 	}
 }

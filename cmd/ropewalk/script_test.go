@@ -29,8 +29,11 @@ func TestMain(m *testing.M) {
 //
 //	mask FROM TO       copies a file or stdout, with IDs, digests and times made the same in every run
 //	schema FROM        holds every line against the published schema of its kind
+//	tamper FILE SQL    changes a store's file behind its back
+//	digest FROM        sets $digest from JSON
 //	exits CODE CMD...  runs a command of the script, which must exit with that code
 //	save FROM          sets $ref, $etag, $id and $end, the ID's last 12 digits, from JSON
+//	latin1 FILE        writes a file that is not UTF-8
 //	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
 //	                   and sets $ref, $id and $end
 //
@@ -54,9 +57,14 @@ func TestScripts(t *testing.T) {
 			"schema": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(schemas.check([]byte(ts.ReadFile(args[0]))))
 			},
-			"exits": exits,
-			"save":  save,
-			"pend":  pend,
+			"exits":  exits,
+			"tamper": tamper,
+			"digest": keepDigest,
+			"save":   save,
+			"latin1": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("caf\xe9!\n"), 0o600))
+			},
+			"pend": pend,
 		},
 	})
 }
@@ -110,12 +118,14 @@ func newMask() *mask { return &mask{map[string]string{}, map[string]string{}} }
 var maskable = regexp.MustCompile(
 	`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
 		`|…[0-9a-f]{6,12}\b` + // the end of one
-		`|\b[A-Za-z0-9_-]{43}\b` + // a digest
+		`|\b(sha256\W{1,3})?[A-Za-z0-9_-]{43}\b` + // a digest, or the hash of a content
 		`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
 
 func (m *mask) apply(text string) string {
 	return maskable.ReplaceAllStringFunc(text, func(s string) string {
 		switch {
+		case strings.HasPrefix(s, "sha256"):
+			return s // no content differs
 		case strings.HasPrefix(s, "…"):
 			for id, masked := range m.ids {
 				if n := len(s) - len("…"); strings.HasSuffix(id, s[len("…"):]) {

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/inspect"
+)
+
+// nodeJSON is one changeset of a graph with --json.
+type nodeJSON struct {
+	kind
+	Ref       string `json:"ref"`
+	Aggregate string `json:"aggregate"`
+	Version   uint64 `json:"version"`
+	ID        string `json:"id"`
+	// State is committed, pending, ahead, lost, missing or untold. The fields
+	// below are not known of one that is missing or does not decode.
+	State         string    `json:"state"`
+	Head          bool      `json:"head,omitempty"`
+	Parent        string    `json:"parent,omitempty"`
+	AfterRevision *uint64   `json:"after_revision,omitempty"`
+	RecordedAt    string    `json:"recorded_at,omitempty"`
+	Part          *partJSON `json:"part,omitempty"`
+	// LostTo is the committed changeset that took the place of a lost append.
+	LostTo string `json:"lost_to,omitempty"`
+	// Fault is why the object does not decode.
+	Fault string `json:"fault,omitempty"`
+}
+
+func newGraph(a *app) *cobra.Command {
+	var format string
+	var last uint64
+	cmd := &cobra.Command{
+		Use:   "graph ID",
+		Short: "Draw an aggregate's chain and what was built beside it",
+		Long: `Draw the latest versions of an aggregate's chain, the newest first, and beside
+it what is stored but not in the chain. Contents are not read, and nothing is
+proved: that is what verify does.
+
+  *  committed
+  ?  pending: its append may still be committed, and settle ends it
+  x  lost: another append came first, and it can never be committed
+  +  ahead: built on a revision that the head has not reached
+  !  missing, does not decode, or nobody can tell what became of it`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "text" {
+				return usagef("--format %s: want text", quote(format))
+			}
+			return a.runGraph(cmd, args[0], last)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "draw it as text, the one `FORMAT` there is")
+	cmd.Flags().Uint64Var(&last, "last", 100, "draw the latest `N` versions; 0 draws all")
+	return cmd
+}
+
+func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64) error {
+	id, err := parseID(arg)
+	if err != nil {
+		return err
+	}
+	return a.reading(cmd.Context(), func(s *store) error {
+		g, err := inspect.New(s.objects, s.heads, nil).Graph(cmd.Context(), id, last)
+		if err != nil {
+			return err
+		}
+		if g.Head.State == head.Erased {
+			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
+		}
+		if err := a.showGraph(g); err != nil {
+			return err
+		}
+		return brokenGraph(g)
+	})
+}
+
+func (a *app) showGraph(g inspect.Graph) error {
+	if !a.json {
+		return a.drawGraph(g)
+	}
+	for _, n := range g.Nodes {
+		if err := a.emit(newNodeJSON(n, g.Head)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
+	out := nodeJSON{
+		kind: kindOf("node"), Ref: n.Ref.String(), Aggregate: n.AggregateID, Version: n.Version, ID: n.ID.String(),
+		State: n.Kind.String(), Head: n.Ref == h.Ref,
+	}
+	if n.LostTo != (changeset.Ref{}) {
+		out.LostTo = n.LostTo.String()
+	}
+	if n.Fault != nil {
+		out.Fault = n.Fault.Reason
+	}
+	if !known(n) {
+		return out
+	}
+	out.AfterRevision, out.RecordedAt = &n.AfterRevision, changeset.FormatTime(n.RecordedAt)
+	if !n.Parent.IsZero() {
+		out.Parent = n.Parent.String()
+	}
+	if n.Part != (changeset.Part{}) {
+		out.Part = &partJSON{n.Part.Number, n.Part.Of}
+	}
+	return out
+}
+
+// known reports whether more is known of a changeset than its name.
+func known(n inspect.Node) bool { return n.Kind != inspect.Missing && n.Fault == nil }
+
+// brokenGraph returns an error where the graph shows that something is wrong
+// with what is stored.
+func brokenGraph(g inspect.Graph) error {
+	broken := 0
+	for _, n := range g.Nodes {
+		if !known(n) || n.Kind == inspect.Untold {
+			broken++
+		}
+	}
+	var err error
+	switch {
+	case g.HeadFault != nil:
+		err = fmt.Errorf("head of %s: %s (%s)", g.AggregateID, g.HeadFault.Reason, g.HeadFault.Object)
+	case broken > 0 && !g.Head.Exists():
+		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
+	case broken > 0:
+		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, plural(int64(broken), "changeset"))
+	default:
+		return nil
+	}
+	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + quote(idArgument(g.AggregateID))}
+}
