@@ -185,10 +185,15 @@ func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, 
 // readError returns the error of reading a changeset that a chain says is
 // there: one that is missing is corruption.
 func (s *Store) readError(ref changeset.Ref, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	var corrupt *CorruptError
+	switch {
+	case errors.As(err, &corrupt): // names the changeset already
+	case errors.Is(err, ErrNotFound):
 		err = &CorruptError{Ref: ref, Reason: "the changeset is missing"}
+	default:
+		err = fmt.Errorf("read %s: %w", ref, err)
 	}
-	return s.located(fmt.Errorf("read %s: %w", ref, err))
+	return s.located(err)
 }
 
 // located adds the object's own name to a [*CorruptError] that lacks it.
