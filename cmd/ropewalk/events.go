@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
-	"strings"
 	"unicode/utf8"
 
 	"ropewalk/changeset"
@@ -17,7 +17,7 @@ func (a *app) printEvents(c changeset.Changeset, field string) error {
 	var out bytes.Buffer
 	values, ok := jsonValues(c.Content)
 	if !ok {
-		if err := writeWrapped(&out, c, field, "content_base64", c.Content); err != nil {
+		if err := writeWrapped(&out, c, field, "content_base64", base64.StdEncoding.EncodeToString(c.Content)); err != nil {
 			return err
 		}
 	}
@@ -58,32 +58,36 @@ func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []
 	if err := json.Unmarshal(value, &fields); err != nil || fields == nil {
 		return writeWrapped(out, c, field, "content", json.RawMessage(value))
 	}
-	if _, there := fields[field]; there {
-		if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
-			return writeWrapped(out, c, field, "content", json.RawMessage(value))
-		}
-		out.Write(value)
-		return out.WriteByte('\n')
+	if _, there := fields[field]; !there {
+		return writeBehindField(out, c, field, value)
 	}
-	opening, err := marshal(map[string]string{field: c.AggregateID})
-	if err != nil {
-		return err
+	if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
+		return writeWrapped(out, c, field, "content", json.RawMessage(value))
 	}
-	out.Write(bytes.TrimSuffix(opening, []byte("}")))
-	rest := strings.TrimSpace(strings.TrimPrefix(string(value), "{"))
-	if rest != "}" {
-		out.WriteByte(',')
-	}
-	out.WriteString(rest)
+	out.Write(value)
 	return out.WriteByte('\n')
 }
 
 // writeWrapped writes content that is no event of the aggregate within one.
 func writeWrapped(out *bytes.Buffer, c changeset.Changeset, field, name string, content any) error {
-	line, err := marshal(map[string]any{field: c.AggregateID, "content_type": c.ContentType, name: content})
-	out.Write(line)
+	value, err := marshal(map[string]any{"content_type": c.ContentType, name: content})
 	if err != nil {
 		return err
 	}
+	return writeBehindField(out, c, field, value)
+}
+
+// writeBehindField writes a JSON object with the aggregate as its first field.
+func writeBehindField(out *bytes.Buffer, c changeset.Changeset, field string, object []byte) error {
+	first, err := marshal(map[string]string{field: c.AggregateID})
+	if err != nil {
+		return err
+	}
+	out.Write(bytes.TrimSuffix(first, []byte("}")))
+	rest := bytes.TrimSpace(bytes.TrimPrefix(object, []byte("{")))
+	if !bytes.Equal(rest, []byte("}")) {
+		out.WriteByte(',')
+	}
+	out.Write(rest)
 	return out.WriteByte('\n')
 }

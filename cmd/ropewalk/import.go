@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -145,7 +144,7 @@ type countsJSON struct {
 }
 
 func (c countsJSON) String() string {
-	return fmt.Sprintf("%s aggregates, %s changesets, %s events", commas(c.Aggregates), commas(c.Changesets), commas(c.Events))
+	return plural(c.Aggregates, "aggregate") + ", " + plural(c.Changesets, "changeset") + ", " + plural(c.Events, "event")
 }
 
 // printImport prints what was imported, also where an error ended it.

@@ -38,7 +38,7 @@ type lineError struct {
 }
 
 func (e *lineError) Error() string {
-	return fmt.Sprintf("%s, line %s: %v", quote(e.file), commas(e.line), e.err)
+	return fmt.Sprintf("%s, line %s: %v", quote(e.file), thousands(e.line), e.err)
 }
 
 func (e *lineError) Unwrap() error { return e.err }

@@ -47,6 +47,8 @@ func (f sqliteFile) setUpError(err error) error {
 		return &finding.SetupError{What: "access to " + path + " is denied", Hint: "check the modes of the file and of its folder", Err: err}
 	case errors.Is(err, sqlitestore.ErrNotRopewalk):
 		return &finding.SetupError{What: path + " is not a store", Hint: "it was left as it is; --store names another one", Err: err}
+	case is[*fs.PathError](err):
+		return &finding.SetupError{What: path + " cannot be opened", Hint: "check the path", Err: err}
 	default:
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"image/color"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -115,15 +114,6 @@ const nanoseconds = "2006-01-02 15:04:05.000000000Z"
 
 // seconds returns a time as people read it in columns.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
-
-// commas returns a number as people read it: 311,772.
-func commas(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./…-]+$`)
 

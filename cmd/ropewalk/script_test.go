@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -33,11 +34,13 @@ func TestMain(m *testing.M) {
 //	digest FROM        sets $digest from JSON
 //	exits CODE CMD...  runs a command of the script, which must exit with that code
 //	save FROM          sets $ref, $etag, $id and $end, the ID's last 12 digits, from JSON
+//	closed CMD...      runs a command whose stdout nobody reads, which must be silent
 //	latin1 FILE        writes a file that is not UTF-8
 //	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
 //	                   and sets $ref, $id and $end
 //
-// -update writes what cmp has seen into the scripts.
+// With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
+// scripts.
 func TestScripts(t *testing.T) {
 	schemas := compileSchemas(t)
 	testscript.Run(t, testscript.Params{
@@ -61,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"tamper": tamper,
 			"digest": keepDigest,
 			"save":   save,
+			"closed": closed,
 			"latin1": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("caf\xe9!\n"), 0o600))
 			},
@@ -78,6 +82,24 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("%s: exit code %s, not %s: %v", strings.Join(args[1:], " "), got, args[0], err)
+	}
+}
+
+// closed runs a program with a closed pipe for its stdout. It must say nothing
+// about it, and must not fail otherwise than by the pipe.
+func closed(ts *testscript.TestScript, _ bool, args []string) {
+	r, w, err := os.Pipe()
+	ts.Check(err)
+	ts.Check(r.Close())
+	defer w.Close()
+	var stderr bytes.Buffer
+	path, err := exec.LookPath(args[0])
+	ts.Check(err)
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), w, &stderr
+	err = cmd.Run()
+	if stderr.Len() > 0 || err != nil && err.Error() != "signal: broken pipe" && err.Error() != "exit status 141" {
+		ts.Fatalf("%s: %v: %s", strings.Join(args, " "), err, stderr.String())
 	}
 }
 
@@ -115,38 +137,48 @@ type mask struct{ ids, digests map[string]string }
 
 func newMask() *mask { return &mask{map[string]string{}, map[string]string{}} }
 
-var maskable = regexp.MustCompile(
-	`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
-		`|…[0-9a-f]{6,12}\b` + // the end of one
-		`|\b(sha256\W{1,3})?[A-Za-z0-9_-]{43}\b` + // a digest, or the hash of a content
-		`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
+var (
+	maskable = regexp.MustCompile(
+		`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
+			`|…[0-9a-f]{6,12}\b` + // the end of one
+			`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
+	// A digest, or the hash of a content, which is the same in every run.
+	maskableDigest = regexp.MustCompile(`(sha256\W{1,3})?[A-Za-z0-9_-]{43,}`)
+)
 
 func (m *mask) apply(text string) string {
-	return maskable.ReplaceAllStringFunc(text, func(s string) string {
+	text = maskable.ReplaceAllStringFunc(text, func(s string) string {
 		switch {
-		case strings.HasPrefix(s, "sha256"):
-			return s // no content differs
 		case strings.HasPrefix(s, "…"):
-			for id, masked := range m.ids {
-				if n := len(s) - len("…"); strings.HasSuffix(id, s[len("…"):]) {
-					return "…" + masked[len(masked)-n:]
-				}
-			}
-			return s
-		case strings.HasSuffix(s, "Z") && strings.Contains(s, ":"):
-			return "2026-01-01" + s[10:11] + "00:00:00" + strings.Repeat(".000000000", len(s)/30) + "Z"
+			return m.end(strings.TrimPrefix(s, "…"))
 		case len(s) == 36:
 			if m.ids[s] == "" {
 				m.ids[s] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(m.ids)+1)
 			}
 			return m.ids[s]
 		default:
-			if m.digests[s] == "" {
-				m.digests[s] = fmt.Sprintf("digest%037d", len(m.digests)+1)
-			}
-			return m.digests[s]
+			return "2026-01-01" + s[10:11] + "00:00:00" + strings.Repeat(".000000000", len(s)/30) + "Z"
 		}
 	})
+	return maskableDigest.ReplaceAllStringFunc(text, func(s string) string {
+		if len(s) != 43 {
+			return s
+		}
+		if m.digests[s] == "" {
+			m.digests[s] = fmt.Sprintf("digest%037d", len(m.digests)+1)
+		}
+		return m.digests[s]
+	})
+}
+
+// end masks the end of an ID that was seen before.
+func (m *mask) end(s string) string {
+	for id, masked := range m.ids {
+		if strings.HasSuffix(id, s) {
+			return "…" + masked[len(masked)-len(s):]
+		}
+	}
+	return "…" + s
 }
 
 // schemaSet holds the published schemas by kind, made strict: fields that they
