@@ -116,6 +116,7 @@ func commands(a *app) []*cobra.Command {
 		newAppend(a),
 		newCat(a),
 		newCompletion(a),
+		newDemo(a),
 		newExport(a),
 		newGraph(a),
 		newHead(a),

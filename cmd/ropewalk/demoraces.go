@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+)
+
+// order is the aggregate that the demo is about.
+const order = "order-4711"
+
+// writer is a program that appends to the demo's store.
+type writer struct {
+	name, content string
+	heads         head.Store
+	patience      time.Duration
+}
+
+func (w writer) append(ctx context.Context, changesets changeset.Store, after head.Head) (head.Head, error) {
+	store := ropewalk.New(changesets, w.heads, &ropewalk.Options{SettleTimeout: w.patience})
+	return store.Chain(order).Append(ctx, after, changeset.Draft{
+		Content: []byte(w.content + "\n"), ContentType: "application/x-ndjson",
+		Metadata: map[string]string{"writer": w.name},
+	})
+}
+
+// race lets two writers append behind the same changeset at the same time. The
+// embedded store would put and swap in one step, and leave no trace of the
+// loser; these writers take two, as all do in the cloud.
+func (d demo) race(ctx context.Context) error {
+	return d.steps(
+		d.say("Two writers have read version 1. Both put a changeset behind it and swap the head, at once:"),
+		func() error { return d.runRace(ctx) },
+		d.say("One has won. What the other one put is left over, and can never enter the chain:"),
+		d.run(ctx, 0, "graph", order),
+		d.say("The command, too, is refused where it has not seen the newest changeset. Exit code 4:"),
+		d.pipe(ctx, conflict.exit, `{"type":"cancelled"}`, "append", order, "--after", "1"),
+	)
+}
+
+func (d demo) runRace(ctx context.Context) (err error) {
+	s, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	h, err := s.Load(ctx, order)
+	if err != nil {
+		return err
+	}
+	heads := faults.TwoSteps(s)
+	writers := []writer{{"ann", `{"type":"shipped"}`, heads, 0}, {"ben", `{"type":"gift-wrapped"}`, heads, 0}}
+	newest, outcomes := make([]head.Head, len(writers)), make([]error, len(writers))
+	var running sync.WaitGroup
+	for i, w := range writers {
+		running.Go(func() { newest[i], outcomes[i] = w.append(ctx, s, h) })
+	}
+	running.Wait()
+	for i, w := range writers {
+		outcome := "committed: " + newest[i].Ref.String()
+		if outcomes[i] != nil && !is[*ropewalk.ConflictError](outcomes[i]) {
+			return outcomes[i]
+		} else if outcomes[i] != nil {
+			outcome = outcomes[i].Error()
+		}
+		if err := d.print("  %s: %-26s%s\n", w.name, w.content, outcome); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loseReply lets a swap vanish in the network, and settles it.
+func (d demo) loseReply(ctx context.Context) error {
+	ref, err := d.swapIntoNowhere(ctx)
+	if err != nil {
+		return err
+	}
+	return d.steps(
+		d.say("The network fails while a writer swaps the head. Was it committed? Nobody knows, nothing is guessed:"),
+		func() error { return d.print("  cem: %-26suncertain: %s\n", delivered, ref) },
+		d.run(ctx, 0, "graph", order),
+		d.say("settle ends it for good, from anywhere, at any later time:"),
+		d.run(ctx, 0, "settle", ref.String()),
+	)
+}
+
+const delivered = `{"type":"delivered"}`
+
+// swapIntoNowhere appends over a network that loses every swap, and returns
+// the reference of the append whose outcome is uncertain.
+func (d demo) swapIntoNowhere(ctx context.Context) (ref changeset.Ref, err error) {
+	s, err := d.open()
+	if err != nil {
+		return ref, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	h, err := s.Load(ctx, order)
+	if err != nil {
+		return ref, err
+	}
+	var script faults.Script
+	script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
+	w := writer{"cem", delivered, script.Heads(faults.TwoSteps(s)), 300 * time.Millisecond}
+	_, err = w.append(ctx, s, h)
+	var uncertain *ropewalk.UncertainError
+	if !errors.As(err, &uncertain) {
+		return ref, fmt.Errorf("an append whose swap was lost is not uncertain: %w", err)
+	}
+	return uncertain.Ref, nil
+}
