@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -51,12 +53,17 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 	}
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
-		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
+		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil), config.WithRetryer(quickRetryer))
 	require.NoError(t, err)
 	name := "ropewalk-test-" + uuid.NewString()
 	a := &awsAccount{cfg, endpoint, name, name, "team a/blue/"}
 	t.Cleanup(func() { a.remove(t) })
 	return a
+}
+
+// quickRetryer is the SDK's default one, but for the length of its waits.
+func quickRetryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 20 * time.Millisecond })
 }
 
 // with returns the account behind another HTTP transport.
@@ -115,12 +122,14 @@ func (a *awsAccount) remove(t testing.TB) {
 		if err != nil {
 			break
 		}
+		var all []types.ObjectIdentifier
 		for _, o := range page.Versions {
-			_, _ = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: o.Key, VersionId: o.VersionId})
+			all = append(all, types.ObjectIdentifier{Key: o.Key, VersionId: o.VersionId})
 		}
 		for _, o := range page.DeleteMarkers {
-			_, _ = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: o.Key, VersionId: o.VersionId})
+			all = append(all, types.ObjectIdentifier{Key: o.Key, VersionId: o.VersionId})
 		}
+		_, _ = client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &a.bucket, Delete: &types.Delete{Objects: all}})
 	}
 	if _, err := client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &a.bucket}); err != nil && !strings.Contains(err.Error(), "NoSuchBucket") {
 		t.Logf("bucket %s is not removed: %v", a.bucket, err)

@@ -55,11 +55,14 @@ func (s *Store) create(ctx context.Context) error {
 		AttributeDefinitions:      []types.AttributeDefinition{{AttributeName: aws.String(head.FieldAggregateID), AttributeType: types.ScalarAttributeTypeS}},
 		KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String(head.FieldAggregateID), KeyType: types.KeyTypeHash}},
 	})
-	if awscall.Code(err) == codeInUse { // another one was faster
+	switch {
+	case awscall.Code(err) == codeInUse: // another one was faster
 		return nil
+	case err != nil:
+		return err
 	}
-	s.log.DebugContext(ctx, "created a table", "table", s.table, "error", err)
-	return err
+	s.log.DebugContext(ctx, "created a table", "table", s.table)
+	return nil
 }
 
 func (s *Store) describe(ctx context.Context) (*types.TableDescription, error) {
