@@ -107,8 +107,11 @@ func (w *writer) remove(match func(*request) bool) (removed []*request) {
 
 // run commits batch after batch, and ends when no request waits.
 func (w *writer) run() {
-	for w.begin() {
+	for {
 		runtime.Gosched() // lets those who are about to ask come along
+		if !w.begin() {
+			return
+		}
 		w.commit(w.take())
 	}
 }
