@@ -130,3 +130,28 @@ func sizeOf(t *testing.T, old, next head.Head) int {
 	}
 	return size
 }
+
+// TestListOfASharedTable: items of other prefixes, and what is no head, are
+// not this store's.
+func TestListOfASharedTable(t *testing.T) {
+	ours := item(t, head.Head{}, build(t), "")
+	items := []string{ours}
+	for _, key := range []string{"order-1", "q/order-1", "p/", "p/x/order-1", "p/ropewalk-probe/1", "p/a b", "P/order-1"} {
+		items = append(items, strings.Replace(ours, `"p/order-1"`, `"`+key+`"`, 1))
+	}
+	items = append(items, `{"aggregate-id":{"N":"1"}}`)
+	server := oneAfterAnother(
+		reply{status: 200, body: `{"Items":[` + strings.Join(items[1:], ",") + `],"LastEvaluatedKey":{"aggregate-id":{"S":"q/order-1"}}}`},
+		reply{status: 200, body: `{"Items":[` + ours + `]}`},
+	)
+	var listed []string
+	for h, err := range open(t, server).List(t.Context(), "order/0") {
+		require.NoError(t, err)
+		listed = append(listed, h.AggregateID)
+	}
+	require.Equal(t, []string{"order-1"}, listed)
+	require.Equal(t, true, server.bodies[0]["ConsistentRead"])
+	for i, key := range []string{"p/order%2F0", "q/order-1"} {
+		require.Equal(t, map[string]any{"aggregate-id": map[string]any{"S": key}}, server.bodies[i]["ExclusiveStartKey"])
+	}
+}
