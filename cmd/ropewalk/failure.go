@@ -82,7 +82,7 @@ func classify(ctx context.Context, err error) class {
 	switch {
 	case is[*ropewalk.UncertainError](err):
 		return uncertain
-	case errors.Is(err, syscall.EPIPE):
+	case is[*outputError](err) && errors.Is(err, syscall.EPIPE):
 		return closedPipe
 	case p != nil:
 		return *p.class

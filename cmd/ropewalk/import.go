@@ -97,7 +97,7 @@ func (c *metered) Read(p []byte) (int, error) {
 
 // run imports all lines of a file, and returns when no append is under way any more.
 func (m *importer) run(f importFlags, in *lines) error {
-	groups := newGroups(f.group)
+	groups := newGroups(f.group, maxHeld)
 	err := m.feed(f.field, in, groups)
 	if errors.Is(err, io.EOF) {
 		// Only a whole file closes the groups that are not full: after an error

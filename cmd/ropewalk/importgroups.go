@@ -32,18 +32,19 @@ func (g *group) commandID() string {
 }
 
 // groups gathers the events of each aggregate into groups of a size. Which
-// groups come of a file depends on nothing but the file and that size: so an
+// groups come of a file depends on nothing but the file, that size and the limit: so an
 // import that is run again makes the same ones.
 type groups struct {
 	size   int64
+	limit  int               // bytes of open groups beyond which the oldest is closed
 	counts map[string]int64  // events by aggregate
 	open   map[string]*group // not full yet
 	order  *list.List        // the same, in the order in which they began
 	held   int               // bytes of open groups
 }
 
-func newGroups(size int) *groups {
-	return &groups{size: int64(size), counts: map[string]int64{}, open: map[string]*group{}, order: list.New()}
+func newGroups(size, limit int) *groups {
+	return &groups{size: int64(size), limit: limit, counts: map[string]int64{}, open: map[string]*group{}, order: list.New()}
 }
 
 // add puts an event into its aggregate's group, and returns the groups that
@@ -66,7 +67,7 @@ func (gs *groups) add(aggregate string, l line) (closed []*group) {
 	if g.events == gs.size {
 		closed = append(closed, gs.close(g))
 	}
-	for gs.held > maxHeld {
+	for gs.held > gs.limit {
 		closed = append(closed, gs.closeOldest())
 	}
 	return closed

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/color"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -15,6 +16,24 @@ import (
 
 	"ropewalk/changeset"
 )
+
+// output is stdout, whose errors are told from those of a storage.
+type output struct{ io.Writer }
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		err = &outputError{err}
+	}
+	return n, err
+}
+
+// outputError is the error of a write to stdout.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "write to stdout: " + e.err.Error() }
+
+func (e *outputError) Unwrap() error { return e.err }
 
 // print writes to stdout what the command was asked for.
 func (a *app) print(format string, args ...any) error {
@@ -86,6 +105,9 @@ func (a *app) colored(stream any) bool {
 }
 
 func isTerminal(stream any) bool {
+	if o, ok := stream.(output); ok {
+		stream = o.Writer
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

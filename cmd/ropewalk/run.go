@@ -45,7 +45,7 @@ type app struct {
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: map[string]string{}, terminal: isTerminal, place: parsePlace}
+	a := &app{stdin: stdin, stdout: output{stdout}, stderr: stderr, env: map[string]string{}, terminal: isTerminal, place: parsePlace}
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
 		a.env[name] = value

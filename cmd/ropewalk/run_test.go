@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/faults"
+)
+
+func TestUncertainAppends(t *testing.T) {
+	schemas := compileSchemas(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		p.script.Every(faults.Commit, faults.Fault{Kind: faults.Dropped})
+		got := p.run(t.Context(), "x", "append", "order", "--new", "--json")
+		require.Equal(t, 5, got.exit)
+		require.NoError(t, schemas.check([]byte(got.stdout)))
+		require.Contains(t, got.stdout, `"code":"uncertain","exit":5`)
+		require.Contains(t, got.stdout, `"ref":"order@0.`)
+		require.Contains(t, got.stderr, "error: uncertain whether order@0.")
+		require.Contains(t, got.stderr, "hint: end it for good: ropewalk settle order@0.")
+	})
+}
+
+// What an interrupt leaves uncertain must be settled: 5 wins over 130.
+func TestUncertainWinsOverInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		ctx, cancel := context.WithCancel(t.Context())
+		p.script.Every(faults.Commit, faults.Fault{Kind: faults.HangAfter, Before: cancel})
+		p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped})
+		got := p.run(ctx, "x", "append", "order", "--new")
+		require.Equal(t, 5, got.exit, got.stderr)
+	})
+}
+
+func TestInterrupts(t *testing.T) {
+	p := newTestPlace()
+	require.Zero(t, p.run(t.Context(), "x", "append", "order", "--new").exit)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{
+		{"log", "order"},
+		{"show", "order"},
+		{"cat", "order@0.."},
+		{"head", "order"},
+		{"ls"},
+		{"export"},
+		{"export", "order"},
+		{"append", "order", "--any"},
+		{"import", "-"},
+		{"settle", "order@0.ff"},
+	} {
+		got := p.run(ctx, `{"aggregate":"a"}`, append(args, "--json")...)
+		require.Equal(t, 130, got.exit, args)
+		require.Equal(t, "error: interrupted\n", got.stderr, args)
+		require.Contains(t, got.stdout, `"error":{"code":"interrupted","exit":130,"message":"interrupted"}`, args)
+	}
+}
+
+// A command that waits for its input can be interrupted.
+func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
+	for _, args := range [][]string{{"append", "order", "--new"}, {"import", "-"}} {
+		silent, w := io.Pipe()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		ctx, interrupt := context.WithCancel(ctx)
+		time.AfterFunc(10*time.Millisecond, interrupt)
+		a := newTestPlace().app("")
+		a.stdin = silent
+		got := runApp(ctx, a, args...)
+		require.Equal(t, 130, got.exit, got.stderr)
+		require.NoError(t, w.Close()) // lets the read end that was left behind
+	}
+}
+
+func TestErasedAggregates(t *testing.T) {
+	p := newTestPlace()
+	for _, id := range []string{"alive", "gone"} {
+		require.Zero(t, p.run(t.Context(), "{}\n", "append", id, "--new").exit)
+	}
+	h, err := p.memory.Load(t.Context(), "gone")
+	require.NoError(t, err)
+	tombstone := h.Fence()
+	tombstone.State = head.Erased
+	_, err = p.memory.Swap(t.Context(), h, tombstone)
+	require.NoError(t, err)
+
+	for _, args := range [][]string{
+		{"head", "gone"},
+		{"log", "gone"},
+		{"show", "gone@0"},
+		{"show", h.Ref.String()},
+		{"cat", "gone"},
+		{"append", "gone", "--any"},
+		{"append", "gone", "--new"},
+		{"append", "gone", "--after", "0"},
+		{"settle", h.Ref.String()},
+		{"export", "gone"},
+	} {
+		got := p.run(t.Context(), "{}\n", append(args, "--json")...)
+		require.Equal(t, 4, got.exit, args)
+		require.Contains(t, got.stdout, `"code":"erased"`, args)
+		require.Equal(t, "error: chain \"gone\": erased\n", got.stderr, args)
+	}
+	require.Equal(t, "alive\n", p.run(t.Context(), "", "ls").stdout)
+	require.Equal(t, "alive\ngone\n", p.run(t.Context(), "", "ls", "--erased").stdout)
+	require.Equal(t, "{\"aggregate\":\"alive\"}\n", p.run(t.Context(), "", "export").stdout)
+	got := p.run(t.Context(), `{"aggregate":"gone"}`, "import", "-")
+	require.Equal(t, 4, got.exit)
+	require.Contains(t, got.stderr, `error: -, line 1: aggregate "gone": chain "gone": erased`)
+}
+
+// What is not as it was written is named, and nothing of it is printed.
+func TestCorruptChangesets(t *testing.T) {
+	schemas := compileSchemas(t)
+	p := newTestPlace()
+	for range 4 {
+		require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--any").exit)
+	}
+	sp, err := p.store(t).span(t.Context(), reference{id: "order"})
+	require.NoError(t, err)
+	c, err := sp.reader.At(t.Context(), 1)
+	require.NoError(t, err)
+
+	check := func(args ...string) {
+		t.Helper()
+		got := p.run(t.Context(), "", append(args, "--json")...)
+		require.Equal(t, 6, got.exit, args)
+		require.NoError(t, schemas.check([]byte(got.stdout)))
+		require.Contains(t, got.stdout, `"object":"`+p.memory.Locate(c.Ref)+`"`, args)
+		require.Contains(t, got.stderr, p.memory.Locate(c.Ref), args)
+	}
+	p.memory.Tamper(func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body[0] ^= 1 })
+	check("show", "order@1")
+	check("show", c.Ref.String())
+	check("cat", "order@0..")
+	check("cat", "order@1")
+	check("export")
+	got := p.run(t.Context(), "", "cat", "order@0..")
+	require.Equal(t, "{}\n", got.stdout, "what comes before is whole")
+	require.Zero(t, p.run(t.Context(), "", "log", "order").exit, "log reads no contents")
+
+	p.memory.Tamper(func(all *memstore.Contents) { delete(all.Objects, c.ObjectName()) })
+	check("log", "order")
+	check("show", "order@1")
+	got = p.run(t.Context(), "", "show", "order@2")
+	require.Equal(t, 6, got.exit)
+	require.Contains(t, got.stderr, "its parent is missing")
+	got = p.run(t.Context(), "", "log", "order")
+	require.Equal(t, 2, strings.Count(got.stdout, "\n"), "what is above is shown: %s", got.stdout)
+}
+
+func TestCorruptHeads(t *testing.T) {
+	p := newTestPlace()
+	require.Zero(t, p.run(t.Context(), "x", "append", "order", "--new").exit)
+	p.memory.Tamper(func(all *memstore.Contents) {
+		name := head.ObjectName("order")
+		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"min-reader":1`, `"min-reader":2`, 1))
+		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"format":1`, `"format":2`, 1))
+	})
+	got := p.run(t.Context(), "", "head", "order", "--json")
+	require.Equal(t, 6, got.exit)
+	require.Contains(t, got.stdout, `"code":"unsupported-format"`)
+	p.memory.Tamper(func(all *memstore.Contents) { all.Heads[head.ObjectName("order")] = []byte("{}") })
+	got = p.run(t.Context(), "", "ls", "--json")
+	require.Equal(t, 6, got.exit)
+	require.Contains(t, got.stdout, `"code":"corrupt"`)
+	require.Contains(t, got.stdout, `"object":"memory:heads/order"`)
+}
+
+func TestLostHeads(t *testing.T) {
+	p := newTestPlace()
+	require.Zero(t, p.run(t.Context(), "x", "append", "order", "--new").exit)
+	p.script.Next(faults.Commit, faults.Fault{Before: func() {
+		p.memory.Tamper(func(all *memstore.Contents) { delete(all.Heads, head.ObjectName("order")) })
+	}})
+	got := p.run(t.Context(), "x", "append", "order", "--any", "--json")
+	require.Equal(t, 6, got.exit)
+	require.Contains(t, got.stdout, `"code":"head-lost"`)
+	require.Contains(t, got.stderr, "hint: the storage was restored or tampered with")
+}
+
+// --any never loses an update, however many get in between.
+func TestAppendAnyIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		other := p.store(t).Chain("order")
+		for i := range 3 {
+			p.script.On(faults.Commit, 2*i+1, faults.Fault{Before: func() {
+				_, err := other.Update(t.Context(), appendOne)
+				require.NoError(t, err)
+			}})
+		}
+		got := p.run(t.Context(), "x", "append", "order", "--any")
+		require.Zero(t, got.exit, got.stderr)
+		require.Equal(t, []string{"other", "other", "other", "x"}, p.contents(t)["order"])
+		require.True(t, strings.HasPrefix(got.stdout, "order@3."), got.stdout)
+	})
+}
+
+// What is committed is said to be so, even if it cannot be looked up.
+func TestReferencesOfACommittedAppendCannotBeRead(t *testing.T) {
+	p := newTestPlace()
+	p.script.Every(faults.Stat, faults.Fault{Kind: faults.Dropped})
+	empty := t.TempDir() + "/empty"
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	got := p.run(t.Context(), "x", "append", "order", "--new", "-", empty)
+	require.Zero(t, got.exit)
+	require.Contains(t, got.stdout, "order@1.")
+	require.Contains(t, got.stderr, "warning: all is committed, but not all references could be read")
+}
+
+func TestContentTooLarge(t *testing.T) {
+	a := newTestPlace().app("")
+	a.stdin = io.LimitReader(zeros{}, maxContent+1)
+	got := runApp(t.Context(), a, "append", "order", "--new", "--json")
+	require.Equal(t, 2, got.exit)
+	require.Contains(t, got.stdout, `"code":"too-large"`)
+	require.Contains(t, got.stderr, "error: -: content too large: more than 67108864 bytes")
+}
+
+// zeros is an endless reader.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// brokenWriter fails every write.
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func TestBrokenStdout(t *testing.T) {
+	p := newTestPlace()
+	require.Zero(t, p.run(t.Context(), `{}`, "append", "order", "--new").exit)
+	for _, args := range [][]string{
+		{"append", "order", "--any"},
+		{"settle", "order@0.ff"},
+		{"head", "order"},
+		{"log", "order"},
+		{"log", "order", "--json"},
+		{"ls"},
+		{"ls", "-l"},
+		{"show", "order"},
+		{"show", "order", "--json"},
+		{"cat", "order"},
+		{"cat", "order@0.."},
+		{"export"},
+		{"import", "-"},
+		{"init"},
+		{"init", "--print-policy", "reader"},
+		{"version"},
+		{"completion", "bash"},
+		{"schema", "error"},
+	} {
+		if args[0] == "settle" {
+			h, err := p.memory.Load(t.Context(), "order")
+			require.NoError(t, err)
+			args[1] = h.Ref.String()
+		}
+		var stderr strings.Builder
+		a := p.app("")
+		a.stdout, a.stderr = output{brokenWriter{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}}, &stderr
+		require.Equal(t, 141, a.run(t.Context(), args), args)
+		require.Empty(t, stderr.String(), args)
+
+		a = p.app("")
+		a.stdout, a.stderr = output{brokenWriter{errors.New("disk full")}}, &stderr
+		require.Equal(t, 1, a.run(t.Context(), args), args)
+		require.Equal(t, "error: write to stdout: disk full\n", stderr.String(), args)
+	}
+}
+
+// A pipe that breaks on the way to a storage is not that of stdout.
+func TestBrokenConnections(t *testing.T) {
+	p := newTestPlace()
+	p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}})
+	got := p.run(t.Context(), "", "head", "order", "--json")
+	require.Equal(t, 7, got.exit)
+	require.Contains(t, got.stdout, `"code":"storage"`)
+}
+
+func TestPolicies(t *testing.T) {
+	schemas := compileSchemas(t)
+	p := newTestPlace()
+	got := p.run(t.Context(), "", "init", "--print-policy", "reader")
+	require.Equal(t, "{\n  \"Version\": \"2012-10-17\"\n}\n", got.stdout)
+	got = p.run(t.Context(), "", "init", "--print-policy", "reader", "--json")
+	require.NoError(t, schemas.check([]byte(got.stdout)))
+}
+
+func appendOne(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+	return []changeset.Draft{{Content: []byte("other")}}, nil
+}
