@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/folders"
 )
 
 // Objects yields the aggregate's objects, by one request for each 5,000.
@@ -46,7 +47,7 @@ func (s *Store) object(item *container.BlobItem) (changeset.Object, bool) {
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		exists := func(folder string) (bool, error) { return s.folderExists(ctx, folder) }
-		for folder, err := range inOrder(s.folders(ctx), exists, changeset.Escape(after)) {
+		for folder, err := range folders.InOrder(s.folders(ctx), exists, changeset.Escape(after)) {
 			id, invalid := changeset.Unescape(folder)
 			if err == nil && (invalid != nil || changeset.ValidateAggregateID(id) != nil) {
 				continue
@@ -59,18 +60,18 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 }
 
 // folders yields the pages of a listing of the aggregates' folders.
-func (s *Store) folders(ctx context.Context) iter.Seq2[folderPage, error] {
-	return func(yield func(folderPage, error) bool) {
+func (s *Store) folders(ctx context.Context) iter.Seq2[folders.Page, error] {
+	return func(yield func(folders.Page, error) bool) {
 		above := s.prefix + changeset.Folder
 		pager := s.changesets.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &above})
 		for page, err := range pages(ctx, s, s.changesets, pager) {
 			if err != nil {
-				yield(folderPage{}, err)
+				yield(folders.Page{}, err)
 				return
 			}
-			p := folderPage{last: !pager.More()}
+			p := folders.Page{Last: !pager.More()}
 			for _, folder := range page.Segment.BlobPrefixes {
-				p.names = append(p.names, strings.TrimSuffix(strings.TrimPrefix(*folder.Name, above), "/"))
+				p.Names = append(p.Names, strings.TrimSuffix(strings.TrimPrefix(*folder.Name, above), "/"))
 			}
 			if !yield(p, nil) {
 				return

@@ -10,7 +10,8 @@ import (
 	"slices"
 )
 
-// Page is one page of a listing of folders, in the storage's own order.
+// Page is one page of a listing of folders, in the storage's own order: by
+// name and slash, or by name.
 type Page struct {
 	// Names are the folders' names, without the slash.
 	Names []string
@@ -19,24 +20,21 @@ type Page struct {
 }
 
 // InOrder yields the names of the folders that sort behind after, in order,
-// each once, and holds no more than a page. Where a page ends before it has
-// come to a folder that belongs in front of it, exists is asked for that one:
-// at most once for each, and only for stems of the page's last name. An error
-// of the pages or of exists ends it.
+// each once. A name is held back until the listing is past its stem, such as
+// "a" for "a-b". That may be far away; where a page ends before it, exists is
+// asked instead of holding back more than a page. An error of the pages or of
+// exists ends it.
 func InOrder(pages iter.Seq2[Page, error], exists func(name string) (bool, error), after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		o := ordering{exists: exists, after: after, early: map[string]bool{}}
+		o := ordering{exists: exists, done: after}
 		for page, err := range pages {
-			var names []string
-			if err == nil {
-				names, err = o.next(page)
-			}
 			if err != nil {
 				yield("", err)
 				return
 			}
-			for _, name := range names {
-				if !yield(name, nil) {
+			o.add(page)
+			for name, err := range o.settled {
+				if !yield(name, err) || err != nil {
 					return
 				}
 			}
@@ -44,55 +42,58 @@ func InOrder(pages iter.Seq2[Page, error], exists func(name string) (bool, error
 	}
 }
 
-// ordering is the state of InOrder from page to page.
+// ordering is the state of InOrder: the sorted names that are held back, how
+// far the listing has come, and the name up to which all is yielded.
 type ordering struct {
-	exists func(string) (bool, error)
-	after  string
-	// open are the stems that the listing has still to come to. All of them
-	// have been asked for.
-	open []string
-	// early are the folders that were yielded before the listing came to them.
-	early map[string]bool
+	exists func(name string) (bool, error)
+	held   []string
+	listed string
+	ended  bool
+	done   string
 }
 
-// next returns the names to yield for a page, in order.
-func (o *ordering) next(page Page) ([]string, error) {
-	var names []string
+func (o *ordering) add(page Page) {
 	for _, name := range page.Names {
-		if name > o.after && !o.early[name] {
-			names = append(names, name)
+		o.listed = name + "/"
+		if i, found := slices.BinarySearch(o.held, name); name > o.done && !found {
+			o.held = slices.Insert(o.held, i, name)
 		}
-		delete(o.early, name)
 	}
-	if n := len(page.Names); n > 0 && !page.Last {
-		stems := stemsOf(page.Names[n-1])
-		for _, stem := range stems {
-			if stem <= o.after || slices.Contains(o.open, stem) {
-				continue
-			}
-			found, err := o.exists(stem)
-			if err != nil {
-				return nil, err
-			}
-			if found {
-				names = append(names, stem)
-				o.early[stem] = true
-			}
-		}
-		o.open = stems
-	}
-	slices.Sort(names)
-	return names, nil
+	o.ended = page.Last
 }
 
-// stemsOf returns the names that sort before name, and whose folders a listing
-// comes to behind that of name: they go on with a byte that sorts before "/".
-func stemsOf(name string) []string {
-	var stems []string
-	for i := 1; i < len(name); i++ {
-		if name[i] < '/' {
-			stems = append(stems, name[:i])
+// settled yields the held names, all of them, and their stems where those exist.
+func (o *ordering) settled(yield func(string, error) bool) {
+	for len(o.held) > 0 {
+		name := o.held[0]
+		if stem := o.stem(name); stem != "" {
+			found, err := o.exists(stem)
+			o.done = stem
+			if (found || err != nil) && (!yield(stem, err) || err != nil) {
+				return
+			}
+			continue
+		}
+		o.held, o.done = o.held[1:], name
+		if !yield(name, nil) {
+			return
 		}
 	}
-	return stems
+}
+
+// stem returns the shortest beginning of the name that may be a folder which
+// is still to be listed although it sorts before the name; empty if none.
+func (o *ordering) stem(name string) string {
+	if o.ended {
+		return ""
+	}
+	for i := range name {
+		if stem := name[:i]; name[i] < '/' && stem > o.done {
+			if stem+"/" > o.listed {
+				return stem
+			}
+			return "" // longer ones come earlier in the listing
+		}
+	}
+	return ""
 }

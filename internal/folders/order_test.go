@@ -1,4 +1,4 @@
-package azurestore
+package folders
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 // listing is a service's listing of folders, in pages of random sizes.
 type listing struct {
 	names   []string
-	pages   []folderPage
+	pages   []Page
 	asked   int
 	ordered func(a, b string) int
 }
@@ -26,8 +26,8 @@ func bySlash(a, b string) int { return cmp.Compare(a+"/", b+"/") }
 
 func byName(a, b string) int { return cmp.Compare(a, b) }
 
-func (l *listing) all() iter.Seq2[folderPage, error] {
-	return func(yield func(folderPage, error) bool) {
+func (l *listing) all() iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
 		for _, p := range l.pages {
 			if !yield(p, nil) {
 				return
@@ -50,8 +50,8 @@ func drawListing(t *rapid.T) *listing {
 	slices.SortFunc(l.names, l.ordered)
 	for rest := l.names; ; {
 		n := rapid.IntRange(0, len(rest)).Draw(t, "size of page")
-		l.pages = append(l.pages, folderPage{names: rest[:n], last: n == len(rest)})
-		if rest = rest[n:]; len(rest) == 0 && l.pages[len(l.pages)-1].last {
+		l.pages = append(l.pages, Page{Names: rest[:n], Last: n == len(rest)})
+		if rest = rest[n:]; len(rest) == 0 && l.pages[len(l.pages)-1].Last {
 			return l
 		}
 	}
@@ -67,7 +67,7 @@ func TestInOrderIsTheOrderOfNames(t *testing.T) {
 				want = append(want, name)
 			}
 		}
-		for name, err := range inOrder(l.all(), l.exists, after) {
+		for name, err := range InOrder(l.all(), l.exists, after) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,11 +91,11 @@ func TestInOrderHoldsNoMoreThanAPageBack(t *testing.T) {
 	}
 	l.names = append(slices.Clone(want), "order")
 	for chunk := range slices.Chunk(l.names, 100) {
-		l.pages = append(l.pages, folderPage{names: chunk})
+		l.pages = append(l.pages, Page{Names: chunk})
 	}
 	l.pages[len(l.pages)-1].last = true
 	taken := 0
-	counted := func(yield func(folderPage, error) bool) {
+	counted := func(yield func(Page, error) bool) {
 		for p := range l.all() {
 			if taken++; !yield(p, nil) {
 				return
@@ -103,7 +103,7 @@ func TestInOrderHoldsNoMoreThanAPageBack(t *testing.T) {
 		}
 	}
 	got := []string{}
-	for name, err := range inOrder(counted, l.exists, "") {
+	for name, err := range InOrder(counted, l.exists, "") {
 		require.NoError(t, err)
 		got = append(got, name)
 		require.LessOrEqual(t, taken, len(got)/100+1, "pages for %d names", len(got))
@@ -114,8 +114,8 @@ func TestInOrderHoldsNoMoreThanAPageBack(t *testing.T) {
 
 func TestInOrderEndsWithTheFirstError(t *testing.T) {
 	broken := errors.New("broken")
-	failing := func(yield func(folderPage, error) bool) {
-		_ = yield(folderPage{names: []string{"a", "b-c"}}, nil) && yield(folderPage{}, broken)
+	failing := func(yield func(Page, error) bool) {
+		_ = yield(Page{Names: []string{"a", "b-c"}}, nil) && yield(Page{}, broken)
 	}
 	for _, c := range []struct {
 		exists func(string) (bool, error)
@@ -125,7 +125,7 @@ func TestInOrderEndsWithTheFirstError(t *testing.T) {
 		{func(string) (bool, error) { return false, broken }, []string{"a", "!"}},
 	} {
 		var got []string
-		for name, err := range inOrder(failing, c.exists, "") {
+		for name, err := range InOrder(failing, c.exists, "") {
 			if err != nil {
 				require.ErrorIs(t, err, broken)
 				name = "!"
@@ -137,10 +137,10 @@ func TestInOrderEndsWithTheFirstError(t *testing.T) {
 }
 
 func TestInOrderMayBeLeft(t *testing.T) {
-	l := &listing{names: []string{"a-b", "a", "c"}, pages: []folderPage{{names: []string{"a-b"}}, {names: []string{"a", "c"}, last: true}}}
+	l := &listing{names: []string{"a-b", "a", "c"}, pages: []Page{{names: []string{"a-b"}}, {names: []string{"a", "c"}, Last: true}}}
 	for n := 1; n <= 3; n++ {
 		left := 0
-		for _, err := range inOrder(l.all(), l.exists, "") {
+		for _, err := range InOrder(l.all(), l.exists, "") {
 			require.NoError(t, err)
 			if left++; left == n {
 				break
