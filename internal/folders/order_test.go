@@ -93,7 +93,7 @@ func TestInOrderHoldsNoMoreThanAPageBack(t *testing.T) {
 	for chunk := range slices.Chunk(l.names, 100) {
 		l.pages = append(l.pages, Page{Names: chunk})
 	}
-	l.pages[len(l.pages)-1].last = true
+	l.pages[len(l.pages)-1].Last = true
 	taken := 0
 	counted := func(yield func(Page, error) bool) {
 		for p := range l.all() {
