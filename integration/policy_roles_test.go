@@ -1,0 +1,185 @@
+//go:build integration
+
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/inspect"
+	"ropewalk/internal/finding"
+)
+
+// roleStore is a store as the identity of one role has it.
+type roleStore struct {
+	objects interface {
+		changeset.Store
+		changeset.Lister
+		changeset.Deleter
+	}
+	heads head.Store
+	parts []rolePart
+}
+
+// rolePart is a backend that the store stands on.
+type rolePart interface {
+	Provision(ctx context.Context) error
+	Check(ctx context.Context) ([]finding.Finding, error)
+}
+
+func (s roleStore) chain(id string) *ropewalk.Chain {
+	return ropewalk.New(s.objects, s.heads, nil).Chain(id)
+}
+
+// setUp is what a maintainer does before there is a store, and again after.
+func (s roleStore) setUp(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		for _, part := range s.parts {
+			require.NoError(t, part.Provision(t.Context()))
+		}
+	}
+	for _, part := range s.parts {
+		findings, err := part.Check(t.Context())
+		require.NoError(t, err)
+		for _, f := range findings {
+			require.True(t, f.OK, f.String())
+		}
+	}
+}
+
+// write is what a writer does. It returns what is left for a maintainer: an
+// append that is pending.
+func (s roleStore) write(t *testing.T) changeset.Ref {
+	t.Helper()
+	ctx, chain := t.Context(), s.chain("order/1")
+	_, err := chain.Head(ctx)
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	first, err := chain.Create(ctx, draft("created"))
+	require.NoError(t, err)
+	_, err = chain.Append(ctx, first, draft("a"), draft("b"), draft("c"))
+	require.NoError(t, err)
+	_, err = chain.Append(ctx, first, draft("too late"))
+	var conflict *ropewalk.ConflictError
+	require.ErrorAs(t, err, &conflict)
+	_, err = chain.Update(ctx, func(ctx context.Context, r *ropewalk.Reader) ([]changeset.Draft, error) {
+		_, err := ropewalk.Collect(r.All(ctx))
+		return []changeset.Draft{draft("d")}, err
+	})
+	require.NoError(t, err)
+
+	pending := s.put(t, chain, 2, 2)
+	require.NoError(t, s.objects.Put(ctx, pending[1]), "a second time")
+	_, err = chain.Settle(ctx, pending[1].Ref)
+	require.NoError(t, err)
+	pending = s.put(t, chain, 2, 1)
+	_, err = chain.Settle(ctx, pending[1].Ref)
+	require.ErrorAs(t, err, &conflict, "an object is missing, and nobody knows whether it comes")
+	return s.put(t, chain, 1, 1)[0].Ref
+}
+
+func draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }
+
+// put builds an append of n changesets and stores the last of them, so many.
+func (s roleStore) put(t *testing.T, chain *ropewalk.Chain, n, last int) []changeset.Changeset {
+	t.Helper()
+	h, err := chain.Head(t.Context())
+	require.NoError(t, err)
+	drafts := make([]changeset.Draft, n)
+	cs, _, err := head.Extend(h, chain.AggregateID(), drafts, time.Now())
+	require.NoError(t, err)
+	for _, c := range cs[n-last:] {
+		require.NoError(t, s.objects.Put(t.Context(), c))
+	}
+	return cs
+}
+
+// read is what a reader does.
+func (s roleStore) read(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	r, err := s.chain("order/1").Reader(ctx)
+	require.NoError(t, err)
+	all, err := ropewalk.Collect(r.Backward(ctx))
+	require.NoError(t, err)
+	require.Len(t, all, 7)
+	_, err = s.objects.Stat(ctx, all[0].Ref)
+	require.NoError(t, err)
+	absent := changeset.Ref{AggregateID: "order/1", Version: 1, ID: changeset.NewID()}
+	_, err = s.objects.Get(ctx, absent)
+	require.ErrorIs(t, err, changeset.ErrNotFound)
+	_, err = s.chain("none").Head(ctx)
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+
+	in := inspect.New(s.objects, s.heads, nil)
+	report, err := in.Verify(ctx, "order/1")
+	require.NoError(t, err)
+	require.Empty(t, report.Problems)
+	_, err = in.Graph(ctx, "order/1", 0)
+	require.NoError(t, err)
+}
+
+// maintain is what a maintainer does with a store that is in use.
+func (s roleStore) maintain(t *testing.T, pending changeset.Ref) {
+	t.Helper()
+	ctx := t.Context()
+	s.read(t)
+	heads, err := ropewalk.Collect(s.heads.List(ctx, ""))
+	require.NoError(t, err)
+	require.Len(t, heads, 1)
+	for report, err := range inspect.New(s.objects, s.heads, nil).VerifyAll(ctx) {
+		require.NoError(t, err)
+		require.Empty(t, report.Problems)
+	}
+	_, err = s.chain("order/1").Settle(ctx, pending)
+	require.NoError(t, err)
+	require.NoError(t, s.deleteOrphans(ctx))
+}
+
+// deleteOrphans deletes what no chain can reach any more.
+func (s roleStore) deleteOrphans(ctx context.Context) error {
+	r, err := s.chain("order/1").Reader(ctx)
+	if err != nil {
+		return err
+	}
+	committed := map[changeset.ID]bool{}
+	for c, err := range r.All(ctx) {
+		if err != nil {
+			return err
+		}
+		committed[c.ID] = true
+	}
+	deleted := errors.New("there is no orphan")
+	for o, err := range s.objects.Objects(ctx, "order/1") {
+		if err != nil {
+			return err
+		}
+		if !committed[o.ID] {
+			deleted = s.objects.Delete(ctx, o.Ref)
+		}
+	}
+	return deleted
+}
+
+// putFirst stores what would be the first append of an aggregate.
+func (s roleStore) putFirst(t *testing.T) changeset.Ref {
+	t.Helper()
+	cs, _, err := head.Extend(head.Head{}, "order/2", []changeset.Draft{draft("created")}, time.Now())
+	require.NoError(t, err)
+	require.NoError(t, s.objects.Put(t.Context(), cs[0]))
+	return cs[0].Ref
+}
+
+// settleFirst settles the first append of an aggregate: it creates the head.
+func (s roleStore) settleFirst(t *testing.T, pending changeset.Ref) {
+	t.Helper()
+	_, err := s.chain(pending.AggregateID).Settle(t.Context(), pending)
+	require.NoError(t, err)
+}

@@ -1,0 +1,43 @@
+// Package policy holds who may do what with a store in a cloud: the least
+// rights that each role needs, for the identities of AWS and of Azure. It is
+// their only source: what the command prints and what the modules in deploy
+// grant is held against it by tests, and it against the requests that the
+// backends make.
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Role is what an identity does with a store.
+type Role string
+
+const (
+	// Writer appends, settles and reads. It can neither delete nor overwrite.
+	Writer Role = "writer"
+	// Reader reads chains, and all else that needs no listing of the heads.
+	Reader Role = "reader"
+	// Maintainer sets the store up and checks it, lists and verifies all that
+	// it holds, settles appends, and deletes changesets that no chain can reach.
+	// It cannot put changesets.
+	Maintainer Role = "maintainer"
+)
+
+// Roles are all of them.
+var Roles = []Role{Writer, Reader, Maintainer}
+
+// probes is the folder, below the prefix, where the backends try conditional
+// writes when they check a set-up.
+const probes = "ropewalk-probe/"
+
+// text is the JSON of a policy, for people: indented, nothing escaped that
+// need not be.
+func text(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.String(), err
+}

@@ -1,0 +1,122 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/internal/policy"
+)
+
+var aws = policy.AWS{
+	Bucket: policy.BucketARN("eu-west-1", "acme-orders"),
+	Table:  policy.TableARN("eu-west-1", "123456789012", "acme-heads"),
+	Prefix: "blue/",
+}
+
+func TestARNs(t *testing.T) {
+	require.Equal(t, "arn:aws:s3:::acme-orders", policy.BucketARN("", "acme-orders"))
+	require.Equal(t, "arn:aws:dynamodb:*:*:table/heads", policy.TableARN("", "", "heads"))
+	require.Equal(t, "arn:aws-cn:dynamodb:cn-north-1:1:table/heads", policy.TableARN("cn-north-1", "1", "heads"))
+	require.Equal(t, "arn:aws-us-gov:s3:::b", policy.BucketARN("us-gov-west-1", "b"))
+}
+
+// A prefix is a name, whatever IAM makes of its characters elsewhere.
+func TestPrefixIsNoPattern(t *testing.T) {
+	odd := policy.AWS{Bucket: "arn:aws:s3:::b", Table: "arn:aws:dynamodb:*:*:table/t", Prefix: "a*?${x}/"}
+	s := odd.Policy(policy.Reader).Statement
+	require.Equal(t, []string{"arn:aws:s3:::b/a${*}${?}${$}{x}/changesets/*"}, s[0].Resource)
+	require.Equal(t, "a${*}${?}${$}{x}/*", s[2].Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+}
+
+// Whoever may put may do it only where nothing is overwritten unknowingly, and
+// no role deletes a head.
+func TestNoRoleLosesHistory(t *testing.T) {
+	inBucket := aws
+	inBucket.Table = ""
+	for _, store := range []policy.AWS{aws, inBucket} {
+		for _, r := range policy.Roles {
+			for _, s := range store.Policy(r).Statement {
+				if slices.Contains(s.Action, "s3:PutObject") {
+					require.Len(t, s.Condition["Null"], 1, "%s: %s", r, s.Sid)
+				}
+				if slices.Contains(s.Action, "s3:DeleteObject") {
+					require.Equal(t, policy.Maintainer, r)
+					require.NotContains(t, strings.Join(s.Resource, " "), "heads/")
+				}
+				if slices.Contains(s.Action, "dynamodb:DeleteItem") {
+					require.Equal(t, policy.Maintainer, r)
+					require.Equal(t, "blue/ropewalk-probe/*", s.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+				}
+			}
+		}
+	}
+}
+
+// AWS wants a policy's statements to have different, alphanumeric IDs, and
+// takes 6,144 characters without white space at most.
+func TestIAMPoliciesAreWellFormed(t *testing.T) {
+	for _, r := range policy.Roles {
+		text, err := aws.Policy(r).JSON()
+		require.NoError(t, err)
+		require.Less(t, len(strings.Join(strings.Fields(text), "")), 6144)
+		var p policy.IAM
+		require.NoError(t, json.Unmarshal([]byte(text), &p))
+		require.Equal(t, aws.Policy(r), p)
+		sids := map[string]bool{}
+		for _, s := range p.Statement {
+			require.Regexp(t, `^[A-Za-z]+$`, s.Sid)
+			require.False(t, sids[s.Sid], s.Sid)
+			sids[s.Sid] = true
+			require.NotEmpty(t, s.Action)
+			require.NotEmpty(t, s.Resource)
+		}
+	}
+}
+
+// Rights on blobs are data actions, and all others are not.
+func TestAzureActionsAreInTheirPlaces(t *testing.T) {
+	for key, d := range policy.Definitions() {
+		for _, action := range d.Actions {
+			require.NotContains(t, action, "/blobs/", key)
+		}
+		for _, action := range d.DataActions {
+			require.Contains(t, action, "/blobs/", key)
+		}
+	}
+}
+
+func TestAzureAssignments(t *testing.T) {
+	azure := policy.Azure{Account: "acme", Changesets: "changesets", Heads: "aggregates"}
+	const account = "/subscriptions/SUBSCRIPTION/resourceGroups/RESOURCE_GROUP/providers/Microsoft.Storage/storageAccounts/acme"
+	scopes := map[string][]string{}
+	for _, r := range policy.Roles {
+		for _, a := range azure.Assignments(r) {
+			scopes[a.Definition.Name] = a.Scopes
+			require.True(t, a.Definition.IsCustom)
+		}
+	}
+	changesets, heads := account+"/blobServices/default/containers/changesets", account+"/blobServices/default/containers/aggregates"
+	require.Equal(t, map[string][]string{
+		"Ropewalk changeset writer (acme)": {changesets},
+		"Ropewalk head writer (acme)":      {heads},
+		"Ropewalk reader (acme)":           {changesets, heads},
+		"Ropewalk maintainer (acme)":       {changesets, heads},
+		"Ropewalk set-up (acme)":           {account},
+	}, scopes)
+	azure.Heads = azure.Changesets
+	require.Len(t, azure.Assignments(policy.Reader)[0].Scopes, 1)
+}
+
+// The text is what "az role definition create" takes, without nulls.
+func TestAzureText(t *testing.T) {
+	text, err := policy.Azure{Account: "acme", Changesets: "c", Heads: "h"}.JSON(policy.Reader)
+	require.NoError(t, err)
+	require.NotContains(t, text, "null")
+	for _, key := range []string{"Name", "IsCustom", "Description", "Actions", "NotActions", "DataActions", "NotDataActions", "AssignableScopes"} {
+		require.Contains(t, text, `"`+key+`":`)
+	}
+}
