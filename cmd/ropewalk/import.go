@@ -66,8 +66,8 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	defer in.Close()
 	bar := a.newProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
-		m := newImporter(ctx, s, file, f.parallel)
-		err := m.run(f, newLines(file, &metered{in, bar}))
+		m := newImporter(ctx, s, file, f.parallel, bar)
+		err := m.run(f, newLines(file, in))
 		bar.end()
 		return errors.Join(err, a.printImport(m.result()))
 	})
@@ -81,18 +81,6 @@ func sizeOf(in io.Reader) int64 {
 		}
 	}
 	return -1
-}
-
-// metered tells a progress bar of the bytes that are read.
-type metered struct {
-	io.Reader
-	bar *progress
-}
-
-func (c *metered) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.bar.add(int64(n))
-	return n, err
 }
 
 // run imports all lines of a file, and returns when no append is under way any more.

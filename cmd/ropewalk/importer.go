@@ -37,6 +37,7 @@ type importer struct {
 	tracks  map[string]*track
 	chains  int // tracks that remember their chain
 	failed  error
+	bar     *progress // counts bytes
 	counts  importJSON
 }
 
@@ -59,9 +60,9 @@ type importChain struct {
 	known []changeset.Header
 }
 
-func newImporter(ctx context.Context, s *store, file string, parallel int) *importer {
+func newImporter(ctx context.Context, s *store, file string, parallel int, bar *progress) *importer {
 	return &importer{
-		ctx: ctx, store: s, file: file, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
+		ctx: ctx, store: s, file: file, bar: bar, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
 		tracks: map[string]*track{}, counts: importJSON{kind: kindOf("import")},
 	}
 }
@@ -145,6 +146,7 @@ func (m *importer) forget(t *track) {
 func (m *importer) done(t *track, g *group, added bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.bar.add(int64(len(g.content)))
 	switch {
 	case err != nil:
 		m.failed = worse(m.failed, err)
