@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"ropewalk/backends/memstore"
+	"ropewalk/internal/faults"
+)
+
+// events returns NDJSON of many aggregates, mixed, with the lines by aggregate.
+func events(r *rand.Rand, aggregates, n int) (ndjson string, byAggregate map[string][]string) {
+	var b strings.Builder
+	byAggregate = map[string][]string{}
+	for i := range n {
+		id := "order-" + strconv.Itoa(r.IntN(aggregates))
+		line := fmt.Sprintf(`{"n":%d,"aggregate":%q, "text":%q}`+"\n", i, id, strings.Repeat("x", r.IntN(50)))
+		b.WriteString(line)
+		byAggregate[id] = append(byAggregate[id], line)
+	}
+	return b.String(), byAggregate
+}
+
+// grouped joins the lines of each aggregate, size by size.
+func grouped(byAggregate map[string][]string, size int) map[string][]string {
+	out := map[string][]string{}
+	for id, lines := range byAggregate {
+		for i := 0; i < len(lines); i += size {
+			out[id] = append(out[id], strings.Join(lines[i:min(i+size, len(lines))], ""))
+		}
+	}
+	return out
+}
+
+func counts(t *testing.T, stdout string) importJSON {
+	t.Helper()
+	line, _, _ := strings.Cut(stdout, "\n")
+	var out importJSON
+	require.NoError(t, json.Unmarshal([]byte(line), &out), stdout)
+	return out
+}
+
+// An import that is interrupted anywhere, any number of times, ends with what
+// an undisturbed one gives; and repeated it adds nothing.
+func TestImportContinuesWhereItStopped(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64().Draw(rt, "seed")
+		group := rapid.IntRange(1, 5).Draw(rt, "group")
+		parallel := rapid.IntRange(1, 8).Draw(rt, "parallel")
+		ndjson, byAggregate := events(rand.New(rand.NewPCG(seed, 1)), 120, 600)
+		args := []string{"import", "-", "--json", "--group", strconv.Itoa(group), "--parallel", strconv.Itoa(parallel)}
+
+		p := newTestPlace()
+		for _, kill := range rapid.SliceOfN(rapid.IntRange(1, 150), 1, 4).Draw(rt, "kills") {
+			ctx, cancel := context.WithCancel(t.Context())
+			p.script.On(faults.Commit, kill, faults.Fault{Before: cancel})
+			got := p.run(ctx, ndjson, args...)
+			if ctx.Err() != nil && got.exit != 130 && got.exit != 0 {
+				rt.Fatalf("exit %d: %s", got.exit, got.stderr)
+			}
+			cancel()
+			p.script.Reset()
+		}
+		got := p.run(t.Context(), ndjson, args...)
+		require.Zero(rt, got.exit, got.stderr)
+		want := grouped(byAggregate, group)
+		require.Equal(rt, want, p.contents(t))
+
+		before := p.script.Calls(faults.Commit)
+		got = p.run(t.Context(), ndjson, args...)
+		require.Zero(rt, got.exit, got.stderr)
+		require.Equal(rt, before, p.script.Calls(faults.Commit), "nothing is put")
+		done := counts(t, got.stdout)
+		require.Equal(rt, countsJSON{}, done.Imported)
+		require.Equal(rt, int64(len(want)), done.Skipped.Aggregates)
+		require.Equal(rt, int64(600), done.Skipped.Events)
+	})
+}
+
+// What was exported is what was imported, in order for each aggregate.
+func TestExportEqualsImport(t *testing.T) {
+	ndjson, byAggregate := events(rand.New(rand.NewPCG(1, 2)), 300, 3000)
+	p := newTestPlace()
+	got := p.run(t.Context(), ndjson, "import", "-", "--group", "7", "--json")
+	require.Zero(t, got.exit, got.stderr)
+	require.Equal(t, int64(3000), counts(t, got.stdout).Imported.Events)
+
+	out := p.run(t.Context(), "", "export")
+	require.Zero(t, out.exit, out.stderr)
+	exported := map[string][]string{}
+	for line := range strings.Lines(out.stdout) {
+		id, err := aggregateOf([]byte(line), "aggregate")
+		require.NoError(t, err)
+		exported[id] = append(exported[id], line[:len(line)-1]+"\n")
+	}
+	require.Equal(t, byAggregate, exported)
+	require.Equal(t, out, p.run(t.Context(), "", "export"), "the same in every run")
+}
+
+// Whoever imports the same at the same time is told that it is there.
+func TestImportsOfTheSameAtTheSameTime(t *testing.T) {
+	ndjson, byAggregate := events(rand.New(rand.NewPCG(3, 4)), 110, 800)
+	p := newTestPlace()
+	var both sync.WaitGroup
+	var results [2]result
+	for i := range results {
+		both.Go(func() { results[i] = p.run(t.Context(), ndjson, "import", "-") })
+	}
+	both.Wait()
+	require.Zero(t, results[0].exit, results[0].stderr)
+	require.Zero(t, results[1].exit, results[1].stderr)
+	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
+}
+
+// At the same places but with other content it is a conflict, whenever it comes.
+func TestImportsOfOtherContentAtTheSameTime(t *testing.T) {
+	p := newTestPlace()
+	p.script.On(faults.Commit, 2, faults.Fault{Before: func() {
+		got := p.run(t.Context(), `{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"a","n":"other"}`, "import", "-")
+		require.Zero(t, got.exit, got.stderr)
+	}})
+	got := p.run(t.Context(), `{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"a","n":2}`, "import", "-", "--json")
+	require.Equal(t, 4, got.exit)
+	require.Contains(t, got.stderr, `error: -, line 2: aggregate "a": conflict: a is at 1, not at 0`)
+	require.Contains(t, got.stdout, `"line":2`)
+}
+
+// An uncertain append ends an import with 5; the next import finds out.
+func TestUncertainImports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		p.script.On(faults.Commit, 2, faults.Fault{Kind: faults.Lost})
+		p.script.Draw(func(op faults.Op, call int) faults.Fault {
+			if op == faults.Load && call > 1 {
+				return faults.Fault{Kind: faults.Dropped}
+			}
+			return faults.Fault{}
+		})
+		const ndjson = `{"aggregate":"a","n":1}` + "\n" + `{"aggregate":"a","n":2}` + "\n" + `{"aggregate":"a","n":3}` + "\n"
+		got := p.run(t.Context(), ndjson, "import", "-", "--json")
+		require.Equal(t, 5, got.exit, got.stderr)
+		require.Contains(t, got.stdout, `"ref":"a@1.`)
+		require.Contains(t, got.stderr, "hint: run the same import again: it finds out, and adds nothing twice")
+		p.script.Reset()
+		p.script.Draw(nil)
+		got = p.run(t.Context(), ndjson, "import", "-", "--json")
+		require.Zero(t, got.exit, got.stderr)
+		require.Equal(t, int64(1), counts(t, got.stdout).Imported.Events)
+		require.Len(t, p.contents(t)["a"], 3)
+	})
+}
+
+// Aggregates are worked on at the same time, as many as were asked for.
+func TestImportIsParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		var now, most atomic.Int64
+		p.script.Every(faults.Commit, faults.Fault{
+			Before:      func() { most.Store(max(most.Load(), now.Add(1))) },
+			After:       func() { now.Add(-1) },
+			DelayBefore: time.Second,
+		})
+		ndjson, byAggregate := events(rand.New(rand.NewPCG(5, 6)), 150, 1500)
+		start := time.Now()
+		got := p.run(t.Context(), ndjson, "import", "-", "--parallel", "10")
+		require.Zero(t, got.exit, got.stderr)
+		require.Equal(t, int64(10), most.Load())
+		require.Less(t, time.Since(start), 250*time.Second, "1,500 appends of a second, 10 at a time")
+		require.Equal(t, grouped(byAggregate, 1), p.contents(t))
+	})
+}
+
+// The first failure ends an import; what waits is not sent any more.
+func TestImportStopsAtTheFirstFailure(t *testing.T) {
+	ndjson, _ := events(rand.New(rand.NewPCG(7, 8)), 20, 2000)
+	p := newTestPlace()
+	p.script.Draw(func(op faults.Op, call int) faults.Fault {
+		if op == faults.Commit && call >= 30 {
+			return faults.Fault{Kind: faults.Refused}
+		}
+		return faults.Fault{}
+	})
+	got := p.run(t.Context(), ndjson, "import", "-", "--parallel", "4", "--json")
+	require.Equal(t, 1, got.exit)
+	require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
+	require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
+}
+
+// A head that goes back during an import is noticed.
+func TestImportNoticesALostHead(t *testing.T) {
+	p := newTestPlace()
+	s := p.store(t)
+	m := newImporter(t.Context(), s, "file", 1, &progress{})
+	g := func(position int64) *group {
+		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
+	}
+	track := &track{id: "a"}
+	added, err := m.importOne(track, g(0))
+	require.NoError(t, err)
+	require.True(t, added)
+	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
+	track.chain = nil // as for one among many
+	_, err = m.importOne(track, g(1))
+	require.Equal(t, headLost, classify(t.Context(), err))
+}
+
+// Chains beyond those that are remembered are read again, to the same end.
+func TestImportForgetsChains(t *testing.T) {
+	p := newTestPlace()
+	m := newImporter(t.Context(), p.store(t), "file", 4, &progress{})
+	m.chains = maxChains
+	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
+	require.NoError(t, m.run(importFlags{field: "aggregate", group: 1}, newLines("file", strings.NewReader(ndjson))))
+	require.Equal(t, maxChains, m.chains)
+	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
+}
+
+func TestLinesThatAreTooLong(t *testing.T) {
+	p := newTestPlace()
+	for name, end := range map[string]string{"unended": "", "ended": "\n"} {
+		a := p.app("")
+		opening := fmt.Sprintf("{\"aggregate\":%q}\n{\"aggregate\":\"a\",\"text\":\"", name)
+		a.stdin = io.MultiReader(strings.NewReader(opening), io.LimitReader(letters{}, maxLine), strings.NewReader(`"}`+end))
+		got := runApp(t.Context(), a, "import", "-", "--json")
+		require.Equal(t, 2, got.exit)
+		require.Contains(t, got.stdout, `"code":"bad-line","exit":2,"message":"-, line 2: longer than 67108864 bytes","line":2`)
+		require.Len(t, p.contents(t)[name], 1, "what comes before is kept")
+	}
+}
+
+// letters is an endless reader.
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestTheLongestLine(t *testing.T) {
+	p := newTestPlace()
+	const opening, ending = `{"aggregate":"a","text":"`, `"}`
+	a := p.app("")
+	text := io.LimitReader(letters{}, maxLine-int64(len(opening)+len(ending))-1)
+	a.stdin = io.MultiReader(strings.NewReader(opening), text, strings.NewReader(ending))
+	got := runApp(t.Context(), a, "import", "-", "--group", "2")
+	require.Zero(t, got.exit, got.stderr)
+	require.Len(t, p.contents(t)["a"][0], maxLine)
+}
+
+// Groups are closed where they are full, would get too large, or too much is held.
+func TestGroups(t *testing.T) {
+	shape := func(gs []*group) (out []string) {
+		for _, g := range gs {
+			out = append(out, fmt.Sprintf("%s:%d+%d", g.aggregate, g.position, g.events))
+		}
+		return out
+	}
+	add := func(gs *groups, id string, size int) []string {
+		return shape(gs.add(id, line{1, bytes.Repeat([]byte("x"), size)}))
+	}
+	gs := newGroups(3, 10)
+	require.Empty(t, add(gs, "a", 1))
+	require.Empty(t, add(gs, "b", 4))
+	require.Empty(t, add(gs, "a", 1))
+	require.Equal(t, []string{"a:0+3"}, add(gs, "a", 1))
+	require.Empty(t, add(gs, "a", 5))
+	require.Equal(t, []string{"b:0+1"}, add(gs, "c", 2), "the one that began first")
+	require.Empty(t, add(gs, "b", 1))
+	require.Equal(t, []string{"a:3+1", "c:0+1"}, add(gs, "b", 9))
+	require.Equal(t, []string{"b:1+2"}, shape(gs.closeAll()))
+	require.Zero(t, gs.held)
+
+	gs = newGroups(3, 4*maxContent)
+	require.Empty(t, add(gs, "a", maxContent))
+	require.Equal(t, []string{"a:0+1"}, add(gs, "a", 1))
+	require.Equal(t, []string{"a:1+1"}, shape(gs.closeAll()))
+}
+
+// The command ID of every place fits.
+func TestImportCommandIDs(t *testing.T) {
+	g := &group{position: 1<<63 - 1, content: []byte("x")}
+	require.Len(t, g.commandID(), len("import-")+19+len("-")+16)
+	other := &group{position: g.position, content: []byte("y")}
+	require.NotEqual(t, g.commandID(), other.commandID())
+}
