@@ -23,6 +23,7 @@ func harness(path string) backendtest.Harness {
 	return backendtest.Harness{
 		Changesets: func(t testing.TB) changeset.Store { return openAt(t, path, nil) },
 		Heads:      func(t testing.TB) head.Store { return openAt(t, path, nil) },
+		Racers:     8, // the checks of reads during races keep all processors busy
 		Listed:     2*pageSize + 5,
 		InjectUnknownField: func(t testing.TB, aggregateID string) {
 			tamper(t, path, `UPDATE heads SET record = substr(record, 1, length(record)-1) || ',"zone":"north"}'
