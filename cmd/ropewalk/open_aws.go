@@ -122,8 +122,6 @@ func (p awsPlace) check(ctx context.Context) ([]finding.Finding, error) {
 	return checkAll(ctx, all)
 }
 
-func (p awsPlace) policy(string) (string, error) { return "", noPolicy("aws:") }
-
 func provisionAll(ctx context.Context, all []setUp) error {
 	for _, s := range all {
 		if err := s.Provision(ctx); err != nil {

@@ -133,5 +133,3 @@ func (p azurePlace) check(ctx context.Context) ([]finding.Finding, error) {
 	}
 	return s.Check(ctx)
 }
-
-func (p azurePlace) policy(string) (string, error) { return "", noPolicy("azure:") }
