@@ -104,6 +104,13 @@ func TestVerifyAllStopsWithTheLoop(t *testing.T) {
 			break
 		}
 		require.Less(t, counts.Requests(), 60)
+
+		g := &gauge{Changesets: m} // which does not heed the context
+		for range inspect.New(g, m, nil).VerifyAll(t.Context()) {
+			break
+		}
+		require.Positive(t, g.peak)
+		require.Zero(t, g.requests, "the loop has waited for what was under way")
 	})
 }
 

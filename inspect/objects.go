@@ -66,7 +66,7 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 // takes them in the order of their versions and keeps those of two versions.
 type prover struct {
 	version      uint64
-	level, below map[changeset.ID]proved // of version, and of the one below
+	level, below map[changeset.ID]proved // of version, and of the one that came before
 }
 
 // proved is a header and what came of its proof.
@@ -105,10 +105,8 @@ func (p *prover) prove(h changeset.Header) (proved, error) {
 // innocent if its digest follows from the digest that the parent has, or from
 // the one that the parent ought to have.
 func (is *proved) proveUnder(parent proved) error {
-	for _, digest := range []changeset.Digest{parent.header.Digest, parent.digest} {
-		if is.header.Verify(digest) == nil {
-			return nil
-		}
+	if is.header.Verify(parent.header.Digest) == nil {
+		return nil
 	}
 	is.digest = is.header.ComputeDigest(parent.digest)
 	return is.header.Verify(parent.digest)
@@ -119,9 +117,6 @@ func (p *prover) rise(version uint64) {
 		return
 	}
 	p.below = p.level
-	if version != p.version+1 {
-		p.below = nil
-	}
 	p.version, p.level = version, map[changeset.ID]proved{}
 }
 
@@ -137,8 +132,8 @@ func proveHead(h head.Head, newest proved) error {
 		return &changeset.CorruptError{Ref: ref, Reason: "its digest is not that of " + h.Ref.String()}
 	case newest.faulty:
 		return nil
-	case !h.UpdatedAt.Equal(newest.header.RecordedAt):
-		return &changeset.CorruptError{Ref: ref, Reason: "it was updated at another time than " + h.Ref.String() + " was recorded"}
+	case !newest.header.Part.Last():
+		return &changeset.CorruptError{Ref: ref, Reason: "it names a changeset within an append, " + newest.header.Part.String() + ": " + h.Ref.String()}
 	default:
 		return h.VerifyNewest(newest.header)
 	}

@@ -223,7 +223,7 @@ func (s *survey) reportGap(by changeset.Ref, first, last uint64) {
 // can be nothing but appends that were to be the first.
 func (s *survey) missHead() {
 	s.headGone = !s.head.Exists() && s.headFault == nil && slices.ContainsFunc(s.records, func(r record) bool {
-		return r.readable && (r.after > 0 || r.start() > 0) || r.version >= changeset.MaxPerAppend
+		return r.readable && (r.after > 0 || r.start() > 0)
 	})
 }
 

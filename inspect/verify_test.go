@@ -133,8 +133,8 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 
 func TestTimesAndRevisionsOfHeads(t *testing.T) {
 	for name, change := range map[string]func(*head.Head){
-		"updated at another time": func(h *head.Head) { h.UpdatedAt = h.UpdatedAt.Add(1) },
-		"revision":                func(h *head.Head) { h.Revision = 3 },
+		"updated-at": func(h *head.Head) { h.UpdatedAt = h.UpdatedAt.Add(1) },
+		"revision":   func(h *head.Head) { h.Revision = 3 },
 	} {
 		s := newSample(t)
 		h := s.head
