@@ -137,7 +137,7 @@ func TestInOrderEndsWithTheFirstError(t *testing.T) {
 }
 
 func TestInOrderMayBeLeft(t *testing.T) {
-	l := &listing{names: []string{"a-b", "a", "c"}, pages: []Page{{names: []string{"a-b"}}, {names: []string{"a", "c"}, Last: true}}}
+	l := &listing{names: []string{"a-b", "a", "c"}, pages: []Page{{Names: []string{"a-b"}}, {Names: []string{"a", "c"}, Last: true}}}
 	for n := 1; n <= 3; n++ {
 		left := 0
 		for _, err := range InOrder(l.all(), l.exists, "") {
