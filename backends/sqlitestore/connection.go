@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -24,8 +25,10 @@ func openDB(path string, busy time.Duration, pragmas ...string) (*sql.DB, error)
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_pragma":       pragmas,
 	}
-	// A URI, since a path may hold characters that end it: ?, # and %.
-	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}
+	// A URI, since a path may hold characters that end it: ?, # and %. Its path
+	// begins with a slash, also before a drive letter.
+	rooted := "/" + strings.TrimPrefix(filepath.ToSlash(absolute), "/")
+	uri := url.URL{Scheme: "file", Path: rooted, RawQuery: query.Encode()}
 	connector, err := sqlite.NewConnector(uri.String())
 	if err != nil {
 		return nil, err
