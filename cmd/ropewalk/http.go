@@ -13,6 +13,7 @@ const (
 	dialTimeout   = 3 * time.Second
 	answerTimeout = 15 * time.Second
 	maxAttempts   = 3
+	maxPause      = time.Second / 2 // between two attempts
 )
 
 // limitDial sets the limits of making a connection.

@@ -86,7 +86,7 @@ func (p awsPlace) config(ctx context.Context) (aws.Config, error) {
 		config.WithLogger(logging.Nop{}), // it would write to stderr
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithDialerOptions(limitDial).WithTransportOptions(limitTransport)),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = maxAttempts })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxPause })
 		}),
 	}
 	if p.region != "" {

@@ -82,7 +82,7 @@ func (p azurePlace) client() (*service.Client, error) {
 	limitTransport(transport)
 	limits := azcore.ClientOptions{
 		Transport: &http.Client{Transport: transport},
-		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1},
+		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1, RetryDelay: maxPause / 4, MaxRetryDelay: maxPause},
 	}
 	options := &service.ClientOptions{ClientOptions: limits}
 	if p.connection != "" {
