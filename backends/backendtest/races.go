@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -151,7 +152,7 @@ func watch(ctx context.Context, done <-chan struct{}, s head.Store, seen head.He
 		select {
 		case <-done:
 			return nil
-		default:
+		case <-time.After(time.Millisecond): // leaves room for those who swap
 		}
 	}
 }
