@@ -254,8 +254,11 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 // failedAt says at which line an aggregate's import has failed.
 func (m *importer) failedAt(g *group, err error) error {
 	err = &lineError{m.file, g.line, fmt.Errorf("aggregate %q: %w", g.aggregate, err)}
-	if is[*ropewalk.UncertainError](err) {
+	switch {
+	case is[*ropewalk.UncertainError](err):
 		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
+	case errors.Is(err, context.Canceled):
+		return withHint(err, "run the same import again to continue")
 	}
 	return err
 }

@@ -64,8 +64,9 @@ Stores (--store, or the variable ROPEWALK_STORE):
   aws://BUCKET/PREFIX?table=T&region=R   changesets in S3, heads in DynamoDB
   azure://ACCOUNT/PREFIX?changesets=C&heads=H
                                          containers of Azure Blob Storage
-Credentials are those that the service's own tools use. endpoint= and
-path-style=true reach emulators and compatible services.
+Credentials are those that the service's own tools use, in Azure also those of
+AZURE_STORAGE_CONNECTION_STRING. endpoint=URL and path-style=true reach emulators
+and compatible services.
 
 References:
   ID              an aggregate, or its newest changeset
@@ -107,6 +108,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
 	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
 	root.AddCommand(commands(a)...)
+	root.SetHelpCommand(newHelp())
 	return root
 }
 
