@@ -1,0 +1,127 @@
+package ropewalk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+func Example() {
+	ctx := context.Background()
+	db := memstore.New() // or sqlitestore, s3store with dynamostore, azurestore
+	order := ropewalk.New(db, db, nil).Chain("order-4711")
+
+	h, err := order.Create(ctx, changeset.Draft{Content: []byte("created")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err = order.Append(ctx, h, changeset.Draft{Content: []byte("paid")}, changeset.Draft{Content: []byte("shipped")}); err != nil {
+		log.Fatal(err)
+	}
+
+	r, err := order.Reader(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for c, err := range r.All(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(c.Version, string(c.Content))
+	}
+	// Output:
+	// 0 created
+	// 1 paid
+	// 2 shipped
+}
+
+// The outcome of an append is one of three.
+func ExampleChain_Append() {
+	ctx := context.Background()
+	db := memstore.New()
+	order := ropewalk.New(db, db, nil).Chain("order-4711")
+
+	for _, content := range []string{"created by ann", "created by ben"} {
+		// Both have read that there is no such order yet.
+		h, err := order.Append(ctx, head.Head{}, changeset.Draft{Content: []byte(content)})
+		var conflict *ropewalk.ConflictError
+		var uncertain *ropewalk.UncertainError
+		switch {
+		case err == nil:
+			fmt.Println("committed at version", h.Version)
+		case errors.As(err, &conflict):
+			fmt.Println("refused for good: the order is at version", conflict.Actual.Version)
+		case errors.As(err, &uncertain):
+			fmt.Println("keep this, and settle it later:", uncertain.Ref)
+		default:
+			fmt.Println("nothing was committed:", err)
+		}
+	}
+	// Output:
+	// committed at version 0
+	// refused for good: the order is at version 0
+}
+
+// A command that is sent again, because its answer was lost on the way to its
+// sender, happens once.
+func ExampleChain_Append_command() {
+	ctx := context.Background()
+	db := memstore.New()
+	account := ropewalk.New(db, db, nil).Chain("account-7")
+	opened, _ := account.Create(ctx, changeset.Draft{Content: []byte("opened")})
+
+	withdraw := changeset.Draft{CommandID: "withdrawal-91c2", Content: []byte("withdrew 100")}
+	for range 2 {
+		h, err := account.Append(ctx, opened, withdraw)
+		fmt.Println(h.Version, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 1 <nil>
+}
+
+func ExampleChain_Update() {
+	ctx := context.Background()
+	db := memstore.New()
+	stock := ropewalk.New(db, db, nil).Chain("stock-42")
+
+	take := func(ctx context.Context, r *ropewalk.Reader) ([]changeset.Draft, error) {
+		taken, err := ropewalk.Collect(r.All(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if len(taken) == 2 {
+			return nil, errors.New("sold out")
+		}
+		return []changeset.Draft{{Content: []byte("took one")}}, nil
+	}
+	for range 3 {
+		h, err := stock.Update(ctx, take)
+		fmt.Println(h.Version, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 1 <nil>
+	// 1 sold out
+}
+
+func ExampleReader_Since() {
+	ctx := context.Background()
+	db := memstore.New()
+	order := ropewalk.New(db, db, nil).Chain("order-4711")
+	seen, _ := order.Create(ctx, changeset.Draft{Content: []byte("created")})
+	newest, _ := order.Append(ctx, seen, changeset.Draft{Content: []byte("paid")})
+
+	// A program that has kept its head reads what is new, and has it proved.
+	for c, err := range order.ReaderAt(newest).Since(ctx, seen) {
+		fmt.Println(string(c.Content), err)
+	}
+	// Output:
+	// paid <nil>
+}
