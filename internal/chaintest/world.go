@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,8 +60,8 @@ func (s Situation) Steps(unit time.Duration) (all []Step) {
 	if s.Combined {
 		calls = map[faults.Op]int{faults.Commit: 2, faults.Load: 2, faults.Stat: 1}
 	}
-	for op, n := range calls {
-		for call := range n {
+	for _, op := range slices.Sorted(maps.Keys(calls)) {
+		for call := range calls[op] {
 			for _, f := range Faults(op, unit) {
 				all = append(all, Step{op, call + 1, f})
 			}
