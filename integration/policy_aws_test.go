@@ -68,7 +68,7 @@ func (a *awsAccount) asRole(t *testing.T, seen *iamRecorder) roleStore {
 	if seen.aws.Table != "" {
 		heads, err := dynamostore.New(b.dynamodb(), b.table, &dynamostore.Options{Prefix: b.prefix, Recovery: true})
 		require.NoError(t, err)
-		s.heads, s.parts = heads, append(s.parts, heads)
+		s.heads, s.parts, s.toScan = heads, append(s.parts, heads), true
 	}
 	return s
 }

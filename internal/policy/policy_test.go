@@ -56,6 +56,20 @@ func TestNoRoleLosesHistory(t *testing.T) {
 	}
 }
 
+// Who may write may read.
+func TestWritersMayRead(t *testing.T) {
+	for _, read := range aws.Policy(policy.Reader).Statement {
+		covered := slices.ContainsFunc(aws.Policy(policy.Writer).Statement, func(s policy.Statement) bool {
+			return slices.Contains(s.Action, read.Action[0]) && slices.Equal(s.Resource, read.Resource)
+		})
+		require.True(t, covered, read.Sid)
+	}
+	reads := policy.Definitions()["reader"].DataActions
+	for _, key := range []string{"changeset-writer", "head-writer"} {
+		require.Subset(t, policy.Definitions()[key].DataActions, reads)
+	}
+}
+
 // AWS wants a policy's statements to have different, alphanumeric IDs, and
 // takes 6,144 characters without white space at most.
 func TestIAMPoliciesAreWellFormed(t *testing.T) {
