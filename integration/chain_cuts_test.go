@@ -49,8 +49,10 @@ func TestChainOverCutConnections(t *testing.T) {
 		for n := range cutWriters {
 			behind := calm
 			behind.Unit = unit / 10 // so that some give up before they know
-			behind.Changesets, behind.Heads = place.stores(t, counted{c.over(through(t, proxy, c)), &broken})
+			connections := through(proxy, c)
+			behind.Changesets, behind.Heads = place.stores(t, counted{c.over(connections), &broken})
 			writers.Go(func() {
+				defer connections.CloseIdleConnections() // the removal of a toxic may wait for it
 				told := write(t, behind, n)
 				mu.Lock()
 				defer mu.Unlock()
@@ -74,7 +76,7 @@ func newProxy(t *testing.T, address string) *toxiproxy.Proxy {
 }
 
 // through returns connections through the proxy, whatever host is named.
-func through(t *testing.T, proxy *toxiproxy.Proxy, c cloud) http.RoundTripper {
+func through(proxy *toxiproxy.Proxy, c cloud) *http.Transport {
 	way := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, proxy.Listen)
@@ -83,7 +85,6 @@ func through(t *testing.T, proxy *toxiproxy.Proxy, c cloud) http.RoundTripper {
 	if !c.fragile {
 		way.ResponseHeaderTimeout = 5 * unit
 	}
-	t.Cleanup(way.CloseIdleConnections)
 	return way
 }
 

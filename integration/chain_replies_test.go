@@ -93,6 +93,15 @@ func (w *rough) pass(r *http.Request) error {
 	return r.Body.Close()
 }
 
+// take returns the requests since it was last called.
+func (w *rough) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.sent
+	w.sent = nil
+	return sent
+}
+
 // smooth ends all mishaps.
 func (w *rough) smooth() {
 	w.mu.Lock()
