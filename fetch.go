@@ -104,7 +104,7 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 		r.err = &CorruptError{Ref: ref, Reason: "the object is that of " + r.header.Ref.String()}
 	}
 	if r.err != nil {
-		r.err = w.reader.store.readError(ref, r.err)
+		r = reply{header: changeset.Header{Ref: ref}, kind: r.kind, err: w.reader.store.readError(ref, r.err)}
 	}
 	return r
 }

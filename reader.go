@@ -17,7 +17,8 @@ import (
 // when the loop breaks. Each yields at most one error, as its last element: a
 // [*CorruptError] that names the object where what is stored does not match, an
 // error that matches [ErrNotFound] where a version lies beyond the head, or
-// the error of the context or the storage.
+// the error of the context or the storage. What comes before a damaged
+// changeset is yielded first, as far as it can be found and proved without it.
 //
 // Every content is checked against its SHA-256, every changeset against what
 // pointed at it, and every digest against its changeset's own fields and its

@@ -280,24 +280,50 @@ func TestReadErrorEndsTheSequence(t *testing.T) {
 	}
 }
 
-func TestMissingChangesetIsCorruption(t *testing.T) {
-	db := memstore.New()
-	h := chainOf(t, db, "order-1", 100)
-	chain := ropewalk.New(db, db, nil).Chain("order-1")
-	c, err := chain.ReaderAt(h).At(t.Context(), 40)
-	require.NoError(t, err)
-	require.NoError(t, db.Delete(t.Context(), c.Ref))
-	for name, seq := range map[string]error{
-		"forward":  errorOf(ropewalk.Collect(chain.ReaderAt(h).All(t.Context()))),
-		"backward": errorOf(ropewalk.Collect(chain.ReaderAt(h).Backward(t.Context()))),
-		"headers":  errorOf(ropewalk.Collect(chain.ReaderAt(h).Headers(t.Context(), 0, 99))),
-	} {
-		var corrupt *ropewalk.CorruptError
-		require.ErrorAs(t, seq, &corrupt, name)
-		require.Equal(t, c.Ref, corrupt.Ref)
-		require.Equal(t, db.Locate(c.Ref), corrupt.Object)
-		require.False(t, errors.Is(seq, ropewalk.ErrNotFound), "not to be mistaken for a chain that is not there")
+// TestMissingChangeset removes each changeset of a chain in turn: readers yield
+// what comes before it, as far as they can find and prove that, and name it.
+func TestMissingChangeset(t *testing.T) {
+	const n = 100
+	whole := memstore.New()
+	h := chainOf(t, whole, "order-1", n)
+	refs := map[uint64]changeset.Ref{}
+	for c, err := range ropewalk.New(whole, whole, nil).Chain("order-1").ReaderAt(h).All(t.Context()) {
+		require.NoError(t, err)
+		refs[c.Version] = c.Ref
+	}
+	for version := range uint64(n) {
+		db := whole.Clone()
+		require.NoError(t, db.Delete(t.Context(), refs[version]))
+		r := ropewalk.New(db, db, &ropewalk.Options{WindowCount: 40}).Chain("order-1").ReaderAt(h)
+		forward, err := ropewalk.Collect(r.All(t.Context()))
+		requireMissing(t, err, db, refs[version])
+		backward, err := ropewalk.Collect(r.Backward(t.Context()))
+		requireMissing(t, err, db, refs[version])
+		headers, err := ropewalk.Collect(r.Headers(t.Context(), 0, n-1))
+		requireMissing(t, err, db, refs[version])
+
+		before, after := int(version), max(0, n-2-int(version)) // what comes right after it is not proved
+		if version%16 == 15 {                                   // the index of this one leads to the 15 before it
+			before -= 15
+		}
+		require.Equal(t, versionsUp(before), versionsOf(t, forward))
+		require.Len(t, headers, before)
+		require.Len(t, backward, after)
 	}
 }
 
-func errorOf[T any](_ []T, err error) error { return err }
+func versionsUp(n int) (versions []uint64) {
+	for v := range uint64(n) {
+		versions = append(versions, v)
+	}
+	return versions
+}
+
+func requireMissing(t *testing.T, err error, db *memstore.Store, ref changeset.Ref) {
+	t.Helper()
+	var corrupt *ropewalk.CorruptError
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, ref, corrupt.Ref)
+	require.Equal(t, db.Locate(ref), corrupt.Object)
+	require.False(t, errors.Is(err, ropewalk.ErrNotFound), "not to be mistaken for a chain that is not there")
+}

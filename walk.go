@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -68,6 +69,7 @@ type walk struct {
 	looked  map[uint64]bool         // looked up outside of the window
 	fetched map[uint64]*reply       // within the window; nil while under way
 	yielded *changeset.Header       // the latest
+	failure error                   // of the first request that failed
 }
 
 // reply is what came of one request.
@@ -127,30 +129,47 @@ func (w *walk) stop() {
 	}
 }
 
-// next returns the changeset at the present place, checked.
+// next returns the changeset at the present place, checked. An error further
+// on waits until the walk has come to it, or cannot go on without what failed.
 func (w *walk) next() (changeset.Changeset, error) {
 	version := w.version(w.place)
 	w.budget.need(version)
 	for {
+		if err := w.takeAll(); err != nil {
+			return changeset.Changeset{}, err
+		}
 		if err := w.schedule(); err != nil {
 			return changeset.Changeset{}, err
 		}
-		if r := w.fetched[version]; r != nil && r.kind == whole && w.parentReady(version) {
+		if r, ready := w.ready(version); ready {
+			if r.err != nil {
+				return changeset.Changeset{}, r.err
+			}
 			c := changeset.Changeset{Header: r.header, Content: r.content}
 			return c, w.check(c)
 		}
-		r := <-w.replies
-		w.running--
-		if err := w.take(r); err != nil {
+		if w.running == 0 {
+			return changeset.Changeset{}, w.failure
+		}
+		if err := w.take(<-w.replies); err != nil {
 			return changeset.Changeset{}, err
 		}
 	}
 }
 
-// parentReady reports whether the parent's header is there, if it ever will
-// be. Walking backward it comes after the changeset that it proves.
-func (w *walk) parentReady(version uint64) bool {
-	return !w.backward || version == w.first || w.fetched[version-1] != nil
+// ready returns the reply for a version, or the failed one for its parent, if
+// all that is needed to yield the version is there. Walking backward the
+// parent comes after the changeset that it proves.
+func (w *walk) ready(version uint64) (*reply, bool) {
+	r := w.fetched[version]
+	if r == nil || r.kind != whole || !w.backward || version == w.first || r.err != nil {
+		return r, r != nil && r.kind == whole
+	}
+	parent := w.fetched[version-1]
+	if parent != nil && parent.err != nil {
+		return parent, true
+	}
+	return r, parent != nil
 }
 
 // check holds a changeset against its content's hash, what pointed at it, its
@@ -207,13 +226,29 @@ func (w *walk) leave(c changeset.Changeset) {
 	}
 }
 
+// takeAll files the replies that have arrived meanwhile.
+func (w *walk) takeAll() error {
+	for {
+		select {
+		case r := <-w.replies:
+			if err := w.take(r); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
 // take files a reply, and learns the IDs that its index holds.
 func (w *walk) take(r reply) error {
-	if r.err != nil {
-		return r.err
-	}
+	w.running--
 	if r.kind != lookup {
 		w.fetched[r.header.Version] = &r
+	}
+	if r.err != nil {
+		w.failure = cmp.Or(w.failure, r.err)
+		return nil
 	}
 	if r.kind == deferred {
 		w.scanned = min(w.scanned, w.placeOf(r.header.Version))
