@@ -31,8 +31,12 @@ type awsAccount struct {
 	endpoint, bucket, table, prefix string
 }
 
+// realAccount in place of an emulator's URL points the tests at AWS itself,
+// with the credentials and the region that the SDK finds by itself.
+const realAccount = "aws"
+
 // newLocalStack returns a fresh bucket and table, not provisioned yet, at the
-// emulator of S3 and DynamoDB.
+// emulator of S3 and DynamoDB, or in a real account.
 func newLocalStack(t testing.TB) *awsAccount {
 	t.Helper()
 	return newAWS(t, "ROPEWALK_TEST_LOCALSTACK", "test", "test")
@@ -49,7 +53,7 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 	t.Helper()
 	endpoint := os.Getenv(variable)
 	if endpoint == "" {
-		t.Fatalf("%s is not set: it must hold the URL of an emulator; make test starts one and sets it", variable)
+		t.Fatalf("%s is not set: it must hold the URL of an emulator, or %q for a real account; make test starts one and sets it", variable, realAccount)
 	}
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),

@@ -13,7 +13,7 @@
 # ROPEWALK_EMULATORS      where they are installed (~/.cache/ropewalk-emulators)
 # ROPEWALK_EMULATORS_RUN  pids, logs and data of the running ones (.cache/emulators in the checkout)
 # An emulator whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE) is already
-# set is neither installed nor started: what it names is used.
+# set is neither installed nor started: what it names is used, be it a real account (see CONTRIBUTING.md).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
