@@ -164,10 +164,16 @@ func (s awsSite) stores(t testing.TB, way http.RoundTripper) (changeset.Store, h
 	return objects, a.heads(t)
 }
 
-func (s awsSite) address(t testing.TB) string { return hostOf(t, s.endpoint) }
+func (s awsSite) address(t testing.TB) string {
+	s.needsEmulator(t)
+	return hostOf(t, s.endpoint)
+}
 
 func (s awsSite) url() string {
-	query := url.Values{"region": {s.config.Region}, "endpoint": {s.endpoint}, "path-style": {"true"}}
+	query := url.Values{"region": {s.config.Region}, "path-style": {"true"}}
+	if base := s.base(); base != nil {
+		query.Set("endpoint", *base)
+	}
 	if s.scheme == "aws" {
 		query.Set("table", s.table)
 	}
@@ -177,9 +183,12 @@ func (s awsSite) url() string {
 func (s awsSite) environment() []string {
 	key, err := s.config.Credentials.Retrieve(context.Background())
 	if err != nil {
-		panic(err) // they are static
+		panic(err) // the tests have used them before
 	}
-	return []string{"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey, "AWS_EC2_METADATA_DISABLED=true"}
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey,
+		"AWS_SESSION_TOKEN=" + key.SessionToken, "AWS_EC2_METADATA_DISABLED=true",
+	}
 }
 
 // azureSite is two containers.

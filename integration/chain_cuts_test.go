@@ -52,7 +52,7 @@ func TestChainOverCutConnections(t *testing.T) {
 			connections := through(proxy, c)
 			behind.Changesets, behind.Heads = place.stores(t, counted{c.over(connections), &broken})
 			writers.Go(func() {
-				defer connections.CloseIdleConnections() // the removal of a toxic may wait for it
+				defer connections.CloseIdleConnections()
 				told := write(t, behind, n)
 				mu.Lock()
 				defer mu.Unlock()
