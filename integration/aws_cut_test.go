@@ -30,6 +30,7 @@ var awsCuts = map[string]string{
 // own, and what closes the proxy's way back.
 func (a *awsAccount) proxied(t *testing.T, toxic string) (behind *awsAccount, poison func()) {
 	t.Helper()
+	a.needsEmulator(t)
 	address, ok := strings.CutPrefix(a.endpoint, "http://")
 	require.True(t, ok, "connections can only be cut to an endpoint that speaks plain HTTP")
 	proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "aws", "127.0.0.1:0", strings.TrimSuffix(address, "/"))

@@ -82,7 +82,7 @@ func drainAWS[T any](listing iter.Seq2[T, error]) error {
 // send checksums all the same, and S3 keeps them.
 func TestAWSBareConfiguration(t *testing.T) {
 	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
-	bare := aws.Config{Region: a.config.Region, BaseEndpoint: &a.endpoint, Credentials: a.config.Credentials}
+	bare := aws.Config{Region: a.config.Region, BaseEndpoint: a.base(), Credentials: a.config.Credentials}
 	client := s3.NewFromConfig(bare, func(o *s3.Options) { o.UsePathStyle = true })
 	objects, err := s3store.New(client, a.bucket, nil)
 	require.NoError(t, err)

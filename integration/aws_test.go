@@ -55,9 +55,13 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 	if endpoint == "" {
 		t.Fatalf("%s is not set: it must hold the URL of an emulator, or %q for a real account; make test starts one and sets it", variable, realAccount)
 	}
-	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
-		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil), config.WithRetryer(quickRetryer))
+	options := []func(*config.LoadOptions) error{config.WithRetryer(quickRetryer)}
+	if endpoint != realAccount {
+		options = append(options, config.WithRegion("us-east-1"),
+			config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")),
+			config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
+	}
+	cfg, err := config.LoadDefaultConfig(t.Context(), options...)
 	require.NoError(t, err)
 	name := "ropewalk-test-" + uuid.NewString()
 	a := &awsAccount{cfg, endpoint, name, name, "team a/blue/"}
@@ -77,13 +81,28 @@ func (a *awsAccount) with(transport http.RoundTripper) *awsAccount {
 	return &b
 }
 
+// base returns the endpoint for a client, nil for that of AWS itself.
+func (a *awsAccount) base() *string {
+	if a.endpoint == realAccount {
+		return nil
+	}
+	return &a.endpoint
+}
+
+// needsEmulator skips a test that puts a proxy in front of the endpoint.
+func (a *awsAccount) needsEmulator(t testing.TB) {
+	if a.endpoint == realAccount {
+		t.Skip("a proxy of connections cannot stand in front of AWS itself")
+	}
+}
+
 func (a *awsAccount) s3(options ...func(*s3.Options)) *s3.Client {
-	reach := func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = &a.endpoint, true }
+	reach := func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = a.base(), true }
 	return s3.NewFromConfig(a.config, append(options, reach)...)
 }
 
 func (a *awsAccount) dynamodb(options ...func(*dynamodb.Options)) *dynamodb.Client {
-	reach := func(o *dynamodb.Options) { o.BaseEndpoint = &a.endpoint }
+	reach := func(o *dynamodb.Options) { o.BaseEndpoint = a.base() }
 	return dynamodb.NewFromConfig(a.config, append(options, reach)...)
 }
 
