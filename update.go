@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"ropewalk/changeset"
@@ -13,8 +14,8 @@ import (
 // Update reads, decides and appends as one step: it calls decide with a reader
 // at the chain's head (at an empty history where the chain does not exist
 // yet), appends the drafts that it returns, and on a conflict does it all
-// again on the new head, after a jittered pause, until it succeeds or the
-// context ends. What was read before is not fetched again, within
+// again, after a jittered pause, on the head as it is then, until it succeeds
+// or the context ends. What was read before is not fetched again, within
 // [Options.WindowBytes]. Without drafts it appends nothing, and returns the
 // head that decide has seen.
 //
@@ -41,8 +42,20 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		if err := pause.wait(ctx); err != nil {
 			return head.Head{}, errors.Join(err, conflict)
 		}
-		h = conflict.Actual
+		if h, err = c.reload(ctx, conflict.Actual); err != nil {
+			return head.Head{}, err
+		}
 	}
+}
+
+// reload loads the head after a pause. The one that was seen before it is old
+// by then where many write, and who decides on it loses again and again.
+func (c *Chain) reload(ctx context.Context, seen head.Head) (head.Head, error) {
+	h, err := c.load(ctx)
+	if err == nil && h.Revision < seen.Revision {
+		err = fmt.Errorf("chain %q: %w: it was at revision %d, and is at %d", c.id, ErrHeadLost, seen.Revision, h.Revision)
+	}
+	return h, err
 }
 
 // memory is a changeset store that keeps what it has read: changesets are

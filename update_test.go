@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,6 +46,27 @@ func TestUpdateLosesNothing(t *testing.T) {
 	})
 }
 
+// Whoever has paused decides on the head as it is then: on the one that was
+// there before, many writers would lose again and again.
+func TestUpdateUnderContention(t *testing.T) {
+	const writers, rounds = 16, 5
+	synctest.Test(t, func(t *testing.T) {
+		store, _ := metered(memstore.New(), nil)
+		start := time.Now()
+		var group sync.WaitGroup
+		for range writers {
+			group.Go(func() {
+				for range rounds {
+					_, err := store.Chain("order-1").Update(t.Context(), count)
+					require.NoError(t, err)
+				}
+			})
+		}
+		group.Wait()
+		require.Less(t, time.Since(start)/(writers*rounds), 12*latency)
+	})
+}
+
 func TestUpdateReadsOnlyWhatIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
@@ -61,7 +83,7 @@ func TestUpdateReadsOnlyWhatIsNew(t *testing.T) {
 			return drafts, err
 		})
 		require.NoError(t, err)
-		require.Equal(t, meter.Counts{Load: 1, Get: 100 + 1 + 1, Put: 3, Swap: 3}, m.Count())
+		require.Equal(t, meter.Counts{Load: 3, Get: 100 + 1 + 1, Put: 3, Swap: 3}, m.Count())
 		r, err := direct.Reader(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, 103, countUp(t, r.All(t.Context()), 0))
@@ -113,6 +135,18 @@ func TestUpdateGivesUpWithItsContext(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		_, ok := w.Committed()
 		require.False(t, ok)
+	})
+}
+
+func TestUpdateWhoseHeadIsLostMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
+		w.Script.On(faults.Swap, 1, faults.Fault{Before: w.AppendRival})
+		w.Script.On(faults.Load, 2, faults.Fault{Before: func() {
+			db(w).Tamper(func(c *memstore.Contents) { clear(c.Heads) })
+		}})
+		_, err := w.Chain.Update(t.Context(), func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) { return w.Drafts, nil })
+		require.ErrorIs(t, err, ropewalk.ErrHeadLost)
 	})
 }
 
