@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go/logging"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -95,7 +92,7 @@ type site interface {
 	address(t testing.TB) string
 	// url names the place to the command, and environment lets it in there.
 	url() string
-	environment() []string
+	environment(t testing.TB) []string
 }
 
 var clouds = []cloud{
@@ -154,9 +151,6 @@ type awsSite struct {
 func (s awsSite) stores(t testing.TB, way http.RoundTripper) (changeset.Store, head.Store) {
 	a := s.with(way)
 	a.config.Logger = logging.Nop{} // it writes of every cut connection
-	a.config.Retryer = func() aws.Retryer {
-		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond })
-	}
 	objects := a.objects(t)
 	if s.scheme == "s3" {
 		return objects, objects
@@ -171,8 +165,8 @@ func (s awsSite) address(t testing.TB) string {
 
 func (s awsSite) url() string {
 	query := url.Values{"region": {s.config.Region}, "path-style": {"true"}}
-	if base := s.base(); base != nil {
-		query.Set("endpoint", *base)
+	if endpoint := s.base(); endpoint != nil {
+		query.Set("endpoint", *endpoint)
 	}
 	if s.scheme == "aws" {
 		query.Set("table", s.table)
@@ -180,15 +174,15 @@ func (s awsSite) url() string {
 	return (&url.URL{Scheme: s.scheme, Host: s.bucket, Path: "/" + s.prefix, RawQuery: query.Encode()}).String()
 }
 
-func (s awsSite) environment() []string {
-	key, err := s.config.Credentials.Retrieve(context.Background())
-	if err != nil {
-		panic(err) // the tests have used them before
+func (s awsSite) environment(t testing.TB) []string {
+	t.Helper()
+	key, err := s.config.Credentials.Retrieve(t.Context())
+	require.NoError(t, err)
+	variables := []string{"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey}
+	if key.SessionToken != "" {
+		variables = append(variables, "AWS_SESSION_TOKEN="+key.SessionToken)
 	}
-	return []string{
-		"AWS_ACCESS_KEY_ID=" + key.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey,
-		"AWS_SESSION_TOKEN=" + key.SessionToken, "AWS_EC2_METADATA_DISABLED=true",
-	}
+	return variables
 }
 
 // azureSite is two containers.
@@ -213,15 +207,17 @@ func (s azureSite) url() string {
 	return (&url.URL{Scheme: "azure", Path: "/" + s.options.Prefix, RawQuery: query.Encode()}).String()
 }
 
-func (s azureSite) environment() []string {
+func (s azureSite) environment(testing.TB) []string {
 	return []string{"AZURE_STORAGE_CONNECTION_STRING=" + s.connection}
 }
 
-// hostOf returns the host and port of an endpoint.
+// hostOf returns the host and port of an endpoint whose connections can be cut.
 func hostOf(t testing.TB, endpoint string) string {
 	t.Helper()
 	u, err := url.Parse(endpoint)
 	require.NoError(t, err)
-	require.Equal(t, "http", u.Scheme, fmt.Sprintf("connections can only be cut to an endpoint that speaks plain HTTP, not %s", endpoint))
+	if u.Scheme != "http" {
+		t.Skipf("connections can only be cut to an endpoint that speaks plain HTTP, not to %s", u.Host)
+	}
 	return u.Host
 }

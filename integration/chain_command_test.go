@@ -64,7 +64,7 @@ func TestCommandOverClouds(t *testing.T) {
 	c := buildCommand(t)
 	overClouds(t, func(t *testing.T, cloud cloud) {
 		place := cloud.open(t)
-		environment := append(place.environment(), "ROPEWALK_STORE="+place.url())
+		environment := append(place.environment(t), "ROPEWALK_STORE="+place.url())
 		run := func(t *testing.T, stdin string, args ...string) string {
 			t.Helper()
 			r := c.run(t, environment, stdin, args...)

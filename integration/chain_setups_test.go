@@ -57,19 +57,19 @@ func requireSetUpFailure(t *testing.T, args string, r result) {
 	require.Equal(t, 2, strings.Count(r.stderr, "\n"), "more than an error and a hint: %s", r.stderr)
 }
 
-// awsKeys are credentials that every emulator of AWS accepts.
-var awsKeys = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true"}
+// awsKeys are credentials for servers that accept any.
+var awsKeys = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test"}
 
 // missing are places in which something does not exist.
 func missing(t *testing.T) []setUp {
-	none, bucketOnly := newLocalStack(t), newLocalStack(t).provisionedBucket(t)
-	azure := azureSite{newAzure(t)}
+	none, bucketOnly := awsSite{newLocalStack(t), "aws"}, awsSite{newLocalStack(t).provisionedBucket(t), "aws"}
+	noneS3, azure := awsSite{none.awsAccount, "s3"}, azureSite{newAzure(t)}
 	const create = "create it"
 	return []setUp{
-		{"no bucket", awsSite{none, "s3"}.url(), awsKeys, "bucket " + none.bucket + " does not exist", create},
-		{"no container", azure.url(), azure.environment(), "the container does not exist", create},
-		{"neither bucket nor table", awsSite{none, "aws"}.url(), awsKeys, none.bucket + " does not exist", create},
-		{"no table", awsSite{bucketOnly, "aws"}.url(), awsKeys, "table " + bucketOnly.table + " does not exist", create},
+		{"no bucket", noneS3.url(), noneS3.environment(t), "bucket " + none.bucket + " does not exist", create},
+		{"no container", azure.url(), azure.environment(t), "the container does not exist", create},
+		{"neither bucket nor table", none.url(), none.environment(t), none.bucket + " does not exist", create},
+		{"no table", bucketOnly.url(), bucketOnly.environment(t), "table " + bucketOnly.table + " does not exist", create},
 	}
 }
 
