@@ -73,9 +73,7 @@ func TestInterrupts(t *testing.T) {
 func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 	for _, args := range [][]string{{"append", "order", "--new"}, {"import", "-"}} {
 		silent, w := io.Pipe()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		ctx, interrupt := context.WithCancel(ctx)
+		ctx, interrupt := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, interrupt)
 		a := newTestPlace().app("")
 		a.stdin = silent
