@@ -123,9 +123,14 @@ func is[T error](err error) bool {
 // unavailable reports whether an error says that the storage is missing,
 // denied, unreachable or busy.
 func unavailable(err error) bool {
-	var timeout net.Error
-	return is[*finding.SetupError](err) || is[*net.OpError](err) || errors.As(err, &timeout) && timeout.Timeout() ||
+	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) ||
 		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk)
+}
+
+// silent reports whether an error is that of a connection that gave no answer in time.
+func silent(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // hintFor returns what to do about an error; empty where nothing helps.
@@ -144,6 +149,9 @@ func hintFor(err error) string {
 	var c *ropewalk.ConflictError
 	if errors.As(err, &c) {
 		return conflictHint(c)
+	}
+	if silent(err) {
+		return "the storage does not answer: check the endpoint, the region and the network"
 	}
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"

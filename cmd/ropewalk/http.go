@@ -11,7 +11,7 @@ import (
 // take its time.
 const (
 	dialTimeout   = 3 * time.Second
-	answerTimeout = 15 * time.Second
+	answerTimeout = 10 * time.Second
 	maxAttempts   = 3
 	maxPause      = time.Second / 2 // between two attempts
 )
