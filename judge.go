@@ -52,7 +52,8 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 	case h.State == head.Erased:
 		return h, fmt.Errorf("chain %q: %w", a.chain.id, ErrErased)
 	case h.SameRecord(a.old):
-		a.rebase(h)
+		// What only the storage knows: the token, and a newer version's fields.
+		a.old, a.next = h, a.next.Inherit(h)
 		return head.Head{}, errPending
 	case h.Revision <= a.old.Revision:
 		return head.Head{}, a.lost(h)
@@ -64,15 +65,6 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		return head.Head{}, a.lost(h)
 	}
 	return a.search(ctx, h)
-}
-
-// rebase takes over from the stored record, which is the one that the attempt
-// was built on, what only the storage knows: a head that was rebuilt from
-// changesets lacks the token, and the fields that a newer version has added.
-func (a *attempt) rebase(stored head.Head) {
-	a.old = stored
-	a.next = a.next.WithExtra(stored.Extra())
-	a.next.Formats = stored.Formats
 }
 
 // lost says that h cannot have come after the head that the attempt was built on.

@@ -15,7 +15,8 @@ import (
 // and now is; a [*ConflictError] if it is refused, now and for ever; and an
 // [*UncertainError] if again no answer could be had. Its error matches
 // [ErrNotFound] where no such changeset is stored: it never was, or it was
-// refused and has been collected.
+// refused and has been collected. Any other error, such as one of the storage,
+// leaves it as uncertain as it was.
 func (c *Chain) Settle(ctx context.Context, ref changeset.Ref) (head.Head, error) {
 	if ref.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("settle %s: not a changeset of %q: %w", ref, c.id, ErrNotFound)

@@ -101,7 +101,7 @@ type Stored struct {
 // encoding of a newer version is an error that matches [ErrUnsupportedFormat].
 func Decode(o Stored, s Spelling) (Header, error) {
 	if f := o.Metadata[keyFormat]; f != strconv.Itoa(Format) {
-		if n, err := parseDecimal(f); err == nil && n > Format {
+		if n, err := ParseDecimal(f); err == nil && n > Format {
 			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, Format)
 		}
 		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata has no valid format: %q", f)}
@@ -121,11 +121,11 @@ func decode(o Stored, s Spelling) (Header, error) {
 	h := Header{
 		Ref: Ref{
 			AggregateID: parse(&p, keyAggregateID, Unescape),
-			Version:     parse(&p, keyVersion, parseDecimal),
+			Version:     parse(&p, keyVersion, ParseDecimal),
 			ID:          parse(&p, keyID, ParseID),
 		},
 		Parent:        parse(&p, keyParent, optional(ParseID)),
-		AfterRevision: parse(&p, keyAfterRevision, parseDecimal),
+		AfterRevision: parse(&p, keyAfterRevision, ParseDecimal),
 		ContentType:   o.ContentType,
 		ContentSize:   o.Size,
 		ContentSHA256: parse(&p, keySHA256, ParseDigest),
@@ -184,8 +184,8 @@ func optional[T any](read func(string) (T, error)) func(string) (T, error) {
 func parsePart(s string) (Part, error) {
 	var p Part
 	number, of, _ := strings.Cut(s, "/")
-	k, err := parseDecimal(number)
-	n, err2 := parseDecimal(of)
+	k, err := ParseDecimal(number)
+	n, err2 := ParseDecimal(of)
 	if err != nil || err2 != nil || k > MaxPerAppend || n > MaxPerAppend {
 		return p, fmt.Errorf("%q is not k/n", s)
 	}

@@ -38,7 +38,7 @@ func ParseRef(s string) (Ref, error) {
 	if err := ValidateAggregateID(s[:at]); err != nil {
 		return Ref{}, err
 	}
-	v, err := parseDecimal(version)
+	v, err := ParseDecimal(version)
 	if err != nil {
 		return Ref{}, fmt.Errorf("%q is not a reference: %w", s, err)
 	}
@@ -99,8 +99,9 @@ func ValidateAggregateID(id string) error {
 	return nil
 }
 
-// parseDecimal parses the canonical decimal text of a number: no sign, no leading zeros.
-func parseDecimal(s string) (uint64, error) {
+// ParseDecimal parses the one decimal text that a number has in storage: no
+// sign, no leading zeros.
+func ParseDecimal(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || strconv.FormatUint(n, 10) != s {
 		return 0, fmt.Errorf("%q is not a decimal number", s)

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"ropewalk/changeset"
 )
@@ -21,10 +20,10 @@ func FromTexts(texts map[string]string) (Head, error) {
 	var errs [8]error
 	h := Head{State: State(texts[FieldState])}
 	h.AggregateID, errs[0] = changeset.Unescape(texts[FieldAggregateID])
-	h.Version, errs[1] = parseNumber(texts[FieldVersion])
+	h.Version, errs[1] = changeset.ParseDecimal(texts[FieldVersion])
 	h.ID, errs[2] = changeset.ParseID(texts[FieldChangesetID])
 	h.Digest, errs[3] = changeset.ParseDigest(texts[FieldDigest])
-	h.Revision, errs[4] = parseNumber(texts[FieldRevision])
+	h.Revision, errs[4] = changeset.ParseDecimal(texts[FieldRevision])
 	h.UpdatedAt, errs[5] = changeset.ParseTime(texts[FieldUpdatedAt])
 	packed, err := parseBase64(texts[FieldAncestors])
 	if errs[6] = err; err == nil {
@@ -41,9 +40,9 @@ func FromTexts(texts map[string]string) (Head, error) {
 
 func parseFormats(texts map[string]string) (f Formats, err error) {
 	var errs [3]error
-	f.Written, errs[0] = parseNumber(texts[FieldFormat])
-	f.MinReader, errs[1] = parseNumber(texts[FieldMinReader])
-	f.MinWriter, errs[2] = parseNumber(texts[FieldMinWriter])
+	f.Written, errs[0] = changeset.ParseDecimal(texts[FieldFormat])
+	f.MinReader, errs[1] = changeset.ParseDecimal(texts[FieldMinReader])
+	f.MinWriter, errs[2] = changeset.ParseDecimal(texts[FieldMinWriter])
 	if err := errors.Join(errs[:]...); err != nil {
 		return f, err
 	}
@@ -94,12 +93,4 @@ func parseBase64(s string) ([]byte, error) {
 		return nil, fmt.Errorf("%q is not unpadded base64url", s)
 	}
 	return b, nil
-}
-
-func parseNumber(s string) (uint64, error) {
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || strconv.FormatUint(n, 10) != s {
-		return 0, fmt.Errorf("%q is not a decimal number", s)
-	}
-	return n, nil
 }

@@ -121,6 +121,19 @@ func (h Head) Next(last changeset.Header) Head {
 	return next
 }
 
+// Inherit returns h, which is to replace the stored record, with what only
+// that knows: the format numbers and the fields that a newer version has
+// added. A head that was rebuilt from a changeset lacks them.
+func (h Head) Inherit(stored Head) Head {
+	if h.Formats == (Formats{}) {
+		h.Formats = stored.Formats
+	}
+	if h.extra == "" {
+		h.extra = stored.extra
+	}
+	return h
+}
+
 // Fence returns the record that replaces h with itself and the next revision,
 // which shuts out every append that was built on h and is not yet committed.
 func (h Head) Fence() Head {

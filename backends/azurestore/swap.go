@@ -51,12 +51,7 @@ func (s *Store) learn(ctx context.Context, old, next head.Head) (stored, full he
 	if !stored.SameRecord(old) {
 		return stored, next, &head.SwapConflict{Winner: &stored}
 	}
-	if next.Formats == (head.Formats{}) {
-		next.Formats = stored.Formats
-	}
-	if next.Extra() == "" {
-		next = next.WithExtra(stored.Extra())
-	}
+	next = next.Inherit(stored)
 	return stored, next, head.CheckSwap(stored, next)
 }
 

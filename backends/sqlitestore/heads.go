@@ -104,7 +104,7 @@ func (s *Store) swap(w *session, old, next head.Head) (head.Head, error) {
 	if !current.SameRecord(old) {
 		return head.Head{}, &head.SwapConflict{Winner: &current}
 	}
-	next = inherit(current, next.WithToken("")) // heads have no token here
+	next = next.Inherit(current).WithToken("") // heads have no token here
 	if err := head.CheckSwap(current, next); err != nil {
 		return head.Head{}, err
 	}
@@ -114,16 +114,4 @@ func (s *Store) swap(w *session, old, next head.Head) (head.Head, error) {
 	}
 	_, err = w.store.Exec(key, string(record))
 	return next, err
-}
-
-// inherit returns next with what a newer version may have put into the record
-// that it replaces. A caller that rebuilt old from a chain does not know of it.
-func inherit(current, next head.Head) head.Head {
-	if next.Extra() == "" {
-		next = next.WithExtra(current.Extra())
-	}
-	if next.Formats == (head.Formats{}) {
-		next.Formats = current.Formats
-	}
-	return next
 }

@@ -59,10 +59,8 @@ func Current(ctx context.Context, heads head.Store, old, next head.Head) (head.H
 	if !stored.SameRecord(old) {
 		return old, next, &head.SwapConflict{Winner: &stored}
 	}
-	if next.Formats == (head.Formats{}) {
-		next.Formats = stored.Formats
-	}
-	return stored, next.WithExtra(stored.Extra()), head.CheckSwap(stored, next)
+	next = next.Inherit(stored)
+	return stored, next, head.CheckSwap(stored, next)
 }
 
 // mayPass reports whether a read that has failed may succeed a little later:
