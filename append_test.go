@@ -13,9 +13,9 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 func TestLostReplyWithOthersAppendedSince(t *testing.T) {

@@ -21,8 +21,9 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":            {},
 	"head":                 {code: "changeset"},
-	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore internal modernc.org"},
-	"inspect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore modernc.org"},
+	"faults":               {code: "changeset head", tests: "backends/memstore"},
+	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
+	"inspect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
 	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
 	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},

@@ -10,8 +10,8 @@ import (
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 // Many writers race over memory, while one request in four goes wrong.

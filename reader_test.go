@@ -16,9 +16,9 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 func TestReadersAgreeWithASlice(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 // pending leaves an uncertain append behind whose swap never arrived, and

@@ -14,9 +14,9 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 	"ropewalk/internal/meter"
 )
 

@@ -15,8 +15,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 	"ropewalk/internal/meter"
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,7 +63,7 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 }
 
 func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
-	if strings.HasPrefix(c.id, "$") {
+	if changeset.IsReserved(c.id) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
 	}
 	if after.State == head.Erased {

@@ -141,6 +141,14 @@ func (h Head) Fence() Head {
 	return h
 }
 
+// Erase returns the tombstone that replaces h for ever. It keeps reference and
+// digest; its revision shuts out every append that was built on h.
+func (h Head) Erase() Head {
+	h.Revision++
+	h.State = Erased
+	return h
+}
+
 // VerifyNewest checks that the head agrees with its newest changeset in
 // reference, digest, ancestor index, time and revision. It returns a
 // [*changeset.CorruptError].

@@ -103,14 +103,16 @@ func (e *NotApplied) Error() string { return "head not swapped: " + e.Err.Error(
 func (e *NotApplied) Unwrap() error { return e.Err }
 
 // CheckSwap returns a [*NotApplied] error where next cannot follow old in any
-// store: another aggregate, a revision that is not old's plus 1, a lower
-// version, an erased chain, a record that this version must not replace.
+// store: another aggregate, a revision that is not above old's, a lower
+// version, an erased chain, a record that this version must not replace. An
+// append, a fence and an erasure add 1 to the revision; a head that is rebuilt
+// from its objects may add more.
 // Every implementation of [Store.Swap] calls it before it sends anything.
 func CheckSwap(old, next Head) error {
 	err := next.Validate()
 	switch {
 	case err != nil:
-	case next.Revision != old.Revision+1:
+	case next.Revision <= old.Revision:
 		err = fmt.Errorf("revision %d does not follow %d", next.Revision, old.Revision)
 	case old.Exists() && old.AggregateID != next.AggregateID:
 		err = fmt.Errorf("the head of %q cannot follow that of %q", next.AggregateID, old.AggregateID)

@@ -15,9 +15,9 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/inspect"
-	"ropewalk/internal/faults"
 	"ropewalk/internal/meter"
 )
 

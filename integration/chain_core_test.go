@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 // chosen is an append that goes wrong at one request.

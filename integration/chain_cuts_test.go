@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
+	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/faults"
 )
 
 const (

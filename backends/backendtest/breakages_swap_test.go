@@ -83,6 +83,14 @@ var swapBreakages = []breakage{
 			return b.Store.Swap(ctx, old, next)
 		}
 	}},
+	{swapRebuilds, "Swap takes the next revision only", func(b *broken) {
+		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
+			if next.Revision != old.Revision+1 {
+				return head.Head{}, &head.NotApplied{Err: errors.New("not the next revision")}
+			}
+			return b.Store.Swap(ctx, old, next)
+		}
+	}},
 	{swapFences, "Swap compares changesets, not revisions", swapIf(sameRef)},
 	{loadIsNeverStale, "Load asks a replica that is one swap behind", behind},
 	{locateHeadNames, "LocateHead takes names without regard to case", func(b *broken) {

@@ -172,7 +172,7 @@ func commitChecked(t testing.TB, h Harness) {
 	s := combined(t, h)
 	stored := create(t, s)
 	cs, next := extend(t, stored, stored.AggregateID, changeset.Draft{})
-	next.Revision++
+	next.Revision = stored.Revision
 	_, err := s.Commit(t.Context(), cs, stored, next)
 	requireNotApplied(t, err)
 	requireNeither(t, h, cs, stored)

@@ -17,6 +17,7 @@ var swapChecks = []check{
 	{"Swap: a token is good in every handle", tokensTravel},
 	{"Swap: where old has no token it succeeds all the same", swapWithoutToken},
 	{"Swap: of a record by itself at the next revision shuts out what was built before", swapFences},
+	{"Swap: takes a record that is several revisions on, as one that was rebuilt", swapRebuilds},
 	{"Load: sees the latest swap, never an earlier one", loadIsNeverStale},
 	{"LocateHead: names every head, stored or not, by a name of its own", locateHeadNames},
 }
@@ -117,4 +118,15 @@ func locateHeadNames(t testing.TB, h Harness) {
 		require.Equal(t, name, again.LocateHead(id))
 		named[name] = id
 	}
+}
+
+func swapRebuilds(t testing.TB, h Harness) {
+	s := h.Heads(t)
+	rebuilt := next(t, head.Head{}, newAggregate())
+	rebuilt.Revision = 7
+	rebuilt = swap(t, s, head.Head{}, rebuilt)
+	requireHead(t, s, rebuilt)
+	on := next(t, rebuilt, rebuilt.AggregateID)
+	on.Revision += 5
+	requireHead(t, s, swap(t, s, rebuilt, on))
 }

@@ -9,8 +9,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 // order is the aggregate that the demo is about.

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ropewalk/backends/memstore"
-	"ropewalk/internal/faults"
+	"ropewalk/faults"
 )
 
 // events returns NDJSON of many aggregates, mixed, with the lines by aggregate.

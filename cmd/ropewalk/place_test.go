@@ -13,8 +13,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 	"ropewalk/internal/finding"
 )
 

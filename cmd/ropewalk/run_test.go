@@ -14,8 +14,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 func TestUncertainAppends(t *testing.T) {

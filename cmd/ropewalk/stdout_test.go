@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ropewalk/internal/faults"
+	"ropewalk/faults"
 )
 
 func TestContentTooLarge(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
-	"ropewalk/internal/faults"
+	"ropewalk/faults"
 )
 
 // onTerminal runs a command as if both its streams were terminals.

@@ -12,8 +12,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 // TestModel holds a chain against a slice of contents, the model: writers that

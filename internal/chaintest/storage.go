@@ -14,8 +14,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 // Storage is the storage under test, without faults.

@@ -13,8 +13,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 // Situation is an append to be done, and the world that it is done in.

@@ -12,8 +12,8 @@ import (
 
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 func TestLateTakesEffectOnRelease(t *testing.T) {

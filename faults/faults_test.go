@@ -11,8 +11,8 @@ import (
 
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/faults"
 )
 
 var errCause = errors.New("cause")
