@@ -119,6 +119,14 @@ func TestIndexOfOtherLengthsIsCorrupt(t *testing.T) {
 		}
 		_, err = changeset.ParseIndex(v-1, packed)
 		require.Error(t, err, "another version")
+		at := 0
+		for wheel := range 4 { // as many bytes as there should be, but another number before them
+			flipped := slices.Clone(packed)
+			flipped[at] ^= 1
+			_, err := changeset.ParseIndex(v, flipped)
+			require.Error(t, err, "version %d, wheel %d", v, wheel)
+			at += 1 + 16*len(form[wheel])
+		}
 	}
 	_, err := changeset.ParseIndex(0, []byte{0})
 	require.Error(t, err, "version 0 has no ancestors")

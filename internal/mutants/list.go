@@ -65,7 +65,7 @@ var formats = []mutant{
 	},
 	{
 		"a head need not be canonical", "head/codec.go",
-		"err != nil || !bytes.Equal(again, record) {", "err != nil {", "./head",
+		"err != nil || !bytes.Equal(again, record) {", "err != nil || !bytes.Equal(again, again) {", "./head",
 	},
 	{
 		"a head's index need not end at its changeset", "head/fields.go",
