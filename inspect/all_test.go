@@ -35,6 +35,8 @@ func TestVerifyAllMeetsEveryAggregateOnce(t *testing.T) {
 	m := fill(t, "c", "a/1", "a", "b", "d", "e", "f")
 	pending := &bench{t: t, Store: m, id: "pending"}
 	pending.orphan(draft("x"))
+	snapshots := &bench{t: t, Store: m, id: changeset.SnapshotsOf("a")} // no chain
+	snapshots.orphan(draft("x"))
 	m.Tamper(func(c *memstore.Contents) {
 		for name := range c.Objects {
 			for _, id := range []string{"b", "d", "f"} { // nothing but a head

@@ -6,6 +6,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/ordered"
 )
 
 // verify reads all objects, finds out which are committed, and reports.
@@ -80,7 +81,7 @@ func (s *survey) sights(ctx context.Context, contents bool) iter.Seq2[sight, err
 	}
 	look := func(ctx context.Context, o changeset.Object) (sight, error) { return s.in.look(ctx, o, contents) }
 	return func(yield func(sight, error) bool) {
-		for seen, err := range ordered(ctx, s.in.parallel, objects, look) {
+		for seen, err := range ordered.Map(ctx, s.in.parallel, objects, look) {
 			if (err != nil || !seen.gone) && !yield(seen, err) {
 				return
 			}

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/ordered"
 )
 
 // Kind says what has become of a stored changeset.
@@ -78,7 +79,8 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 }
 
 // VerifyAll verifies every aggregate that has an object or a head, several at
-// once, each yielded once. At most one error ends it. It keeps the IDs of all
+// once, each yielded once; those of reserved IDs ([changeset.IsReserved]) are
+// no chains, and left out. At most one error ends it. It keeps the IDs of all
 // of them in memory.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
@@ -89,7 +91,7 @@ func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 			}
 			return r, err
 		}
-		for r, err := range ordered(ctx, in.parallel, in.aggregates, work) {
+		for r, err := range ordered.Map(ctx, in.parallel, in.aggregates, work) {
 			if (err != nil || r.AggregateID != "") && !yield(r, err) {
 				return
 			}
@@ -107,13 +109,12 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 				yield("", fmt.Errorf("list aggregates: %w", err))
 				return
 			}
-			seen[id] = true
-			if !yield(id, nil) {
+			if seen[id] = true; !changeset.IsReserved(id) && !yield(id, nil) {
 				return
 			}
 		}
 		for id, err := range in.headIDs(ctx) {
-			if err == nil && seen[id] {
+			if err == nil && (seen[id] || changeset.IsReserved(id)) {
 				continue
 			}
 			seen[id] = true

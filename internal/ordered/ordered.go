@@ -1,4 +1,5 @@
-package inspect
+// Package ordered works on many items at once, and gives the results in order.
+package ordered
 
 import (
 	"context"
@@ -6,10 +7,10 @@ import (
 	"sync"
 )
 
-// ordered yields what work makes of each item, in the order of the items, with
+// Map yields what work makes of each item, in the order of the items, with
 // about n of them under way. It ends with the first error, be it the items',
 // the work's or the context's; when it ends, all work has ended.
-func ordered[T, R any](ctx context.Context, n int, items func(context.Context) iter.Seq2[T, error], work func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+func Map[T, R any](ctx context.Context, n int, items func(context.Context) iter.Seq2[T, error], work func(context.Context, T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
 		var running sync.WaitGroup
