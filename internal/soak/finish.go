@@ -1,0 +1,136 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/inspect"
+)
+
+// finish settles what is uncertain, reads the chain a last time, proves all
+// that is stored, and holds the operations against it.
+func (w *world) finish(ctx context.Context) {
+	for _, ref := range w.uncertain() {
+		_, err := w.settle(ctx, w.direct, ref)
+		w.requireSettled(ref, err)
+	}
+	chain := w.readAll(ctx)
+	w.hold(chain)
+	w.prove(ctx)
+}
+
+// requireSettled notes where the last settling of all does not tell. Of an
+// append that put and swapped in one step nothing may be stored.
+func (w *world) requireSettled(ref changeset.Ref, err error) {
+	var conflict *ropewalk.ConflictError
+	switch {
+	case err == nil || errors.As(err, &conflict) || errors.Is(err, ropewalk.ErrErased):
+	case errors.Is(err, ropewalk.ErrNotFound):
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		op := w.open[ref]
+		op.Outcome, op.Err = Failed, err
+		delete(w.open, ref)
+	default:
+		w.violated("%s cannot be settled: %v", ref, err)
+	}
+}
+
+// readAll reads the chain without faults, as one more operation.
+func (w *world) readAll(ctx context.Context) []changeset.Changeset {
+	op := &Operation{Client: -1, Kind: Read, Outcome: Done, Call: time.Now().UnixNano()}
+	r, err := w.direct.Reader(ctx)
+	w.Erased = errors.Is(err, ropewalk.ErrErased)
+	var all []changeset.Changeset
+	switch {
+	case w.Erased:
+		op.Outcome = Gone
+	case err == nil:
+		op.Length = int(r.Head().Version) + 1
+		all, err = ropewalk.Collect(r.All(ctx))
+		for _, c := range all {
+			op.Seen = append(op.Seen, string(c.Content))
+		}
+	}
+	if err != nil && !w.Erased && !errors.Is(err, ropewalk.ErrNotFound) {
+		w.violated("the chain cannot be read: %v", err)
+	}
+	op.Return = time.Now().UnixNano()
+	w.record(op)
+	return all
+}
+
+// hold holds what the writers were told against the chain.
+func (w *world) hold(chain []changeset.Changeset) {
+	contents := map[string]int{}
+	for _, c := range chain {
+		contents[string(c.Content)]++
+		if n := contents[string(c.Content)]; n > 1 {
+			w.violated("%s is in the chain %d times", c.Content, n)
+		}
+	}
+	processed := map[string]bool{} // contents that stand for a command
+	for _, op := range w.Operations {
+		if op.Outcome == Done && op.isWrite() {
+			processed[op.last()] = true
+		}
+	}
+	for _, op := range w.Operations {
+		if !op.isWrite() || len(op.Contents) == 0 || w.Erased {
+			continue
+		}
+		stored := contents[op.last()] > 0
+		switch {
+		case op.Outcome == Done && !isAt(chain, op.Ref, op.last()):
+			w.violated("told committed, is not: %s", op)
+		case (op.Outcome == Failed || op.Outcome == Refused) && stored && !processed[op.last()]:
+			w.violated("told not committed, is: %s", op)
+		case stored && !slices.ContainsFunc(op.Contents, func(c string) bool { return contents[c] > 0 }):
+			w.violated("committed in part: %s", op)
+		}
+	}
+}
+
+// isAt reports whether the chain has the changeset of that reference and content.
+func isAt(chain []changeset.Changeset, ref changeset.Ref, content string) bool {
+	return ref.Version < uint64(len(chain)) && chain[ref.Version].Ref == ref && string(chain[ref.Version].Content) == content
+}
+
+// prove lets everything that is stored be verified: there are the chain,
+// orphans, and nothing else.
+func (w *world) prove(ctx context.Context) {
+	in := inspect.New(w.place.Changesets, w.place.Heads, nil)
+	report, ok := w.verify(ctx, in)
+	if !ok {
+		return
+	}
+	w.Orphans = report.Lost + report.Pending + report.Ahead
+	var err error
+	if w.graph, err = in.Graph(ctx, w.chain.AggregateID(), 0); err != nil {
+		w.violated("the graph cannot be drawn: %v", err)
+	}
+}
+
+// verify reports false where nothing at all is stored.
+func (w *world) verify(ctx context.Context, in *inspect.Inspector) (inspect.Report, bool) {
+	report, err := in.Verify(ctx, w.chain.AggregateID())
+	if errors.Is(err, changeset.ErrNotFound) {
+		return report, false
+	}
+	if err != nil {
+		w.violated("verify: %v", err)
+		return report, false
+	}
+	for _, p := range report.Problems {
+		w.violated("verify: %s", p)
+	}
+	if report.Untold > 0 {
+		w.violated("verify: %s", fmt.Sprint(report.Untold, " objects of which nothing can be told"))
+	}
+	return report, true
+}

@@ -1,0 +1,158 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/faults"
+	"ropewalk/head"
+)
+
+// How much each history is: few enough operations for the search for an order.
+const (
+	writers          = 3
+	writerOperations = 9
+	readerOperations = 8
+	settlements      = 8
+)
+
+// world is a history under way.
+type world struct {
+	*History
+	place   Place
+	script  *faults.Script
+	trouble *trouble
+	chain   *ropewalk.Chain // under faults
+	direct  *ropewalk.Chain // without
+
+	mu       sync.Mutex // guards the following, and all operations
+	open     map[changeset.Ref]*Operation
+	commands []*command
+}
+
+// command is an append that carries a command ID, and so may be sent again by
+// anybody.
+type command struct {
+	id       string
+	after    head.Head
+	base     string
+	contents []string
+	got      changeset.Ref // zero until it is acknowledged
+}
+
+func newWorld(place Place, seed uint64) *world {
+	w := &world{
+		History: &History{Seed: seed}, place: place, script: &faults.Script{},
+		trouble: newTrouble(seed, place.Unit), open: map[changeset.Ref]*Operation{},
+	}
+	heads := w.script.Heads(place.Heads)
+	if seed%3 > 0 { // where a storage can put and swap in one step, it does so in every third history
+		heads = faults.TwoSteps(heads)
+	}
+	id := fmt.Sprintf("soak/%d", seed)
+	settle := []time.Duration{place.Unit / 4, place.Unit, 6 * place.Unit}[seed/3%3]
+	w.chain = ropewalk.New(w.script.Changesets(place.Changesets), heads, &ropewalk.Options{SettleTimeout: settle}).Chain(id)
+	w.direct = ropewalk.New(place.Changesets, place.Heads, nil).Chain(id)
+	return w
+}
+
+// live lets all clients work, waits until everything that is late has arrived,
+// and holds what they were told against what is stored.
+func (w *world) live(ctx context.Context) *History {
+	w.script.Draw(w.trouble.fault)
+	var group sync.WaitGroup
+	for n := range writers {
+		group.Go(func() { w.client(n).write(ctx, writerOperations) })
+	}
+	group.Go(func() { w.client(writers).readAgain(ctx, readerOperations) })
+	group.Go(func() { w.client(writers+1).settleAgain(ctx, settlements) })
+	group.Wait()
+	w.script.Draw(nil)
+	time.Sleep((maxLate + 1) * w.place.Unit)
+	w.script.Release()
+	w.Faults = w.trouble.count
+	w.finish(ctx)
+	return w.History
+}
+
+func (w *world) client(number int) *client {
+	return &client{world: w, number: number, rand: rand.New(rand.NewPCG(w.Seed, uint64(number)+2))}
+}
+
+func (w *world) violated(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Violations = append(w.Violations, fmt.Sprintf(format, args...))
+}
+
+// record adds an operation to the history.
+func (w *world) record(op *Operation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Operations = append(w.Operations, op)
+	if op.Outcome == Unknown && op.isWrite() {
+		w.open[op.Ref] = op
+	}
+}
+
+// unexpected notes an error that no fault explains. While an aggregate is
+// being erased, its objects vanish before the eyes of those who read it.
+func (w *world) unexpected(ctx context.Context, doing string, err error) {
+	var corrupt *ropewalk.CorruptError
+	if !errors.As(err, &corrupt) && !errors.Is(err, ropewalk.ErrHeadLost) {
+		return
+	}
+	h, loadErr := w.place.Heads.Load(context.WithoutCancel(ctx), w.chain.AggregateID())
+	if loadErr != nil || h.State != head.Erased || errors.Is(err, ropewalk.ErrHeadLost) {
+		w.violated("%s: %v", doing, err)
+	}
+}
+
+// settle ends an append that was uncertain, over the given chain, if it can.
+func (w *world) settle(ctx context.Context, chain *ropewalk.Chain, ref changeset.Ref) (head.Head, error) {
+	h, err := chain.Settle(ctx, ref)
+	now := time.Now().UnixNano()
+	w.unexpected(ctx, "settle "+ref.String(), err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	op := w.open[ref]
+	if op == nil { // somebody else was faster
+		return h, err
+	}
+	var conflict *ropewalk.ConflictError
+	switch {
+	case err == nil:
+		op.Outcome, op.Return = Done, now
+	case errors.As(err, &conflict):
+		op.Outcome, op.Return, op.Err = Failed, now, err
+	default:
+		return h, err
+	}
+	delete(w.open, ref)
+	return h, err
+}
+
+// uncertain returns the appends whose outcome nobody knows, in the order of
+// their versions.
+func (w *world) uncertain() []changeset.Ref {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []changeset.Ref
+	for ref := range w.open {
+		all = append(all, ref)
+	}
+	slices.SortFunc(all, func(a, b changeset.Ref) int { return w.compare(a, b) })
+	return all
+}
+
+// compare orders appends by their operations' calls.
+func (w *world) compare(a, b changeset.Ref) int {
+	return int(w.open[a].Call-w.open[b].Call)*2 + w.open[a].Client - w.open[b].Client
+}
