@@ -51,13 +51,24 @@ type Store struct {
 }
 
 // New returns a store over the two seams, which may be the same backend or two
-// different ones. It does no I/O. Nil options stand for the defaults.
+// different ones. It does no I/O. Nil options stand for the defaults. A
+// [head.Combined] keeps its one step also where a [changeset.Decorator], such
+// as a cache, stands before the changesets that it holds.
 func New(changesets changeset.Store, heads head.Store, options *Options) *Store {
 	s := &Store{changesets: changesets, heads: heads, options: options.withDefaults()}
-	if c, ok := heads.(head.Combined); ok && c.Holds(changesets) {
+	if c, ok := heads.(head.Combined); ok && holds(c, changesets) {
 		s.combined = c
 	}
 	return s
+}
+
+// holds sees through decorators, which keep nothing that a commit would have to go through.
+func holds(c head.Combined, changesets changeset.Store) bool {
+	if c.Holds(changesets) {
+		return true
+	}
+	decorator, ok := changesets.(changeset.Decorator)
+	return ok && holds(c, decorator.Unwrap())
 }
 
 // Chain returns the handle on one aggregate's chain, which need not exist. It

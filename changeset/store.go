@@ -2,6 +2,7 @@ package changeset
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 )
@@ -34,6 +35,44 @@ type Store interface {
 	// Stat must return what Get returns but the content, without reading the
 	// content, or an error that matches [ErrNotFound].
 	Stat(ctx context.Context, ref Ref) (Info, error)
+}
+
+// ManyGetter is a [Store] that can read many changesets by one request. The
+// reader of chains uses it where it finds it.
+type ManyGetter interface {
+	// GetMany must return the changesets of these references, which are all of
+	// one aggregate and all different, each as [Store.Get] returns it, in any
+	// order. Before it reads a content that may be large it must call [Admit],
+	// and it must not return a content that Admit has refused.
+	//
+	// It must return those that Get would return. Those that Get would not, it
+	// must leave out: Get then says why. An error must mean that the request as
+	// a whole has failed; it comes without changesets.
+	//
+	// For no references it must send nothing and return none: with nil, or,
+	// where the store decorates one that is no ManyGetter, with an error that
+	// matches [errors.ErrUnsupported], as for any other references.
+	GetMany(ctx context.Context, refs []Ref) ([]Changeset, error)
+}
+
+// Many returns the store as a [ManyGetter], and false where it is none, or
+// decorates one that is none.
+func Many(s Store) (ManyGetter, bool) {
+	many, ok := s.(ManyGetter)
+	if !ok {
+		return nil, false
+	}
+	_, err := many.GetMany(context.Background(), nil)
+	return many, !errors.Is(err, errors.ErrUnsupported)
+}
+
+// Decorator is a [Store] in front of another one that keeps the same
+// changesets, such as a cache.
+type Decorator interface {
+	Store
+
+	// Unwrap must return the store behind this one.
+	Unwrap() Store
 }
 
 // Info is what a store tells of a changeset without its content.

@@ -53,8 +53,8 @@ type Harness struct {
 }
 
 // TestChangesets holds a [changeset.Store] to its contract, and to those of
-// [changeset.Lister], [changeset.Deleter] and [changeset.Locator] where it
-// implements them; otherwise it skips their checks.
+// [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
+// [changeset.Locator] where it implements them; otherwise it skips their checks.
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
 // TestHeads holds a [head.Store] to its contract, and to that of
@@ -94,7 +94,7 @@ func orDefault(n, otherwise int) int {
 }
 
 func changesetChecks() []check {
-	return concat(putChecks, getChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
+	return concat(putChecks, getChecks, manyChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
 }
 
 func headChecks() []check {

@@ -18,6 +18,7 @@ type broken struct {
 
 	put        func(ctx context.Context, c changeset.Changeset) error
 	get        func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error)
+	getMany    func(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error)
 	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
 	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
 	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
@@ -41,8 +42,23 @@ type shared struct {
 func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
-		s.Put, s.Get, s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
+		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
 		s.Load, s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
+	}
+}
+
+// many is a GetMany that reads one by one.
+func many(s changeset.Store) func(context.Context, []changeset.Ref) ([]changeset.Changeset, error) {
+	return func(ctx context.Context, refs []changeset.Ref) (all []changeset.Changeset, _ error) {
+		for _, ref := range refs {
+			if c, err := s.Get(ctx, ref); err == nil {
+				all = append(all, c)
+			}
+		}
+		if len(refs) > 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return all, nil
 	}
 }
 
@@ -57,6 +73,10 @@ func (b *broken) Put(ctx context.Context, c changeset.Changeset) error { return 
 
 func (b *broken) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	return b.get(ctx, ref)
+}
+
+func (b *broken) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	return b.getMany(ctx, refs)
 }
 
 func (b *broken) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {

@@ -101,12 +101,20 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
+	content, err := s.content(ctx, ref)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	return changeset.Changeset{Header: info.Header, Content: content}, nil
+}
+
+func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) {
 	content := []byte{}
 	aggregateID, object := key(ref)
 	if err := s.reader.content.QueryRowContext(ctx, aggregateID, object).Scan(&content); err != nil {
-		return changeset.Changeset{}, s.getFailure(ref, err)
+		return nil, s.getFailure(ref, err)
 	}
-	return changeset.Changeset{Header: info.Header, Content: content}, nil
+	return content, nil
 }
 
 // Stat returns what Get returns but the content, which it does not read, and

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,6 +67,9 @@ func TestQueriesUseTheIndex(t *testing.T) {
 			var id, parent, unused int
 			var detail string
 			require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
+			if query == selectMany && (strings.HasPrefix(detail, "LIST SUBQUERY") || strings.HasPrefix(detail, "SCAN json_each")) {
+				continue // the list of what is searched for
+			}
 			require.Contains(t, detail, "SEARCH", query)
 		}
 		require.NoError(t, rows.Err())

@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, content, objects, nextObject, head, heads *sql.Stmt
+	header, content, many, objects, nextObject, head, heads *sql.Stmt
 }
 
 func openReader(path string, busy time.Duration) (*reader, error) {
@@ -32,6 +32,7 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.header: `SELECT metadata, content_type, length(content), last_modified
 			FROM changesets WHERE aggregate_id = ? AND object = ?`,
 		&r.content: "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?",
+		&r.many:    selectMany,
 		&r.objects: `SELECT object, length(content), last_modified
 			FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`,
 		&r.nextObject: `SELECT aggregate_id, object FROM changesets

@@ -1,0 +1,96 @@
+package sqlitestore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"ropewalk/changeset"
+)
+
+// inline is the largest content, in bytes, that [Store.GetMany] reads together
+// with its header, before it is admitted.
+const inline = 64 << 10
+
+// selectMany reads all rows of an aggregate whose objects are in a JSON array.
+const selectMany = `SELECT object, metadata, content_type, length(content), CASE WHEN length(content) <= ? THEN content END
+	FROM changesets WHERE aggregate_id = ? AND object IN (SELECT value FROM json_each(?))`
+
+// GetMany returns the changesets by one query, and one more for each content
+// above 64 KiB. What is missing, damaged or not admitted it leaves out. It
+// returns the context's error and the database's.
+func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	all, err := s.admitted(ctx, refs)
+	if err != nil {
+		return nil, s.plainFailure(err)
+	}
+	whole := all[:0]
+	for _, c := range all {
+		if c.Content == nil {
+			c.Content, err = s.content(ctx, c.Ref)
+		}
+		switch {
+		case err == nil:
+			whole = append(whole, c)
+		case !errors.Is(err, changeset.ErrNotFound): // deleted meanwhile
+			return nil, err
+		}
+		err = nil
+	}
+	return whole, nil
+}
+
+// admitted returns those changesets that are there, decode and are admitted,
+// with nil for the contents that are large.
+func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	byObject := make(map[string]changeset.Ref, len(refs))
+	objects := make([]string, len(refs))
+	aggregateID, _ := key(refs[0])
+	for i, ref := range refs {
+		_, objects[i] = key(ref)
+		byObject[objects[i]] = ref
+	}
+	list, err := json.Marshal(objects)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reader.many.QueryContext(ctx, inline, aggregateID, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []changeset.Changeset
+	for rows.Next() {
+		var object, metadata string
+		var stored changeset.Stored
+		var content []byte
+		if err := rows.Scan(&object, &metadata, &stored.ContentType, &stored.Size, &content); err != nil {
+			return nil, err
+		}
+		stored.Ref = byObject[object]
+		if c, ok := s.decodeMany(ctx, stored, metadata, content); ok {
+			all = append(all, c)
+		}
+	}
+	return all, rows.Err()
+}
+
+// decodeMany decodes one row, and asks for its admission.
+func (s *Store) decodeMany(ctx context.Context, stored changeset.Stored, metadata string, content []byte) (c changeset.Changeset, ok bool) {
+	var err error
+	stored.Object = s.Locate(stored.Ref)
+	if stored.Metadata, err = decodeMetadata(metadata); err != nil {
+		return c, false
+	}
+	if c.Header, err = changeset.Decode(stored, changeset.Hyphens); err != nil {
+		return c, false
+	}
+	c.Content = content
+	if content == nil && stored.Size == 0 {
+		c.Content = []byte{}
+	}
+	return c, changeset.Admit(ctx, c.Header) == nil
+}
