@@ -58,11 +58,12 @@ func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64)
 	if s.head.State == head.Erased {
 		return g, nil
 	}
+	var places []int
 	for seen, err := range s.sights(ctx, false) {
 		if err != nil {
 			return Graph{}, err
 		}
-		s.records = append(s.records, newRecord(seen))
+		places = append(places, seen.place)
 		g.Nodes = append(g.Nodes, newNode(seen))
 	}
 	if s.head.Exists() {
@@ -71,7 +72,7 @@ func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64)
 		}
 	}
 	s.missHead()
-	s.label(&g)
+	s.label(&g, places)
 	return g, nil
 }
 
@@ -84,8 +85,8 @@ func newNode(seen sight) Node {
 // limit leaves out all but the latest versions.
 func (s *survey) limit(last uint64) {
 	newest := s.head.Version
-	if !s.head.Exists() && len(s.objects) > 0 {
-		newest = s.objects[len(s.objects)-1].Version
+	if !s.head.Exists() {
+		newest, _ = s.objects.newest()
 	}
 	if last > 0 && newest >= last {
 		s.low = newest - last + 1
@@ -96,17 +97,18 @@ func (s *survey) limit(last uint64) {
 var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Untold: 5}
 
 // label finds the kind of each node, adds what is missing, and sorts them.
-func (s *survey) label(g *Graph) {
+// The nodes are those of the places.
+func (s *survey) label(g *Graph, places []int) {
 	chain := map[uint64]changeset.Ref{}
-	for _, r := range s.records {
-		if r.committed {
-			chain[r.version] = changeset.Ref{AggregateID: s.id, Version: r.version, ID: r.id}
+	for _, place := range places {
+		if ref := s.ref(place); s.objects.at(place).is(committed) {
+			chain[ref.Version] = ref
 		}
 	}
-	for i, r := range s.records {
-		g.Nodes[i].Kind = s.kind(r)
+	for i, place := range places {
+		g.Nodes[i].Kind = s.kind(place)
 		if g.Nodes[i].Kind == Lost {
-			g.Nodes[i].LostTo = chain[r.start()]
+			g.Nodes[i].LostTo = chain[s.objects.at(place).start()]
 		}
 	}
 	for _, p := range s.problems {

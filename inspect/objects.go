@@ -12,6 +12,7 @@ import (
 // sight is what was seen of one listed object.
 type sight struct {
 	object   changeset.Object
+	place    int              // in the table
 	gone     bool             // it was deleted after it was listed
 	readable bool             // its metadata is that of the changeset which its name promises
 	header   changeset.Header // if readable
@@ -75,11 +76,14 @@ type proved struct {
 	// digest is what the header's digest ought to be, given its fields.
 	digest changeset.Digest
 	faulty bool
+	// whole says that it, its content and all below it are proved.
+	whole bool
 }
 
 // prove returns, as an error, what is wrong with a header as the child of its
 // parent. One whose parent is not there, or does not decode, cannot be proved.
-func (p *prover) prove(h changeset.Header) (proved, error) {
+// The content was found intact, or not, before.
+func (p *prover) prove(h changeset.Header, intact bool) (proved, error) {
 	p.rise(h.Version)
 	parent, known := p.below[h.Parent]
 	is := proved{header: h, digest: h.Digest}
@@ -97,6 +101,7 @@ func (p *prover) prove(h changeset.Header) (proved, error) {
 		}
 	}
 	is.faulty = err != nil
+	is.whole = err == nil && intact && (h.Version == 0 || known && parent.whole)
 	p.level[h.ID] = is
 	return is, err
 }

@@ -32,7 +32,7 @@ func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, err
 	}
 	r := s.count()
 	for _, ref := range holders {
-		if s.find(ref.Version, ref.ID).committed {
+		if s.objects.at(s.objects.find(ref.Version, ref.ID)).is(committed) {
 			r.Kept = ref
 		}
 	}
@@ -43,16 +43,14 @@ func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, err
 // returns the changesets that have the kept digest.
 func (s *survey) prove(ctx context.Context, kept changeset.Digest) (holders []changeset.Ref, err error) {
 	var proofs prover
-	s.records = make([]record, 0, len(s.objects))
 	for seen, err := range s.sights(ctx, !s.in.headersOnly) {
 		if err != nil {
 			return nil, err
 		}
 		s.in.progressed()
-		s.records = append(s.records, newRecord(seen))
 		fault := seen.fault
 		if seen.readable {
-			proof, err := proofs.prove(seen.header)
+			proof, err := proofs.prove(seen.header, fault == nil)
 			if fault == nil {
 				fault = s.in.fault(seen.header.Ref, err)
 			}
@@ -62,26 +60,32 @@ func (s *survey) prove(ctx context.Context, kept changeset.Digest) (holders []ch
 			if seen.header.Digest == kept {
 				holders = append(holders, seen.header.Ref)
 			}
+			s.note(seen.place, proof)
 		}
 		s.add(fault)
 	}
 	return holders, nil
 }
 
-// sights yields what is seen of each object, in order, but of those that are gone.
+// sights yields what is seen of each object, in order, but of those that are
+// gone, and enters it in the table.
 func (s *survey) sights(ctx context.Context, contents bool) iter.Seq2[sight, error] {
-	objects := func(context.Context) iter.Seq2[changeset.Object, error] {
-		return func(yield func(changeset.Object, error) bool) {
-			for _, o := range s.objects {
-				if o.Version >= s.low && !yield(o, nil) {
-					return
-				}
+	places := func(context.Context) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for place := s.objects.from(s.low); place < s.objects.len() && yield(place, nil); place++ {
 			}
 		}
 	}
-	look := func(ctx context.Context, o changeset.Object) (sight, error) { return s.in.look(ctx, o, contents) }
+	look := func(ctx context.Context, place int) (sight, error) {
+		seen, err := s.in.look(ctx, changeset.Object{Ref: s.ref(place), Size: s.objects.at(place).size}, contents)
+		seen.place = place
+		return seen, err
+	}
 	return func(yield func(sight, error) bool) {
-		for seen, err := range ordered.Map(ctx, s.in.parallel, objects, look) {
+		for seen, err := range ordered.Map(ctx, s.in.parallel, places, look) {
+			if err == nil {
+				s.objects.fill(seen)
+			}
 			if (err != nil || !seen.gone) && !yield(seen, err) {
 				return
 			}
@@ -106,11 +110,14 @@ func (s *survey) checkFormats() {
 // count returns the report but for its problems.
 func (s *survey) count() Report {
 	r := Report{AggregateID: s.id, Head: s.head}
-	for _, rec := range s.records {
-		switch s.kind(rec) {
+	for place := range s.objects.len() {
+		if s.objects.at(place).is(gone) {
+			continue
+		}
+		switch s.kind(place) {
 		case Committed:
 			r.Committed++
-			r.Bytes += rec.size
+			r.Bytes += s.objects.at(place).size
 		case Lost:
 			r.Lost++
 		case Pending:
@@ -125,7 +132,7 @@ func (s *survey) count() Report {
 }
 
 func (s *survey) reportErased(kept changeset.Digest) Report {
-	r := Report{AggregateID: s.id, Head: s.head, Lost: len(s.objects)}
+	r := Report{AggregateID: s.id, Head: s.head, Lost: s.objects.len()}
 	s.checkFormats()
 	if kept == s.head.Digest {
 		r.Kept = s.head.Ref

@@ -1,11 +1,8 @@
 package inspect
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -18,35 +15,12 @@ type survey struct {
 	id        string
 	head      head.Head
 	headFault *Problem // there is a head, but it tells nothing
-	objects   []changeset.Object
+	objects   table
 	low       uint64 // nothing below this version was looked at
-	records   []record
-	headGone  bool // there is none, and there was one
+	headGone  bool   // there is none, and there was one
 	problems  []Problem
+	tips      map[int]Tip // by place: ends of proved appends on which none is built; nil where nobody asks
 }
-
-// record is what is kept of each object, in the order of their names.
-type record struct {
-	version    uint64
-	id, parent changeset.ID
-	after      uint64
-	part       changeset.Part
-	size       int64
-	readable   bool
-	committed  bool
-	untold     bool // the chain is broken above
-}
-
-func newRecord(seen sight) record {
-	h := seen.header
-	return record{
-		version: seen.object.Version, id: seen.object.ID, parent: h.Parent,
-		after: h.AfterRevision, part: h.Part, size: h.ContentSize, readable: seen.readable,
-	}
-}
-
-// start is the version of the first changeset of the append.
-func (r record) start() uint64 { return r.version - uint64(max(1, r.part.Number)-1) }
 
 // survey reads the head and lists the objects.
 //
@@ -79,52 +53,37 @@ func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, e
 		}
 		s.head, s.headFault = h, fault
 	}
-	if s.headFault == nil && !s.head.Exists() && len(s.objects) == 0 {
+	if s.headFault == nil && !s.head.Exists() && s.objects.len() == 0 {
 		return nil, fmt.Errorf("%q: %w", aggregateID, changeset.ErrNotFound)
 	}
 	return s, nil
 }
 
-func (in *Inspector) list(ctx context.Context, aggregateID string) ([]changeset.Object, error) {
+func (in *Inspector) list(ctx context.Context, aggregateID string) (table, error) {
 	done, err := in.request(ctx)
 	if err != nil {
-		return nil, err
+		return table{}, err
 	}
 	defer done()
-	var objects []changeset.Object
+	var objects table
 	for o, err := range in.changesets.Objects(ctx, aggregateID) {
 		if err != nil {
-			return nil, fmt.Errorf("list changesets of %q: %w", aggregateID, err)
+			return table{}, fmt.Errorf("list changesets of %q: %w", aggregateID, err)
 		}
-		objects = append(objects, o)
+		objects.add(record{id: o.ID, version: o.Version, size: o.Size, parent: nowhere})
 	}
 	return objects, nil
 }
 
 func (s *survey) exceedsHead() bool {
-	n := len(s.objects)
-	return n > 0 && (!s.head.Exists() || s.objects[n-1].Version > s.head.Version)
+	newest, any := s.objects.newest()
+	return any && (!s.head.Exists() || newest > s.head.Version)
 }
 
-// find returns the record of a changeset; nil if there is no such object.
-func (s *survey) find(version uint64, id changeset.ID) *record {
-	at, found := slices.BinarySearchFunc(s.records, id, func(r record, id changeset.ID) int {
-		return cmp.Or(cmp.Compare(r.version, version), bytes.Compare(r.id[:], id[:]))
-	})
-	if !found {
-		return nil
-	}
-	return &s.records[at]
-}
-
-// between returns the records of the versions first to last, both included.
-func (s *survey) between(first, last uint64) []record {
-	from, _ := slices.BinarySearchFunc(s.records, first, func(r record, v uint64) int { return cmp.Compare(r.version, v) })
-	to := from
-	for to < len(s.records) && s.records[to].version <= last {
-		to++
-	}
-	return s.records[from:to]
+// ref returns the reference of the changeset at a place.
+func (s *survey) ref(place int) changeset.Ref {
+	r := s.objects.at(place)
+	return changeset.Ref{AggregateID: s.id, Version: r.version, ID: r.id}
 }
 
 // walk marks what the head reaches as committed. Where a changeset is missing
@@ -134,13 +93,13 @@ func (s *survey) walk(ctx context.Context) error {
 	by := changeset.Ref{AggregateID: s.id} // who names at, and is the lowest that could be read
 	at := s.head.Ref
 	for at.Version >= s.low {
-		r := s.find(at.Version, at.ID)
-		if r == nil {
+		place := s.objects.find(at.Version, at.ID)
+		if place == nowhere {
 			s.report(by, at)
 		} else {
-			r.committed = true
+			s.objects.at(place).mark(committed)
 		}
-		if r == nil || !r.readable {
+		if place == nowhere || !s.objects.at(place).is(readable) {
 			next, err := s.bridge(ctx, by, at.Version)
 			if err != nil || next.ID.IsZero() {
 				return err
@@ -151,7 +110,7 @@ func (s *survey) walk(ctx context.Context) error {
 		if at.Version == 0 {
 			break
 		}
-		by, at = at, changeset.Ref{AggregateID: s.id, Version: at.Version - 1, ID: r.parent}
+		by, at = at, changeset.Ref{AggregateID: s.id, Version: at.Version - 1, ID: s.objects.parentOf(place)}
 	}
 	return nil
 }
@@ -198,13 +157,16 @@ func (s *survey) leaveUntold(by changeset.Ref, from, below uint64) {
 	if from >= below {
 		return
 	}
-	untold := s.between(from, below-1)
-	for i := range untold {
-		untold[i].untold = true
-		if v := untold[i].version; v > from {
-			s.reportGap(by, from, v-1)
+	for place := s.objects.from(from); place < s.objects.len() && s.objects.at(place).version < below; place++ {
+		r := s.objects.at(place)
+		if r.is(gone) {
+			continue
 		}
-		from = untold[i].version + 1
+		r.mark(untold)
+		if r.version > from {
+			s.reportGap(by, from, r.version-1)
+		}
+		from = r.version + 1
 	}
 	if from < below {
 		s.reportGap(by, from, below-1)
@@ -222,25 +184,32 @@ func (s *survey) reportGap(by changeset.Ref, first, last uint64) {
 // missHead finds out whether there must have been a head: without one there
 // can be nothing but appends that were to be the first.
 func (s *survey) missHead() {
-	s.headGone = !s.head.Exists() && s.headFault == nil && slices.ContainsFunc(s.records, func(r record) bool {
-		return r.readable && (r.after > 0 || r.start() > 0)
-	})
+	if s.head.Exists() || s.headFault != nil {
+		return
+	}
+	for place := range s.objects.len() {
+		if r := s.objects.at(place); r.is(readable) && (r.after > 0 || r.start() > 0) {
+			s.headGone = true
+			return
+		}
+	}
 }
 
-// kind tells what has become of an object.
-func (s *survey) kind(r record) Kind {
+// kind tells what has become of the object at a place.
+func (s *survey) kind(place int) Kind {
+	r := s.objects.at(place)
 	switch {
-	case r.committed:
+	case r.is(committed):
 		return Committed
 	case s.head.State == head.Erased:
 		return Lost
-	case r.untold || !r.readable || s.headFault != nil || s.headGone:
+	case r.is(untold) || !r.is(readable) || s.headFault != nil || s.headGone:
 		return Untold
 	case r.after < s.head.Revision:
 		return Lost
 	case r.after > s.head.Revision:
 		return Ahead
-	case s.continues(r):
+	case s.continues(place):
 		return Pending
 	default:
 		return Lost // no swap from that revision can reach it
@@ -249,16 +218,17 @@ func (s *survey) kind(r record) Kind {
 
 // continues reports whether an append that was built on the head's revision
 // was built on its changeset too.
-func (s *survey) continues(r record) bool {
+func (s *survey) continues(place int) bool {
+	start := s.objects.at(place).start()
 	if !s.head.Exists() {
-		return r.start() == 0
+		return start == 0
 	}
-	for r.part.Number > 1 {
-		below := s.find(r.version-1, r.parent)
-		if below == nil || !below.readable {
-			return r.start() == s.head.Version+1
+	for s.objects.at(place).part > 0 {
+		below := s.objects.at(place).parent
+		if below == nowhere || !s.objects.at(int(below)).is(readable) {
+			return start == s.head.Version+1
 		}
-		r = *below
+		place = int(below)
 	}
-	return r.version == s.head.Version+1 && r.parent == s.head.ID
+	return s.objects.at(place).version == s.head.Version+1 && s.objects.parentOf(place) == s.head.ID
 }
