@@ -1,0 +1,145 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+var (
+	// ErrNotATip means that a plan was to be applied with a changeset that is
+	// none of its tips, or with none where there is not exactly one. Nothing
+	// was sent.
+	ErrNotATip = errors.New("not one of the tips of the plan")
+	// ErrHeadMoved means that the head is not the one of the plan any more:
+	// plan anew.
+	ErrHeadMoved = errors.New("the head has changed meanwhile")
+	// ErrUnknown means that nobody knows whether the head was written. To plan
+	// anew tells: it looks at the head first.
+	ErrUnknown = errors.New("nobody knows whether the head was written")
+)
+
+const (
+	applyAttempts = 4
+	applyTimeout  = 10 * time.Second // of one request
+	applyPause    = 100 * time.Millisecond
+)
+
+// Apply writes the head that a plan of [Inspector.Rebuild] has found: one that
+// names the tip at, by a swap from exactly the head of the plan. The zero Ref
+// stands for the only tip. It returns the head as it is stored now.
+//
+// Its errors match [ErrNotATip]; [ErrHeadMoved], also where somebody has
+// appended to the head that it has written; and [ErrUnknown] where no answer
+// could be had. Any other error is one of the storage or the context, and
+// nothing was written.
+func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Ref) (head.Head, error) {
+	next, err := in.rebuilt(ctx, plan, at)
+	if err != nil {
+		return head.Head{}, err
+	}
+	unknown := error(nil) // of an attempt that may have been applied, or may be yet
+	for attempt := range applyAttempts {
+		if err := pause(ctx, attempt); err != nil {
+			return head.Head{}, undecided(plan, unknown, err)
+		}
+		got, err := in.swapOnce(ctx, plan.Head, next)
+		if err == nil {
+			return got, nil
+		}
+		var refused *head.NotApplied
+		if errors.As(err, &refused) {
+			if !refused.Retryable {
+				return head.Head{}, undecided(plan, unknown, err)
+			}
+			continue
+		}
+		var conflict *head.SwapConflict
+		if !errors.As(err, &conflict) {
+			unknown = err
+		}
+		now, done, err := in.lookAgain(ctx, plan.Head, next)
+		if done {
+			return now, err
+		}
+	}
+	return head.Head{}, undecided(plan, unknown, errors.New("the storage does not take it"))
+}
+
+// rebuilt returns the head that names a tip.
+func (in *Inspector) rebuilt(ctx context.Context, plan Rebuilding, at changeset.Ref) (head.Head, error) {
+	var tip *Tip
+	for i := range plan.Tips {
+		if plan.Tips[i].Ref == at || at == (changeset.Ref{}) && len(plan.Tips) == 1 {
+			tip = &plan.Tips[i]
+		}
+	}
+	if tip == nil {
+		return head.Head{}, fmt.Errorf("%q: %w", plan.AggregateID, ErrNotATip)
+	}
+	seen, err := in.look(ctx, changeset.Object{Ref: tip.Ref}, false)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if seen.fault != nil {
+		return head.Head{}, corrupt(seen.fault, "")
+	}
+	if !seen.readable || seen.header.Digest != tip.Digest {
+		return head.Head{}, corrupt(in.problem(tip.Ref, "it is not what it was when it was proved"), "")
+	}
+	next := plan.Head.Next(seen.header)
+	next.Revision = plan.Revision
+	return next, nil
+}
+
+func (in *Inspector) swapOnce(ctx context.Context, old, next head.Head) (head.Head, error) {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	return in.heads.Swap(ctx, old, next)
+}
+
+// lookAgain tells what became of a swap that did not say that it was done, if
+// the head tells. It looks even where the caller has gone meanwhile.
+func (in *Inspector) lookAgain(ctx context.Context, old, next head.Head) (now head.Head, done bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
+	defer cancel()
+	now, err = in.heads.Load(ctx, next.AggregateID)
+	switch {
+	case err != nil:
+		return now, false, nil
+	case now.SameRecord(next):
+		return now, true, nil
+	case now.SameRecord(old):
+		return now, false, nil
+	case !now.Exists():
+		return head.Head{}, true, fmt.Errorf("%q: %w: it is gone", next.AggregateID, ErrHeadMoved)
+	default:
+		return head.Head{}, true, fmt.Errorf("%q: %w: it is %s at revision %d", next.AggregateID, ErrHeadMoved, now.Ref, now.Revision)
+	}
+}
+
+// undecided returns the error that ends the attempts: what an earlier one left
+// in doubt stays in doubt.
+func undecided(plan Rebuilding, unknown, err error) error {
+	if unknown == nil {
+		return fmt.Errorf("rebuild the head of %q: %w", plan.AggregateID, err)
+	}
+	return fmt.Errorf("rebuild the head of %q: %w: %w", plan.AggregateID, ErrUnknown, errors.Join(unknown, err))
+}
+
+// pause waits before an attempt, but before the first.
+func pause(ctx context.Context, attempt int) error {
+	if attempt == 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(applyPause << attempt):
+		return nil
+	}
+}
