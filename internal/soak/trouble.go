@@ -13,8 +13,10 @@ type trouble struct {
 	rand  *rand.Rand
 	unit  time.Duration
 	oneIn int // requests of so many one goes wrong; 0 for none
-	storm int // how many more requests are throttled
+	storm int // how many more requests are throttled, or dropped
 	count map[string]int
+	// outage says that the storm is one in which nothing arrives.
+	outage bool
 }
 
 // maxLate is how many units late a late request is at most.
@@ -32,12 +34,12 @@ func (t *trouble) fault(faults.Op, int) faults.Fault {
 	f := faults.Fault{DelayBefore: t.upTo(t.unit / 25), DelayAfter: t.upTo(t.unit / 25)}
 	if t.storm > 0 {
 		t.storm--
-		return t.refused(f, true)
+		return t.stormy(f)
 	}
 	if t.oneIn == 0 || t.rand.IntN(t.oneIn) > 0 {
 		return f
 	}
-	switch t.rand.IntN(9) {
+	switch t.rand.IntN(10) {
 	case 0:
 		return t.counted(f, faults.Dropped, "dropped")
 	case 1, 2:
@@ -47,10 +49,10 @@ func (t *trouble) fault(faults.Op, int) faults.Fault {
 		return t.counted(f, faults.Late, "late")
 	case 5:
 		return t.refused(f, false)
-	case 6:
-		t.storm = t.rand.IntN(6)
-		return t.refused(f, true)
-	case 7:
+	case 6, 7:
+		t.storm, t.outage = t.rand.IntN(12), t.rand.IntN(2) == 0
+		return t.stormy(f)
+	case 8:
 		kinds := []faults.Kind{faults.HangBefore, faults.HangAfter}
 		return t.counted(f, kinds[t.rand.IntN(2)], "hung")
 	default:
@@ -63,6 +65,13 @@ func (t *trouble) counted(f faults.Fault, kind faults.Kind, name string) faults.
 	f.Kind = kind
 	t.count[name]++
 	return f
+}
+
+func (t *trouble) stormy(f faults.Fault) faults.Fault {
+	if t.outage {
+		return t.counted(f, faults.Dropped, "dropped")
+	}
+	return t.refused(f, true)
 }
 
 func (t *trouble) refused(f faults.Fault, throttled bool) faults.Fault {

@@ -17,8 +17,8 @@ import (
 
 // How much each history is: few enough operations for the search for an order.
 const (
-	writers          = 3
-	writerOperations = 9
+	writers          = 4
+	writerOperations = 10
 	readerOperations = 8
 	settlements      = 8
 )

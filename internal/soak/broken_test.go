@@ -1,0 +1,104 @@
+package soak_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/soak"
+)
+
+// heads hides that memory can put and swap in one step, and breaks one method.
+type heads struct {
+	head.Store
+	load func(context.Context, string) (head.Head, error)
+	swap func(ctx context.Context, old, next head.Head) (head.Head, error)
+}
+
+func (s heads) Load(ctx context.Context, id string) (head.Head, error) {
+	if s.load == nil {
+		return s.Store.Load(ctx, id)
+	}
+	return s.load(ctx, id)
+}
+
+func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	if s.swap == nil {
+		return s.Store.Swap(ctx, old, next)
+	}
+	return s.swap(ctx, old, next)
+}
+
+// forgetful changesets vanish a while after they were put, one in twenty.
+type forgetful struct {
+	*memstore.Store
+	puts *int
+}
+
+func (s forgetful) Put(ctx context.Context, c changeset.Changeset) error {
+	if *s.puts++; *s.puts%20 == 0 {
+		return nil
+	}
+	return s.Store.Put(ctx, c)
+}
+
+// Storages that break the contracts of the seams are found out.
+func TestBrokenStoragesAreFound(t *testing.T) {
+	for name, broken := range map[string]func(*memstore.Store) soak.Place{
+		"the last writer wins": func(db *memstore.Store) soak.Place {
+			return soak.Place{Changesets: db, Heads: heads{Store: db, swap: func(ctx context.Context, old, next head.Head) (head.Head, error) {
+				record, err := head.EncodeJSON(next)
+				db.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(next.AggregateID)] = record })
+				return next, err
+			}}}
+		},
+		"heads are read stale": func(db *memstore.Store) soak.Place {
+			var before head.Head
+			loads := 0
+			return soak.Place{Changesets: db, Heads: heads{Store: db, load: func(ctx context.Context, id string) (head.Head, error) {
+				now, err := db.Load(ctx, id)
+				if loads++; loads%10 == 0 && before.AggregateID == id {
+					return before, err
+				}
+				before = now
+				return now, err
+			}}}
+		},
+		"an unknown outcome passes for a refusal": func(db *memstore.Store) soak.Place {
+			swaps := 0
+			return soak.Place{Changesets: db, Heads: heads{Store: db, swap: func(ctx context.Context, old, next head.Head) (head.Head, error) {
+				got, err := db.Swap(ctx, old, next)
+				if swaps++; swaps%5 == 0 {
+					return head.Head{}, &head.NotApplied{Err: errors.New("no reply")}
+				}
+				return got, err
+			}}}
+		},
+		"puts are forgotten": func(db *memstore.Store) soak.Place {
+			return soak.Place{Changesets: forgetful{db, new(int)}, Heads: heads{Store: db}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var histories []*soak.History
+			for _, seed := range seeds(1, 30) {
+				synctest.Test(t, func(t *testing.T) {
+					place := broken(memstore.New())
+					place.Unit = time.Second
+					histories = append(histories, soak.Run(t.Context(), place, []uint64{seed})...)
+				})
+			}
+			soak.Check(histories, patience)
+			figures := soak.Figures{}
+			figures.Add(histories...)
+			t.Logf("%d of %d histories", figures.Violations, figures.Histories)
+			require.Greater(t, figures.Violations, 2)
+		})
+	}
+}
