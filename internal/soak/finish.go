@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +20,9 @@ func (w *world) finish(ctx context.Context) {
 	}
 	chain := w.readAll(ctx)
 	w.hold(chain)
-	w.prove(ctx)
+	if w.prove(ctx) {
+		w.sweep(ctx, chain)
+	}
 }
 
 // requireSettled notes where the last settling of all does not tell. Of an
@@ -102,23 +103,27 @@ func isAt(chain []changeset.Changeset, ref changeset.Ref, content string) bool {
 }
 
 // prove lets everything that is stored be verified: there are the chain,
-// orphans, and nothing else.
-func (w *world) prove(ctx context.Context) {
-	in := inspect.New(w.place.Changesets, w.place.Heads, nil)
-	report, ok := w.verify(ctx, in)
+// orphans, and nothing else. It reports false where nothing at all is stored.
+func (w *world) prove(ctx context.Context) bool {
+	report, ok := w.verify(ctx)
 	if !ok {
-		return
+		return false
 	}
 	w.Orphans = report.Lost + report.Pending + report.Ahead
 	var err error
-	if w.graph, err = in.Graph(ctx, w.chain.AggregateID(), 0); err != nil {
+	if w.graph, err = w.inspector().Graph(ctx, w.chain.AggregateID(), 0); err != nil {
 		w.violated("the graph cannot be drawn: %v", err)
 	}
+	return true
+}
+
+func (w *world) inspector() *inspect.Inspector {
+	return inspect.New(w.place.Changesets, w.place.Heads, nil)
 }
 
 // verify reports false where nothing at all is stored.
-func (w *world) verify(ctx context.Context, in *inspect.Inspector) (inspect.Report, bool) {
-	report, err := in.Verify(ctx, w.chain.AggregateID())
+func (w *world) verify(ctx context.Context) (inspect.Report, bool) {
+	report, err := w.inspector().Verify(ctx, w.chain.AggregateID())
 	if errors.Is(err, changeset.ErrNotFound) {
 		return report, false
 	}
@@ -130,7 +135,7 @@ func (w *world) verify(ctx context.Context, in *inspect.Inspector) (inspect.Repo
 		w.violated("verify: %s", p)
 	}
 	if report.Untold > 0 {
-		w.violated("verify: %s", fmt.Sprint(report.Untold, " objects of which nothing can be told"))
+		w.violated("verify: of %d objects nothing can be told", report.Untold)
 	}
 	return report, true
 }

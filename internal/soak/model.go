@@ -55,8 +55,12 @@ func (s state) read(op *Operation) []any {
 func (s state) erase(op *Operation) []any {
 	erased := state{s.history, true}
 	switch {
+	case op.Outcome == Unknown && s.history == "":
+		return []any{s}
 	case op.Outcome == Unknown:
 		return []any{s, erased}
+	case s.history == "":
+		return nil // what does not exist is not erased
 	default:
 		return []any{erased}
 	}

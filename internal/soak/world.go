@@ -21,6 +21,9 @@ const (
 	writerOperations = 10
 	readerOperations = 8
 	settlements      = 8
+	collectors       = 2
+	collections      = 4
+	eraseOneIn       = 4 // histories
 )
 
 // world is a history under way.
@@ -73,6 +76,12 @@ func (w *world) live(ctx context.Context) *History {
 	}
 	group.Go(func() { w.client(writers).readAgain(ctx, readerOperations) })
 	group.Go(func() { w.client(writers+1).settleAgain(ctx, settlements) })
+	for n := range collectors {
+		group.Go(func() { w.client(writers+2+n).collectAgain(ctx, collections) })
+	}
+	if w.Seed%eraseOneIn == 0 {
+		group.Go(func() { w.client(writers + 2 + collectors).eraseOnce(ctx) })
+	}
 	group.Wait()
 	w.script.Draw(nil)
 	time.Sleep((maxLate + 1) * w.place.Unit)
