@@ -71,6 +71,10 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 	return ok && holds(c, decorator.Unwrap())
 }
 
+// Changesets returns the storage of objects that the store stands on, for what
+// is kept beside the chains, under reserved aggregate IDs.
+func (s *Store) Changesets() changeset.Store { return s.changesets }
+
 // Chain returns the handle on one aggregate's chain, which need not exist. It
 // does no I/O; an invalid aggregate ID is the error of the handle's methods.
 func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }

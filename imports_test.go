@@ -24,6 +24,8 @@ var importRules = map[string]importRule{
 	"faults":               {code: "changeset head", tests: "backends/memstore"},
 	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"inspect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
+	"collect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
+	"aggregate":            {code: ". changeset head", tests: "aggregate/aggregatetest backends/memstore faults internal"},
 	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
 	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
 	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},

@@ -1,0 +1,83 @@
+package aggregate
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+)
+
+// Codec turns events into the data that is stored of them, and back. An
+// implementation must be safe for concurrent use.
+type Codec[E any] interface {
+	// Encode must return the event's data: one JSON value, whatever it holds.
+	// [Base64] makes one of any bytes.
+	Encode(event E) ([]byte, error)
+
+	// Decode must return the event that Encode, now or in an earlier version
+	// of the program, has made the data of. The prototype is the event's value
+	// in [Events]; it has the Go type to return, and must not be changed.
+	Decode(data []byte, prototype E) (E, error)
+}
+
+// JSON returns the codec that is used where a [Type] names none: encoding/json.
+// Fields that a stored event has and the struct has not are left out, and
+// fields that it lacks keep the value of the prototype.
+func JSON[E any]() Codec[E] { return jsonCodec[E]{} }
+
+type jsonCodec[E any] struct{}
+
+func (jsonCodec[E]) Encode(event E) ([]byte, error) { return marshal(event) }
+
+func (jsonCodec[E]) Decode(data []byte, prototype E) (E, error) {
+	target, value := clone[E](prototype)
+	err := json.Unmarshal(data, target)
+	return value(), err
+}
+
+// clone returns a pointer to a copy of what the prototype holds, to decode
+// into, and a function that returns the event that the copy has become.
+func clone[E any](prototype E) (target any, value func() E) {
+	v := reflect.ValueOf(prototype)
+	if v.Kind() == reflect.Pointer {
+		p := reflect.New(v.Type().Elem())
+		if !v.IsNil() {
+			p.Elem().Set(v.Elem())
+		}
+		return p.Interface(), func() E { return p.Interface().(E) }
+	}
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	return p.Interface(), func() E { return p.Elem().Interface().(E) }
+}
+
+// marshal is json.Marshal that leaves <, > and & readable.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// Base64 returns a codec whose data is that of a binary codec, such as CBOR or
+// protocol buffers, as a JSON string in base64.
+func Base64[E any](binary Codec[E]) Codec[E] { return base64Codec[E]{binary} }
+
+type base64Codec[E any] struct{ binary Codec[E] }
+
+func (c base64Codec[E]) Encode(event E) ([]byte, error) {
+	data, err := c.binary.Encode(event)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(data)
+}
+
+func (c base64Codec[E]) Decode(data []byte, prototype E) (E, error) {
+	var raw []byte
+	if err := json.Unmarshal(data, &raw); err != nil {
+		var none E
+		return none, err
+	}
+	return c.binary.Decode(raw, prototype)
+}

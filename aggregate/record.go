@@ -1,0 +1,169 @@
+package aggregate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ropewalk/changeset"
+)
+
+// ContentType is the content type of the changesets that a [Repository] saves:
+// NDJSON, one event a line. Reading takes any content of such lines.
+const ContentType = "application/x-ndjson"
+
+// Position is an event's place in the history of its aggregate.
+type Position struct {
+	// Version is the version of the event's changeset.
+	Version uint64
+	// Index is the event's place in it, from 0. Events that an upcaster has
+	// split have the same one.
+	Index int
+}
+
+// Recorded is an event as it was recorded.
+type Recorded[E any] struct {
+	Event E
+	// Type is the event's name, as in [Events].
+	Type string
+	// ID is unique to the event: a UUID, if the event was saved by a [Repository].
+	ID string
+	// Time is when the event happened; zero if it was not recorded.
+	Time time.Time
+	// Metadata is what [With] and [WithMetadata] have added; nil if nothing.
+	Metadata map[string]string
+	// Position is set where the event was read from a chain.
+	Position
+}
+
+// Raw is an event in its stored form.
+type Raw struct {
+	// Type is the name under which the event is stored.
+	Type string
+	// ID, Time and Metadata are those of [Recorded].
+	ID       string
+	Time     time.Time
+	Metadata map[string]string
+	// Data is what the [Codec] has made of the event: one JSON value.
+	Data json.RawMessage
+}
+
+// line is the stored form of one event.
+type line struct {
+	Type string            `json:"type"`
+	ID   string            `json:"id,omitempty"`
+	Time string            `json:"time,omitempty"`
+	Data json.RawMessage   `json:"data"`
+	Meta map[string]string `json:"meta,omitempty"`
+}
+
+func (p *plan[S, E]) encode(records []Recorded[E]) ([]byte, error) {
+	var content []byte
+	for i, r := range records {
+		text, err := p.encodeLine(r)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		content = append(append(content, text...), '\n')
+	}
+	return content, nil
+}
+
+func (p *plan[S, E]) encodeLine(r Recorded[E]) ([]byte, error) {
+	name, err := p.nameOf(r.Event)
+	if err != nil {
+		return nil, err
+	}
+	data, err := p.Codec.Encode(r.Event)
+	if err != nil {
+		return nil, fmt.Errorf("encode %q: %w", name, err)
+	}
+	l := line{Type: name, ID: r.ID, Data: data, Meta: r.Metadata}
+	if !r.Time.IsZero() {
+		l.Time = changeset.FormatTime(r.Time)
+	}
+	text, err := marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("encode %q: %w", name, err)
+	}
+	return text, nil
+}
+
+func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
+	var records []Recorded[E]
+	index := 0
+	for text := range bytes.Lines(content) {
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		raw, err := decodeLine(text)
+		if err != nil {
+			return nil, &DecodeError{Position: Position{Index: index}, Type: raw.Type, Err: err}
+		}
+		if records, err = p.append(records, raw, index); err != nil {
+			return nil, err
+		}
+		index++
+	}
+	return records, nil
+}
+
+func decodeLine(text []byte) (Raw, error) {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return Raw{}, err
+	}
+	raw := Raw{Type: l.Type, ID: l.ID, Data: l.Data, Metadata: l.Meta}
+	if l.Type == "" || l.Data == nil {
+		return raw, errors.New("the line has no type or no data")
+	}
+	var err error
+	if l.Time != "" {
+		raw.Time, err = time.Parse(time.RFC3339Nano, l.Time)
+	}
+	return raw, err
+}
+
+// append adds the present events that a stored one stands for.
+func (p *plan[S, E]) append(records []Recorded[E], stored Raw, index int) ([]Recorded[E], error) {
+	at := Position{Index: index}
+	raws, err := upcast(p.Upcasters, stored)
+	if err != nil {
+		return nil, &DecodeError{Position: at, Type: stored.Type, Err: err}
+	}
+	for _, raw := range raws {
+		event, err := p.event(raw, at)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, Recorded[E]{Event: event, Type: raw.Type, ID: raw.ID, Time: raw.Time, Metadata: raw.Metadata, Position: at})
+	}
+	return records, nil
+}
+
+func (p *plan[S, E]) event(raw Raw, at Position) (event E, err error) {
+	prototype, known := p.Events[raw.Type]
+	if known {
+		if event, err = p.Codec.Decode(raw.Data, prototype); err != nil {
+			err = &DecodeError{Position: at, Type: raw.Type, Err: err}
+		}
+		return event, err
+	}
+	if p.Unknown != nil {
+		if event, ok := p.Unknown(raw); ok {
+			return event, nil
+		}
+	}
+	return event, &UnknownEventError{Position: at, Type: raw.Type}
+}
+
+// read decodes a changeset, and says in errors which one it is.
+func (p *plan[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
+	records, err := p.decode(c.Content)
+	for i := range records {
+		records[i].Version = c.Version
+	}
+	return records, located(err, c.Ref)
+}

@@ -1,0 +1,187 @@
+package aggregate
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Create saves the first events of an aggregate that must not exist yet. It is
+// [Repository.Save] behind the zero Head.
+func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, options ...Option) (Loaded[S], error) {
+	return r.Save(ctx, Loaded[S]{ID: id}, events, options...)
+}
+
+// Save appends events, all or none, behind the head that the aggregate was
+// loaded at, and returns the aggregate as it is then, ready for the next Save.
+// It is one attempt of two round trips. Without events it sends nothing.
+//
+// Its errors tell the outcome; with each it returns the aggregate as it was given:
+//   - *ropewalk.ConflictError: refused for good, another append came first. A
+//     [*PreconditionError] is one, too.
+//   - *ropewalk.UncertainError: nobody knows yet. Chain.Settle of package
+//     ropewalk ends it; with [Once], the whole call may as well be repeated.
+//   - ropewalk.ErrErased, ropewalk.ErrHeadLost: as of an append.
+//   - [ErrInvalidKey], or that an event is not in [Events] or cannot be read
+//     back: nothing was sent.
+//   - any other: nothing was committed. With [Once] it can also be that the
+//     command was processed before, by a call with other events, which could
+//     not be read: repeat it.
+func (r *Repository[S, E]) Save(ctx context.Context, loaded Loaded[S], events []E, options ...Option) (Loaded[S], error) {
+	c, err := r.options.call(ctx, options)
+	if err != nil {
+		return loaded, err
+	}
+	saved, err := r.save(ctx, loaded, events, c)
+	if err != nil {
+		return loaded, err
+	}
+	return saved, nil
+}
+
+// save is Save. Together with a conflict it returns the aggregate as far as it
+// has read it.
+func (r *Repository[S, E]) save(ctx context.Context, l Loaded[S], events []E, c *call) (Loaded[S], error) {
+	l.Repeated = false
+	if repeated, err := c.admit(&l.Repeated, l.commands, l.Head); repeated || err != nil || len(events) == 0 {
+		return l, err
+	}
+	draft, records, err := r.draft(events, c)
+	if err != nil {
+		return l, fmt.Errorf("save %q: %w", l.ID, err)
+	}
+	h, err := r.store.Chain(l.ID).Append(ctx, l.Head, draft)
+	switch {
+	case err != nil:
+		return r.refused(ctx, l, c, err)
+	case c.key != "" && !made(l.Head, h, draft):
+		return r.recognised(ctx, l, h, draft)
+	}
+	for _, record := range records {
+		l.State = r.plan.Evolve(l.State, record.Event)
+	}
+	l.commands = slices.Clip(l.commands)
+	l.remember(c.key)
+	l.Head = h
+	r.keep(ctx, &l)
+	return l, nil
+}
+
+// admit reports whether the call's command was processed before, and else
+// whether its precondition holds.
+func (c *call) admit(repeated *bool, commands []string, h head.Head) (bool, error) {
+	if c.key != "" && slices.Contains(commands, c.key) {
+		*repeated = true
+		return true, nil
+	}
+	if c.ifMatch != "" && !h.Matches(c.ifMatch) {
+		return false, &PreconditionError{IfMatch: c.ifMatch, Actual: h}
+	}
+	return false, nil
+}
+
+// draft returns what is to be appended, and the events as a load will read
+// them: an event that could not be read back is refused before it is stored.
+func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Recorded[E], error) {
+	records := make([]Recorded[E], len(events))
+	at := c.at
+	if at.IsZero() {
+		at = time.Now()
+	}
+	for i, event := range events {
+		records[i] = Recorded[E]{Event: event, ID: changeset.NewID().String(), Time: at, Metadata: c.metadata}
+	}
+	content, err := r.plan.encode(records)
+	if err != nil {
+		return changeset.Draft{}, nil, err
+	}
+	read, err := r.plan.decode(content)
+	if err != nil {
+		return changeset.Draft{}, nil, fmt.Errorf("it could not be read back: %w", err)
+	}
+	return changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}, read, nil
+}
+
+// refused returns the outcome of an append that failed. Behind a conflict the
+// command may have been processed meanwhile: the changesets that have come tell.
+func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, cause error) (Loaded[S], error) {
+	var conflict *ropewalk.ConflictError
+	if c.key == "" || !errors.As(cause, &conflict) {
+		return l, cause
+	}
+	now, err := r.catchUp(ctx, l, conflict.Actual)
+	if err != nil {
+		return l, errors.Join(cause, err)
+	}
+	if slices.Contains(now.commands, c.key) {
+		now.Repeated = true
+		return now, nil
+	}
+	return now, cause
+}
+
+// made reports whether the draft, appended after one head, has made the other:
+// that is in its digest, which commits to the content, and so to the IDs of
+// its events. Where the head was made by an earlier append with the same
+// command ID, it was not.
+func made(after, h head.Head, draft changeset.Draft) bool {
+	header := changeset.Header{
+		Ref:           h.Ref,
+		Parent:        after.ID,
+		AfterRevision: h.Revision - 1,
+		Ancestors:     after.Ancestors,
+		ContentType:   draft.ContentType,
+		ContentSHA256: sha256.Sum256(draft.Content),
+		RecordedAt:    h.UpdatedAt,
+		CommandID:     draft.CommandID,
+	}
+	return header.ComputeDigest(after.Digest) == h.Digest
+}
+
+// recognised returns the aggregate where the append gave a head that the draft
+// has perhaps not made: what is stored there tells.
+func (r *Repository[S, E]) recognised(ctx context.Context, l Loaded[S], h head.Head, draft changeset.Draft) (Loaded[S], error) {
+	stored, err := r.reader(h).At(ctx, h.Version)
+	if err != nil {
+		return l, fmt.Errorf("save %q: command %q was processed before: %w", l.ID, draft.CommandID, err)
+	}
+	now, err := r.catchUp(ctx, l, h)
+	if err != nil {
+		return l, fmt.Errorf("save %q: command %q was processed before: %w", l.ID, draft.CommandID, err)
+	}
+	now.Repeated = stored.ContentSHA256 != sha256.Sum256(draft.Content)
+	return now, nil
+}
+
+// catchUp returns an aggregate at a head that came after its own, reading what
+// is new, or, where that is long, from a snapshot.
+func (r *Repository[S, E]) catchUp(ctx context.Context, l Loaded[S], h head.Head) (Loaded[S], error) {
+	every := uint64(r.plan.Snapshots.Every)
+	if !l.Head.Exists() || every > 0 && h.Version-l.Head.Version > every {
+		return r.at(ctx, h)
+	}
+	now, err := r.fold(ctx, l, h, r.reader(h).Since(ctx, l.Head), noVersion)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		err = fmt.Errorf("%w: %v", ropewalk.ErrHeadLost, err) //nolint:errorlint // the aggregate is there: it must not match ErrNotFound
+	}
+	return now, err
+}
+
+// keep writes the snapshot that is due at the aggregate's head, or one that
+// was found missing.
+func (r *Repository[S, E]) keep(ctx context.Context, l *Loaded[S]) {
+	if due, ok := r.plan.Snapshots.due(l.Head.Version); ok && due == l.Head.Version {
+		l.due = r.snapshotOf(ctx, *l, l.Head)
+	}
+	if l.due != nil && !r.plan.Snapshots.Manual {
+		r.snapshots.start(ctx, *l.due)
+		l.due = nil
+	}
+}

@@ -1,0 +1,141 @@
+package aggregate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// snapshotFormat is the format number of the content of snapshots.
+const snapshotFormat = 1
+
+// snapshotContent is the content of a snapshot's object.
+type snapshotContent struct {
+	Format   int             `json:"format"`
+	Schema   string          `json:"schema,omitempty"`
+	Head     json.RawMessage `json:"head"`
+	Commands []string        `json:"commands,omitempty"`
+	State    json.RawMessage `json:"state"`
+}
+
+// snapshotRef returns the place of a snapshot: it follows from the aggregate,
+// the version and the schema alone, so that a snapshot is found without a
+// listing, and has one place for ever.
+//
+// The object is at version 0 of the reserved aggregate, whose objects are no
+// chain: a version of its own would need a parent and an ancestor index. The
+// version that it is about is in the hash, in its metadata and its content.
+func snapshotRef(aggregateID string, version uint64, schema string) changeset.Ref {
+	var b []byte
+	for _, field := range []string{"ropewalk/snapshot/1", aggregateID, strconv.FormatUint(version, 10), schema} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(field)))
+		b = append(b, field...)
+	}
+	sum := sha256.Sum256(b)
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 0x80 // version 8: of our own making (RFC 9562)
+	id[8] = id[8]&0x3f | 0x80 // its variant
+	return changeset.Ref{AggregateID: changeset.SnapshotsOf(aggregateID), ID: changeset.ID(id)}
+}
+
+// snapshotOf returns the snapshot of a state at a head, ready to be put; nil,
+// and the reason in the log, where it cannot be made. It encodes at once: a
+// state that shares memory with a later one cannot become that.
+func (r *Repository[S, E]) snapshotOf(ctx context.Context, l Loaded[S], h head.Head) *changeset.Changeset {
+	c, err := r.encodeSnapshot(l, h)
+	if err == nil && c.ContentSize > r.options.MaxSnapshotSize {
+		err = fmt.Errorf("it takes %d bytes, more than %d", c.ContentSize, r.options.MaxSnapshotSize)
+	}
+	if err != nil {
+		r.stats.failed.Add(1)
+		r.options.Logger.WarnContext(ctx, "cannot make snapshot", "of", h.Ref, "cause", err)
+		return nil
+	}
+	return &c
+}
+
+func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.Changeset, error) {
+	record, err := head.EncodeJSON(h)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	state, err := r.plan.Snapshots.encode(l.State)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	schema := r.plan.Snapshots.Schema
+	commands := l.commands[max(0, len(l.commands)-CommandWindow):]
+	content, err := marshal(snapshotContent{snapshotFormat, schema, record, commands, state})
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	header := changeset.Header{
+		Ref:           snapshotRef(l.ID, h.Version, schema),
+		ContentType:   "application/json",
+		ContentSize:   int64(len(content)),
+		ContentSHA256: sha256.Sum256(content),
+		RecordedAt:    h.UpdatedAt,
+		Metadata:      map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
+	}
+	header.Digest = header.ComputeDigest(changeset.Digest{})
+	return changeset.Changeset{Header: header, Content: content}, nil
+}
+
+// readSnapshot returns the aggregate as a snapshot has it. Its error matches
+// [changeset.ErrNotFound] where there is no such snapshot.
+func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version uint64) (Loaded[S], error) {
+	limited := changeset.WithAdmission(ctx, func(h changeset.Header) error {
+		if h.ContentSize > r.options.MaxSnapshotSize {
+			return fmt.Errorf("it takes %d bytes, more than %d", h.ContentSize, r.options.MaxSnapshotSize)
+		}
+		return nil
+	})
+	c, err := r.store.Changesets().Get(limited, snapshotRef(id, version, r.plan.Snapshots.Schema))
+	if err != nil {
+		return Loaded[S]{}, err
+	}
+	if err := c.Verify(changeset.Digest{}); err != nil {
+		return Loaded[S]{}, err
+	}
+	return r.decodeSnapshot(id, version, c.Content)
+}
+
+func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []byte) (Loaded[S], error) {
+	var stored snapshotContent
+	if err := json.Unmarshal(content, &stored); err != nil {
+		return Loaded[S]{}, err
+	}
+	if stored.Format != snapshotFormat || stored.Schema != r.plan.Snapshots.Schema {
+		return Loaded[S]{}, fmt.Errorf("it has format %d and schema %q", stored.Format, stored.Schema)
+	}
+	h, err := head.DecodeJSON(id, "snapshot", stored.Head)
+	if err != nil {
+		return Loaded[S]{}, err
+	}
+	if h.Version != version || h.State != head.Live {
+		return Loaded[S]{}, fmt.Errorf("it is that of version %d", h.Version)
+	}
+	state, err := r.plan.Snapshots.decode(stored.State)
+	if err != nil {
+		return Loaded[S]{}, fmt.Errorf("its state: %w", err)
+	}
+	return Loaded[S]{ID: id, State: state, Head: h, commands: slices.Clip(stored.Commands)}, nil
+}
+
+var errOtherHistory = errors.New("it is of another history")
+
+// follows reports whether a changeset is the one that comes right after a
+// head, by its parent, its index and its digest.
+func follows(c changeset.Header, h head.Head) bool {
+	return c.Version == h.Version+1 && c.Parent == h.ID && c.Ancestors == h.Ancestors && c.Verify(h.Digest) == nil
+}
