@@ -12,7 +12,8 @@
 // What it finds is a [Report] with one [Problem] for each fault. Whoever kept
 // a digest of the chain can have it proved that nothing up to there changed
 // since ([Inspector.VerifyDigest]). [Inspector.Graph] tells the same story
-// without reading any content, for people to look at.
+// without reading any content, for people to look at. [Inspector.Rebuild] plans
+// how to write a head anew that is lost, or older than its objects.
 //
 // # What cannot be found
 //
@@ -59,9 +60,10 @@ type Options struct {
 	Progress func()
 }
 
-// Inspector looks at the aggregates of one storage. It changes nothing, is
-// safe for concurrent use, and needs no closing. The limits of its options
-// hold for all its methods together.
+// Inspector looks at the aggregates of one storage. It changes nothing, but
+// for a head that it is asked to write ([Inspector.Apply]). It is safe for
+// concurrent use, and needs no closing. The limits of its options hold for all
+// its methods together.
 type Inspector struct {
 	changesets  Changesets
 	heads       head.Store

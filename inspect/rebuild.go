@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -27,6 +28,9 @@ const (
 	// restore of the heads alone.
 	Behind
 )
+
+// String returns the condition in lower case.
+func (c Condition) String() string { return [...]string{"standing", "headless", "behind"}[c] }
 
 // Rebuilding is a plan to write a head anew from the objects.
 type Rebuilding struct {
@@ -160,37 +164,47 @@ func (s *survey) riseFromHead() error {
 // plan concludes from what was marked.
 func (s *survey) plan() (Rebuilding, error) {
 	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: s.head.Exists() || s.headGone, Problems: s.problems}
-	highest := s.head.Revision
-	ahead := false
-	for place := range s.objects.len() {
-		r := s.objects.at(place)
-		if r.is(readable) && r.after >= maxRevision {
-			fault := s.in.problem(s.ref(place), fmt.Sprintf("its after-revision %d leaves no room for a head above it: remove this object by hand first", r.after))
-			return Rebuilding{}, corrupt(fault, "")
-		}
-		highest = max(highest, r.after)
-		ahead = ahead || r.is(readable) && r.after > s.head.Revision
-	}
+	newest := s.newestRevision()
 	switch {
 	case !s.head.Exists():
 		p.Condition = Headless
-	case ahead:
+	case newest != nowhere && s.objects.at(newest).after > s.head.Revision:
 		p.Condition = Behind
 	default:
 		return p, nil
 	}
-	p.Revision = highest + 1
+	p.Revision = s.head.Revision + 1
+	if newest != nowhere {
+		after := s.objects.at(newest).after
+		if after >= maxRevision {
+			reason := fmt.Sprintf("its after-revision %d leaves no room for a head above it: remove this object by hand first", after)
+			return Rebuilding{}, corrupt(s.in.problem(s.ref(newest), reason), "")
+		}
+		p.Revision = max(p.Revision, after+1)
+	}
 	for _, tip := range s.tips {
 		p.Tips = append(p.Tips, tip)
 	}
 	slices.SortFunc(p.Tips, func(a, b Tip) int {
-		return cmp.Or(cmp.Compare(b.Version, a.Version), cmp.Compare(b.AfterRevision, a.AfterRevision), b.RecordedAt.Compare(a.RecordedAt))
+		return cmp.Or(cmp.Compare(b.Version, a.Version), cmp.Compare(b.AfterRevision, a.AfterRevision), b.RecordedAt.Compare(a.RecordedAt), bytes.Compare(a.ID[:], b.ID[:]))
 	})
 	p.Beyond = s.beyond(p)
 	return p, nil
 }
 
-// beyond counts what lies above all tips.
+// newestRevision returns the place of what was built on the highest revision;
+// nowhere if nothing decodes.
+func (s *survey) newestRevision() int {
+	newest := nowhere
+	for place := range s.objects.len() {
+		if r := s.objects.at(place); r.is(readable) && (newest == nowhere || r.after > s.objects.at(newest).after) {
+			newest = place
+		}
+	}
+	return newest
+}
+
+// beyond counts what lies above all tips and is not known to be lost.
 func (s *survey) beyond(p Rebuilding) (n int) {
 	from := 0
 	switch {
@@ -200,7 +214,9 @@ func (s *survey) beyond(p Rebuilding) (n int) {
 		from = s.objects.from(p.Head.Version + 1)
 	}
 	for place := from; place < s.objects.len(); place++ {
-		if !s.objects.at(place).is(gone) {
+		r := s.objects.at(place)
+		lost := r.is(readable) && r.after < p.Head.Revision || p.Head.Exists() && r.is(sound) && !r.is(above)
+		if !r.is(gone) && !lost {
 			n++
 		}
 	}

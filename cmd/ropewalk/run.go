@@ -126,6 +126,7 @@ func commands(a *app) []*cobra.Command {
 		newInit(a),
 		newLog(a),
 		newLs(a),
+		newRebuildHead(a),
 		newSchema(a),
 		newSettle(a),
 		newShow(a),

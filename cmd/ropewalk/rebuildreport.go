@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"ropewalk/changeset"
+	"ropewalk/inspect"
+)
+
+// tipJSON is a changeset that a rebuilt head could name.
+type tipJSON struct {
+	Ref           string `json:"ref"`
+	Digest        string `json:"digest"`
+	AfterRevision uint64 `json:"after_revision"`
+	RecordedAt    string `json:"recorded_at"`
+}
+
+// rebuildJSON is what rebuild-head has found, with --json.
+type rebuildJSON struct {
+	kind
+	Aggregate string `json:"aggregate"`
+	// Condition is what is the matter with the head.
+	Condition string `json:"condition"`
+	// Head is the head as it is, absent where there is none.
+	Head *pointJSON `json:"head,omitempty"`
+	// Certain says that there has been a head.
+	Certain bool      `json:"certain"`
+	Tips    []tipJSON `json:"tips"`
+	// At is the tip that the new head names, absent where that is not decided.
+	At string `json:"at,omitempty"`
+	// Revision is that of the new head.
+	Revision uint64 `json:"revision,omitempty"`
+	// Beyond counts the objects above all tips that could not be proved.
+	Beyond int `json:"beyond"`
+	// Unknown says what nobody can know.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// show says what was found, what will be written at which tip, the zero Tip
+// where that is not decided, and what nobody can know.
+func (r rebuilding) show(at inspect.Tip) error {
+	if r.json {
+		return r.emitPlan(at)
+	}
+	var b strings.Builder
+	b.WriteString(r.found() + "\n")
+	for _, p := range r.plan.Problems {
+		b.WriteString(p.String() + "\n")
+	}
+	if r.plan.Condition == inspect.Standing {
+		return r.print("%s", b.String())
+	}
+	for _, t := range r.plan.Tips {
+		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, seconds(t.RecordedAt), t.AfterRevision)
+	}
+	if r.plan.Beyond > 0 {
+		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", plural(int64(r.plan.Beyond), "object"))
+	}
+	if !at.ID.IsZero() {
+		fmt.Fprintf(&b, "\nThe new head will name %s at revision %d, above all on which anything\n"+
+			"that is stored was built: what its chain leaves out can never enter it any more.\n", at.Ref, r.plan.Revision)
+	}
+	if len(r.plan.Tips) > 0 {
+		b.WriteString("\nWhat nobody can know:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
+	}
+	return r.print("%s", b.String())
+}
+
+// found says what is the matter with the head.
+func (r rebuilding) found() string {
+	id := r.plan.AggregateID
+	what := "one history"
+	if n := len(r.plan.Tips); n != 1 {
+		what = fmt.Sprintf("%d histories", n)
+	}
+	switch {
+	case r.plan.Condition == inspect.Standing:
+		return fmt.Sprintf("%s has its head, %s at revision %d, and nothing was built beyond it: nothing to do.", id, r.plan.Head.Ref, r.plan.Head.Revision)
+	case r.plan.Condition == inspect.Behind:
+		return fmt.Sprintf("The head of %s, %s at revision %d, is older than what was built on it:\n"+
+			"it was restored, or appends are under way right now. Its objects prove %s beyond it:", id, r.plan.Head.Ref, r.plan.Head.Revision, what)
+	case r.plan.Certain:
+		return fmt.Sprintf("%s has lost its head: something was built on one. Its objects prove %s:", id, what)
+	default:
+		return fmt.Sprintf("%s has no head. It may never have had one: its first append may be under way, or was\n"+
+			"given up. Its objects prove %s:", id, what)
+	}
+}
+
+// unknown says what nobody can know of the head that is to be written.
+func (r rebuilding) unknown() []string {
+	var all []string
+	if r.plan.Condition == inspect.Standing || len(r.plan.Tips) == 0 {
+		return nil
+	}
+	if len(r.plan.Tips) > 1 {
+		all = append(all, "Which of these histories was committed. The others will be lost for good.")
+	}
+	all = append(all, "Whether the topmost append was ever committed: it may have been pending, or refused by a fence. It will be committed now.")
+	if r.plan.Condition == inspect.Behind {
+		return append(all, "Whether the head went further, over objects that are not stored any more.")
+	}
+	return append(all,
+		"Whether the head went further, over objects that are not stored any more.",
+		"Whether its revision was higher, by fences. That does no harm: a swap tests revision, version, ID and digest together.",
+		"Whether the aggregate was erased, and its tombstone is missing: if so, write no head.",
+		"Which fields a newer version had added to the head. They are gone.",
+	)
+}
+
+func (r rebuilding) emitPlan(at inspect.Tip) error {
+	for _, p := range r.plan.Problems {
+		if err := r.emit(newProblemJSON(p)); err != nil {
+			return err
+		}
+	}
+	out := rebuildJSON{
+		kind: kindOf("rebuild"), Aggregate: r.plan.AggregateID, Condition: r.plan.Condition.String(), Head: newPointJSON(r.plan.Head),
+		Certain: r.plan.Certain, Tips: []tipJSON{}, Revision: r.plan.Revision, Beyond: r.plan.Beyond, Unknown: r.unknown(),
+	}
+	for _, t := range r.plan.Tips {
+		out.Tips = append(out.Tips, tipJSON{t.Ref.String(), t.Digest.String(), t.AfterRevision, changeset.FormatTime(t.RecordedAt)})
+	}
+	if !at.ID.IsZero() {
+		out.At = at.Ref.String()
+	}
+	return r.emit(out)
+}
