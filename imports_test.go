@@ -19,19 +19,20 @@ import (
 type importRule struct{ code, services, tests string }
 
 var importRules = map[string]importRule{
-	"changeset":            {},
-	"head":                 {code: "changeset"},
-	"faults":               {code: "changeset head", tests: "backends/memstore"},
-	".":                    {code: "changeset head", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
-	"inspect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
-	"collect":              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
-	"aggregate":            {code: ". changeset head", tests: "aggregate/aggregatetest backends/memstore faults internal"},
-	"backends/backendtest": {code: "changeset head", tests: "backends/memstore"},
-	"backends/memstore":    {code: "changeset head", tests: "backends/backendtest"},
-	"backends/s3store":     {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
-	"backends/dynamostore": {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
-	"backends/azurestore":  {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
-	"backends/sqlitestore": {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
+	"changeset":               {},
+	"head":                    {code: "changeset"},
+	"faults":                  {code: "changeset head", tests: "backends/memstore"},
+	".":                       {code: "changeset head", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
+	"inspect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
+	"collect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
+	"aggregate":               {code: ". changeset head", tests: "aggregate/aggregatetest backends/memstore faults internal"},
+	"aggregate/aggregatetest": {code: "aggregate . changeset head faults backends/memstore"},
+	"backends/backendtest":    {code: "changeset head", tests: "backends/memstore"},
+	"backends/memstore":       {code: "changeset head", tests: "backends/backendtest"},
+	"backends/s3store":        {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
+	"backends/dynamostore":    {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
+	"backends/azurestore":     {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
+	"backends/sqlitestore":    {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
 }
 
 // services are where client libraries come from.
