@@ -1,0 +1,42 @@
+package main
+
+import "math"
+
+// List prices of us-east-1 in US dollars without the free tier, as published by
+// AWS and noted on 2026-11-01: S3 Standard, and DynamoDB on demand with the
+// Standard table class. They are not kept up to date.
+const (
+	priceS3Put       = 5.00  // a million PUTs
+	priceS3Get       = 0.40  // a million GETs
+	priceS3Month     = 0.023 // a GB for a month
+	priceWriteUnit   = 0.625 // a million write request units: 1 KB each
+	priceReadUnit    = 0.125 // a million read request units: 4 KB each, consistent
+	priceTableMonth  = 0.25  // a GB for a month
+	kilobyte         = 1024.0
+	itemOverhead     = 120  // names, key, version and time of an event's item, in bytes
+	metadataOverhead = 1400 // name and metadata of a changeset's object, in bytes
+)
+
+// costs are what a million of something cost, in dollars.
+type costs struct{ append, read, month float64 }
+
+// tableCosts are those of an event of that size in a table. Reading is by
+// Query, which rounds up for each page and not for each event.
+func tableCosts(size int) costs {
+	item := float64(size + itemOverhead)
+	return costs{
+		append: math.Ceil(item/kilobyte) * priceWriteUnit,
+		read:   item / (4 * kilobyte) * priceReadUnit,
+		month:  item / 1e3 * priceTableMonth,
+	}
+}
+
+// ropewalkCosts are those of a changeset of that size, and of the share of a
+// head that an append of several has.
+func ropewalkCosts(size, together int) costs {
+	return costs{
+		append: priceS3Put + priceWriteUnit/float64(together),
+		read:   priceS3Get,
+		month:  float64(size+metadataOverhead) / 1e3 * priceS3Month,
+	}
+}
