@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"hash/crc64"
-	"io"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/announced"
 )
 
 // Put stores the changeset as one blob, by one request. Where that is told
@@ -70,8 +70,8 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content := make([]byte, info.ContentSize)
-	if _, err := io.ReadFull(body, content); err != nil {
+	content, err := announced.Read(body, info.ContentSize)
+	if err != nil {
 		return changeset.Changeset{}, explain("get", s.Locate(ref), err)
 	}
 	return changeset.Changeset{Header: info.Header, Content: content}, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/announced"
 	"ropewalk/internal/awscall"
 )
 
@@ -93,9 +94,7 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 // readBody reads and closes a body, and returns what it has read of it in any case.
 func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 	defer body.Close()
-	content := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
-	_, err := content.ReadFrom(body)
-	return content.Bytes(), err
+	return announced.Read(body, size)
 }
 
 func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput, error) {
