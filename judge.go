@@ -99,7 +99,7 @@ func (a *attempt) search(ctx context.Context, h head.Head) (head.Head, error) {
 			return head.Head{}, err
 		}
 		if winner.CommandID == a.commandID {
-			return a.chain.headOfAppend(ctx, h, winner)
+			return a.chain.headOfCommand(ctx, h, winner)
 		}
 	}
 	return head.Head{}, &ConflictError{Expected: a.old, Actual: h}
@@ -120,16 +120,54 @@ func (a *attempt) found(ctx context.Context, h head.Head) (head.Head, error) {
 
 // headOfAppend returns the head that the append of a changeset in h's chain has made.
 func (c *Chain) headOfAppend(ctx context.Context, h head.Head, member changeset.Header) (head.Head, error) {
-	last := member.Version + uint64(member.Part.Of-member.Part.Number)
-	if last == h.Version {
+	if endOf(member) == h.Version {
 		return h, nil
 	}
-	if last == member.Version {
-		return head.Of(member), nil
-	}
-	id, err := c.find(ctx, h, last)
+	last, err := c.headerAt(ctx, h, endOf(member), member)
 	if err != nil {
 		return head.Head{}, err
 	}
-	return c.headOf(ctx, changeset.Ref{AggregateID: c.id, Version: last, ID: id})
+	return head.Of(last), nil
+}
+
+// endOf returns the version of the last changeset of a changeset's append.
+func endOf(member changeset.Header) uint64 {
+	return member.Version + uint64(member.Part.Of-member.Part.Number)
+}
+
+// headOfCommand returns the head as of the last changeset of a command, whose
+// first one, in h's chain, begins an append. That may be a batch of several
+// callers, whose others the command's own caller has not read: then the head
+// is one within an append, which can be read at, and an append after it is a
+// conflict, just as if the others had come later.
+func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first changeset.Header) (head.Head, error) {
+	last, low, high := first, first.Version, endOf(first)
+	for probe := high; low < high; probe = low + (high-low+1)/2 {
+		at, err := c.headerAt(ctx, h, probe, first)
+		if err != nil {
+			return head.Head{}, err
+		}
+		if at.CommandID == first.CommandID {
+			last, low = at, probe
+		} else {
+			high = probe - 1
+		}
+	}
+	if last.Version == h.Version {
+		return h, nil
+	}
+	return head.Of(last), nil
+}
+
+// headerAt returns the header at a version in the chain of h, of which one is
+// known already.
+func (c *Chain) headerAt(ctx context.Context, h head.Head, version uint64, known changeset.Header) (changeset.Header, error) {
+	if version == known.Version {
+		return known, nil
+	}
+	id, err := c.find(ctx, h, version)
+	if err != nil {
+		return changeset.Header{}, err
+	}
+	return c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
 }

@@ -83,10 +83,15 @@ func (c *Chain) settlePending(ctx context.Context, h head.Head, last changeset.H
 	if errors.Is(err, errIncomplete) {
 		return head.Head{}, c.shutOut(ctx, h, last.Ref, refused)
 	}
+	if errors.Is(err, errPassedOver) {
+		return head.Head{}, refused
+	}
 	if err != nil {
 		return head.Head{}, err
 	}
-	a := &attempt{chain: c, old: h, next: h.Next(last), first: first.Ref, last: last.Ref, commandID: last.CommandID}
+	// The command ID is left out: what is settled are these objects, whoever
+	// else has processed their command, and the callers of a batch have several.
+	a := &attempt{chain: c, old: h, next: h.Next(last), first: first.Ref, last: last.Ref}
 	got, err := a.commit(ctx)
 	if fence := (*fencedError)(nil); errors.As(err, &fence) {
 		refused.Actual = fence.head
@@ -109,11 +114,17 @@ func expectedBy(last changeset.Header) head.Head {
 	return expected
 }
 
-var errIncomplete = errors.New("not all objects of the append are stored")
+var (
+	errIncomplete = errors.New("not all objects of the append are stored")
+	// errPassedOver is that of an append which was prepared behind another one
+	// that was to make the head's revision, and lost to a third.
+	errPassedOver = errors.New("the head's revision was made by another append than the one it was prepared behind")
+)
 
 // firstOf returns the first changeset of a pending append, having seen that
 // all of them are stored, linked to each other and to h. Its error is
-// errIncomplete where one is missing.
+// errIncomplete where one is missing, errPassedOver where they link to another
+// head of that revision.
 func (c *Chain) firstOf(ctx context.Context, h head.Head, last changeset.Header) (changeset.Header, error) {
 	first := last
 	for first.Part.Number > 1 {
@@ -130,8 +141,11 @@ func (c *Chain) firstOf(ctx context.Context, h head.Head, last changeset.Header)
 		}
 		first = info.Header
 	}
-	if first.Parent != h.ID || first.Ancestors != h.Ancestors {
-		return changeset.Header{}, &CorruptError{Ref: first.Ref, Object: c.store.objectName(first.Ref), Reason: "it was built on the head's revision, but not on its changeset"}
+	if first.Parent != h.ID {
+		return changeset.Header{}, errPassedOver
+	}
+	if first.Ancestors != h.Ancestors {
+		return changeset.Header{}, &CorruptError{Ref: first.Ref, Object: c.store.objectName(first.Ref), Reason: "its ancestor index is not that of the head it was built on"}
 	}
 	return first, nil
 }

@@ -44,7 +44,8 @@ const (
 type Draft struct {
 	// CommandID is the caller's own key for the append, which makes it
 	// idempotent: UTF-8 that takes at most [MaxCommandID] bytes once
-	// percent-encoded. Empty means none. One append has one command ID.
+	// percent-encoded. Empty means none. All drafts of one call have the first
+	// one's, or none of their own.
 	CommandID string
 	// Content is stored as it is. The slice must not change during an append.
 	Content []byte
@@ -161,11 +162,12 @@ func (h Header) VerifyLink(parent Header) error {
 // follows reports whether h comes after parent by the rule of revisions: the
 // changesets of one append share the revision they were built on, and an
 // append is built on a revision that its predecessor's swap has made, or a
-// later one, behind the last changeset of that predecessor.
+// later one, behind the last changeset of that predecessor. Command IDs follow
+// no rule: one append may hold those of several callers.
 func (h Header) follows(parent Header) bool {
 	if h.Part.Number > 1 {
 		return h.AfterRevision == parent.AfterRevision &&
-			parent.Part == Part{h.Part.Number - 1, h.Part.Of} && h.CommandID == parent.CommandID
+			parent.Part == Part{h.Part.Number - 1, h.Part.Of}
 	}
 	return h.AfterRevision > parent.AfterRevision && parent.Part.Last()
 }

@@ -111,7 +111,6 @@ func TestVerifyLink(t *testing.T) {
 		{"append", nil, func(h *changeset.Header) { h.AfterRevision++ }},
 		{"append", nil, func(h *changeset.Header) { h.Part.Number = 2 }},
 		{"append", nil, func(h *changeset.Header) { h.Part.Of = 4 }},
-		{"append", nil, func(h *changeset.Header) { h.CommandID = "other" }},
 		{"append", func(h *changeset.Header) { h.Part = changeset.Part{} }, nil},
 	}
 	for _, row := range table {
@@ -123,6 +122,16 @@ func TestVerifyLink(t *testing.T) {
 			row.child(&child)
 		}
 		requireReason(t, child.VerifyLink(parent), child.Ref, row.reason)
+	}
+}
+
+// One append may hold the commands of several callers.
+func TestVerifyLinkBetweenCommands(t *testing.T) {
+	for _, commands := range [][2]string{{"one", "other"}, {"one", ""}, {"", "other"}} {
+		parent, child := link(t)
+		require.Greater(t, child.Part.Number, 1)
+		parent.CommandID, child.CommandID = commands[0], commands[1]
+		require.NoError(t, child.VerifyLink(parent))
 	}
 }
 

@@ -13,32 +13,42 @@ import (
 // Extend builds an append: the changesets that the drafts make behind the head
 // after (the zero Head for a new chain), with new IDs, and the head that
 // commits them. It stores nothing. The time is the writer's clock; what is
-// recorded is never before after.UpdatedAt.
+// recorded is never before after.UpdatedAt. All of them carry the command ID
+// of the first draft.
 //
-// Errors match [changeset.ErrInvalidDraft] where there are no drafts, more
-// than [changeset.MaxPerAppend], different command IDs, or one breaks a limit;
-// [changeset.ErrInvalidAggregateID]; and [changeset.ErrUnsupportedFormat]
-// where a newer version forbids this one to write.
+// Its errors match those of [ValidateAppend], [changeset.ErrInvalidAggregateID],
+// and [changeset.ErrUnsupportedFormat] where a newer version forbids this one
+// to write.
 func Extend(after Head, aggregateID string, drafts []changeset.Draft, now time.Time) ([]changeset.Changeset, Head, error) {
-	if err := checkExtend(after, aggregateID, drafts); err != nil {
+	return ExtendBatch(after, aggregateID, [][]changeset.Draft{drafts}, now)
+}
+
+// ExtendBatch is [Extend] for several callers at once: it links their appends,
+// in this order, into one atomic append of at most [changeset.MaxPerAppend]
+// changesets. Each keeps its own command ID, or none.
+func ExtendBatch(after Head, aggregateID string, appends [][]changeset.Draft, now time.Time) ([]changeset.Changeset, Head, error) {
+	size, err := checkExtend(after, aggregateID, appends)
+	if err != nil {
 		return nil, Head{}, err
 	}
 	at := now.UTC() // drops the monotonic reading too, which is not stored
 	if at.Before(after.UpdatedAt) {
 		at = after.UpdatedAt
 	}
-	built := make([]changeset.Changeset, 0, len(drafts))
+	built := make([]changeset.Changeset, 0, size)
 	link := after
-	for i, draft := range drafts {
-		c := build(link, aggregateID, draft, at)
-		c.AfterRevision = after.Revision
-		c.CommandID = drafts[0].CommandID
-		if len(drafts) > 1 {
-			c.Part = changeset.Part{Number: i + 1, Of: len(drafts)}
+	for _, drafts := range appends {
+		for _, draft := range drafts {
+			c := build(link, aggregateID, draft, at)
+			c.AfterRevision = after.Revision
+			c.CommandID = drafts[0].CommandID
+			if size > 1 {
+				c.Part = changeset.Part{Number: len(built) + 1, Of: size}
+			}
+			c.Digest = c.ComputeDigest(link.Digest)
+			built = append(built, c)
+			link = after.Next(c.Header)
 		}
-		c.Digest = c.ComputeDigest(link.Digest)
-		built = append(built, c)
-		link = after.Next(c.Header)
 	}
 	return built, link, nil
 }
@@ -64,24 +74,38 @@ func build(link Head, aggregateID string, draft changeset.Draft, at time.Time) c
 	return changeset.Changeset{Header: h, Content: draft.Content}
 }
 
-func checkExtend(after Head, aggregateID string, drafts []changeset.Draft) error {
+// checkExtend returns the number of changesets.
+func checkExtend(after Head, aggregateID string, appends [][]changeset.Draft) (size int, err error) {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
-		return err
+		return 0, err
 	}
 	if after.Exists() && after.AggregateID != aggregateID {
-		return fmt.Errorf("the head is that of %q, not of %q", after.AggregateID, aggregateID)
+		return 0, fmt.Errorf("the head is that of %q, not of %q", after.AggregateID, aggregateID)
 	}
 	if after.within {
-		return fmt.Errorf("%s is within an append: nothing can be built on it", after.Ref)
+		return 0, fmt.Errorf("%s is within an append: nothing can be built on it", after.Ref)
 	}
 	if after.Version >= math.MaxUint64-1-changeset.MaxPerAppend {
-		return fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
+		return 0, fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
 	}
 	if err := after.Formats.checkWritable(); err != nil {
-		return fmt.Errorf("head of %q: %w", aggregateID, err)
+		return 0, fmt.Errorf("head of %q: %w", aggregateID, err)
 	}
-	if len(drafts) == 0 || len(drafts) > changeset.MaxPerAppend {
-		return fmt.Errorf("%w: an append has 1 to %d changesets, not %d", changeset.ErrInvalidDraft, changeset.MaxPerAppend, len(drafts))
+	for _, drafts := range appends {
+		if err := ValidateAppend(drafts); err != nil {
+			return 0, err
+		}
+		size += len(drafts)
+	}
+	return size, validateSize(size)
+}
+
+// ValidateAppend checks the drafts of one append before anything is built. Its
+// error matches [changeset.ErrInvalidDraft] where there are none, more than
+// [changeset.MaxPerAppend], different command IDs, or one breaks a limit.
+func ValidateAppend(drafts []changeset.Draft) error {
+	if err := validateSize(len(drafts)); err != nil {
+		return err
 	}
 	for i, d := range drafts {
 		if err := d.Validate(); err != nil {
@@ -90,6 +114,13 @@ func checkExtend(after Head, aggregateID string, drafts []changeset.Draft) error
 		if d.CommandID != "" && d.CommandID != drafts[0].CommandID {
 			return fmt.Errorf("draft %d: %w: command ID %q is not that of the first draft", i+1, changeset.ErrInvalidDraft, d.CommandID)
 		}
+	}
+	return nil
+}
+
+func validateSize(n int) error {
+	if n == 0 || n > changeset.MaxPerAppend {
+		return fmt.Errorf("%w: an append has 1 to %d changesets, not %d", changeset.ErrInvalidDraft, changeset.MaxPerAppend, n)
 	}
 	return nil
 }
