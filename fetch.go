@@ -1,89 +1,135 @@
 package ropewalk
 
 import (
+	"container/heap"
 	"errors"
+	"slices"
 	"sync"
+	"time"
 
 	"ropewalk/changeset"
 )
 
-// schedule starts every request that the window has room for.
+// schedule starts every request that the window has room for, and sees to it
+// that the first unknown place of the window becomes known.
 func (w *walk) schedule() error {
-	end := min(w.place+w.windowCount(), w.last-w.first+1)
+	if w.stocked() {
+		return w.ctx.Err()
+	}
+	end := min(w.place+w.windowPlaces(), w.last-w.first+1)
+	for len(w.todo) > 0 && w.todo[0] < end && w.fetch(w.todo[0]) {
+		heap.Pop(&w.todo) // what lies behind one that waits for room would only take that away
+	}
+	w.send()
 	for w.scanned = max(w.scanned, w.place); w.scanned < end; w.scanned++ {
 		if _, known := w.known[w.version(w.scanned)]; !known {
-			return w.learnOf(w.scanned, end)
-		}
-		if !w.fetch(w.scanned) {
-			break // what lies behind would only take the room away
+			return w.lookUp(w.version(w.scanned))
 		}
 	}
 	return w.ctx.Err()
 }
 
-// windowCount is at least 2 backward, where a changeset is proved by the one below.
-func (w *walk) windowCount() uint64 {
-	n := uint64(w.reader.store.options.WindowCount)
+// windowPlaces is at least 2 backward, where a changeset is proved by the one below.
+func (w *walk) windowPlaces() uint64 {
+	n := w.window.places()
 	if w.backward {
 		return max(n, 2)
 	}
 	return n
 }
 
-// learnOf sees to it that an unknown place of the window becomes known: it
-// starts the fetches of all known ones behind it, and looks up the nearest
-// known version above it if that is not among them.
-func (w *walk) learnOf(place, end uint64) error {
-	for p := place; p < end; p++ {
-		if _, known := w.known[w.version(p)]; known && !w.fetch(p) {
-			break
-		}
-	}
-	at, id, ok := w.nearestKnown(w.version(place))
+// stocked reports whether it pays to wait until a request can be for many: one
+// is under way, or half of the window is known and fetched.
+func (w *walk) stocked() bool {
+	half := w.place + max(w.windowPlaces()/2, 2)
+	return w.many != nil && (w.running > 0 || w.scanned >= half && (len(w.todo) == 0 || w.todo[0] >= half))
+}
+
+// lookUp sees to it that an unknown version becomes known: by the index of the
+// nearest known one above it, which it fetches if its turn comes soon, and looks
+// up if not.
+func (w *walk) lookUp(version uint64) error {
+	at, ok := w.nearestKnown(version)
 	if !ok {
 		return &CorruptError{Ref: w.reader.head.Ref, Reason: "no ancestor index leads to the versions below"}
 	}
-	if _, fetched := w.fetched[at]; !fetched && !w.looked[at] {
+	if _, fetched := w.fetched[at]; fetched || w.looked[at] {
+		return w.ctx.Err()
+	}
+	if at <= w.last && w.placeOf(at) < w.place+2*w.windowPlaces() {
+		w.fetch(w.placeOf(at))
+		w.send()
+	} else {
 		w.looked[at] = true
-		w.start(changeset.Ref{AggregateID: w.reader.id, Version: at, ID: id}, lookup)
+		w.start(w.ref(at), lookup)
 	}
 	return w.ctx.Err()
 }
 
 // nearestKnown returns the lowest known version above the given one.
-func (w *walk) nearestKnown(version uint64) (at uint64, id changeset.ID, ok bool) {
-	for v, known := range w.known {
-		if v > version && (!ok || v < at) {
-			at, id, ok = v, known, true
+func (w *walk) nearestKnown(version uint64) (at uint64, ok bool) {
+	for at = version + 1; at <= version+minWindow; at++ { // mostly it is near
+		if _, ok := w.known[at]; ok {
+			return at, true
 		}
 	}
-	return at, id, ok
+	for v := range w.known {
+		if v > version && (!ok || v < at) {
+			at, ok = v, true
+		}
+	}
+	return at, ok
 }
 
-// fetch starts to read the changeset at a place whose ID is known, if that was
-// not done before. It reports false where a content that is known not to fit
-// must wait for room; the changeset to be yielded next never waits.
+func (w *walk) ref(version uint64) changeset.Ref {
+	return changeset.Ref{AggregateID: w.reader.id, Version: version, ID: w.known[version]}
+}
+
+// fetch starts to read the changeset at a place whose ID is known. It reports
+// false where a content that is known not to fit must wait for room; the
+// changeset to be yielded next never waits.
 func (w *walk) fetch(place uint64) bool {
 	version := w.version(place)
-	r, started := w.fetched[version]
-	k := whole
-	if started {
-		if r == nil || r.kind == whole {
-			return true
-		}
-		if !w.budget.take(r.header) {
-			return false
-		}
-		k = deferred
+	r, again := w.fetched[version]
+	switch {
+	case again && (r == nil || r.kind == whole):
+		return true // before its turn
+	case again && !w.budget.take(r.header):
+		return false
 	}
 	w.fetched[version] = nil
-	w.start(changeset.Ref{AggregateID: w.reader.id, Version: version, ID: w.known[version]}, k)
+	switch {
+	case again:
+		w.start(w.ref(version), deferred)
+	case w.many != nil:
+		w.wanted = append(w.wanted, w.ref(version))
+	default:
+		w.start(w.ref(version), whole)
+	}
 	return true
 }
 
 func (w *walk) start(ref changeset.Ref, k kind) {
 	w.running++
-	go func() { w.replies <- w.request(ref, k) }()
+	go func() {
+		began := time.Now()
+		r := w.request(ref, k)
+		r.took = time.Since(began)
+		w.replies <- []reply{r}
+	}()
+}
+
+// send makes requests of what is wanted.
+func (w *walk) send() {
+	for refs := range slices.Chunk(w.wanted, maxMany) {
+		if len(refs) == 1 {
+			w.start(refs[0], whole)
+			continue
+		}
+		w.running++
+		go func() { w.replies <- w.requestMany(refs) }()
+	}
+	w.wanted = nil
 }
 
 // request makes one request. It runs on a goroutine of its own, and touches
@@ -109,6 +155,53 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 	return r
 }
 
+// requestMany makes one request for many changesets. Those that it does not
+// bring and that were not refused are asked for one by one, which says why.
+func (w *walk) requestMany(refs []changeset.Ref) []reply {
+	asked := admissions{budget: w.budget, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
+	all, _ := w.many.GetMany(changeset.WithAdmission(w.ctx, asked.admit), refs)
+	replies := make([]reply, 0, len(refs))
+	brought := make(map[changeset.Ref]bool, len(refs))
+	for _, c := range all {
+		brought[c.Ref] = true
+		if _, ok := asked.admitted[c.Ref]; !ok {
+			w.budget.add(c.ContentSize) // a store that does not ask
+		}
+		delete(asked.admitted, c.Ref)
+		replies = append(replies, reply{header: c.Header, content: c.Content})
+	}
+	for _, size := range asked.admitted {
+		w.budget.add(-size) // it did not come after all
+	}
+	for _, ref := range refs {
+		if h, ok := asked.refused[ref]; ok {
+			replies = append(replies, reply{header: h, kind: deferred})
+		} else if !brought[ref] {
+			replies = append(replies, w.request(ref, whole))
+		}
+	}
+	return replies
+}
+
+// admissions are what was asked during one request for many.
+type admissions struct {
+	mu       sync.Mutex
+	budget   *budget
+	admitted map[changeset.Ref]int64
+	refused  map[changeset.Ref]changeset.Header
+}
+
+func (a *admissions) admit(h changeset.Header) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.budget.take(h) {
+		a.refused[h.Ref] = h
+		return errNoRoom
+	}
+	a.admitted[h.Ref] = h.ContentSize
+	return nil
+}
+
 // get reads a changeset, or only its header where the content has no room yet.
 func (w *walk) get(ref changeset.Ref) reply {
 	var refused *changeset.Header
@@ -131,34 +224,3 @@ func (w *walk) get(ref changeset.Ref) reply {
 }
 
 var errNoRoom = errors.New("no room in the window")
-
-// budget bounds the bytes of content that a walk holds. The version that is
-// needed next always passes, however large it is.
-type budget struct {
-	mu          sync.Mutex
-	limit, held int64
-	needed      uint64
-}
-
-func (b *budget) need(version uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.needed = version
-}
-
-func (b *budget) take(h changeset.Header) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.held+h.ContentSize > b.limit && h.Version != b.needed {
-		return false
-	}
-	b.held += h.ContentSize
-	return true
-}
-
-// add counts bytes that are held, or with a negative size are no more.
-func (b *budget) add(size int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.held += size
-}

@@ -15,8 +15,10 @@ type Options struct {
 	Logger *slog.Logger
 	// MaxContentSize is the largest content of one changeset in bytes; 64 MiB by default.
 	MaxContentSize int64
-	// WindowCount is how many changesets a read may fetch ahead, in parallel;
-	// 256 by default.
+	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
+	// default that adapts, between 64 and 4,096: to the latency of the storage,
+	// so that the loop which consumes them need not wait, and to the size of the
+	// contents, so that they take half of WindowBytes.
 	WindowCount int
 	// WindowBytes is how many bytes of content a read may hold ahead of the
 	// loop that consumes it, 64 MiB by default. One larger changeset still passes.
@@ -39,9 +41,7 @@ func (o *Options) withDefaults() Options {
 	if out.MaxContentSize <= 0 {
 		out.MaxContentSize = 64 << 20
 	}
-	if out.WindowCount <= 0 {
-		out.WindowCount = 256
-	}
+	out.WindowCount = max(out.WindowCount, 0)
 	if out.WindowBytes <= 0 {
 		out.WindowBytes = 64 << 20
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"ropewalk/changeset"
@@ -69,23 +70,57 @@ type memory struct {
 
 // Get returns what it has read before, or reads it, and keeps it if there is room.
 func (m *memory) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	m.mu.Lock()
-	c, ok := m.read[ref]
-	m.mu.Unlock()
-	if ok {
-		c.Content = bytes.Clone(c.Content)
+	if c, ok := m.find(ref); ok {
 		return c, changeset.Admit(ctx, c.Header)
 	}
 	c, err := m.Store.Get(ctx, ref)
-	if err != nil {
-		return c, err
+	if err == nil {
+		m.keep(c)
 	}
+	return c, err
+}
+
+// GetMany returns what it has read before, and reads and keeps the rest.
+func (m *memory) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	many, ok := changeset.Many(m.Store)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	var all []changeset.Changeset
+	var missing []changeset.Ref
+	for _, ref := range refs {
+		if c, ok := m.find(ref); !ok {
+			missing = append(missing, ref)
+		} else if changeset.Admit(ctx, c.Header) == nil {
+			all = append(all, c)
+		}
+	}
+	rest, err := many.GetMany(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range rest {
+		m.keep(c)
+	}
+	return append(all, rest...), nil
+}
+
+// find returns a copy of what was read before.
+func (m *memory) find(ref changeset.Ref) (changeset.Changeset, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.read[ref]
+	c.Content = bytes.Clone(c.Content)
+	c.Metadata = maps.Clone(c.Metadata)
+	return c, ok
+}
+
+func (m *memory) keep(c changeset.Changeset) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.room -= c.ContentSize; m.room >= 0 {
-		kept := c
-		kept.Content = bytes.Clone(c.Content)
-		m.read[ref] = kept
+		c.Content = bytes.Clone(c.Content)
+		c.Metadata = maps.Clone(c.Metadata)
+		m.read[c.Ref] = c
 	}
-	return c, nil
 }

@@ -2,8 +2,10 @@ package ropewalk
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"fmt"
+	"time"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -51,6 +53,10 @@ func (s span) version(place uint64) uint64 {
 // ID that it needs and does not know it looks up: the nearest known version
 // above has it in its index, or knows another one nearer by.
 //
+// Where the store reads many changesets by one request, what can be asked for
+// at one time is one request, and the window is filled up when half of it has
+// been consumed.
+//
 // One goroutine, the consumer's, owns all state and runs the loop; a goroutine
 // for each request only sends its reply. Nothing is under way between two
 // walks, and when a walk ends it waits for what it has cancelled.
@@ -59,13 +65,17 @@ type walk struct {
 	reader  *Reader
 	ctx     context.Context
 	cancel  context.CancelFunc
-	replies chan reply
+	many    changeset.ManyGetter // nil where the store is none
+	replies chan []reply
 	running int // requests under way
 	budget  *budget
+	window  window
 
 	place   uint64                  // to be yielded next
-	scanned uint64                  // every place before has its fetch under way or done
+	scanned uint64                  // every place before has a known ID
 	known   map[uint64]changeset.ID // by version, not yet yielded
+	todo    places                  // known, and to be fetched
+	wanted  []changeset.Ref         // to be fetched by one request
 	looked  map[uint64]bool         // looked up outside of the window
 	fetched map[uint64]*reply       // within the window; nil while under way
 	yielded *changeset.Header       // the latest
@@ -78,6 +88,7 @@ type reply struct {
 	content []byte
 	err     error
 	kind    kind
+	took    time.Duration // 0 where that tells nothing
 }
 
 // kind says how much of a changeset a reply has.
@@ -90,17 +101,22 @@ const (
 )
 
 func newWalk(ctx context.Context, r *Reader, s span) *walk {
+	o := r.store.options
 	w := &walk{
 		span: s, reader: r,
-		replies: make(chan reply),
-		budget:  &budget{limit: r.store.options.WindowBytes},
+		replies: make(chan []reply),
+		budget:  &budget{limit: o.WindowBytes},
+		window:  window{fixed: o.WindowCount, bytes: o.WindowBytes},
 		known:   map[uint64]changeset.ID{},
 		looked:  map[uint64]bool{},
 		fetched: map[uint64]*reply{},
 	}
+	if many, ok := changeset.Many(r.changesets); ok && !s.headers {
+		w.many, w.window.many = many, true
+	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	for version, id := range r.head.Ancestors.All() {
-		w.known[version] = id
+		w.know(version, id)
 	}
 	return w
 }
@@ -240,9 +256,19 @@ func (w *walk) takeAll() error {
 	}
 }
 
-// take files a reply, and learns the IDs that its index holds.
-func (w *walk) take(r reply) error {
+// take files the replies of one request.
+func (w *walk) take(replies []reply) error {
 	w.running--
+	for _, r := range replies {
+		if err := w.file(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file keeps a reply, and learns the IDs that its index holds.
+func (w *walk) file(r reply) error {
 	if r.kind != lookup {
 		w.fetched[r.header.Version] = &r
 	}
@@ -251,7 +277,12 @@ func (w *walk) take(r reply) error {
 		return nil
 	}
 	if r.kind == deferred {
-		w.scanned = min(w.scanned, w.placeOf(r.header.Version))
+		heap.Push(&w.todo, w.placeOf(r.header.Version))
+	}
+	if w.headers {
+		w.window.measure(r.took, 0)
+	} else {
+		w.window.measure(r.took, r.header.ContentSize)
 	}
 	return w.learn(r.header)
 }
@@ -270,10 +301,36 @@ func (w *walk) learn(h changeset.Header) error {
 		if version < w.first || !w.backward && version < w.version(w.place) {
 			continue
 		}
-		if known, ok := w.known[version]; ok && known != id {
+		known, ok := w.known[version]
+		if ok && known != id {
 			return &CorruptError{Ref: h.Ref, Reason: fmt.Sprintf("its ancestor index has %s at version %d, a later one has %s", id, version, known)}
 		}
-		w.known[version] = id
+		if !ok {
+			w.know(version, id)
+		}
 	}
 	return nil
+}
+
+// know adds an ID, and sees to it that its changeset is fetched if the walk yields it.
+func (w *walk) know(version uint64, id changeset.ID) {
+	w.known[version] = id
+	if w.first <= version && version <= w.last {
+		heap.Push(&w.todo, w.placeOf(version))
+	}
+}
+
+// places is a heap of places, the first one on top.
+type places []uint64
+
+func (p places) Len() int           { return len(p) }
+func (p places) Less(i, j int) bool { return p[i] < p[j] }
+func (p places) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *places) Push(place any)    { *p = append(*p, place.(uint64)) }
+
+func (p *places) Pop() any {
+	last := len(*p) - 1
+	place := (*p)[last]
+	*p = (*p)[:last]
+	return place
 }

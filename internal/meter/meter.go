@@ -15,7 +15,7 @@ import (
 
 // Counts are numbers of requests by operation. List counts listings of heads,
 // objects and aggregates alike, each as one request.
-type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete int }
+type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany int }
 
 type operation int
 
@@ -28,6 +28,7 @@ const (
 	commit
 	list
 	del
+	getMany
 	operations
 )
 
@@ -45,7 +46,7 @@ func New(latency time.Duration) *Meter { return &Meter{latency: latency} }
 // Count returns the numbers of requests since the meter was made or reset.
 func (m *Meter) Count() Counts {
 	n := func(op operation) int { return int(m.counts[op].Load()) }
-	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del)}
+	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del), n(getMany)}
 }
 
 // Requests returns the number of all requests since the meter was made or reset.
@@ -65,8 +66,9 @@ func (m *Meter) Reset() {
 }
 
 // Changesets returns the store behind the meter. The result is also a
-// [changeset.Lister], [changeset.Deleter] and [changeset.Locator]; where the
-// inner store is not, it answers with errors.ErrUnsupported, and no location.
+// [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
+// [changeset.Locator]; where the inner store is not, it answers with
+// errors.ErrUnsupported, and no location.
 func (m *Meter) Changesets(inner changeset.Store) changeset.Store { return changesets{m, inner} }
 
 // Heads returns the store behind the meter. The result is a [head.Combined]

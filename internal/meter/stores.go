@@ -28,6 +28,20 @@ func (s changesets) Get(ctx context.Context, ref changeset.Ref) (changeset.Chang
 	return s.inner.Get(ctx, ref)
 }
 
+func (s changesets) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	many, ok := changeset.Many(s.inner)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	if err := s.m.request(ctx, getMany); err != nil {
+		return nil, err
+	}
+	return many.GetMany(ctx, refs)
+}
+
 func (s changesets) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	if err := s.m.request(ctx, stat); err != nil {
 		return changeset.Info{}, err
