@@ -15,8 +15,8 @@ const CommandWindow = 256
 // is never needed: without it the history is read.
 //
 // Every 16 is the interval at which a load always takes two round trips: the
-// changesets after a snapshot are then all named by the head. Longer intervals
-// up to 256 take three at most, and fewer objects.
+// changesets after a snapshot are then all named by the head. 32, 64, 128 and
+// 256 take three at most, and make fewer objects; others below 256, four.
 type Snapshots[S any] struct {
 	// Every is the number of changesets from one snapshot to the next: those
 	// after which the count of changesets is a multiple of it. 0 means none. To
