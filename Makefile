@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick lint fuzz emulators emulators-stop
+.PHONY: test quick lint fuzz soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -22,6 +22,14 @@ lint:
 # Every fuzz target, FUZZTIME (10s) each.
 fuzz:
 	integration/fuzz.sh
+
+# Soaks every storage, in a thousand histories over memory, fifty and more over each other one, a thousand kills and
+# an hour's load. DURATION=10m gives each storage so much time at least, SEED=7 repeats a soak, STORES=memory,azure
+# chooses (memory, sqlite, dynamo, s3, azure), REPORT=file appends the tables of figures to a file.
+soak:
+	integration/emulators.sh start
+	eval "$$(integration/emulators.sh env)" && go test -tags integration -count=1 -timeout 0 -v -run '^TestSoak' ./integration \
+		-soak -soak.duration=$(or $(DURATION),0s) -soak.seed=$(or $(SEED),0) -soak.stores=$(STORES) -soak.report=$(abspath $(REPORT))
 
 # Starts the emulators and leaves them running; the variables that it prints point the tests at them.
 emulators:

@@ -48,7 +48,7 @@ func (w *world) noted(report collect.Report) {
 // times if it cannot be told whether it has.
 func (c *client) eraseOnce(ctx context.Context) {
 	time.Sleep(2 * c.place.Unit)
-	for range 3 {
+	for range 5 {
 		c.pause(3)
 		if c.erase(ctx) {
 			return
@@ -58,7 +58,8 @@ func (c *client) eraseOnce(ctx context.Context) {
 
 // erase reports whether it is known to be done.
 func (c *client) erase(ctx context.Context) bool {
-	op, ctx, cancel := c.begin(ctx, Erase)
+	op := &Operation{Client: c.number, Kind: Erase, Call: time.Now().UnixNano()}
+	ctx, cancel := context.WithTimeout(ctx, 6*c.place.Unit)
 	defer cancel()
 	report, err := c.collector(true).Erase(ctx, c.chain.AggregateID())
 	c.unexpected(ctx, "erase", err)
