@@ -112,7 +112,11 @@ func (c *Chain) load(ctx context.Context) (head.Head, error) {
 	if err := changeset.ValidateAggregateID(c.id); err != nil {
 		return head.Head{}, err
 	}
-	h, err := c.store.heads.Load(ctx, c.id)
+	return c.loaded(c.store.heads.Load(ctx, c.id))
+}
+
+// loaded returns what the storage has answered for the head.
+func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 	if err != nil {
 		return head.Head{}, fmt.Errorf("load head of %q: %w", c.id, err)
 	}

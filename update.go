@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 
@@ -43,20 +42,12 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		if err := pause.wait(ctx); err != nil {
 			return head.Head{}, errors.Join(err, conflict)
 		}
+		// The head that was seen before the pause is old by now where many write,
+		// and who decides on it loses again and again.
 		if h, err = c.reload(ctx, conflict.Actual); err != nil {
 			return head.Head{}, err
 		}
 	}
-}
-
-// reload loads the head after a pause. The one that was seen before it is old
-// by then where many write, and who decides on it loses again and again.
-func (c *Chain) reload(ctx context.Context, seen head.Head) (head.Head, error) {
-	h, err := c.load(ctx)
-	if err == nil && h.Revision < seen.Revision {
-		err = fmt.Errorf("chain %q: %w: it was at revision %d, and is at %d", c.id, ErrHeadLost, seen.Revision, h.Revision)
-	}
-	return h, err
 }
 
 // memory is a changeset store that keeps what it has read: changesets are

@@ -46,6 +46,18 @@ type Store interface {
 	List(ctx context.Context, cursor string) iter.Seq2[Head, error]
 }
 
+// Refresher is a [Store] that can tell that a record is unchanged without
+// sending it.
+type Refresher interface {
+	Store
+
+	// Refresh must return what Load returns for seen's aggregate, never stale,
+	// by one request. Where the stored record is still the one that seen's token
+	// names, it must return seen itself. Where seen has no token, it must do
+	// what Load does.
+	Refresh(ctx context.Context, seen Head) (Head, error)
+}
+
 // Combined is a [Store] that can also keep changesets, and put them and swap
 // the head in one atomic step.
 type Combined interface {

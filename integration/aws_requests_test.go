@@ -25,7 +25,7 @@ func TestAWSRequests(t *testing.T) {
 	c, first := newAWSAppend(t, head.Head{})
 	absent, other := newAWSAppend(t, head.Head{})
 
-	var inS3, inTable head.Head
+	var inS3, inTable, seen head.Head
 	steps := []struct {
 		name string
 		call func() error
@@ -37,7 +37,9 @@ func TestAWSRequests(t *testing.T) {
 		{"stat", func() error { _, err := objects.Stat(t.Context(), c.Ref); return err }, []string{"HEAD"}},
 		{"swap in S3", func() (err error) { inS3, err = objects.Swap(t.Context(), head.Head{}, first); return err }, []string{"PUT"}},
 		{"next swap in S3", func() error { _, err := objects.Swap(t.Context(), inS3, inS3.Fence()); return err }, []string{"PUT"}},
-		{"load from S3", func() error { _, err := objects.Load(t.Context(), first.AggregateID); return err }, []string{"GET"}},
+		{"load from S3", func() (err error) { seen, err = objects.Load(t.Context(), first.AggregateID); return err }, []string{"GET"}},
+		{"refresh unchanged from S3", func() error { return refreshed(t, objects, seen, true) }, []string{"GET"}},
+		{"refresh changed from S3", func() error { return refreshed(t, objects, inS3, false) }, []string{"GET"}},
 		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
 		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"PutItem"}},
 		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"PutItem"}},
@@ -66,6 +68,13 @@ func TestAWSRequests(t *testing.T) {
 	require.ErrorAs(t, err, &conflict)
 	require.True(t, conflict.Winner.SameRecord(inTable.Fence()))
 	require.Equal(t, []string{"PutItem"}, wire.sent(), "the winner comes with the conflict")
+}
+
+// refreshed refreshes a head, and holds the result to being the same or another.
+func refreshed(t *testing.T, heads head.Refresher, seen head.Head, same bool) error {
+	h, err := heads.Refresh(t.Context(), seen)
+	require.Equal(t, same, h == seen)
+	return err
 }
 
 // drainAWS reads a listing to its end.

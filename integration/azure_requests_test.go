@@ -23,7 +23,7 @@ func TestAzureRequestsOfEachCall(t *testing.T) {
 	ctx := t.Context()
 	cs, next := azureExtend(t, head.Head{}, "counted", "x")
 	ref := cs[0].Ref
-	var stored head.Head
+	var stored, seen head.Head
 	for _, call := range []struct {
 		name string
 		do   func() error
@@ -44,7 +44,9 @@ func TestAzureRequestsOfEachCall(t *testing.T) {
 		{"swap again", func() error { _, err := s.Swap(ctx, stored, stored.Fence()); return err }, false, []string{"PUT"}},
 		{"swap without token", func() error { _, err := s.Swap(ctx, stored.WithToken(""), stored.Fence()); return err }, false, []string{"GET"}},
 		{"swap refused by rule", func() error { _, err := s.Swap(ctx, stored, stored); return err }, false, []string{}},
-		{"load", func() error { _, err := s.Load(ctx, "counted"); return err }, true, []string{"GET"}},
+		{"load", func() (err error) { seen, err = s.Load(ctx, "counted"); return }, true, []string{"GET"}},
+		{"refresh unchanged", func() error { return refreshed(t, s, seen, true) }, true, []string{"GET"}},
+		{"refresh changed", func() error { return refreshed(t, s, stored, false) }, true, []string{"GET"}},
 		{"list", func() error { _, err := ropewalk.Collect(s.List(ctx, "")); return err }, true, []string{"GET", "GET"}},
 		{"objects", func() error { _, err := ropewalk.Collect(s.Objects(ctx, "counted")); return err }, true, []string{"GET"}},
 		{"aggregates", func() error { _, err := ropewalk.Collect(s.Aggregates(ctx, "")); return err }, true, []string{"GET"}},

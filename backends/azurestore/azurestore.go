@@ -55,7 +55,8 @@ var (
 	_ changeset.Lister  = (*Store)(nil)
 	_ changeset.Deleter = (*Store)(nil)
 	_ changeset.Locator = (*Store)(nil)
-	_ head.Store        = (*Store)(nil)
+	_ head.Refresher    = (*Store)(nil)
+	_ head.Refresher    = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
 )
 

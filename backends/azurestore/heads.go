@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -24,15 +26,34 @@ const maxRecord = 1 << 20
 
 // Load returns the aggregate's head, by one request. Its token is the blob's ETag.
 func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error) {
+	return s.load(ctx, aggregateID, head.Head{})
+}
+
+// Refresh returns the head of seen's aggregate, by one request, whose reply has
+// no body where the blob still has the ETag that is seen's token.
+func (s *Store) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	return s.load(ctx, seen.AggregateID, seen)
+}
+
+// load returns seen where that has a token and the blob is unchanged.
+func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (head.Head, error) {
+	options := &blob.DownloadStreamOptions{}
+	if seen.Token() != "" {
+		unless := blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETag(seen.Token()))}
+		options.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: &unless}
+	}
 	source := s.head(aggregateID)
 	response, err := do(ctx, s, "load", source.URL(), func() (blob.DownloadStreamResponse, error) {
-		return source.DownloadStream(ctx, nil)
+		return source.DownloadStream(ctx, options)
 	})
 	if bloberror.HasCode(err, bloberror.BlobNotFound) {
 		return head.Head{}, nil
 	}
 	if err != nil {
 		return head.Head{}, err
+	}
+	if code := response.ErrorCode; code != nil && *code == string(bloberror.ConditionNotMet) {
+		return seen, response.Body.Close() // the SDK takes 304 for a success
 	}
 	at := s.LocateHead(aggregateID)
 	body := response.NewRetryReader(ctx, nil)

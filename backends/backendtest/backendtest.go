@@ -57,8 +57,9 @@ type Harness struct {
 // [changeset.Locator] where it implements them; otherwise it skips their checks.
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
-// TestHeads holds a [head.Store] to its contract, and to that of
-// [head.Locator] where it implements it; otherwise it skips those checks.
+// TestHeads holds a [head.Store] to its contract, and to those of
+// [head.Refresher] and [head.Locator] where it implements them; otherwise it
+// skips their checks.
 func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
 
 // TestCombined holds a [head.Combined] to what it adds to [head.Store].
@@ -98,7 +99,7 @@ func changesetChecks() []check {
 }
 
 func headChecks() []check {
-	return concat(swapChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, oddHeadChecks)
+	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

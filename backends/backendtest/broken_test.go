@@ -25,6 +25,7 @@ type broken struct {
 	remove     func(ctx context.Context, ref changeset.Ref) error
 	locate     func(ref changeset.Ref) string
 	load       func(ctx context.Context, aggregateID string) (head.Head, error)
+	refresh    func(ctx context.Context, seen head.Head) (head.Head, error)
 	swap       func(ctx context.Context, old, next head.Head) (head.Head, error)
 	list       func(ctx context.Context, cursor string) iter.Seq2[head.Head, error]
 	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
@@ -43,7 +44,7 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
 		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
-		s.Load, s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
+		s.Load, refresh(s), s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
 	}
 }
 
@@ -59,6 +60,13 @@ func many(s changeset.Store) func(context.Context, []changeset.Ref) ([]changeset
 			return nil, ctx.Err()
 		}
 		return all, nil
+	}
+}
+
+// refresh is a Refresh that loads.
+func refresh(s head.Store) func(context.Context, head.Head) (head.Head, error) {
+	return func(ctx context.Context, seen head.Head) (head.Head, error) {
+		return s.Load(ctx, seen.AggregateID)
 	}
 }
 
@@ -97,6 +105,10 @@ func (b *broken) Locate(ref changeset.Ref) string { return b.locate(ref) }
 
 func (b *broken) Load(ctx context.Context, aggregateID string) (head.Head, error) {
 	return b.load(ctx, aggregateID)
+}
+
+func (b *broken) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	return b.refresh(ctx, seen)
 }
 
 func (b *broken) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -31,14 +32,33 @@ const (
 // token. Its errors are [head.DecodeJSON]'s, the context's, a [*SetupError]
 // and S3's own.
 func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error) {
-	out, err := do(ctx, s, s.client.GetObject, &s3.GetObjectInput{
+	return s.load(ctx, aggregateID, head.Head{})
+}
+
+// Refresh returns the head of seen's aggregate by one GetObject, which brings
+// no body where the object still has the ETag that is seen's token. Its errors
+// are those of [Store.Load].
+func (s *Store) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	return s.load(ctx, seen.AggregateID, seen)
+}
+
+// load returns seen where that has a token and the object is unchanged.
+func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (head.Head, error) {
+	in := &s3.GetObjectInput{
 		Bucket:       &s.bucket,
 		Key:          s.key(head.ObjectName(aggregateID)),
 		ChecksumMode: types.ChecksumModeEnabled,
-	})
+	}
+	if seen.Token() != "" {
+		in.IfNoneMatch = aws.String(seen.Token())
+	}
+	out, err := do(ctx, s, s.client.GetObject, in)
 	object := s.LocateHead(aggregateID)
 	if awscall.Code(err) == codeNoKey {
 		return head.Head{}, nil
+	}
+	if status, _ := awscall.Response(err); status == http.StatusNotModified && in.IfNoneMatch != nil {
+		return seen, nil
 	}
 	if err != nil {
 		return head.Head{}, fmt.Errorf("load %s: %w", object, err)
