@@ -116,6 +116,7 @@ func newRoot(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newAppend(a),
+		newBench(a),
 		newCat(a),
 		newCompletion(a),
 		newDemo(a),

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// benchJSON is one thing that bench has measured, with --json.
+type benchJSON struct {
+	kind
+	What string `json:"what"`
+	// N is how often it was done, by Parallel at the same time.
+	N        int `json:"n"`
+	Parallel int `json:"parallel"`
+	// The times of one, in milliseconds, by percentiles.
+	P50 float64 `json:"p50_ms"`
+	P95 float64 `json:"p95_ms"`
+	P99 float64 `json:"p99_ms"`
+	Max float64 `json:"max_ms"`
+	// PerSecond is how many were done in a second, by all together.
+	PerSecond float64 `json:"per_second"`
+}
+
+// run measures one thing after the other, and prints all of it at the end.
+func (b *benching) run(ctx context.Context) error {
+	content := make([]byte, b.flags.size)
+	_, _ = rand.Read(content) // never fails
+	draft := changeset.Draft{Content: content}
+	chain := b.Chain(b.aggregate(0))
+	phases := []struct {
+		what        string
+		n, parallel int
+		each        func(writer int) func(context.Context) error
+	}{
+		{"append", b.flags.chain(), 1, func(int) func(context.Context) error { return appending(chain, draft) }},
+		{"load head", b.flags.chain(), 1, func(int) func(context.Context) error {
+			return func(ctx context.Context) error { _, err := chain.Head(ctx); return err }
+		}},
+		{"read " + strconv.Itoa(benchRead), b.flags.reads, 1, func(int) func(context.Context) error { return readingNewest(chain) }},
+		{"append", b.flags.together(), b.flags.parallel, func(writer int) func(context.Context) error {
+			return appending(b.Chain(b.aggregate(writer+1)), draft)
+		}},
+	}
+	var all []benchJSON
+	for _, p := range phases {
+		times, took, err := b.measure(ctx, p.n, p.parallel, p.each)
+		if err != nil {
+			return err
+		}
+		all = append(all, newBenchJSON(p.what, p.parallel, times, took))
+	}
+	return b.printBench(all)
+}
+
+// appending returns what appends a changeset behind the one it has appended before.
+func appending(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) error {
+	var h head.Head
+	return func(ctx context.Context) (err error) {
+		h, err = chain.Append(ctx, h, draft)
+		return err
+	}
+}
+
+// readingNewest returns what loads the head and reads the newest changesets.
+func readingNewest(chain *ropewalk.Chain) func(context.Context) error {
+	return func(ctx context.Context) error {
+		r, err := chain.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		for _, err := range r.From(ctx, r.Head().Version+1-benchRead) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// measure does something n times, shared by so many at once, and returns how
+// long each took, and all together.
+func (b *benching) measure(ctx context.Context, n, parallel int, each func(worker int) func(context.Context) error) ([]time.Duration, time.Duration, error) {
+	times := make([]time.Duration, n)
+	done := make(chan struct{}, n)
+	group, ctx := errgroup.WithContext(ctx)
+	start := time.Now()
+	for worker := range parallel {
+		do := each(worker)
+		group.Go(func() error {
+			for i := worker; i < n; i += parallel {
+				began := time.Now()
+				if err := do(ctx); err != nil {
+					return err
+				}
+				times[i] = time.Since(began)
+				done <- struct{}{}
+			}
+			return nil
+		})
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- group.Wait(); close(done) }()
+	for range done {
+		b.bar.add(1)
+	}
+	return times, time.Since(start), <-failed
+}
+
+func newBenchJSON(what string, parallel int, times []time.Duration, took time.Duration) benchJSON {
+	slices.Sort(times)
+	at := func(percent int) float64 {
+		return milliseconds(times[max(0, (len(times)*percent+99)/100-1)])
+	}
+	return benchJSON{
+		kindOf("bench"), what, len(times), parallel, at(50), at(95), at(99), at(100),
+		float64(len(times)) / took.Seconds(),
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (b *benching) printBench(all []benchJSON) error {
+	if b.json {
+		for _, m := range all {
+			if err := b.emit(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := newTable(b.stdout, "WHAT", "TIMES", "AT ONCE", "P50", "P95", "P99", "MAX", "A SECOND").alignRight(1, 2, 3, 4, 5, 6, 7)
+	ms := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) + "ms" }
+	for _, m := range all {
+		if err := t.row(m.What, strconv.Itoa(m.N), strconv.Itoa(m.Parallel), ms(m.P50), ms(m.P95), ms(m.P99), ms(m.Max),
+			strconv.FormatFloat(m.PerSecond, 'f', 1, 64)); err != nil {
+			return err
+		}
+	}
+	return t.flush()
+}

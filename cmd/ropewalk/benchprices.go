@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"ropewalk/internal/meter"
+)
+
+// requestPrices are what a million requests cost in US dollars, by what they
+// do. Deletes are free everywhere.
+type requestPrices struct {
+	put, get, load, swap, list float64
+	of                         string
+}
+
+func (p requestPrices) free() bool { return p == requestPrices{} }
+
+// benchPrices are example list prices by the scheme of the store's URL, those
+// of docs/aws.md and docs/azure.md; a store on this machine costs nothing.
+var benchPrices = map[string]requestPrices{
+	"s3":    {5, 0.40, 0.40, 5, 5, "S3 Standard, us-east-1, November 2026"},
+	"aws":   {5, 0.40, 0.125, 0.625, 5, "S3 Standard and DynamoDB on demand, us-east-1, November 2026"},
+	"azure": {5, 0.40, 0.40, 5, 5, "Azure Blob Storage, hot tier, November 2026"},
+}
+
+// dollars returns what the requests cost.
+func (p requestPrices) dollars(c meter.Counts) float64 {
+	return (float64(c.Put)*p.put + float64(c.Get+c.GetMany+c.Stat)*p.get + float64(c.Load)*p.load +
+		float64(c.Swap)*p.swap + float64(c.List)*p.list) / 1e6
+}
+
+// estimate returns the requests that a run makes where nothing goes wrong.
+func (f benchFlags) estimate(scheme string) meter.Counts {
+	appends, aggregates := f.chain()+f.together(), f.parallel+1
+	c := meter.Counts{
+		Put: appends, Swap: appends + aggregates, // and one for each tombstone
+		Get:    f.reads * (benchRead + 1),
+		Load:   f.chain() + f.reads + aggregates,
+		List:   4 * aggregates, // of its objects and of its snapshots, until nothing is found
+		Delete: appends,
+	}
+	if scheme == "file" || scheme == "mem" { // put and swap are one request there
+		c.Commit, c.Put, c.Swap = appends, 0, aggregates
+	}
+	return c
+}
+
+// benchCostJSON is what a run will cost, or has cost, with --json.
+type benchCostJSON struct {
+	kind
+	Phase    string         `json:"phase"`
+	Requests map[string]int `json:"requests"`
+	USD      float64        `json:"usd"`
+	// Prices says whose list prices these are; empty where nothing costs.
+	Prices string `json:"prices,omitempty"`
+	// Tombstones are the heads that remain of the aggregates that were erased.
+	Tombstones int `json:"tombstones,omitempty"`
+}
+
+func newBenchCost(phase string, p requestPrices, c meter.Counts) benchCostJSON {
+	requests := map[string]int{}
+	for name, n := range map[string]int{
+		"put": c.Put, "get": c.Get, "stat": c.Stat, "load": c.Load, "swap": c.Swap, "commit": c.Commit, "list": c.List, "delete": c.Delete,
+		"get-many": c.GetMany,
+	} {
+		if n > 0 {
+			requests[name] = n
+		}
+	}
+	return benchCostJSON{kind: kindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
+}
+
+func (a *app) printBenchCost(c benchCostJSON) error {
+	if a.json {
+		return a.emit(c)
+	}
+	total := 0
+	for _, n := range c.Requests {
+		total += n
+	}
+	text := plural(int64(total), "request")
+	if c.Phase == "estimate" {
+		text = "about " + text
+	}
+	if c.Prices != "" {
+		text += fmt.Sprintf(", %.4f USD at list prices (%s), storage and traffic aside", c.USD, c.Prices)
+	} else {
+		text += ", which cost nothing"
+	}
+	if c.Tombstones > 0 {
+		text += "; tombstones that remain: " + thousands(int64(c.Tombstones))
+	}
+	return a.print("%s\n", strings.TrimSpace(text))
+}
