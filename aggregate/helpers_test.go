@@ -2,6 +2,7 @@ package aggregate_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -104,3 +105,5 @@ func canceled(t testing.TB) context.Context {
 	cancel()
 	return ctx
 }
+
+func sum(content []byte) changeset.Digest { return sha256.Sum256(content) }
