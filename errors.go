@@ -20,8 +20,9 @@ var (
 	// ErrUnsupportedFormat means that a newer version of the library wrote
 	// what was read.
 	ErrUnsupportedFormat = changeset.ErrUnsupportedFormat
-	// ErrTooLarge means that a draft's content is larger than
-	// [Options.MaxContentSize]. Nothing was sent.
+	// ErrTooLarge means that a content is larger than [Options.MaxContentSize]:
+	// that of a draft, of which nothing was sent, or one that is stored, which
+	// was not read.
 	ErrTooLarge = errors.New("content too large")
 	// ErrHeadLost means that the head is missing or older than one that was
 	// read before: the storage was restored or tampered with. It is never a

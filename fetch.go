@@ -3,6 +3,7 @@ package ropewalk
 import (
 	"container/heap"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -158,11 +159,14 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 // requestMany makes one request for many changesets. Those that it does not
 // bring and that were not refused are asked for one by one, which says why.
 func (w *walk) requestMany(refs []changeset.Ref) []reply {
-	asked := admissions{budget: w.budget, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
+	asked := admissions{walk: w, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
 	all, _ := w.many.GetMany(changeset.WithAdmission(w.ctx, asked.admit), refs)
 	replies := make([]reply, 0, len(refs))
 	brought := make(map[changeset.Ref]bool, len(refs))
 	for _, c := range all {
+		if !slices.Contains(refs, c.Ref) {
+			continue // nobody asked for it
+		}
 		brought[c.Ref] = true
 		if _, ok := asked.admitted[c.Ref]; !ok {
 			w.budget.add(c.ContentSize) // a store that does not ask
@@ -186,15 +190,18 @@ func (w *walk) requestMany(refs []changeset.Ref) []reply {
 // admissions are what was asked during one request for many.
 type admissions struct {
 	mu       sync.Mutex
-	budget   *budget
+	walk     *walk
 	admitted map[changeset.Ref]int64
 	refused  map[changeset.Ref]changeset.Header
 }
 
 func (a *admissions) admit(h changeset.Header) error {
+	if err := a.walk.admissible(h); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.budget.take(h) {
+	if !a.walk.budget.take(h) {
 		a.refused[h.Ref] = h
 		return errNoRoom
 	}
@@ -207,6 +214,9 @@ func (w *walk) get(ref changeset.Ref) reply {
 	var refused *changeset.Header
 	admitted := false
 	ctx := changeset.WithAdmission(w.ctx, func(h changeset.Header) error {
+		if err := w.admissible(h); err != nil {
+			return err
+		}
 		if admitted = w.budget.take(h); !admitted {
 			refused = &h
 			return errNoRoom
@@ -224,3 +234,12 @@ func (w *walk) get(ref changeset.Ref) reply {
 }
 
 var errNoRoom = errors.New("no room in the window")
+
+// admissible returns the error of a content that is too large to be read at
+// all: whoever may write to the storage can announce any size.
+func (w *walk) admissible(h changeset.Header) error {
+	if limit := w.reader.store.options.MaxContentSize; h.ContentSize > limit {
+		return fmt.Errorf("%w: %d bytes, more than %d", ErrTooLarge, h.ContentSize, limit)
+	}
+	return nil
+}

@@ -13,7 +13,8 @@ type Options struct {
 	// Logger receives what a maintainer wants to know when things go wrong,
 	// never content. By default nothing is logged.
 	Logger *slog.Logger
-	// MaxContentSize is the largest content of one changeset in bytes; 64 MiB by default.
+	// MaxContentSize is the largest content of one changeset in bytes, to append
+	// and to read; 64 MiB by default.
 	MaxContentSize int64
 	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
 	// default that adapts, between 64 and 4,096: to the latency of the storage,

@@ -52,6 +52,9 @@ type Options struct {
 	// MaxBytesInFlight bounds the contents held in memory, in bytes; 64 MiB by
 	// default. One larger content still passes, alone.
 	MaxBytesInFlight int64
+	// MaxContentSize is the largest content that is read, in bytes; 64 MiB by
+	// default. A larger one is a fault: it cannot be proved.
+	MaxContentSize int64
 	// HeadersOnly leaves the contents unread, and so unproved: all else is
 	// checked, by metadata requests alone.
 	HeadersOnly bool
@@ -69,6 +72,7 @@ type Inspector struct {
 	heads       head.Store
 	parallel    int
 	maxBytes    int64
+	maxContent  int64
 	headersOnly bool
 	progress    func()
 	progressing sync.Mutex
@@ -89,9 +93,12 @@ func New(changesets Changesets, heads head.Store, opts *Options) *Inspector {
 	if o.MaxBytesInFlight <= 0 {
 		o.MaxBytesInFlight = 64 << 20
 	}
+	if o.MaxContentSize <= 0 {
+		o.MaxContentSize = 64 << 20
+	}
 	return &Inspector{
 		changesets: changesets, heads: heads,
-		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, headersOnly: o.HeadersOnly, progress: o.Progress,
+		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),
 		bytes:    semaphore.NewWeighted(o.MaxBytesInFlight),
 	}

@@ -55,13 +55,26 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 		return changeset.Header{}, err
 	}
 	defer in.bytes.Release(weight)
-	c, err := in.changesets.Get(ctx, o.Ref)
+	var refused *changeset.Header
+	c, err := in.changesets.Get(changeset.WithAdmission(ctx, func(h changeset.Header) error {
+		if h.ContentSize > in.maxContent {
+			refused = &h
+			return errTooLarge
+		}
+		return nil
+	}), o.Ref)
+	if refused != nil && errors.Is(err, errTooLarge) {
+		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.ContentSize, in.maxContent))
+		return *refused, nil
+	}
 	if err == nil {
 		// A wrong content is the object's fault, and leaves its header as it is.
 		seen.fault = in.fault(o.Ref, c.VerifyContent())
 	}
 	return c.Header, err
 }
+
+var errTooLarge = errors.New("content too large")
 
 // prover holds headers against their parents' and against their digests. It
 // takes them in the order of their versions and keeps those of two versions.
