@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick lint fuzz soak emulators emulators-stop
+.PHONY: test quick lint bench fuzz soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -18,6 +18,11 @@ lint:
 	go tool staticcheck ./...
 	go tool staticcheck -tags integration ./...
 	integration/vulncheck.sh
+
+# Measures everything side by side with what people would take instead, and writes docs/performance.md; less than
+# twenty minutes. RUN='walk|hot' runs some experiments, ARGS=-quick tests the benchmarks themselves and writes nothing.
+bench:
+	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
 
 # Every fuzz target, FUZZTIME (10s) each.
 fuzz:

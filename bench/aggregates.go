@@ -2,22 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/bench/internal/lab"
 	"ropewalk/bench/internal/report"
+	"ropewalk/collect"
 	"ropewalk/inspect"
 )
 
 var aggregatesExperiment = experiment{
 	name: "aggregates", title: "A store that grows to 100,000 aggregates",
 	setup: `SQLite files with 1,000, 10,000 and 100,000 aggregates of one changeset each: listing heads a page of 1,000 after the
-other, and verifying all. Flat means that the time for each aggregate does not depend on how many there are.`,
+other, verifying all, and a dry run of gc over all. Flat means that the time for each aggregate does not depend on how many there are.`,
 	run: runAggregates,
 }
 
@@ -39,7 +40,7 @@ func runAggregates(ctx context.Context, l *laboratory, r *report.Results) error 
 		}
 	}
 	plot := report.Plot{Name: "aggregates", Title: "Time for each aggregate, by how many there are", X: "aggregates", Y: "microseconds"}
-	for _, what := range []string{"list all heads", "verify all"} {
+	for _, what := range []string{"list all heads", "verify all", "gc, a dry run"} {
 		plot.Series = append(plot.Series, report.Series{Name: what, Points: per[what]})
 	}
 	r.Plots = []report.Plot{plot}
@@ -77,7 +78,12 @@ func (l *laboratory) manyAggregates(ctx context.Context, n int, took func(what s
 	if err != nil {
 		return err
 	}
-	took("verify all", verified[0], fmt.Sprintf("%d at once", runtime.NumCPU()))
+	took("verify all", verified[0], "")
+	collected, err := lab.Turns(ctx, turns, lab.Milliseconds(func(ctx context.Context) error { return collectAll(ctx, db, n) }))
+	if err != nil {
+		return err
+	}
+	took("gc, a dry run", collected[0], "")
 	return nil
 }
 
@@ -115,8 +121,23 @@ func verifyAll(ctx context.Context, db *sqlitestore.Store, want int) error {
 		}
 		n++
 	}
+	return all(n, want)
+}
+
+func collectAll(ctx context.Context, db *sqlitestore.Store, want int) error {
+	n := 0
+	for report, err := range collect.New(db, db, nil).CollectAll(ctx, "") {
+		if err := errors.Join(err, report.Err); err != nil {
+			return err
+		}
+		n++
+	}
+	return all(n, want)
+}
+
+func all(n, want int) error {
 	if n != want {
-		return fmt.Errorf("verified %d aggregates, not %d", n, want)
+		return fmt.Errorf("%d aggregates were looked at, not %d", n, want)
 	}
 	return nil
 }

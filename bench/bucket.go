@@ -26,8 +26,8 @@ type bucket struct {
 }
 
 // connections is how many connections clients keep, which is how many requests
-// of a read may be under way.
-const connections = 1024
+// a read may have under way.
+const connections = 4096
 
 // newBucket makes a bucket.
 func (l *laboratory) newBucket(ctx context.Context, name string, latency time.Duration) (*bucket, error) {
@@ -47,7 +47,7 @@ func (l *laboratory) newBucket(ctx context.Context, name string, latency time.Du
 }
 
 // store returns the store over the wire.
-func (b *bucket) store(o ropewalk.Options) *ropewalk.Store { return ropewalk.New(b.far, b.far, &o) }
+func (b *bucket) store() *ropewalk.Store { return ropewalk.New(b.far, b.far, nil) }
 
 // seed makes a chain of n changesets, in the largest appends there are, that
 // put a few changesets at a time.

@@ -34,7 +34,7 @@ func runSpan(ctx context.Context, l *laboratory, r *report.Results) error {
 		return err
 	}
 	read := func(ctx context.Context) error {
-		reader, err := b.store(ropewalk.Options{}).Chain("order").Reader(ctx)
+		reader, err := b.store().Chain("order").Reader(ctx)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func runSpan(ctx context.Context, l *laboratory, r *report.Results) error {
 		report.Row{
 			Name: "Ropewalk", What: "the same", N: n,
 			Value: report.Of(figures[1]), Unit: "ms", Trips: costs[0].Trips, Requests: requests,
-		}.Against(report.Ratios(walk, figures[1]), "as fast"),
+		}.Against(report.Ratios(walk, figures[1]), "as fast as the plain walk"),
 	}
 	r.Limits = []string{
 		fmt.Sprintf("The trips: %d of 20 ms are %d ms. One of them loads the head, one reads the ten, and the others are lookups that come closer through the ancestor indexes: each lookup must wait for the one before.", costs[0].Trips, 20*costs[0].Trips),

@@ -17,6 +17,8 @@ main() {
 
   run integration/emulators.sh install # first, so that a missing tool shows up before minutes of tests
   run go test -race -timeout "$timeout" ./...
+  run env -C bench go vet ./... # a module of its own
+  run env -C bench go test -timeout "$timeout" ./...
   run integration/emulators.sh start
   run_integration
 }

@@ -21,11 +21,10 @@ import (
 
 // Task is something to do with a chain of n changesets whose cost is counted.
 type Task struct {
-	Do     string `json:"do"`
-	N      int    `json:"n"`
-	First  int    `json:"first,omitempty"`
-	Last   int    `json:"last,omitempty"`
-	Window int    `json:"window,omitempty"`
+	Do    string `json:"do"`
+	N     int    `json:"n"`
+	First int    `json:"first,omitempty"`
+	Last  int    `json:"last,omitempty"`
 }
 
 // The things that a [Task] can do: append one changeset, read all of it
@@ -48,8 +47,8 @@ type Cost struct {
 }
 
 // latency is that of every request in virtual time: what a task takes, divided
-// by it, is the number of its trips.
-const latency = time.Second
+// by it, is the number of its trips. A reader's window depends on it.
+const latency = 20 * time.Millisecond
 
 // CountTasks reads tasks as JSON from r, counts each in virtual time, and
 // writes their costs to the file. It ends the process: virtual time is for
@@ -89,7 +88,7 @@ func count(t *testing.T, r io.Reader, file string) error {
 
 func (t Task) cost(ctx context.Context, history *synthetic.History) (Cost, error) {
 	m, storage := meter.New(latency), history.At(t.N)
-	store := ropewalk.New(m.Changesets(storage), m.Heads(storage), &ropewalk.Options{WindowCount: t.Window})
+	store := ropewalk.New(m.Changesets(storage), m.Heads(storage), nil)
 	start := time.Now()
 	h, err := t.run(ctx, store.Chain("order"), history.Head(t.N))
 	if err != nil {

@@ -26,11 +26,11 @@ func NewEventTable(ctx context.Context, client *dynamodb.Client, name string) (*
 		TableName:   &name,
 		BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("aggregate"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("aggregateId"), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: aws.String("version"), AttributeType: types.ScalarAttributeTypeN},
 		},
 		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("aggregate"), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String("aggregateId"), KeyType: types.KeyTypeHash},
 			{AttributeName: aws.String("version"), KeyType: types.KeyTypeRange},
 		},
 	})
@@ -45,12 +45,12 @@ func (t *EventTable) Append(ctx context.Context, aggregateID string, version int
 	_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: t.name,
 		Item: map[string]types.AttributeValue{
-			"aggregate": &types.AttributeValueMemberS{Value: aggregateID},
-			"version":   &types.AttributeValueMemberN{Value: strconv.Itoa(version)},
-			"recorded":  &types.AttributeValueMemberS{Value: time.Now().UTC().Format(time.RFC3339Nano)},
-			"event":     &types.AttributeValueMemberB{Value: event},
+			"aggregateId": &types.AttributeValueMemberS{Value: aggregateID},
+			"version":     &types.AttributeValueMemberN{Value: strconv.Itoa(version)},
+			"recorded":    &types.AttributeValueMemberS{Value: time.Now().UTC().Format(time.RFC3339Nano)},
+			"event":       &types.AttributeValueMemberB{Value: event},
 		},
-		ConditionExpression: aws.String("attribute_not_exists(aggregate)"),
+		ConditionExpression: aws.String("attribute_not_exists(aggregateId)"),
 	})
 	return err
 }
@@ -61,7 +61,7 @@ func (t *EventTable) Read(ctx context.Context, aggregateID string) (n int, err e
 	pages := dynamodb.NewQueryPaginator(t.client, &dynamodb.QueryInput{
 		TableName:                 t.name,
 		ConsistentRead:            aws.Bool(true),
-		KeyConditionExpression:    aws.String("aggregate = :a"),
+		KeyConditionExpression:    aws.String("aggregateId = :a"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":a": &types.AttributeValueMemberS{Value: aggregateID}},
 	})
 	for pages.HasMorePages() {

@@ -21,6 +21,8 @@ type RawSQLite struct {
 	swap, put   *sql.Stmt
 	loop        sync.WaitGroup
 
+	padEvent, padVersion []byte
+
 	mu      sync.Mutex
 	waiting []*rawAppend
 	running bool
@@ -35,10 +37,16 @@ type rawAppend struct {
 
 // OpenRawSQLite makes the store in a new file in the folder.
 func OpenRawSQLite(ctx context.Context, folder string) (*RawSQLite, error) {
+	return OpenPaddedSQLite(ctx, folder, 0, 0)
+}
+
+// OpenPaddedSQLite is OpenRawSQLite with so many bytes more in the row of each
+// event, and in that of each aggregate's version.
+func OpenPaddedSQLite(ctx context.Context, folder string, event, version int) (*RawSQLite, error) {
 	uri := url.URL{Scheme: "file", Path: filepath.Join(folder, "raw.db"), RawQuery: url.Values{
 		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"},
 	}.Encode()}
-	s := &RawSQLite{}
+	s := &RawSQLite{padEvent: make([]byte, event), padVersion: make([]byte, version)}
 	var errs [6]error
 	s.write, errs[0] = sql.Open("sqlite", uri.String())
 	s.read, errs[1] = sql.Open("sqlite", uri.String())
@@ -47,11 +55,11 @@ func OpenRawSQLite(ctx context.Context, folder string) (*RawSQLite, error) {
 		return nil, err
 	}
 	_, errs[3] = s.conn.ExecContext(ctx, `
-		CREATE TABLE versions(aggregate TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
-		CREATE TABLE events(aggregate TEXT NOT NULL, version INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY(aggregate, version))`)
-	s.swap, errs[4] = s.conn.PrepareContext(ctx, `INSERT INTO versions VALUES (?1, ?2)
-		ON CONFLICT(aggregate) DO UPDATE SET version = excluded.version WHERE version = excluded.version - 1`)
-	s.put, errs[5] = s.conn.PrepareContext(ctx, `INSERT INTO events VALUES (?, ?, ?)`)
+		CREATE TABLE versions(aggregate TEXT PRIMARY KEY, version INTEGER NOT NULL, pad BLOB) WITHOUT ROWID;
+		CREATE TABLE events(aggregate TEXT NOT NULL, version INTEGER NOT NULL, event BLOB NOT NULL, pad BLOB, PRIMARY KEY(aggregate, version))`)
+	s.swap, errs[4] = s.conn.PrepareContext(ctx, `INSERT INTO versions VALUES (?1, ?2, ?3)
+		ON CONFLICT(aggregate) DO UPDATE SET version = excluded.version, pad = excluded.pad WHERE version = excluded.version - 1`)
+	s.put, errs[5] = s.conn.PrepareContext(ctx, `INSERT INTO events VALUES (?, ?, ?, ?)`)
 	return s, errors.Join(errs[:]...)
 }
 
@@ -107,14 +115,14 @@ func (s *RawSQLite) commit(batch []*rawAppend) []error {
 }
 
 func (s *RawSQLite) apply(ctx context.Context, a *rawAppend) (outcome, failed error) {
-	result, err := s.swap.ExecContext(ctx, a.aggregateID, int64(a.version))
+	result, err := s.swap.ExecContext(ctx, a.aggregateID, int64(a.version), s.padVersion)
 	if err != nil {
 		return nil, err
 	}
 	if n, err := result.RowsAffected(); n == 0 || err != nil {
 		return ErrConflict, err
 	}
-	_, err = s.put.ExecContext(ctx, a.aggregateID, int64(a.version), a.event)
+	_, err = s.put.ExecContext(ctx, a.aggregateID, int64(a.version), a.event, s.padEvent)
 	return nil, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -118,7 +119,7 @@ func write(path string, text []byte) error {
 
 // String returns the row as one line of a log.
 func (r Row) String() string {
-	text := r.Name + ", " + r.What
+	text := strings.TrimSuffix(r.Name+", "+r.What, ", ")
 	for _, c := range columns[2:] {
 		if cell := c.cell(r); cell != "" {
 			text += "; " + c.head + " " + cell
