@@ -1,0 +1,114 @@
+package ropewalk_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/head"
+	"ropewalk/internal/chaintest"
+	"ropewalk/internal/meter"
+)
+
+const (
+	callers = 64
+	period  = 10 * time.Second
+)
+
+// atOnce lets n goroutines do their work at the same time.
+func atOnce(n int, do func(n int)) {
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { do(i) })
+	}
+	group.Wait()
+}
+
+// hot returns a chain over memory whose requests take 20 ms and are counted.
+func hot(twoSteps bool) (*ropewalk.Chain, *meter.Meter) {
+	db, m := memstore.New(), meter.New(20*time.Millisecond)
+	var heads head.Store = db
+	if twoSteps {
+		heads = struct{ head.Store }{db}
+	}
+	return ropewalk.New(m.Changesets(db), m.Heads(heads), nil).Chain("hot"), m
+}
+
+// rate returns how many appends 64 callers make in the period, each one after
+// the other, and requires that all of them are in the chain once.
+func rate(t *testing.T, chain *ropewalk.Chain, do func(content string) error) int {
+	end := time.Now().Add(period)
+	made := make([]int, callers)
+	atOnce(callers, func(n int) {
+		for time.Now().Before(end) {
+			if !assertNoError(t, do(fmt.Sprintf("%d.%d", n, made[n]))) {
+				return
+			}
+			made[n]++
+		}
+	})
+	total := 0
+	for _, n := range made {
+		total += n
+		require.Positive(t, n, "nobody starves")
+	}
+	r, err := chain.Reader(t.Context())
+	require.NoError(t, err)
+	seen := make([]int, callers)
+	for c, err := range r.All(t.Context()) {
+		require.NoError(t, err)
+		var n, i int
+		_, err = fmt.Sscanf(string(c.Content), "%d.%d", &n, &i)
+		require.NoError(t, err)
+		require.Equal(t, seen[n], i, "each caller's appends are there once, in its order")
+		seen[n]++
+	}
+	require.Equal(t, made, seen)
+	return total
+}
+
+// assertNoError may be called outside the test's goroutine.
+func assertNoError(t *testing.T, err error) bool {
+	if err != nil {
+		t.Error(err)
+	}
+	return err == nil
+}
+
+// 64 callers append to one aggregate, at 20 ms a request: 20 times as much as a
+// loop of load, append, try again on a conflict, in the same virtual world.
+func TestAppenderAgainstTheLoop(t *testing.T) {
+	var loop int
+	synctest.Test(t, func(t *testing.T) {
+		chain, _ := hot(true)
+		loop = rate(t, chain, func(content string) error {
+			for {
+				h, err := chain.Head(t.Context())
+				if err != nil && h.Exists() {
+					return err
+				}
+				if _, err = chain.Append(t.Context(), h, chaintest.Draft(content)); !chaintest.IsConflict(err) {
+					return err
+				}
+			}
+		})
+	})
+	for _, twoSteps := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			chain, m := hot(twoSteps)
+			appender := chain.Appender(nil)
+			made := rate(t, chain, func(content string) error {
+				_, err := appender.Append(t.Context(), chaintest.Draft(content))
+				return err
+			})
+			t.Logf("two steps %v: %d appends in %s against %d of the loop: %d times; %+v", twoSteps, made, period, loop, made/loop, m.Count())
+			require.GreaterOrEqual(t, made, 20*loop)
+		})
+	}
+}
