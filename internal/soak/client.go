@@ -155,7 +155,10 @@ func (c *client) told(ctx context.Context, op *Operation, got head.Head, err err
 		op.Outcome, op.Ref = Done, got.Ref
 		c.head, c.newest = got, op.last()
 	case errors.As(err, &uncertain):
-		op.Outcome, op.Uncertain, op.Ref, op.Return = Unknown, true, uncertain.Ref, forever
+		op.Outcome, op.Uncertain, op.Settles, op.Return = Unknown, true, uncertain.Ref, forever
+		if op.Kind != Batch {
+			op.Ref = uncertain.Ref
+		}
 	case errors.As(err, &conflict):
 		op.Outcome = Refused
 	case errors.Is(err, ropewalk.ErrErased) && len(op.Contents) > 0:
@@ -164,8 +167,9 @@ func (c *client) told(ctx context.Context, op *Operation, got head.Head, err err
 		op.Outcome = Failed
 		c.unexpected(ctx, string(op.Kind), err)
 	}
+	unknown := op.Outcome == Unknown // others may settle it as soon as it is recorded
 	c.record(op)
-	if op.Outcome == Unknown && c.rand.IntN(2) == 0 {
+	if unknown && c.rand.IntN(2) == 0 {
 		c.settleOwn(ctx, op)
 	}
 }
@@ -174,7 +178,7 @@ func (c *client) told(ctx context.Context, op *Operation, got head.Head, err err
 func (c *client) settleOwn(ctx context.Context, op *Operation) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*c.place.Unit)
 	defer cancel()
-	if got, err := c.settle(ctx, c.chain, op.Ref); err == nil {
+	if got, err := c.settle(ctx, c.chain, op.Settles); err == nil && op.Kind != Batch {
 		c.head, c.newest = got, op.last()
 	}
 }
@@ -193,4 +197,25 @@ func (c *client) settleOne(ctx context.Context, ref changeset.Ref) {
 	ctx, cancel := context.WithTimeout(ctx, 3*c.place.Unit)
 	defer cancel()
 	_, _ = c.settle(ctx, c.chain, ref)
+}
+
+// batchAgain n times appends through an appender that others use, too.
+func (c *client) batchAgain(ctx context.Context, appender *ropewalk.Appender, n int) {
+	for range n {
+		c.pause(0.5)
+		c.batch(ctx, appender)
+	}
+}
+
+func (c *client) batch(ctx context.Context, appender *ropewalk.Appender) {
+	op, ctx, cancel := c.begin(ctx, Batch)
+	defer cancel()
+	op.Contents = c.contents("")
+	headers, err := appender.Append(ctx, drafts(op.Contents, "")...)
+	var got head.Head
+	if n := len(headers); n > 0 {
+		op.Ref = headers[n-1].Ref
+		got = head.Of(headers[n-1])
+	}
+	c.told(ctx, op, got, err)
 }

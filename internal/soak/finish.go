@@ -34,9 +34,7 @@ func (w *world) requireSettled(ref changeset.Ref, err error) {
 	case errors.Is(err, ropewalk.ErrNotFound):
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		op := w.open[ref]
-		op.Outcome, op.Err = Failed, err
-		delete(w.open, ref)
+		w.close(ref, Failed, err)
 	default:
 		w.violated("%s cannot be settled: %v", ref, err)
 	}

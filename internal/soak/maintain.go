@@ -19,7 +19,7 @@ func (w *world) collector(delete bool) *collect.Collector {
 // collectAgain n times collects orphans, or looks which it would collect.
 func (c *client) collectAgain(ctx context.Context, n int) {
 	for range n {
-		c.pause(2.5)
+		c.pause(1.3)
 		c.collect(ctx, c.rand.IntN(5) > 0)
 	}
 }

@@ -54,8 +54,9 @@ type Operation struct {
 	Command string
 	// Contents are what an append adds.
 	Contents []string
-	// Ref is the last changeset of an append, as far as its caller knows it.
-	Ref changeset.Ref
+	// Ref is the last changeset of an append, as far as its caller knows it, and
+	// Settles what settles it where it is uncertain: the same, but for batches.
+	Ref, Settles changeset.Ref
 	// Length is how many changesets the chain had that was read, and Seen those
 	// of them from From on that were.
 	Length, From int

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,10 @@ const (
 	readerOperations = 8
 	settlements      = 8
 	collectors       = 2
-	collections      = 4
+	collections      = 8
 	eraseOneIn       = 4 // histories
+	batchers         = 3 // who share an appender
+	batches          = 6
 )
 
 // world is a history under way.
@@ -35,8 +38,8 @@ type world struct {
 	chain   *ropewalk.Chain // under faults
 	direct  *ropewalk.Chain // without
 
-	mu       sync.Mutex // guards the following, and all operations
-	open     map[changeset.Ref]*Operation
+	mu       sync.Mutex                     // guards the following, and all operations
+	open     map[changeset.Ref][]*Operation // uncertain appends, by what settles them
 	commands []*command
 }
 
@@ -53,7 +56,7 @@ type command struct {
 func newWorld(place Place, seed uint64) *world {
 	w := &world{
 		History: &History{Seed: seed}, place: place, script: &faults.Script{},
-		trouble: newTrouble(seed, place.Unit), open: map[changeset.Ref]*Operation{},
+		trouble: newTrouble(seed, place.Unit), open: map[changeset.Ref][]*Operation{},
 	}
 	heads := w.script.Heads(place.Heads)
 	if seed%3 > 0 { // where a storage can put and swap in one step, it does so in every third history
@@ -79,8 +82,12 @@ func (w *world) live(ctx context.Context) *History {
 	for n := range collectors {
 		group.Go(func() { w.client(writers+2+n).collectAgain(ctx, collections) })
 	}
+	appender := w.chain.Appender(nil)
+	for n := range batchers {
+		group.Go(func() { w.client(writers+2+collectors+n).batchAgain(ctx, appender, batches) })
+	}
 	if w.Seed%eraseOneIn == 0 {
-		group.Go(func() { w.client(writers + 2 + collectors).eraseOnce(ctx) })
+		group.Go(func() { w.client(writers + 2 + collectors + batchers).eraseOnce(ctx) })
 	}
 	group.Wait()
 	w.script.Draw(nil)
@@ -107,7 +114,7 @@ func (w *world) record(op *Operation) {
 	defer w.mu.Unlock()
 	w.Operations = append(w.Operations, op)
 	if op.Outcome == Unknown && op.isWrite() {
-		w.open[op.Ref] = op
+		w.open[op.Settles] = append(w.open[op.Settles], op)
 	}
 }
 
@@ -127,29 +134,33 @@ func (w *world) unexpected(ctx context.Context, doing string, err error) {
 // settle ends an append that was uncertain, over the given chain, if it can.
 func (w *world) settle(ctx context.Context, chain *ropewalk.Chain, ref changeset.Ref) (head.Head, error) {
 	h, err := chain.Settle(ctx, ref)
-	now := time.Now().UnixNano()
 	w.unexpected(ctx, "settle "+ref.String(), err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	op := w.open[ref]
-	if op == nil { // somebody else was faster
-		return h, err
-	}
 	var conflict *ropewalk.ConflictError
 	switch {
 	case err == nil:
-		op.Outcome, op.Return = Done, now
+		w.close(ref, Done, nil)
 	case errors.As(err, &conflict):
-		op.Outcome, op.Return, op.Err = Failed, now, err
-	default:
-		return h, err
+		w.close(ref, Failed, err)
 	}
-	delete(w.open, ref)
 	return h, err
 }
 
-// uncertain returns the appends whose outcome nobody knows, in the order of
-// their versions.
+// close gives the appends that a reference settles their outcome. It needs the lock.
+func (w *world) close(ref changeset.Ref, outcome Outcome, err error) {
+	now := time.Now().UnixNano()
+	for _, op := range w.open[ref] {
+		op.Outcome, op.Return = outcome, now
+		if err != nil {
+			op.Err = err
+		}
+	}
+	delete(w.open, ref)
+}
+
+// uncertain returns what settles the appends whose outcome nobody knows, in
+// the order of their calls.
 func (w *world) uncertain() []changeset.Ref {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,11 +168,9 @@ func (w *world) uncertain() []changeset.Ref {
 	for ref := range w.open {
 		all = append(all, ref)
 	}
-	slices.SortFunc(all, func(a, b changeset.Ref) int { return w.compare(a, b) })
+	slices.SortFunc(all, func(a, b changeset.Ref) int {
+		first, second := w.open[a][0], w.open[b][0]
+		return cmp.Or(cmp.Compare(first.Call, second.Call), cmp.Compare(first.Client, second.Client))
+	})
 	return all
-}
-
-// compare orders appends by their operations' calls.
-func (w *world) compare(a, b changeset.Ref) int {
-	return int(w.open[a].Call-w.open[b].Call)*2 + w.open[a].Client - w.open[b].Client
 }
