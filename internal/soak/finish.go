@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"ropewalk"
@@ -83,13 +82,16 @@ func (w *world) hold(chain []changeset.Changeset) {
 		if !op.isWrite() || len(op.Contents) == 0 || w.Erased {
 			continue
 		}
-		stored := contents[op.last()] > 0
+		stored := 0
+		for _, content := range op.Contents {
+			stored += contents[content]
+		}
 		switch {
 		case op.Outcome == Done && !isAt(chain, op.Ref, op.last()):
 			w.violated("told committed, is not: %s", op)
-		case (op.Outcome == Failed || op.Outcome == Refused) && stored && !processed[op.last()]:
+		case (op.Outcome == Failed || op.Outcome == Refused) && stored > 0 && !processed[op.last()]:
 			w.violated("told not committed, is: %s", op)
-		case stored && !slices.ContainsFunc(op.Contents, func(c string) bool { return contents[c] > 0 }):
+		case stored > 0 && stored != len(op.Contents):
 			w.violated("committed in part: %s", op)
 		}
 	}
