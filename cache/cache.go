@@ -1,0 +1,317 @@
+// Package cache keeps changesets that were read before: in memory, and if
+// wanted in a folder on disk. It stands before any [changeset.Store]:
+//
+//	cached, err := cache.New(objects, &cache.Options{Dir: "/var/cache/orders"})
+//	store := ropewalk.New(cached, heads, nil)
+//
+// All readers of a store share one cache. Nothing in it is ever out of date,
+// since changesets never change, and who reads a chain loads its head first,
+// from the storage. What is not there is not remembered as missing. Many who
+// miss the same changeset at the same time share one request.
+//
+// What is kept on disk is checked when it is read: a file that does not decode
+// to the letter, or whose content does not match its SHA-256, is deleted and
+// read again from the storage. The folder may be deleted at any time.
+//
+// # Erasure
+//
+// A chain that was erased cannot be read any more, since its head says so; but
+// a reader at an older head, and the folder on disk, still have what is in the
+// cache. [Cache.Forget] removes an aggregate from the cache. Call it in every
+// process that has one; nothing tells a cache what another process erases.
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"ropewalk/changeset"
+	"ropewalk/internal/admission"
+)
+
+// Options are the settings of a [Cache]. Zero values stand for the defaults.
+type Options struct {
+	// Bytes is how much memory the changesets in the cache may take, about;
+	// 64 MiB by default. Less than 0 keeps nothing in memory.
+	Bytes int64
+	// Dir is a folder for this cache alone, which is made if it is missing. By
+	// default nothing is kept on disk. It should not be shared by processes at
+	// the same time: that does no harm, but each of them counts its own bytes.
+	Dir string
+	// DirBytes is how many bytes the files in Dir may have, 1 GiB by default.
+	DirBytes int64
+	// Logger receives what goes wrong with the folder, which fails no read. By
+	// default nothing is logged.
+	Logger *slog.Logger
+}
+
+// Stats are numbers since a cache was made.
+type Stats struct {
+	// Memory and Disk count the changesets and headers that came from there.
+	Memory, Disk int64
+	// Misses count those that had to be asked for.
+	Misses int64
+}
+
+// Cache is a [changeset.Store] before another one. It is safe for concurrent
+// use and needs no closing. It is also a [changeset.ManyGetter],
+// [changeset.Lister], [changeset.Deleter] and [changeset.Locator]; where the
+// store behind it is not, it answers with errors.ErrUnsupported, and no location.
+type Cache struct {
+	inner   changeset.Store
+	memory  *otter.Cache[key, entry] // nil where it keeps nothing
+	disk    *disk                    // nil where it keeps nothing
+	flights flights
+	epoch   atomic.Int64 // counts what was forgotten
+
+	fromMemory, fromDisk, misses atomic.Int64
+}
+
+var (
+	_ changeset.Decorator  = (*Cache)(nil)
+	_ changeset.ManyGetter = (*Cache)(nil)
+	_ changeset.Lister     = (*Cache)(nil)
+	_ changeset.Deleter    = (*Cache)(nil)
+	_ changeset.Locator    = (*Cache)(nil)
+)
+
+// key names what is kept: a changeset, or what Stat tells of it.
+type key struct {
+	changeset.Ref
+	info bool
+}
+
+// entry is a changeset, or its header and time.
+type entry struct {
+	changeset.Changeset
+	modified time.Time
+}
+
+// overhead is what an entry takes beside its content: about what the largest
+// header takes.
+const overhead = 2 << 10
+
+// New returns a cache before the store. It reads the names in the folder, if
+// one is given, and fails where it cannot make or read that. Nil options stand
+// for the defaults.
+func New(inner changeset.Store, options *Options) (*Cache, error) {
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	if o.Bytes == 0 {
+		o.Bytes = 64 << 20
+	}
+	if o.DirBytes <= 0 {
+		o.DirBytes = 1 << 30
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Cache{inner: inner}
+	var err error
+	if o.Bytes > 0 {
+		c.memory, err = otter.New(&otter.Options[key, entry]{
+			MaximumWeight: uint64(o.Bytes),
+			Weigher:       func(_ key, e entry) uint32 { return uint32(len(e.Content)) + overhead },
+			Executor:      func(work func()) { work() }, // no goroutines of its own
+		})
+	}
+	if err == nil && o.Dir != "" {
+		c.disk, err = openDisk(o.Dir, o.DirBytes, o.Logger)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	return c, nil
+}
+
+// Stats returns how often the cache has helped.
+func (c *Cache) Stats() Stats {
+	return Stats{Memory: c.fromMemory.Load(), Disk: c.fromDisk.Load(), Misses: c.misses.Load()}
+}
+
+// Get returns the changeset from the cache, or from the store, whose errors it
+// returns. Only content that matches its SHA-256 is kept.
+func (c *Cache) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return changeset.Changeset{}, err
+		}
+		if kept, ok := c.recall(ref); ok {
+			return admit(ctx, kept)
+		}
+		f, leads := c.flights.join(ref)
+		if leads {
+			return c.lead(ctx, ref, f)
+		}
+		select {
+		case <-ctx.Done():
+			return changeset.Changeset{}, ctx.Err()
+		case <-f.done:
+		}
+		switch {
+		case f.alone: // its end was the other caller's own matter
+		case f.err != nil:
+			return changeset.Changeset{}, f.err
+		default:
+			return admit(ctx, f.got)
+		}
+	}
+}
+
+// lead reads a changeset for all who wait for it.
+func (c *Cache) lead(ctx context.Context, ref changeset.Ref, f *flight) (changeset.Changeset, error) {
+	once, refused := admission.Once(ctx)
+	got, err := c.read(once, ref)
+	f.got, f.err, f.alone = got, err, err != nil && (refused() || ctx.Err() != nil)
+	if c.flights.land(ref, f) {
+		got = clone(got) // the others copy what stays
+	}
+	return got, err
+}
+
+// read reads a changeset from disk or from the store, and keeps it.
+func (c *Cache) read(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	epoch := c.epoch.Load()
+	got, found, err := c.disk.get(ctx, ref)
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	if found {
+		c.fromDisk.Add(1)
+		c.remember(epoch, got)
+		return got, nil
+	}
+	c.misses.Add(1)
+	if got, err = c.inner.Get(ctx, ref); err == nil {
+		c.keep(epoch, got)
+	}
+	return got, err
+}
+
+// recall returns a changeset from memory, not to be changed.
+func (c *Cache) recall(ref changeset.Ref) (changeset.Changeset, bool) {
+	if c.memory == nil {
+		return changeset.Changeset{}, false
+	}
+	e, ok := c.memory.GetIfPresent(key{Ref: ref})
+	if ok {
+		c.fromMemory.Add(1)
+	}
+	return e.Changeset, ok
+}
+
+// admit returns a copy of what is kept, if there is room for it.
+func admit(ctx context.Context, kept changeset.Changeset) (changeset.Changeset, error) {
+	header := kept.Header
+	header.Metadata = maps.Clone(header.Metadata)
+	if err := changeset.Admit(ctx, header); err != nil {
+		return changeset.Changeset{}, err
+	}
+	return changeset.Changeset{Header: header, Content: bytes.Clone(kept.Content)}, nil
+}
+
+func clone(c changeset.Changeset) changeset.Changeset {
+	c.Content, c.Metadata = bytes.Clone(c.Content), maps.Clone(c.Metadata)
+	return c
+}
+
+// keep puts what came from the store into the cache, unless it is damaged or
+// something was forgotten since the epoch.
+func (c *Cache) keep(epoch int64, got changeset.Changeset) {
+	if got.VerifyContent() != nil {
+		return
+	}
+	c.remember(epoch, got)
+	if c.disk != nil && c.epoch.Load() == epoch {
+		c.disk.put(got)
+		c.undo(epoch, got.Ref)
+	}
+}
+
+func (c *Cache) remember(epoch int64, got changeset.Changeset) {
+	if c.memory != nil && c.epoch.Load() == epoch {
+		c.memory.SetIfAbsent(key{Ref: got.Ref}, entry{Changeset: clone(got)})
+		c.undo(epoch, got.Ref)
+	}
+}
+
+// undo drops what was kept while something was forgotten: perhaps that.
+func (c *Cache) undo(epoch int64, ref changeset.Ref) {
+	if c.epoch.Load() != epoch {
+		c.drop(ref)
+	}
+}
+
+func (c *Cache) drop(ref changeset.Ref) {
+	if c.memory != nil {
+		c.memory.Invalidate(key{Ref: ref})
+		c.memory.Invalidate(key{Ref: ref, info: true})
+	}
+	c.disk.remove(ref)
+}
+
+// Stat returns what the store has said before, or asks it. The disk has no part in it.
+func (c *Cache) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return changeset.Info{}, err
+	}
+	if c.memory == nil {
+		return c.inner.Stat(ctx, ref)
+	}
+	if e, ok := c.memory.GetIfPresent(key{ref, true}); ok {
+		c.fromMemory.Add(1)
+		return changeset.Info{Header: clone(e.Changeset).Header, LastModified: e.modified}, nil
+	}
+	epoch := c.epoch.Load()
+	c.misses.Add(1)
+	info, err := c.inner.Stat(ctx, ref)
+	if err == nil && c.epoch.Load() == epoch {
+		kept := changeset.Changeset{Header: info.Header}
+		c.memory.SetIfAbsent(key{ref, true}, entry{clone(kept), info.LastModified})
+		c.undo(epoch, ref)
+	}
+	return info, err
+}
+
+// GetMany returns what is in the cache, and reads and keeps the rest by one
+// request to the store.
+func (c *Cache) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	many, ok := changeset.Many(c.inner)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	if err := ctx.Err(); err != nil && len(refs) > 0 {
+		return nil, err
+	}
+	epoch := c.epoch.Load()
+	var all []changeset.Changeset
+	var missing []changeset.Ref
+	for _, ref := range refs {
+		if kept, ok := c.recall(ref); !ok {
+			missing = append(missing, ref)
+		} else if got, err := admit(ctx, kept); err == nil {
+			all = append(all, got)
+		}
+	}
+	c.misses.Add(int64(len(missing)))
+	rest, err := many.GetMany(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, got := range rest {
+		if got.VerifyContent() == nil {
+			c.remember(epoch, got)
+		}
+	}
+	return append(all, rest...), nil
+}

@@ -1,0 +1,171 @@
+// Package hedge cuts the slow tail of a storage's latencies: a request that
+// takes longer than 95 of 100 did lately is sent a second time, and the first
+// good answer counts. It stands before any [changeset.Store]:
+//
+//	store := ropewalk.New(hedge.New(objects, nil), heads, nil)
+//
+// A read of many changesets waits for the slowest of its requests, so that a
+// tail of one in a hundred is what most reads meet. A second request costs what
+// a request costs: one in twenty is sent twice, and never more than one in ten,
+// by default.
+//
+// Get and Stat are hedged, since changesets never change; and Put, since each
+// is put under an ID that is used once, create-only, so that it may be
+// repeated. Swaps of heads never are: package hedge knows nothing of heads.
+package hedge
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"ropewalk/changeset"
+	"ropewalk/internal/admission"
+)
+
+// Options are the settings of a [Store]. Zero values stand for the defaults.
+type Options struct {
+	// Share is the largest share of requests that are sent a second time, from
+	// 0 to 1; 0.1 by default, which is twice what a storage needs whose latencies
+	// do not change. It is saved up for bursts of at most 10.
+	Share float64
+	// Floor is the least time after which a second request is sent; 5
+	// milliseconds by default.
+	Floor time.Duration
+	// MinSamples is how many requests of the same kind must have been answered
+	// before one is sent a second time; 100 by default, at most 512 count.
+	MinSamples int
+}
+
+// Stats are numbers since a store was made.
+type Stats struct {
+	// Requests counts the calls of Get, Stat and Put.
+	Requests int64
+	// Hedged counts those of which a second request was sent.
+	Hedged int64
+	// Won counts those that the second request has answered.
+	Won int64
+}
+
+// Store hedges the requests to the store behind it. It is safe for concurrent
+// use and needs no closing: no call returns before all that it has sent has
+// ended. It is also a [changeset.ManyGetter], [changeset.Lister],
+// [changeset.Deleter] and [changeset.Locator], none of which it hedges; where
+// the store behind it is not, it answers with errors.ErrUnsupported, and no
+// location.
+type Store struct {
+	inner          changeset.Store
+	get, stat, put latencies
+	allowance      allowance
+
+	requests, hedged, won atomic.Int64
+}
+
+var (
+	_ changeset.Decorator  = (*Store)(nil)
+	_ changeset.ManyGetter = (*Store)(nil)
+	_ changeset.Lister     = (*Store)(nil)
+	_ changeset.Deleter    = (*Store)(nil)
+	_ changeset.Locator    = (*Store)(nil)
+)
+
+// New returns a store that hedges the requests to inner. Nil options stand for
+// the defaults.
+func New(inner changeset.Store, options *Options) *Store {
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	if o.Share <= 0 {
+		o.Share = 0.1
+	}
+	if o.Floor <= 0 {
+		o.Floor = 5 * time.Millisecond
+	}
+	if o.MinSamples <= 0 {
+		o.MinSamples = 100
+	}
+	l := func() latencies { return latencies{floor: o.Floor, least: min(o.MinSamples, window)} }
+	return &Store{inner: inner, get: l(), stat: l(), put: l(), allowance: allowance{share: min(o.Share, 1)}}
+}
+
+// Stats returns how often requests were sent a second time.
+func (s *Store) Stats() Stats {
+	return Stats{Requests: s.requests.Load(), Hedged: s.hedged.Load(), Won: s.won.Load()}
+}
+
+// Get returns the changeset by one request, or by the faster of two. Its
+// context's admission is asked once.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	once, refused := admission.Once(ctx)
+	return send(once, s, &s.get, refused, func(ctx context.Context) (changeset.Changeset, error) {
+		return s.inner.Get(ctx, ref)
+	})
+}
+
+// Stat returns the header by one request, or by the faster of two.
+func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	return send(ctx, s, &s.stat, never, func(ctx context.Context) (changeset.Info, error) {
+		return s.inner.Stat(ctx, ref)
+	})
+}
+
+// Put stores the changeset by one request, or by the faster of two.
+func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
+	_, err := send(ctx, s, &s.put, never, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.inner.Put(ctx, c)
+	})
+	return err
+}
+
+func never() bool { return false }
+
+// Unwrap returns the store behind this one.
+func (s *Store) Unwrap() changeset.Store { return s.inner }
+
+// GetMany reads many changesets from the store behind this one.
+func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	if many, ok := s.inner.(changeset.ManyGetter); ok {
+		return many.GetMany(ctx, refs)
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// Delete removes the object from the store behind this one.
+func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
+	if deleter, ok := s.inner.(changeset.Deleter); ok {
+		return deleter.Delete(ctx, ref)
+	}
+	return errors.ErrUnsupported
+}
+
+// Objects lists what the store behind this one has.
+func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
+	if lister, ok := s.inner.(changeset.Lister); ok {
+		return lister.Objects(ctx, aggregateID)
+	}
+	return unsupported[changeset.Object]
+}
+
+// Aggregates lists what the store behind this one has.
+func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	if lister, ok := s.inner.(changeset.Lister); ok {
+		return lister.Aggregates(ctx, after)
+	}
+	return unsupported[string]
+}
+
+func unsupported[T any](yield func(T, error) bool) {
+	var none T
+	yield(none, errors.ErrUnsupported)
+}
+
+// Locate returns the object's name in the store behind this one.
+func (s *Store) Locate(ref changeset.Ref) string {
+	if locator, ok := s.inner.(changeset.Locator); ok {
+		return locator.Locate(ref)
+	}
+	return ""
+}
