@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"time"
 )
 
@@ -14,9 +13,8 @@ type Digest [sha256.Size]byte
 
 // ParseDigest parses the text of a digest: 43 characters of unpadded base64url.
 func ParseDigest(s string) (Digest, error) {
-	var d Digest
 	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(raw) != len(d) || base64.RawURLEncoding.EncodeToString(raw) != s {
+	if err != nil || len(raw) != len(Digest{}) || Digest(raw).String() != s {
 		return Digest{}, fmt.Errorf("%q is not a digest: want 43 characters of unpadded base64url", s)
 	}
 	return Digest(raw), nil
@@ -44,47 +42,61 @@ func (d *Digest) UnmarshalText(text []byte) error {
 // parent's digest (ignored at version 0). It reads every field but Digest and
 // ContentSize, which ContentSHA256 implies.
 func (h Header) ComputeDigest(parent Digest) Digest {
-	d := digester{sha256.New()}
+	d := make(digester, 0, digestSize)
 	first := h.Version == 0
-	d.field([]byte("ropewalk/1"))
-	d.field([]byte(h.AggregateID))
+	d.text("ropewalk/1", true)
+	d.text(h.AggregateID, true)
 	d.number(h.Version)
-	d.field(h.ID[:])
-	d.optional(h.Parent[:], !first)
-	d.optional(parent[:], !first)
+	d.bytes(h.ID[:], true)
+	d.bytes(h.Parent[:], !first)
+	d.bytes(parent[:], !first)
 	d.number(h.AfterRevision)
-	d.field([]byte(FormatTime(h.RecordedAt)))
-	d.text(h.CommandID)
-	d.text(h.Part.String())
-	d.field([]byte(h.ContentType))
-	d.text(h.Encoding)
-	d.text(encodeUser(h.Metadata))
-	d.optional(h.Ancestors.Packed(), !first)
-	d.field(h.ContentSHA256[:])
-	return Digest(d.Sum(nil))
+	d.text(FormatTime(h.RecordedAt), true)
+	d.text(h.CommandID, h.CommandID != "")
+	d.text(h.Part.String(), h.Part != Part{})
+	d.text(h.ContentType, true)
+	d.text(h.Encoding, h.Encoding != "")
+	user := encodeUser(h.Metadata)
+	d.text(user, user != "")
+	d.text(h.Ancestors.packed, !first)
+	d.bytes(h.ContentSHA256[:], true)
+	return sha256.Sum256(d)
 }
 
-// digester frames fields so that no two lists of fields hash alike: a present
-// one is 0x01, its length and its bytes, an absent one 0x00.
-type digester struct{ hash.Hash }
+// digestSize is above the size of what is hashed for the largest header.
+const digestSize = 2 << 10
 
-func (d digester) field(b []byte) {
-	d.Write([]byte{1})
-	d.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
-	d.Write(b)
+// digester collects what is hashed, and frames its fields so that no two lists
+// of fields hash alike: a present one is 0x01, its length and its bytes, an
+// absent one 0x00.
+type digester []byte
+
+// begin frames a field, and reports whether it is present.
+func (d *digester) begin(size int, present bool) bool {
+	if !present {
+		*d = append(*d, 0)
+		return false
+	}
+	*d = binary.BigEndian.AppendUint32(append(*d, 1), uint32(size))
+	return true
 }
 
-func (d digester) optional(b []byte, present bool) {
-	if present {
-		d.field(b)
-	} else {
-		d.Write([]byte{0})
+func (d *digester) bytes(b []byte, present bool) {
+	if d.begin(len(b), present) {
+		*d = append(*d, b...)
 	}
 }
 
-func (d digester) text(s string) { d.optional([]byte(s), s != "") }
+func (d *digester) text(s string, present bool) {
+	if d.begin(len(s), present) {
+		*d = append(*d, s...)
+	}
+}
 
-func (d digester) number(n uint64) { d.field(binary.BigEndian.AppendUint64(nil, n)) }
+func (d *digester) number(n uint64) {
+	d.begin(8, true)
+	*d = binary.BigEndian.AppendUint64(*d, n)
+}
 
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 

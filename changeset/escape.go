@@ -11,6 +11,9 @@ const upperHex = "0123456789ABCDEF"
 // A-Z a-z 0-9 - _ ~ alone and writes every other byte, the dot included, as %
 // and two upper-case hex digits. The set is frozen: names depend on it.
 func Escape(s string) string {
+	if plain(s) {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		if c := s[i]; unreserved(c) {
@@ -27,6 +30,9 @@ func Escape(s string) string {
 // Unescape reverses [Escape]. Anything that Escape would not have written is
 // an error: each string has one encoding.
 func Unescape(s string) (string, error) {
+	if plain(s) {
+		return s, nil
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {
@@ -47,6 +53,16 @@ func Unescape(s string) (string, error) {
 		return "", fmt.Errorf("%q is not the canonical percent-encoding of %q", s, b.String())
 	}
 	return b.String(), nil
+}
+
+// plain reports whether no byte of s needs encoding.
+func plain(s string) bool {
+	for i := range len(s) {
+		if !unreserved(s[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func unreserved(c byte) bool {

@@ -3,6 +3,7 @@ package changeset
 import (
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // The shape of the index: wheels of an odometer to the base 16. The last one
@@ -71,25 +72,34 @@ func (ix Index) Packed() []byte {
 }
 
 // Push returns the index of the next version, given the ID of the changeset
-// that has this one.
+// that has this one: the ID enters the first wheel that it does not fill, and
+// those before, whose last ID it follows, are emptied.
 func (ix Index) Push(id ID) Index {
-	var w [wheels][]ID
-	for version, ancestor := range ix.All() {
-		i := wheelOf(ix.version, version)
-		w[i] = append(w[i], ancestor)
+	packed := ix.packed
+	if packed == "" {
+		packed = emptyWheels
 	}
-	for i := range w {
-		w[i] = append(w[i], id)
-		if i == wheels-1 {
-			w[i] = w[i][max(0, len(w[i])-lastWheelLen):]
-		} else if len(w[i]) == wheelBase {
-			w[i] = nil
-			continue
-		}
-		break
+	wheel := 0
+	for wheel < wheels-1 && wheelLen(ix.version, wheel) == wheelBase-1 {
+		wheel++
 	}
-	return Index{ix.version + 1, pack(w)}
+	n, begin := wheelLen(ix.version, wheel), ix.offset(wheel)
+	end := begin + n*idSize
+	if wheel == wheels-1 && n == lastWheelLen {
+		n, begin = n-1, begin+idSize
+	}
+	var b strings.Builder
+	b.Grow(wheel + 1 + (n+1)*idSize + len(packed) - end)
+	b.WriteString(emptyWheels[:wheel])
+	b.WriteByte(byte(n + 1))
+	b.WriteString(packed[begin:end])
+	b.Write(id[:])
+	b.WriteString(packed[end:])
+	return Index{ix.version + 1, b.String()}
 }
+
+// emptyWheels is the packed form of wheels without IDs.
+const emptyWheels = "\x00\x00\x00\x00"
 
 // All yields the versions and IDs that the index holds, oldest first.
 func (ix Index) All() iter.Seq2[uint64, ID] {
@@ -98,7 +108,7 @@ func (ix Index) All() iter.Seq2[uint64, ID] {
 			n := wheelLen(ix.version, wheel)
 			ids := ix.packed[min(ix.offset(wheel), len(ix.packed)):]
 			for j := range n {
-				if !yield(wheelVersion(ix.version, wheel, n, j), ID([]byte(ids[j*idSize:][:idSize]))) {
+				if !yield(wheelVersion(ix.version, wheel, n, j), idAt(ids, j)) {
 					return
 				}
 			}
@@ -117,12 +127,20 @@ func (ix Index) Nearest(version uint64) (uint64, ID, bool) {
 	return 0, ID{}, false
 }
 
-// Parent returns the ID at Version()-1, which every index holds; zero at version 0.
+// Parent returns the ID at Version()-1, which every index holds as the last one
+// of its first wheel that has any; zero at version 0.
 func (ix Index) Parent() ID {
-	if ix.version == 0 {
-		return ID{}
+	for wheel := range wheels {
+		if n := wheelLen(ix.version, wheel); n > 0 {
+			return idAt(ix.packed[ix.offset(wheel):], n-1)
+		}
 	}
-	_, id, _ := ix.Nearest(ix.version - 1)
+	return ID{}
+}
+
+// idAt returns the j-th of packed IDs.
+func idAt(ids string, j int) (id ID) {
+	copy(id[:], ids[j*idSize:])
 	return id
 }
 
@@ -149,25 +167,4 @@ func wheelLen(version uint64, wheel int) int {
 func wheelVersion(version uint64, wheel, n, j int) uint64 {
 	q := version >> (4 * wheel)
 	return (q-uint64(n)+uint64(j)+1)<<(4*wheel) - 1
-}
-
-// wheelOf returns which wheel of version's index holds an ancestor that is in it.
-func wheelOf(version, ancestor uint64) int {
-	for wheel := range wheels - 1 {
-		if n := wheelLen(version, wheel); n > 0 && ancestor >= wheelVersion(version, wheel, n, 0) {
-			return wheel
-		}
-	}
-	return wheels - 1
-}
-
-func pack(w [wheels][]ID) string {
-	packed := make([]byte, 0, MaxIndexSize)
-	for _, ids := range w {
-		packed = append(packed, byte(len(ids)))
-		for _, id := range ids {
-			packed = append(packed, id[:]...)
-		}
-	}
-	return string(packed)
 }

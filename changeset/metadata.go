@@ -53,32 +53,57 @@ func Encode(h Header, s Spelling) (map[string]string, error) {
 	return h.encode(s), nil
 }
 
-func (h Header) encode(s Spelling) map[string]string {
-	m := map[string]string{
-		keyFormat:        strconv.Itoa(Format),
-		keyAggregateID:   Escape(h.AggregateID),
-		keyVersion:       strconv.FormatUint(h.Version, 10),
-		keyID:            h.ID.String(),
-		keyAfterRevision: strconv.FormatUint(h.AfterRevision, 10),
-		keyAncestors:     base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed()),
-		keySHA256:        h.ContentSHA256.String(),
-		keyDigest:        h.Digest.String(),
-		keyRecordedAt:    FormatTime(h.RecordedAt),
-		keyCommandID:     Escape(h.CommandID),
-		keyAppend:        h.Part.String(),
-		keyEncoding:      h.Encoding,
-		keyUser:          encodeUser(h.Metadata),
-	}
+// pair is one key of the metadata, spelled with hyphens, and its value, empty
+// where it is absent.
+type pair struct{ key, value string }
+
+func (h Header) pairs() [14]pair {
+	parent := ""
 	if h.Version > 0 {
-		m[keyParent] = h.Parent.String()
+		parent = h.Parent.String()
 	}
-	spelled := make(map[string]string, len(m))
-	for key, value := range m {
-		if value != "" {
-			spelled[s.key(key)] = value
+	return [...]pair{
+		{keyFormat, strconv.Itoa(Format)},
+		{keyAggregateID, Escape(h.AggregateID)},
+		{keyVersion, strconv.FormatUint(h.Version, 10)},
+		{keyID, h.ID.String()},
+		{keyParent, parent},
+		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
+		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
+		{keySHA256, h.ContentSHA256.String()},
+		{keyDigest, h.Digest.String()},
+		{keyRecordedAt, FormatTime(h.RecordedAt)},
+		{keyCommandID, Escape(h.CommandID)},
+		{keyAppend, h.Part.String()},
+		{keyEncoding, h.Encoding},
+		{keyUser, encodeUser(h.Metadata)},
+	}
+}
+
+func (h Header) encode(s Spelling) map[string]string {
+	pairs := h.pairs()
+	m := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		if p.value != "" {
+			m[s.key(p.key)] = p.value
 		}
 	}
-	return spelled
+	return m
+}
+
+// isEncodedAs reports whether the metadata is exactly what encode returns.
+func (h Header) isEncodedAs(metadata map[string]string, s Spelling) bool {
+	present := 0
+	for _, p := range h.pairs() {
+		if p.value == "" {
+			continue
+		}
+		present++
+		if metadata[s.key(p.key)] != p.value {
+			return false
+		}
+	}
+	return present == len(metadata)
 }
 
 // Stored is what a storage service answers for one changeset object, but its body.
@@ -149,7 +174,7 @@ func decode(o Stored, s Spelling) (Header, error) {
 	if err := h.validate(); err != nil {
 		return Header{}, err
 	}
-	if !maps.Equal(h.encode(s), o.Metadata) {
+	if !h.isEncodedAs(o.Metadata, s) {
 		return Header{}, fmt.Errorf("metadata is not in its canonical form")
 	}
 	return h, nil
@@ -194,6 +219,9 @@ func parsePart(s string) (Part, error) {
 
 // encodeUser joins the caller's metadata as k=v&k=v, sorted by encoded key.
 func encodeUser(m map[string]string) string {
+	if len(m) == 0 {
+		return ""
+	}
 	encoded := make(map[string]string, len(m))
 	for k, v := range m {
 		encoded[Escape(k)] = Escape(v)

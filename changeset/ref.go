@@ -52,7 +52,8 @@ func ParseRef(s string) (Ref, error) {
 // ObjectName returns the name, below a store's prefix, of the object that
 // keeps the changeset. Names of one aggregate sort by version.
 func (r Ref) ObjectName() string {
-	return fmt.Sprintf("%s%020d-%s", FolderOf(r.AggregateID), r.Version, r.ID)
+	version := strconv.FormatUint(r.Version, 10)
+	return Folder + Escape(r.AggregateID) + "/" + "00000000000000000000"[len(version):] + version + "-" + r.ID.String()
 }
 
 // FolderOf returns the folder, below a store's prefix, of an aggregate's changeset objects.
