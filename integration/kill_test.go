@@ -138,6 +138,6 @@ func killWriters(t *testing.T, place writerPlace, kills int) *soak.Kills {
 	}
 	k.Took = time.Since(began)
 	require.Empty(t, k.Violations)
-	require.Greater(t, k.Acknowledged, kills, "too few appends to tell anything")
+	require.GreaterOrEqual(t, k.Acknowledged, kills, "each was killed after its first append")
 	return k
 }

@@ -15,6 +15,9 @@ import (
 func (w *world) finish(ctx context.Context) {
 	for _, ref := range w.uncertain() {
 		_, err := w.settle(ctx, w.direct, ref)
+		for tries := 1; tries < 5 && stillUncertain(err); tries++ { // a storage under load may be slow to answer
+			_, err = w.settle(ctx, w.direct, ref)
+		}
 		w.requireSettled(ref, err)
 	}
 	chain := w.readAll(ctx)
@@ -22,6 +25,11 @@ func (w *world) finish(ctx context.Context) {
 	if w.prove(ctx) {
 		w.sweep(ctx, chain)
 	}
+}
+
+func stillUncertain(err error) bool {
+	var uncertain *ropewalk.UncertainError
+	return errors.As(err, &uncertain)
 }
 
 // requireSettled notes where the last settling of all does not tell. Of an
