@@ -49,9 +49,9 @@ func TestWindowAdaptsToLatency(t *testing.T) {
 		least, most int64
 	}{
 		{20 * time.Microsecond, 40, 64 + 51}, // what the head's index names is asked for in any case
-		{5 * time.Millisecond, 400, 500},
-		{20 * time.Millisecond, 1500, 2000},
-		{time.Second, 3000, 4096},
+		{5 * time.Millisecond, 300, 500},
+		{20 * time.Millisecond, 1100, 2000},
+		{time.Second, 1100, 2048},
 	} {
 		t.Run(fmt.Sprint(c.takes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

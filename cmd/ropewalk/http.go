@@ -24,5 +24,7 @@ func limitDial(d *net.Dialer) { d.Timeout = dialTimeout }
 func limitTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = dialTimeout
 	t.ResponseHeaderTimeout = answerTimeout
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
+	// A read has up to 2,048 requests under way; more connections than these
+	// bring no more of them in the same time.
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 512, 512, 512
 }
