@@ -3,6 +3,8 @@ package soak_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,11 +41,11 @@ func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error)
 // forgetful changesets vanish a while after they were put, one in twenty.
 type forgetful struct {
 	*memstore.Store
-	puts *int
+	puts *atomic.Int64
 }
 
 func (s forgetful) Put(ctx context.Context, c changeset.Changeset) error {
-	if *s.puts++; *s.puts%20 == 0 {
+	if s.puts.Add(1)%20 == 0 {
 		return nil
 	}
 	return s.Store.Put(ctx, c)
@@ -60,10 +62,13 @@ func TestBrokenStoragesAreFound(t *testing.T) {
 			}}}
 		},
 		"heads are read stale": func(db *memstore.Store) soak.Place {
+			var mu sync.Mutex
 			var before head.Head
 			loads := 0
 			return soak.Place{Changesets: db, Heads: heads{Store: db, load: func(ctx context.Context, id string) (head.Head, error) {
 				now, err := db.Load(ctx, id)
+				mu.Lock()
+				defer mu.Unlock()
 				if loads++; loads%10 == 0 && before.AggregateID == id {
 					return before, err
 				}
@@ -72,17 +77,17 @@ func TestBrokenStoragesAreFound(t *testing.T) {
 			}}}
 		},
 		"an unknown outcome passes for a refusal": func(db *memstore.Store) soak.Place {
-			swaps := 0
+			var swaps atomic.Int64
 			return soak.Place{Changesets: db, Heads: heads{Store: db, swap: func(ctx context.Context, old, next head.Head) (head.Head, error) {
 				got, err := db.Swap(ctx, old, next)
-				if swaps++; swaps%5 == 0 {
+				if swaps.Add(1)%5 == 0 {
 					return head.Head{}, &head.NotApplied{Err: errors.New("no reply")}
 				}
 				return got, err
 			}}}
 		},
 		"puts are forgotten": func(db *memstore.Store) soak.Place {
-			return soak.Place{Changesets: forgetful{db, new(int)}, Heads: heads{Store: db}}
+			return soak.Place{Changesets: forgetful{db, new(atomic.Int64)}, Heads: heads{Store: db}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
