@@ -282,7 +282,7 @@ func (d *damaged) some(t testing.TB, n int) (all []damage) {
 
 // SQLite is near enough for every byte.
 func TestCorruptionIsFoundInSQLite(t *testing.T) {
-	store, v := newSQLite(t)
+	store, v, _ := newSQLite(t)
 	d := newDamaged(t, store, store, v, 3)
 	var all []damage
 	for _, c := range append([]changeset.Changeset{d.lost}, d.chain...) {

@@ -198,8 +198,8 @@ func (v azureVault) removeHead(t testing.TB, id string) { v.removeObject(t, head
 // sqliteVault keeps both seams in a file.
 type sqliteVault struct{ *sql.DB }
 
-// newSQLite returns a store in a file of its own, and what is behind it.
-func newSQLite(t testing.TB) (*sqlitestore.Store, vault) {
+// newSQLite returns a store in a file of its own, what is behind it, and where.
+func newSQLite(t testing.TB) (*sqlitestore.Store, vault, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "store.db")
 	store, err := sqlitestore.Open(path, nil)
@@ -211,7 +211,7 @@ func newSQLite(t testing.TB) (*sqlitestore.Store, vault) {
 		require.NoError(t, db.Close())
 		require.NoError(t, store.Close())
 	})
-	return store, sqliteVault{db}
+	return store, sqliteVault{db}, path
 }
 
 func (v sqliteVault) exec(t testing.TB, statement string, args ...any) {
