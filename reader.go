@@ -68,6 +68,12 @@ func (r *Reader) Range(ctx context.Context, first, last uint64) iter.Seq2[change
 	return r.contents(ctx, span{first: first, last: last})
 }
 
+// RangeBackward yields the versions last down to first, both included, the
+// newest first.
+func (r *Reader) RangeBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Changeset, error] {
+	return r.contents(ctx, span{first: first, last: last, backward: true})
+}
+
 // From yields the versions from first to the newest, the oldest first; nothing
 // where first is the version to come.
 func (r *Reader) From(ctx context.Context, first uint64) iter.Seq2[changeset.Changeset, error] {

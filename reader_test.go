@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -50,6 +51,10 @@ func TestReadersAgreeWithASlice(t *testing.T) {
 		for range 2 { // ranging twice gives the same
 			got, err := ropewalk.Collect(r.Range(context.Background(), first, last))
 			require.NoError(t, err)
+			require.Equal(t, want(first, last), versionsOf(t, got))
+			got, err = ropewalk.Collect(r.RangeBackward(context.Background(), last, first))
+			require.NoError(t, err)
+			slices.Reverse(got)
 			require.Equal(t, want(first, last), versionsOf(t, got))
 		}
 		headers, err := ropewalk.Collect(r.Headers(context.Background(), first, last))

@@ -20,6 +20,7 @@ type logFlags struct {
 	reverse bool
 	limit   uint64
 	full    bool
+	events  bool
 }
 
 func newLog(a *app) *cobra.Command {
@@ -29,10 +30,16 @@ func newLog(a *app) *cobra.Command {
 		Short: "List the changesets of an aggregate's chain",
 		Long: `List the changesets of an aggregate's chain, the newest first, without reading
 their contents. IDs are shortened to their ends on a terminal; references take
-these ends as well.`,
+these ends as well.
+
+With --events it reads the contents, and lists the events in those that are
+NDJSON: each as VERSION.INDEX, with its type, its time (that of its changeset
+if it has none), and its metadata with that of its changeset. A content that
+has no events, and a line that is none, is a line as well.`,
 		Example: `  ropewalk log order-4711
   ropewalk log order-4711@2..5 --reverse
-  ropewalk log order-4711 -n 20 --full`,
+  ropewalk log order-4711 -n 20 --full
+  ropewalk log order-4711 --events`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runLog(cmd, f, args[0]) },
@@ -41,6 +48,7 @@ these ends as well.`,
 	flags.BoolVar(&f.reverse, "reverse", false, "list the oldest first")
 	flags.Uint64VarP(&f.limit, "limit", "n", 0, "list the newest `N` of them; 0 lists all")
 	flags.BoolVar(&f.full, "full", false, "show whole IDs, parents and digests as well")
+	flags.BoolVar(&f.events, "events", false, "read the contents, and list the events in them")
 	return cmd
 }
 
@@ -57,6 +65,9 @@ func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
 		}
 		if n := sp.last - sp.first; f.limit > 0 && f.limit <= n {
 			sp.first = sp.last - f.limit + 1
+		}
+		if f.events {
+			return a.printEventLog(ctx, sp, f)
 		}
 		return a.printLog(sp.headers(ctx, f.reverse), f.full)
 	})
@@ -76,11 +87,18 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 		columns = []string{"VERSION", "CHANGESET", "PARENT", "DIGEST", "RECORDED", "SIZE", "TYPE", "COMMAND", "METADATA"}
 	}
 	out := newTable(a.stdout, columns...).alignRight(0, slices.Index(columns, "SIZE"))
-	for h, err := range headers {
+	object := func(h changeset.Header) any { return newChangesetJSON(h) }
+	return printRows(a, out, headers, object, func(h changeset.Header) []string { return a.logRow(h, full) })
+}
+
+// printRows prints each item as a row of a table, or with --json as an object.
+// Whatever was read is shown, also before an item that cannot be.
+func printRows[T any](a *app, out *table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
+	for item, err := range items {
 		if err == nil && a.json {
-			err = a.emit(newChangesetJSON(h))
+			err = a.emit(object(item))
 		} else if err == nil {
-			err = out.row(a.logRow(h, full)...)
+			err = out.row(row(item)...)
 		}
 		if err != nil {
 			if flushed := a.flushLog(out); flushed != nil {
@@ -92,8 +110,7 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 	return a.flushLog(out)
 }
 
-// flushLog writes what the table holds back: whatever was read is shown, also
-// above a changeset that cannot be.
+// flushLog writes what the table holds back.
 func (a *app) flushLog(out *table) error {
 	if a.json {
 		return nil
@@ -115,7 +132,7 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 		command = quoteText(h.CommandID)
 	}
 	return []string{
-		version, h.ID.String(), parent, h.Digest.String(), h.RecordedAt.UTC().Format(nanoseconds),
+		version, h.ID.String(), parent, h.Digest.String(), precisely(h.RecordedAt),
 		strconv.FormatInt(h.ContentSize, 10), h.ContentType, command, formatMetadata(h.Metadata),
 	}
 }

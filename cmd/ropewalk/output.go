@@ -137,6 +137,9 @@ const nanoseconds = "2006-01-02 15:04:05.000000000Z"
 // seconds returns a time as people read it in columns.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
+// precisely returns a time as people read it, with nothing left out.
+func precisely(t time.Time) string { return t.UTC().Format(nanoseconds) }
+
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./…-]+$`)
 
 // quote returns a word as a shell takes it.

@@ -19,8 +19,11 @@ func newShow(a *app) *cobra.Command {
 		Use:   "show REF",
 		Short: "Show one changeset with its content, for people",
 		Long: `Show one changeset, in the chain or not, and prove it: its content against the
-SHA-256, its fields against the digest, which takes its parent's digest. Content
-that is not text is not printed: ropewalk cat gives the bytes.`,
+SHA-256, its fields against the digest, which takes its parent's digest. Events,
+one a line, are printed each with its type, time, ID and metadata, and its data
+indented: about a megabyte of them, and characters that a terminal does not
+show escaped. Content that is not text is not printed. Use ropewalk cat for the
+bytes.`,
 		Example: `  ropewalk show order-4711
   ropewalk show order-4711@1
   ropewalk show order-4711@{2026-01-31}`,
@@ -110,7 +113,7 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
-	b.WriteString(field("recorded", c.RecordedAt.UTC().Format(nanoseconds)))
+	b.WriteString(field("recorded", precisely(c.RecordedAt)))
 	b.WriteString(field("content", fmt.Sprintf("%s, %d bytes, sha256 %s %s", c.ContentType, c.ContentSize, a.shortDigest(c.ContentSHA256), ok)))
 	b.WriteString(field("digest", a.shortDigest(c.Digest)+" "+ok))
 	if c.Part != (changeset.Part{}) {
@@ -123,6 +126,12 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 		b.WriteString(field("metadata", formatMetadata(c.Metadata)))
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
+	if hasEvents(c) {
+		if err := a.print("%s", b.String()); err != nil {
+			return err
+		}
+		return a.showEvents(c)
+	}
 	b.WriteString("\n" + showContent(c.Content))
 	return a.print("%s", b.String())
 }

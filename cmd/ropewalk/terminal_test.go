@@ -42,7 +42,7 @@ content       application/x-ndjson, 19 bytes, sha256 .{4}… ok
 digest        `+regexp.QuoteMeta(h.Digest.String()[:4])+`… ok
 object        memory:changesets/order/00000000000000000000-`+id+`
 
-{"type":"created"}
+0\.0  created
 $`, got.stdout)
 }
 

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"ropewalk/changeset"
+)
+
+// maxCell is how many bytes of a type, of metadata or of a line are shown to
+// people in a list, whatever the event holds.
+const maxCell = 1000
+
+// eventJSON is one line of a content with log --events --json.
+type eventJSON struct {
+	kind
+	Ref        string            `json:"ref"`
+	Aggregate  string            `json:"aggregate"`
+	Version    uint64            `json:"version"`
+	Index      int               `json:"index"`
+	RecordedAt string            `json:"recorded_at"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	// Type to Other are the event's, as they are stored. A line that is no
+	// event has content or content_text instead.
+	Type  string          `json:"type,omitempty"`
+	ID    string          `json:"id,omitempty"`
+	Time  string          `json:"time,omitempty"`
+	Data  json.RawMessage `json:"data,omitempty"`
+	Meta  json.RawMessage `json:"meta,omitempty"`
+	Other json.RawMessage `json:"other,omitempty"`
+	*contentJSON
+}
+
+// newEventJSON returns what --json prints of an event: of a content without
+// events, its changeset.
+func newEventJSON(e event) any {
+	if e.Index < 0 {
+		return newChangesetJSON(e.Header)
+	}
+	out := eventJSON{
+		kind: kindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
+		RecordedAt: changeset.FormatTime(e.RecordedAt), Metadata: e.Metadata,
+		Type: e.Type, ID: e.ID, Time: e.Time, Data: e.Data, Meta: e.Meta, Other: e.Other,
+	}
+	if e.Type == "" {
+		out.contentJSON = newContentJSON(e.Text)
+	}
+	return out
+}
+
+// printEventLog lists the events of the span. It has at most as many
+// changesets as events are wanted: each takes a line at least.
+func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
+	skip := uint64(0)
+	if f.reverse && f.limit > 0 {
+		var err error
+		if sp.first, skip, err = sp.newestEvents(ctx, f.limit); err != nil {
+			return err
+		}
+	}
+	columns := []string{"EVENT", "TYPE", "TIME", "METADATA"}
+	if f.full {
+		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
+	}
+	out := newTable(a.stdout, columns...)
+	events := window(sp.events(ctx, f.reverse), skip, f.limit)
+	return printRows(a, out, events, newEventJSON, func(e event) []string { return eventRow(e, f.full) })
+}
+
+// events yields the events of the span, the newest first unless it is reversed.
+func (s span) events(ctx context.Context, reverse bool) iter.Seq2[event, error] {
+	contents := s.reader.RangeBackward(ctx, s.last, s.first)
+	if reverse {
+		contents = s.reader.Range(ctx, s.first, s.last)
+	}
+	return func(yield func(event, error) bool) {
+		for c, err := range contents {
+			if err != nil {
+				yield(event{}, err)
+				return
+			}
+			for e := range eventsOf(c, !reverse) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// newestEvents finds where the newest n events of the span begin: the version,
+// and how many events of it come before. Where there are fewer, they begin
+// with the span.
+func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint64, err error) {
+	for c, err := range s.reader.RangeBackward(ctx, s.last, s.first) {
+		if err != nil {
+			return 0, 0, err
+		}
+		count := countEvents(c)
+		if count >= n {
+			return c.Version, count - n, nil
+		}
+		n -= count
+	}
+	return s.first, 0, nil
+}
+
+// window yields limit items behind the first ones; all of them for limit 0.
+func window[T any](items iter.Seq2[T, error], skip, limit uint64) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		place := uint64(0)
+		for item, err := range items {
+			if place++; place <= skip && err == nil {
+				continue
+			}
+			if !yield(item, err) || place-skip == limit {
+				return
+			}
+		}
+	}
+}
+
+func eventRow(e event, full bool) []string {
+	place := fmt.Sprintf("%d.%d", e.Version, e.Index)
+	layout, id := seconds, []string{}
+	if full {
+		layout, id = precisely, []string{"-"}
+	}
+	kind, metadata := escape(e.Type, maxCell), clip(formatMetadata(e.allMetadata()), maxCell)
+	switch {
+	case e.Index < 0:
+		place = strconv.FormatUint(e.Version, 10)
+		kind = fmt.Sprintf("(%s, %s)", e.ContentType, byteSize(e.ContentSize))
+	case e.Type == "":
+		kind, metadata = "-", "no event: "+escape(string(e.Text[:min(len(e.Text), 2*maxCell)]), maxCell)
+	case full && e.ID != "":
+		id[0] = clip(quoteText(e.ID), maxCell)
+	}
+	return append(append([]string{place, kind}, id...), e.when(layout), metadata)
+}
+
+// when returns the event's time: that of its changeset if it has none of its
+// own, and one that does not parse as it is.
+func (e event) when(layout func(time.Time) string) string {
+	if e.Time == "" {
+		return layout(e.RecordedAt)
+	}
+	at, err := time.Parse(time.RFC3339Nano, e.Time)
+	if err != nil {
+		return clip(quoteText(e.Time), maxCell)
+	}
+	return layout(at)
+}
+
+// allMetadata returns the metadata of the changeset with that of the event,
+// which goes first.
+func (e event) allMetadata() map[string]string {
+	all := metaText(e.Meta)
+	for k, v := range e.Metadata {
+		if _, there := all[k]; !there {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// metaText returns an event's metadata with each value as text.
+func metaText(meta json.RawMessage) map[string]string {
+	all := map[string]string{}
+	if meta == nil {
+		return all
+	}
+	for name, value := range fields(meta) {
+		var text string
+		if json.Unmarshal(value, &text) != nil {
+			text = string(value)
+		}
+		all[name] = text
+	}
+	return all
+}
+
+// clip cuts text to at most n bytes and an ellipsis.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"ropewalk/changeset"
+)
+
+func contentOf(content string) changeset.Changeset {
+	h := changeset.Header{Ref: changeset.Ref{AggregateID: "order", Version: 4}, RecordedAt: time.Unix(0, 0)}
+	h.ContentType, h.ContentSize = typeNDJSON, int64(len(content))
+	return changeset.Changeset{Header: h, Content: []byte(content)}
+}
+
+// shown returns what show prints of a content's events.
+func shown(t require.TestingT, content string) string {
+	var out bytes.Buffer
+	require.NoError(t, newApp(nil, &out, nil, nil).showEvents(contentOf(content)))
+	return out.String()
+}
+
+func TestEventsOfOddContents(t *testing.T) {
+	for content, want := range map[string]string{
+		"":                                     "4 none",
+		"\n \r\n":                              "4 none",
+		"{\"type\":\"caf\xe9\"}\n":             "4 none", // not UTF-8
+		"\x00\x01\x02":                         "4 none",
+		"{\n  \"type\": \"a\"\n}":              "4 none", // not on one line
+		`{"n":1}`:                              "4 none",
+		`{"event":{"type":"a"}}`:               "4 none",
+		`[{"type":"a"}]`:                       "4 none",
+		`{"type":7}`:                           "4 none",
+		`{"type":""}`:                          "4 none",
+		`{"Type":"a"}`:                         "4 none",
+		`"type"`:                               "4 none",
+		`{"type":"a"}`:                         "4.0 a",
+		"{\"type\":\"a\"}\r\n":                 "4.0 a",
+		"\n\r\n{\"type\":\"a\"}\n\n":           "4.0 a",
+		"{\"type\":\"a\"}\r\n{\"type\":\"b\"}": "4.0 a, 4.1 b",
+		"{\"type\":\"a\"}\n\n{\"n\":1}\n{\"ty\n{\"type\":\"b\"}":             "4.0 a, 4.1 -, 4.2 -, 4.3 b",
+		`{"type":"a","id":7,"id":"x","id":"y"}`:                              `4.0 a id=x other={"id":7,"id":"y"}`,
+		`{"type":"a","meta":[],"time":null,"data":null}`:                     `4.0 a data=null other={"meta":[],"time":null}`,
+		`{"type":"a","data":{"type":"b"},"meta":{"k":"v"},"time":"t","x":1}`: `4.0 a time=t data={"type":"b"} meta={"k":"v"} other={"x":1}`,
+	} {
+		var got []string
+		for e := range eventsOf(contentOf(content), false) {
+			got = append(got, describe(e))
+		}
+		require.Equal(t, want, strings.Join(got, ", "), "%q", content)
+		require.Equal(t, uint64(len(got)), countEvents(contentOf(content)))
+	}
+	c := contentOf(`{"type":"a"}`)
+	c.ContentType = "application/json"
+	require.False(t, hasEvents(c))
+	c.ContentType = "Application/X-NDJSON; charset=utf-8"
+	require.True(t, hasEvents(c))
+	c.ContentType = "; ;"
+	require.False(t, hasEvents(c))
+}
+
+func describe(e event) string {
+	if e.Index < 0 {
+		return fmt.Sprintf("%d none", e.Version)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d.%d %s", e.Version, e.Index, e.Type)
+	if e.Type == "" {
+		text.WriteString("-")
+	}
+	for _, field := range [][2]string{{"id", e.ID}, {"time", e.Time}, {"data", string(e.Data)}, {"meta", string(e.Meta)}, {"other", string(e.Other)}} {
+		if field[1] != "" {
+			text.WriteString(" " + field[0] + "=" + field[1])
+		}
+	}
+	return text.String()
+}
+
+var anyContent = rapid.SliceOf(rapid.OneOf(
+	rapid.SampledFrom([]string{"\n", "\r\n", " ", "{", "}", `"`, `"type":"a"`, `{"type":"a"}`, `{"type":"b\u001b","data":[1,{"c":"\u202e"}]}`, "\x1b[31m", "\u202e", "\u0085", "é", "\xff"}),
+	rapid.String(),
+))
+
+// Backward is forward, reversed; and no line that is not empty is left out.
+func TestEventLines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := strings.Join(anyContent.Draw(t, "content"), "")
+		var want, forward, backward []string
+		for _, line := range strings.Split(content, "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				want = append(want, fmt.Sprint(len(want), line))
+			}
+		}
+		for i, text := range eventLines([]byte(content), false) {
+			forward = append(forward, fmt.Sprint(i, string(text)))
+		}
+		for i, text := range eventLines([]byte(content), true) {
+			backward = append(backward, fmt.Sprint(i, string(text)))
+		}
+		slices.Reverse(backward)
+		require.Equal(t, want, forward)
+		require.Equal(t, want, backward)
+	})
+}
+
+// Whatever a content is, people see text, and programs JSON by the schema.
+func TestEventsAreText(t *testing.T) {
+	schemas := compileSchemas(t)
+	rapid.Check(t, func(t *rapid.T) {
+		c := contentOf(strings.Join(anyContent.Draw(t, "content"), ""))
+		c.ID, c.ContentSHA256, c.Digest = changeset.ID{6: 0x70, 8: 0x80}, changeset.Digest{1}, changeset.Digest{1}
+		texts := []string{}
+		for e := range eventsOf(c, rapid.Bool().Draw(t, "backward")) {
+			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)
+			line, err := marshal(newEventJSON(e))
+			require.NoError(t, err)
+			require.NoError(t, schemas.check(line))
+		}
+		if hasEvents(c) {
+			texts = append(texts, strings.ReplaceAll(shown(t, string(c.Content)), "\n", ""))
+		}
+		for _, text := range texts {
+			require.True(t, utf8.ValidString(text))
+			require.NotContains(t, text, "\u202e")
+			require.False(t, strings.ContainsFunc(text, unicode.IsControl), "%q", text)
+		}
+	})
+}
+
+func TestEscapes(t *testing.T) {
+	require.Equal(t, "grün 日本\u00a0x", escape("grün 日本\u00a0x", 100))
+	require.Equal(t, `\u001b[31m\u009b\u202e\u007f\u0009\u000a`, escape("\x1b[31m\u009b\u202e\x7f\t\n", 100))
+	require.Equal(t, `\udb40\udc01`, escape("\U000e0001", 100))
+	require.Equal(t, "ab…", escape("abc", 2))
+	require.Equal(t, "é…", clip("éé", 3))
+	require.Equal(t, "…", clip("é", 1))
+	require.Equal(t, "abc", clip("abc", 3))
+}
+
+// What show prints is bounded; what fits is all there.
+func TestShowOfLargeEvents(t *testing.T) {
+	line := func(data string) string { return `{"type":"a","data":` + data + "}\n" }
+	big := `"` + strings.Repeat("x", 64<<10) + `"`
+	require.Equal(t, "\n4.0  a\n     "+big+"\n", shown(t, line(big)))
+
+	got := shown(t, strings.Repeat(line(`{"n":1}`), 100_000))
+	require.Greater(t, len(got), maxShown)
+	require.Less(t, len(got), maxShown+2*maxCell)
+	require.True(t, strings.HasPrefix(got, "\n4.0  a\n     {\n       \"n\": 1\n     }\n\n4.1  a\n"))
+	require.True(t, strings.HasSuffix(got, "(cut short: ropewalk cat order@4."+changeset.ID{}.String()+" gives all 2,800,000 bytes)\n"))
+
+	huge := `"` + strings.Repeat("x", 2*maxShown) + `"`
+	for _, content := range []string{line(huge), line("1") + line(huge) + line("2"), line("1") + huge} {
+		got = shown(t, content)
+		require.Less(t, len(got), maxShown+2*maxCell)
+		require.Contains(t, got, "xxx…\n\n(cut short: ")
+		require.NotContains(t, got, "     2\n")
+	}
+
+	// Indented, this would take 400 MB.
+	deep := strings.Repeat("[", 9_990) + strings.Repeat("]", 9_990)
+	require.Equal(t, "\n4.0  a\n     "+deep+"\n", shown(t, line(deep)))
+	require.NotContains(t, shown(t, strings.Repeat(line(`"x"`), 1000)), "cut short")
+}
+
+// indentedSize is never below what json.Indent makes.
+func TestIndentedSize(t *testing.T) {
+	for _, value := range []string{`1`, `"a"`, `[]`, `{}`, `[1,2,[3]]`, `{"a":{"b":[1,"\"[,:{\\"]},"c":","}`, `[[[[[[[[1]]]]]]]]`, `"\\"`, `["\\",1]`} {
+		var out bytes.Buffer
+		require.NoError(t, json.Indent(&out, []byte(value), eventIndent, "  "))
+		require.GreaterOrEqual(t, indentedSize(value), out.Len(), value)
+		require.LessOrEqual(t, indentedSize(value), 2*out.Len()+20, value)
+	}
+}
+
+// Cells are bounded, whatever the events hold.
+func TestRowsOfLargeEvents(t *testing.T) {
+	long := strings.Repeat("\x1b", 1<<20)
+	quoted, err := json.Marshal(long)
+	require.NoError(t, err)
+	content := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"meta":{%[1]s:%[1]s}}`+"\n", quoted) + long + "\n" + `{"n":` + string(quoted) + "}"
+	for e := range eventsOf(contentOf(content), false) {
+		for _, cell := range eventRow(e, true) {
+			require.Less(t, len(cell), 7*maxCell)
+			require.NotContains(t, cell, "\x1b")
+		}
+	}
+}
+
+// log --events -n reads no more changesets than it has to.
+func TestEventLogReadsWhatItLists(t *testing.T) {
+	p := newTestPlace()
+	chain := p.store(t).Chain("order")
+	h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"first"}`), ContentType: typeNDJSON})
+	require.NoError(t, err)
+	for range 60 {
+		h, err = chain.Append(t.Context(), h, changeset.Draft{Content: []byte("{\"type\":\"a\"}\n{\"type\":\"b\"}\n"), ContentType: typeNDJSON})
+		require.NoError(t, err)
+	}
+	got := p.run(t.Context(), "", "log", "order", "--events", "-n", "3", "--verbose")
+	require.Zero(t, got.exit, got.stderr)
+	require.Regexp(t, `^EVENT .*\n60\.1   b .*\n60\.0   a .*\n59\.1   b .*\n$`, got.stdout)
+	require.LessOrEqual(t, strings.Count(got.stderr, "\n"), 5, got.stderr)
+
+	reversed := p.run(t.Context(), "", "log", "order", "--events", "-n", "3", "--reverse")
+	require.Regexp(t, `^EVENT .*\n59\.1   b .*\n60\.0   a .*\n60\.1   b .*\n$`, reversed.stdout)
+	all := p.run(t.Context(), "", "log", "order", "--events")
+	require.Equal(t, 122, strings.Count(all.stdout, "\n"))
+	require.Regexp(t, `\n0\.0    first .*\n$`, all.stdout)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"ropewalk/changeset"
+)
+
+const (
+	// maxShown is how many bytes of a content's events show prints, about.
+	maxShown = 1 << 20
+	// eventIndent is in front of what an event holds.
+	eventIndent = "     "
+)
+
+// showEvents prints the events of a content for people: each with its type,
+// its time, its ID and its metadata, and its data below.
+func (a *app) showEvents(c changeset.Changeset) error {
+	out := bufio.NewWriter(a.stdout)
+	left, whole := maxShown, true
+	for e := range eventsOf(c, false) {
+		if whole = whole && left > 0; !whole {
+			break
+		}
+		var body string
+		body, whole = e.body(left)
+		text := "\n" + a.eventHeading(e) + body
+		left -= len(text)
+		if _, err := out.WriteString(text); err != nil {
+			return err
+		}
+	}
+	if !whole {
+		fmt.Fprintf(out, "\n(cut short: ropewalk cat %s gives all %s)\n", quote(c.Ref.String()), plural(c.ContentSize, "byte"))
+	}
+	return out.Flush()
+}
+
+func (a *app) eventHeading(e event) string {
+	words := []string{fmt.Sprintf("%d.%d", e.Version, e.Index)}
+	if e.Type == "" {
+		return words[0] + "  (no event)\n"
+	}
+	words = append(words, a.paint(a.stdout, cyan, escape(e.Type, maxCell)))
+	if e.Time != "" {
+		words = append(words, e.when(precisely))
+	}
+	if e.ID != "" {
+		words = append(words, "id "+clip(quoteText(e.ID), maxCell))
+	}
+	if meta := formatMetadata(metaText(e.Meta)); meta != "" {
+		words = append(words, clip(meta, maxCell))
+	}
+	return strings.Join(words, "  ") + "\n"
+}
+
+// body returns what an event holds: its data, or the line that is no event,
+// and whatever else there is; and whether that is all of it.
+func (e event) body(limit int) (text string, whole bool) {
+	switch {
+	case e.Type == "":
+		return indented(e.Text, limit)
+	case e.Other == nil && e.Data == nil:
+		return "", true
+	case e.Other == nil:
+		return indented(e.Data, limit)
+	case e.Data == nil:
+		return indented(e.Other, limit)
+	}
+	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, e.Other[1:]), limit)
+}
+
+// indented returns a line as a terminal may show it: JSON on as many lines as
+// it takes, where that is no more than about limit bytes, and anything else on
+// one, cut to these. It reports whether that is all of it.
+func indented(line []byte, limit int) (text string, whole bool) {
+	var compact, out bytes.Buffer
+	isJSON := json.Compact(&compact, line) == nil
+	if isJSON {
+		line = compact.Bytes()
+	}
+	text, whole = escape(string(line), limit), len(line) <= limit
+	if isJSON && whole && indentedSize(text) <= limit {
+		_ = json.Indent(&out, []byte(text), eventIndent, "  ") // escapes leave it valid
+		text = out.String()
+	}
+	return eventIndent + text + "\n", whole
+}
+
+// indentedSize returns how many bytes JSON has when it is indented, or a few
+// more. Nested deeply, it can have thousands of times as many as before.
+func indentedSize(text string) int {
+	size, depth, quoted, escaped := len(text), 0, false, false
+	line := func() { size += 1 + len(eventIndent) + 2*depth }
+	for _, b := range []byte(text) {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && b == '\\':
+			escaped = true
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{' || b == '[':
+			depth++
+			line()
+		case b == '}' || b == ']':
+			depth--
+			line()
+		case b == ',':
+			line()
+		case b == ':':
+			size++
+		}
+	}
+	return size
+}
+
+// escape returns text of which a terminal shows each character: the others are
+// escaped as in JSON. It cuts what is longer than about limit bytes.
+func escape(text string, limit int) string {
+	text = clip(text, limit)
+	if !strings.ContainsFunc(text, hidden) {
+		return text
+	}
+	var out strings.Builder
+	for _, r := range text {
+		if !hidden(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.String()
+}
+
+func hidden(r rune) bool { return !unicode.IsGraphic(r) }
