@@ -1,0 +1,140 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/ordered"
+)
+
+// CollectAll is [Collector.Collect] for every aggregate that has an object,
+// several at once, yielded in the order of their percent-encoded IDs; those of
+// reserved IDs are left out. It begins behind the aggregate ID after where that
+// is not empty: the one of the last report of a run that was ended. Erased
+// aggregates of which only snapshots remain come last, in no order.
+//
+// What goes wrong with one aggregate is in its report, and does not end the
+// rest; a listing that fails, or the context's end, does, with the one error.
+// Breaking the loop stops all work. Memory is bounded by what is known of
+// [Options.Parallel] aggregates.
+func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
+	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
+	return func(yield func(Report, error) bool) {
+		for r, err := range ordered.Map(ctx, c.options.Parallel, ids, c.collectOne) {
+			if skip := err == nil && r.AggregateID == ""; !skip && !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// collectOne is Collect with all errors in the report but the context's.
+func (c *Collector) collectOne(ctx context.Context, aggregateID string) (Report, error) {
+	r, err := c.Collect(ctx, aggregateID)
+	if errors.Is(err, changeset.ErrNotFound) && r.Seen.Objects == 0 && !r.Head.Exists() {
+		return Report{}, nil // gone since it was listed
+	}
+	if err != nil && ctx.Err() != nil {
+		return r, err
+	}
+	r.Err = err
+	return r, nil
+}
+
+// aggregates yields the aggregates that have objects, and then the erased ones
+// that have none but snapshots.
+func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for id, err := range c.changesets.Aggregates(ctx, after) {
+			if err != nil {
+				err = fmt.Errorf("list aggregates: %w", err)
+			}
+			if reserved := err == nil && changeset.IsReserved(id); !reserved && (!yield(id, err) || err != nil) {
+				return
+			}
+		}
+		c.leftBehind(ctx)(yield)
+	}
+}
+
+// leftBehind yields the erased aggregates that have snapshots and nothing else:
+// nothing but their heads tells whose these are. Where there are no snapshots
+// at all, no head is read.
+func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		some, err := c.anySnapshots(ctx)
+		if err != nil || !some {
+			if err != nil {
+				yield("", err)
+			}
+			return
+		}
+		for id, err := range c.erased(ctx) {
+			only := false
+			if err == nil {
+				only, err = c.onlySnapshots(ctx, id)
+			}
+			if (err != nil || only) && (!yield(id, err) || err != nil) {
+				return
+			}
+		}
+	}
+}
+
+// anySnapshots reports whether there is an aggregate with a reserved ID. They
+// come behind "$", and before all that are not.
+func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
+	for id, err := range c.changesets.Aggregates(ctx, "$") {
+		if err != nil {
+			return false, fmt.Errorf("list aggregates: %w", err)
+		}
+		return changeset.IsReserved(id), nil
+	}
+	return false, nil
+}
+
+func (c *Collector) onlySnapshots(ctx context.Context, id string) (bool, error) {
+	own, err := c.hasObjects(ctx, id)
+	if err != nil || own {
+		return false, err
+	}
+	return c.hasObjects(ctx, changeset.SnapshotsOf(id))
+}
+
+func (c *Collector) hasObjects(ctx context.Context, id string) (bool, error) {
+	for _, err := range c.changesets.Objects(ctx, id) {
+		if err != nil {
+			return false, fmt.Errorf("list changesets of %q: %w", id, err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// erased yields the IDs of the tombstones. A listing of heads that ends at one
+// that does not decode is begun anew behind it.
+func (c *Collector) erased(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for cursor, more := "", true; more; {
+			more = false
+			for h, err := range c.heads.List(ctx, cursor) {
+				var corrupt *changeset.CorruptError
+				if errors.As(err, &corrupt) && corrupt.Ref.AggregateID != cursor {
+					cursor, more = corrupt.Ref.AggregateID, true
+					break
+				}
+				if err != nil {
+					yield("", fmt.Errorf("list heads: %w", err))
+					return
+				}
+				if h.State == head.Erased && !yield(h.AggregateID, nil) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,422 @@
+package collect_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/collect"
+	"ropewalk/faults"
+	"ropewalk/head"
+	"ropewalk/internal/meter"
+)
+
+func TestCleanAggregatesCostAHeadAndAListing(t *testing.T) {
+	for _, n := range []int{1, 2, 17, 300} {
+		p, _ := inMemory(t)
+		p.grow(n)
+		counts := meter.New(0)
+		r, err := p.metered(counts).collect()
+		require.NoError(t, err)
+		require.Equal(t, meter.Counts{Load: 1, List: 1}, counts.Count(), "%d changesets", n)
+		require.EqualValues(t, n, r.Seen.Objects)
+		require.Zero(t, r.Collectable())
+	}
+}
+
+// Each orphan costs its own metadata and a delete; its version at most the way
+// down the ancestor index, which neighbours share, and its child.
+func TestOrphansCostFewRequests(t *testing.T) {
+	const n = 1200
+	p, _ := inMemory(t)
+	var heads []head.Head
+	for range n {
+		heads = append(heads, p.grow(1))
+	}
+	for _, test := range []struct {
+		at   []int // versions with an orphan
+		stat int
+	}{
+		{[]int{n - 1}, 1},       // the head's own version: the head says it all
+		{[]int{n - 2}, 1 + 1},   // and the child
+		{[]int{300}, 1 + 1 + 3}, // and the way: 1023, 511, 319 … at most
+		{[]int{301, 303, 305}, 3*2 + 3},
+	} {
+		for _, version := range test.at {
+			p.orphan(heads[version-1], "orphan")
+		}
+		counts := meter.New(0)
+		r, err := p.metered(counts).collect()
+		require.NoError(t, err)
+		got := counts.Count()
+		require.EqualValues(t, len(test.at), r.Deleted.Objects)
+		require.LessOrEqual(t, got.Stat, test.stat, "orphans at %v", test.at)
+		got.Stat = 0
+		require.Equal(t, meter.Counts{Load: 1, List: 1, Delete: len(test.at)}, got)
+		p.verify()
+	}
+}
+
+func TestWhatIsCollected(t *testing.T) {
+	table := map[string]struct {
+		make    func(place)
+		lost    int64 // collected without a fence
+		pending int64 // collected behind a fence
+		kept    int64
+	}{
+		"nothing": {func(p place) { p.grow(3) }, 0, 0, 0},
+		"lost to another append": {func(p place) {
+			h := p.grow(2)
+			p.orphan(h, "a")
+			p.orphan(h, "b")
+			p.grow(1)
+		}, 2, 0, 0},
+		"lost at the first version": {func(p place) {
+			p.orphan(head.Head{}, "a")
+			p.grow(3)
+		}, 1, 0, 0},
+		"lost above the head: a long append to a short one": {func(p place) {
+			h := p.grow(1)
+			p.orphan(h, "a", "b", "c")
+			p.grow(1)
+		}, 3, 0, 0},
+		"lost to a fence": {func(p place) {
+			h := p.grow(1)
+			p.orphan(h, "a")
+			_, err := p.heads.Swap(p.Context(), h, h.Fence())
+			require.NoError(p, err)
+		}, 1, 0, 0},
+		"pending": {func(p place) {
+			h := p.grow(2)
+			p.orphan(h, "a", "b")
+			p.orphan(h, "c")
+		}, 0, 3, 0},
+		"of an append whose first objects are not there": {func(p place) {
+			refs := p.orphan(p.grow(2), "a", "b", "c")
+			require.NoError(p, p.changesets.Delete(p.Context(), refs[0]))
+		}, 0, 2, 0},
+		"prepared behind a pending one": {func(p place) {
+			h := p.grow(1)
+			built, next, err := head.Extend(h, p.id, []changeset.Draft{draft("a")}, time.Now())
+			require.NoError(p, err)
+			require.NoError(p, p.changesets.Put(p.Context(), built[0]))
+			p.orphan(next, "b")
+		}, 0, 2, 0}, // the fence makes the second one pending, and the next fence lost
+		"without a head": {func(p place) { p.orphan(head.Head{}, "a") }, 0, 0, 1},
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		test := table[name]
+		t.Run(name, func(t *testing.T) {
+			p, _ := inMemory(t)
+			test.make(p)
+			before := p.objects()
+			counts := meter.New(0)
+			dry, err := p.metered(counts).collector(collect.Options{Grace: -1}).Collect(t.Context(), p.id)
+			require.NoError(t, err)
+			require.Equal(t, before, p.objects(), "a dry run deletes nothing")
+			require.Zero(t, counts.Count().Swap+counts.Count().Delete, "and changes nothing")
+			require.Equal(t, test.lost, dry.Lost.Objects)
+			require.Equal(t, test.pending, dry.Pending.Objects+dry.Ahead.Objects)
+
+			r, err := p.collect()
+			require.NoError(t, err)
+			require.Equal(t, test.lost+test.pending, r.Lost.Objects)
+			require.Equal(t, r.Lost, r.Deleted)
+			require.Equal(t, test.pending > 0, r.Fenced)
+			require.EqualValues(t, len(before), r.Seen.Objects)
+			require.Len(t, p.objects(), len(before)-int(r.Deleted.Objects))
+			left := p.verify()
+			require.Zero(t, left.Lost+left.Ahead+left.Untold)
+			require.EqualValues(t, test.kept, left.Pending)
+
+			again, err := p.collect()
+			require.NoError(t, err)
+			require.Zero(t, again.Deleted)
+		})
+	}
+}
+
+// A writer that was fenced builds its append anew.
+func TestFencedWritersBuildAnew(t *testing.T) {
+	p, _ := inMemory(t)
+	h := p.grow(2)
+	var script faults.Script
+	script.On(faults.Swap, 1, faults.Fault{Before: func() {
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.True(t, r.Fenced)
+		require.EqualValues(t, 2, r.Deleted.Objects)
+	}})
+	got, err := p.under(&script).chain().Append(t.Context(), h, draft("a"), draft("b"))
+	require.NoError(t, err)
+	require.EqualValues(t, 3, got.Version)
+	require.Equal(t, 4, script.Calls(faults.Put))
+	require.Equal(t, 4, p.verify().Committed)
+}
+
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := inMemory(t)
+		h := p.grow(1)
+		p.orphan(h, "old and lost")
+		h = p.grow(1)
+		p.orphan(h, "old and pending")
+		time.Sleep(48*time.Hour - 1)
+		p.orphan(h, "young and pending")
+		collector := p.collector(collect.Options{Grace: 48 * time.Hour, Delete: true})
+		r, err := collector.Collect(t.Context(), p.id)
+		require.NoError(t, err)
+		require.Equal(t, collect.Count{Objects: 3, Bytes: 12 + 15 + 17}, r.Young)
+		require.Zero(t, r.Collectable())
+		require.False(t, r.Fenced)
+
+		time.Sleep(time.Nanosecond)
+		r, err = collector.Collect(t.Context(), p.id)
+		require.NoError(t, err)
+		require.Equal(t, collect.Count{Objects: 2, Bytes: 12 + 15}, r.Deleted)
+		require.EqualValues(t, 1, r.Young.Objects, "lost by the fence, but young")
+
+		time.Sleep(5 * 24 * time.Hour)
+		r, err = p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, r.Young.Objects, "a week by default")
+		time.Sleep(2 * 24 * time.Hour)
+		r, err = p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, r.Deleted.Objects)
+		require.Len(t, p.objects(), 2)
+	})
+}
+
+// An object ahead of its head is left alone for an hour; then it says that the
+// head was rolled back, and nothing is deleted, not even what is lost.
+func TestRolledBackHeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, m := inMemory(t)
+		p.orphan(p.grow(1), "lost")
+		kept := p.grow(1)
+		record, err := head.EncodeJSON(kept)
+		require.NoError(t, err)
+		p.grow(3)
+		m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(p.id)] = record })
+		before := p.objects()
+
+		time.Sleep(time.Hour - 1)
+		r, err := p.collector(collect.Options{Grace: 24 * time.Hour, Delete: true}).Collect(t.Context(), p.id)
+		require.NoError(t, err)
+		require.EqualValues(t, 4, r.Young.Objects)
+		time.Sleep(time.Nanosecond)
+		for _, options := range []collect.Options{{}, {Delete: true}, {Grace: -1, Delete: true}, {Grace: time.Minute}} {
+			r, err := p.collector(options).Collect(t.Context(), p.id)
+			require.ErrorIs(t, err, ropewalk.ErrHeadLost)
+			require.ErrorContains(t, err, "rebuild-head")
+			require.EqualValues(t, 2, r.Ahead.Objects)
+			require.Zero(t, r.Deleted)
+			require.False(t, r.Fenced)
+		}
+		require.Equal(t, before, p.objects())
+		require.Equal(t, kept.Revision, p.head().Revision)
+	})
+}
+
+// A head that has moved on since it was loaded explains objects ahead of it.
+func TestTheListingMayBeNewerThanTheHead(t *testing.T) {
+	p, _ := inMemory(t)
+	h := p.grow(1)
+	p.orphan(h, "lost to the append that comes")
+	var script faults.Script
+	script.On(faults.Load, 1, faults.Fault{After: func() { p.orphan(p.grow(2), "pending by then") }})
+	r, err := p.under(&script).collect()
+	require.NoError(t, err)
+	require.EqualValues(t, 2, r.Deleted.Objects)
+	require.Equal(t, 3, p.verify().Committed)
+}
+
+func TestDamage(t *testing.T) {
+	// scene is a chain of 20 with an orphan at version 3 and one at 17.
+	scene := func(t *testing.T) (place, *memstore.Store, []head.Head, []changeset.Ref) {
+		p, m := inMemory(t)
+		var heads []head.Head
+		var orphans []changeset.Ref
+		for v := range 20 {
+			if v == 3 || v == 17 {
+				orphans = append(orphans, p.orphan(heads[v-1], "orphan")...)
+			}
+			heads = append(heads, p.grow(1))
+		}
+		return p, m, heads, orphans
+	}
+	remove := func(ref changeset.Ref) func(*memstore.Contents) {
+		return func(c *memstore.Contents) { delete(c.Objects, ref.ObjectName()) }
+	}
+	spoil := func(ref changeset.Ref) func(*memstore.Contents) {
+		return func(c *memstore.Contents) { c.Objects[ref.ObjectName()].Metadata["digest"] = "x" }
+	}
+	var none collect.Count
+	one := collect.Count{Objects: 1, Bytes: 6}
+	t.Run("the orphan does not decode", func(t *testing.T) {
+		p, m, _, orphans := scene(t)
+		m.Tamper(spoil(orphans[0]))
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.Equal(t, []collect.Count{one, one, none}, []collect.Count{r.Deleted, r.Unreadable, r.Doubtful})
+	})
+	t.Run("the orphan is another one's", func(t *testing.T) {
+		p, m, _, orphans := scene(t)
+		m.Tamper(func(c *memstore.Contents) { c.Objects[orphans[0].ObjectName()] = c.Objects[orphans[1].ObjectName()] })
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.Equal(t, []collect.Count{one, one, none}, []collect.Count{r.Deleted, r.Unreadable, r.Doubtful})
+	})
+	t.Run("the committed one is missing", func(t *testing.T) {
+		p, m, heads, orphans := scene(t)
+		m.Tamper(remove(heads[3].Ref))
+		p.orphan(heads[2], "another orphan")
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.EqualValues(t, 2, r.Doubtful.Objects)
+		require.Contains(t, p.objects(), orphans[0])
+	})
+	t.Run("the committed one is missing and the orphan is alone", func(t *testing.T) {
+		p, m, heads, orphans := scene(t)
+		m.Tamper(remove(heads[3].Ref))
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.Equal(t, one, r.Deleted)
+		require.Contains(t, p.objects(), orphans[0])
+	})
+	for name, damage := range map[string]func(changeset.Ref) func(*memstore.Contents){"missing": remove, "corrupt": spoil} {
+		t.Run("the way down is "+name, func(t *testing.T) {
+			p, m, heads, orphans := scene(t)
+			m.Tamper(damage(heads[15].Ref))
+			r, err := p.collect()
+			require.NoError(t, err)
+			require.EqualValues(t, 2, r.Doubtful.Objects, "the orphan, and what is committed beside it")
+			require.Equal(t, one, r.Deleted)
+			require.Contains(t, p.objects(), orphans[0])
+		})
+	}
+	t.Run("an index names the orphan", func(t *testing.T) {
+		p, m, heads, orphans := scene(t)
+		forge(t, m, heads[15].Ref, heads[3].ID, orphans[0].ID)
+		r, err := p.collect()
+		require.NoError(t, err)
+		require.EqualValues(t, 2, r.Doubtful.Objects)
+		require.Contains(t, p.objects(), heads[3].Ref)
+	})
+	t.Run("the head does not decode", func(t *testing.T) {
+		p, m, _, _ := scene(t)
+		m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(p.id)] = []byte("{}") })
+		_, err := p.collect()
+		require.ErrorAs(t, err, new(*changeset.CorruptError))
+	})
+	t.Run("the head wants newer writers", func(t *testing.T) {
+		p, m, heads, _ := scene(t)
+		newer := heads[19]
+		newer.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 2}
+		record, err := head.EncodeJSON(newer)
+		require.NoError(t, err)
+		m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(p.id)] = record })
+		r, err := p.collect()
+		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
+		require.Zero(t, r.Deleted)
+	})
+}
+
+// forge exchanges an ID in the ancestor index of a stored changeset.
+func forge(t *testing.T, m *memstore.Store, ref changeset.Ref, old, id changeset.ID) {
+	info, err := m.Stat(t.Context(), ref)
+	require.NoError(t, err)
+	packed := info.Ancestors.Packed()
+	at := slices.IndexFunc(packed, func(byte) bool { return false })
+	for i := range len(packed) - len(old) {
+		if changeset.ID(packed[i:i+len(old)]) == old {
+			at = i
+		}
+	}
+	require.GreaterOrEqual(t, at, 0)
+	copy(packed[at:], id[:])
+	h := info.Header
+	h.Ancestors, err = changeset.ParseIndex(ref.Version, packed)
+	require.NoError(t, err)
+	metadata, err := changeset.Encode(h, changeset.Hyphens)
+	require.NoError(t, err)
+	m.Tamper(func(c *memstore.Contents) { c.Objects[ref.ObjectName()].Metadata = metadata })
+}
+
+func TestIDsThatCannotBeCollected(t *testing.T) {
+	p, _ := inMemory(t)
+	for _, id := range []string{"", "$snapshots-x", "a\x00"} {
+		_, err := p.of(id).collect()
+		require.ErrorIs(t, err, changeset.ErrInvalidAggregateID, "%q", id)
+		_, err = p.collector(collect.Options{}).Erase(t.Context(), id)
+		require.ErrorIs(t, err, changeset.ErrInvalidAggregateID, "%q", id)
+	}
+	_, err := p.of("nobody").collect()
+	require.ErrorIs(t, err, changeset.ErrNotFound)
+	require.EqualError(t, err, `collect "nobody": not found`)
+}
+
+func TestCollectAll(t *testing.T) {
+	p, m := inMemory(t)
+	var want []string
+	for i := range 30 {
+		other := p.of(fmt.Sprintf("order-%02d", i))
+		other.orphan(other.grow(1), "lost")
+		other.grow(1)
+		want = append(want, other.id)
+	}
+	p.of("headless").orphan(head.Head{}, "first")
+	p.of(changeset.SnapshotsOf("order-01")).orphan(head.Head{}, "a snapshot")
+	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
+	collector := p.collector(collect.Options{Grace: -1, Delete: true, Parallel: 4})
+
+	var got []string
+	for r, err := range collector.CollectAll(t.Context(), "order-04") {
+		require.NoError(t, err)
+		got = append(got, r.AggregateID)
+	}
+	require.Equal(t, want[5:], got, "in order, behind the last one")
+	got = nil
+	for r, err := range collector.CollectAll(t.Context(), "") {
+		require.NoError(t, err)
+		got = append(got, r.AggregateID)
+		switch i := slices.Index(want, r.AggregateID); {
+		case r.AggregateID == "order-07":
+			require.ErrorAs(t, r.Err, new(*changeset.CorruptError))
+		case i < 0:
+			require.Equal(t, "headless", r.AggregateID)
+			require.False(t, r.Head.Exists())
+			require.EqualValues(t, 1, r.Seen.Objects)
+		default:
+			require.NoError(t, r.Err)
+			require.Equal(t, i < 5, r.Deleted.Objects == 1, r.AggregateID)
+		}
+	}
+	require.Equal(t, append([]string{"headless"}, want...), got)
+	require.Len(t, p.of(changeset.SnapshotsOf("order-01")).objects(), 1, "the snapshots of a chain that lives")
+}
+
+func TestCollectAllEnds(t *testing.T) {
+	p, _ := inMemory(t)
+	for i := range 50 {
+		p.of(fmt.Sprint(i)).grow(1)
+	}
+	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left behind
+		p := p.metered(meter.New(time.Second))
+		for range p.collector(collect.Options{Parallel: 4}).CollectAll(t.Context(), "") {
+			break
+		}
+		for _, err := range p.collector(collect.Options{Parallel: 4}).CollectAll(ended(t), "") {
+			require.ErrorContains(t, err, "canceled")
+		}
+	})
+}

@@ -1,0 +1,99 @@
+package collect
+
+import (
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// Count is a number of objects and the size of their bodies in bytes.
+type Count struct{ Objects, Bytes int64 }
+
+func (c *Count) add(o changeset.Object) {
+	c.Objects++
+	c.Bytes += o.Size
+}
+
+// Plus returns the sum of two counts.
+func (c Count) Plus(other Count) Count {
+	return Count{c.Objects + other.Objects, c.Bytes + other.Bytes}
+}
+
+// Report is what was found of one aggregate, and what was done about it.
+type Report struct {
+	// AggregateID is the aggregate's.
+	AggregateID string
+	// Head is the head as it was last seen; the zero Head where there is none.
+	Head head.Head
+	// Seen are all objects that were listed, committed ones included.
+	Seen Count
+	// Lost are the orphans that can never be committed any more, those that a
+	// fence has shut out included, which were to be deleted.
+	Lost Count
+	// Pending are those whose swap may still come. Where [Options.Delete] is
+	// set they are fenced, and lost.
+	Pending Count
+	// Erased are the objects of an erased aggregate and of its snapshots.
+	Erased Count
+	// Young are the objects within [Options.Grace] that are not known to be
+	// committed. They were kept.
+	Young Count
+	// Ahead are those that were built on a revision which the head has not
+	// reached. They were kept.
+	Ahead Count
+	// Unreadable are those that do not decode. They were kept.
+	Unreadable Count
+	// Doubtful are those at versions at which the chain is broken, so that
+	// nobody can tell which are committed: ropewalk verify tells more. They were kept.
+	Doubtful Count
+	// Deleted are those that were deleted. One whose delete has failed, or
+	// whose reply was lost, is not counted.
+	Deleted Count
+	// Fenced tells that the head was swapped to its next revision.
+	Fenced bool
+	// Err is what ended the work on this aggregate, in the reports of
+	// [Collector.CollectAll] alone; nil if nothing did.
+	Err error
+}
+
+// Collectable are the objects that are, or would be, deleted.
+func (r Report) Collectable() Count { return r.Lost.Plus(r.Pending).Plus(r.Erased) }
+
+// fate is what becomes of an object.
+type fate int
+
+const (
+	undecided fate = iota
+	committed      // in the chain
+	gone           // deleted by somebody else
+	doubtful       // nobody can tell
+	unreadable
+	young
+	ahead
+	pending
+	lost
+)
+
+// fateOf tells what becomes of a changeset that the chain of a head does not
+// reach, by the revision that it was built on and the head's.
+func fateOf(afterRevision, revision uint64) fate {
+	switch {
+	case afterRevision < revision:
+		return lost
+	case afterRevision == revision:
+		return pending
+	default:
+		return ahead
+	}
+}
+
+// tally counts the objects by their fates.
+func (a *collection) tally() {
+	r := &a.report
+	r.Head = a.head
+	counts := map[fate]*Count{lost: &r.Lost, pending: &r.Pending, young: &r.Young, ahead: &r.Ahead, unreadable: &r.Unreadable, doubtful: &r.Doubtful}
+	for _, s := range a.suspects {
+		if count := counts[s.fate]; count != nil {
+			count.add(s.Object)
+		}
+	}
+}
