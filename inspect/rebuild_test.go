@@ -117,11 +117,17 @@ func TestARestoredHeadIsRolledForward(t *testing.T) {
 	old := b.head
 	b.orphan(draft("refused by the fence"))
 	b.fence()
+	fenced := b.head
 	b.append(draft("1"), draft("2"))
 	b.append(draft("3"))
 	newest := b.head
-	b.putBack(old)
+	b.putBack(fenced)
 	plan, err := b.plan()
+	require.NoError(t, err)
+	require.Equal(t, []changeset.Ref{newest.Ref}, refs(plan.Tips), "the head knows of its fence")
+
+	b.putBack(old)
+	plan, err = b.plan()
 	require.NoError(t, err)
 	require.Equal(t, inspect.Behind, plan.Condition)
 	require.Len(t, plan.Tips, 2, "before the fence is told, what it has refused looks pending")

@@ -148,7 +148,7 @@ func (s awsSite) vault() vault {
 // azureVault keeps both seams in containers.
 type azureVault struct{ *azureAccount }
 
-func (s azureSite) vault() vault { return azureVault{s.azureAccount} }
+func (s azureSite) vault() vault { return azureVault(s) }
 
 func (v azureVault) blob(t testing.TB, name string) *blockblob.Client {
 	container := v.options.ChangesetsContainer

@@ -337,7 +337,7 @@ var inspection = []mutant{
 	},
 	{
 		"verify does not miss a head", "inspect/survey.go",
-		"s.headGone = !s.head.Exists() &&", "s.headGone = false && !s.head.Exists() &&", "./inspect",
+		"s.headGone = true", "s.headGone = false", "./inspect",
 	},
 	{
 		"verify takes what is ahead for lost", "inspect/survey.go",
@@ -345,10 +345,26 @@ var inspection = []mutant{
 	},
 	{
 		"verify takes what is pending for lost", "inspect/survey.go",
-		"case s.continues(r):", "case false:", "./inspect",
+		"case s.continues(place):", "case false:", "./inspect",
 	},
 	{
-		"verify does not compare a kept digest", "inspect/verify.go",
+		"verify does not compare a kept digest", "inspect/report.go",
 		"if !kept.IsZero() && r.Kept == (changeset.Ref{}) {", "if false {", "./inspect",
+	},
+	{
+		"a rebuilt head is not above what was built", "inspect/rebuild.go",
+		"p.Revision = max(p.Revision, after+1)", "p.Revision = max(p.Revision, after)", "./inspect",
+	},
+	{
+		"a head is rebuilt from what is not proved", "inspect/rebuild.go",
+		"if !proof.whole {", "if false {", "./inspect",
+	},
+	{
+		"a head is rolled to what does not descend from it", "inspect/rebuild.go",
+		"if !s.objects.at(place).is(above) {", "if false {", "./inspect",
+	},
+	{
+		"a rebuilt head is taken for written without a look", "inspect/apply.go",
+		"case now.SameRecord(next):", "case true:", "./inspect",
 	},
 }
