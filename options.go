@@ -17,7 +17,7 @@ type Options struct {
 	// and to read; 64 MiB by default.
 	MaxContentSize int64
 	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
-	// default that adapts, between 64 and 2,048: to the latency of the storage,
+	// default that adapts, between 64 and 1,024: to the latency of the storage,
 	// so that the loop which consumes them need not wait, and to the size of the
 	// contents, so that they take half of WindowBytes.
 	WindowCount int

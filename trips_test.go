@@ -157,7 +157,7 @@ func TestWholeHistoryBackward(t *testing.T) {
 		{15, 0, 2},
 		{255, 0, 3},
 		{1000, 0, 4}, // the default window adapts, at this latency to 1,000
-		{4095, 0, 12},
+		{4095, 0, 13},
 	} {
 		t.Run(fmt.Sprintf("%d in a window of %d", c.n, c.window), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestWholeHistoryForward(t *testing.T) {
 		{4095, 256, 48, 0},
 		{4095, 16, 512, 15},
 		{1000, 0, 4, 0},
-		{4095, 0, 14, 0}, // the default window adapts, at this latency to 1,000
+		{4095, 0, 16, 0}, // the default window adapts, at this latency to 1,000
 	} {
 		t.Run(fmt.Sprintf("%d in a window of %d", c.n, c.window), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -8,10 +8,10 @@ const (
 	// changesets ahead.
 	pace = 10 * time.Microsecond
 	// minWindow and maxWindow bound an adaptive window. The largest one brings
-	// 100,000 changesets a second at 20 ms, more than one process can check. It
+	// 50,000 changesets a second at 20 ms, more than one process can check. It
 	// is where a walk begins, when nothing has been measured, but only what the
 	// head's index names can be asked for.
-	minWindow, maxWindow = 64, 2048
+	minWindow, maxWindow = 64, 1024
 	// manyWindow is the window over a storage that reads many by one request:
 	// two such requests of maxMany, one of which is read while the other comes.
 	manyWindow, maxMany = 512, 256

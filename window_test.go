@@ -50,8 +50,8 @@ func TestWindowAdaptsToLatency(t *testing.T) {
 	}{
 		{20 * time.Microsecond, 40, 64 + 51}, // what the head's index names is asked for in any case
 		{5 * time.Millisecond, 300, 500},
-		{20 * time.Millisecond, 1100, 2000},
-		{time.Second, 1100, 2048},
+		{20 * time.Millisecond, 600, 1024},
+		{time.Second, 600, 1024},
 	} {
 		t.Run(fmt.Sprint(c.takes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

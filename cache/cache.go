@@ -40,7 +40,8 @@ import (
 // Options are the settings of a [Cache]. Zero values stand for the defaults.
 type Options struct {
 	// Bytes is how much memory the changesets in the cache may take, about;
-	// 64 MiB by default. Less than 0 keeps nothing in memory.
+	// 16 MiB by default. Less than 0 keeps nothing in memory. With what the
+	// garbage collector has not yet freed, the process takes about twice that.
 	Bytes int64
 	// Dir is a folder for this cache alone, which is made if it is missing. By
 	// default nothing is kept on disk. It should not be shared by processes at
@@ -108,7 +109,7 @@ func New(inner changeset.Store, options *Options) (*Cache, error) {
 		o = *options
 	}
 	if o.Bytes == 0 {
-		o.Bytes = 64 << 20
+		o.Bytes = 16 << 20
 	}
 	if o.DirBytes <= 0 {
 		o.DirBytes = 1 << 30

@@ -28,19 +28,21 @@ type disk struct {
 	bytes int64
 	index *otter.Cache[string, uint32] // sizes by path below dir
 	log   *slog.Logger
+	slots chan struct{} // taken by who works with a file, each of whom holds a thread
 }
 
 const (
 	temporary = ".new-" // begins the name of a file that is being written
 	stale     = time.Hour
 	maxHeader = 64 << 10
+	working   = 16 // with files at once
 )
 
 func openDisk(dir string, bytes int64, log *slog.Logger) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	d := &disk{dir: dir, bytes: bytes, log: log}
+	d := &disk{dir: dir, bytes: bytes, log: log, slots: make(chan struct{}, working)}
 	var err error
 	d.index, err = otter.New(&otter.Options[string, uint32]{
 		MaximumWeight: uint64(bytes),
@@ -91,6 +93,8 @@ func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changese
 	if d == nil {
 		return c, false, nil
 	}
+	d.slots <- struct{}{}
+	defer func() { <-d.slots }()
 	name := name(ref)
 	f, err := os.Open(filepath.Join(d.dir, name))
 	if err != nil {
@@ -193,6 +197,8 @@ func (d *disk) put(c changeset.Changeset) {
 	}
 	name := name(c.Ref)
 	if err == nil {
+		d.slots <- struct{}{}
+		defer func() { <-d.slots }()
 		err = d.write(filepath.Join(d.dir, name), header, c.Content)
 	}
 	if err != nil {

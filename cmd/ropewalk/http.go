@@ -24,7 +24,7 @@ func limitDial(d *net.Dialer) { d.Timeout = dialTimeout }
 func limitTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = dialTimeout
 	t.ResponseHeaderTimeout = answerTimeout
-	// A read has up to 2,048 requests under way; more connections than these
+	// A read has up to 1,024 requests under way; more connections than these
 	// bring no more of them in the same time.
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 512, 512, 512
 }
