@@ -87,7 +87,7 @@ func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[head.Head
 			return
 		}
 		for h, err := range s.Heads(ctx, "") {
-			if h.State != head.Erased && (!yield(h, err) || err != nil) {
+			if skip := err == nil && (h.State == head.Erased || changeset.IsReserved(h.AggregateID)); !skip && (!yield(h, err) || err != nil) {
 				return
 			}
 		}

@@ -53,7 +53,7 @@ func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) erro
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(h.AggregateID, prefix) || h.State == head.Erased && !f.erased {
+		if changeset.IsReserved(h.AggregateID) || !strings.HasPrefix(h.AggregateID, prefix) || h.State == head.Erased && !f.erased {
 			continue
 		}
 		if err := a.printLs(out, h, f.long); err != nil {

@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 //	latin1 FILE        writes a file that is not UTF-8
 //	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
 //	                   and sets $ref, $id and $end
+//	late FILE ID       puts an object of an append that was under way
+//	snapshot FILE ID   puts an object where the aggregate's snapshots are
 //
 // With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
 // scripts.
@@ -68,7 +70,9 @@ func TestScripts(t *testing.T) {
 			"latin1": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("caf\xe9!\n"), 0o600))
 			},
-			"pend": pend,
+			"pend":     pend,
+			"late":     putLate,
+			"snapshot": putSnapshot,
 		},
 	})
 }

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk/collect"
+	"ropewalk/head"
+)
+
+// erasedJSON is what erase prints with --json.
+type erasedJSON struct {
+	kind
+	Aggregate string    `json:"aggregate"`
+	Version   uint64    `json:"version"`
+	Revision  uint64    `json:"revision"`
+	Deleted   countJSON `json:"deleted"`
+}
+
+func newErase(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "erase ID",
+		Short: "Delete an aggregate's history for good",
+		Long: `Delete all changesets and snapshots of an aggregate. First its head becomes a
+tombstone, which shuts out every append in flight and stays: the ID can never be
+used again. An erasure that was ended, in whatever way, is finished when it is
+run again, and repeating it does no harm.
+
+What remains: the tombstone, with the ID, the last version and digest; and what
+the storage keeps by itself: old versions in a versioned bucket, deleted blobs
+within their retention, backups, replicas, logs.`,
+		Example:           `  ropewalk erase order-4711`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runErase(cmd.Context(), args[0], yes) },
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "erase without asking")
+	return cmd
+}
+
+func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
+	id, err := parseID(arg)
+	if err != nil {
+		return err
+	}
+	return a.reading(ctx, func(s *store) error {
+		h, err := s.heads.Load(ctx, id)
+		if err != nil {
+			return fmt.Errorf("load head of %q: %w", id, err)
+		}
+		if h.Exists() && h.State != head.Erased {
+			if err := a.confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", plural(int64(h.Version)+1, "changeset"))); err != nil {
+				return err
+			}
+		}
+		return a.erase(ctx, s, id)
+	})
+}
+
+func (a *app) erase(ctx context.Context, s *store, id string) error {
+	bar := a.newProgress(-1, false, "objects")
+	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.add}).Erase(ctx, id)
+	bar.end()
+	switch {
+	case err != nil && r.Head.State == head.Erased:
+		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", thousands(r.Deleted.Objects), quote(idArgument(id)))
+	case err != nil && !r.Head.Exists():
+		return withHint(err, "see what is there: ropewalk graph %s", quote(idArgument(id)))
+	case err != nil:
+		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", quote(idArgument(id)))
+	case a.json:
+		return a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)})
+	}
+	return a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
+		id, plural(r.Deleted.Objects, "object"), spacedSize(r.Deleted.Bytes))
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
+	"ropewalk/collect"
+)
+
+// leastGrace is the shortest --grace: clocks that differ, and appends that are
+// settled by hand, are well within.
+const leastGrace = 24 * time.Hour
+
+// gcFlags are the flags of gc.
+type gcFlags struct {
+	delete bool
+	grace  time.Duration
+	after  string
+}
+
+func newGC(a *app) *cobra.Command {
+	var f gcFlags
+	cmd := &cobra.Command{
+		Use:   "gc [ID...]",
+		Short: "Delete orphans: what lost a race, or was left behind",
+		Long: `Find the orphans of the aggregates, or of all of them: changesets that are
+stored and not in their chain. Lost ones can never be committed any more.
+Pending ones still may; they are shut out first, by a fence, which a writer that
+still lives gets over by itself. What remains of erased aggregates goes too.
+
+Without --delete nothing is changed: it tells what it would delete. Orphans
+younger than --grace are kept, by the storage's clock.
+
+An aggregate whose head is older than what was built on it, as after a restore
+of the heads, is left as it is, with exit code 6 when the others are done.`,
+		Example: `  ropewalk gc
+  ropewalk gc --delete --grace 336h
+  ropewalk gc --delete --after order-4711`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.runGC(cmd.Context(), f, args) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.delete, "delete", false, "delete what is found; a dry run otherwise")
+	flags.DurationVar(&f.grace, "grace", 7*24*time.Hour, "keep what is younger; 24h at least")
+	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of a run that was ended")
+	return cmd
+}
+
+func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
+	ids, err := f.parse(args)
+	if err != nil {
+		return err
+	}
+	return a.reading(ctx, func(s *store) error {
+		g := collecting{app: a, gcFlags: f, total: gcJSON{kind: kindOf("gc"), Delete: f.delete}}
+		bar := a.newProgress(-1, false, "objects")
+		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.add})
+		reports := c.CollectAll(ctx, f.after)
+		if len(ids) > 0 {
+			reports = collectEach(ctx, c, ids)
+		}
+		err := g.run(reports)
+		bar.end()
+		return g.finish(err)
+	})
+}
+
+func (f gcFlags) parse(args []string) (ids []string, err error) {
+	switch {
+	case f.grace < leastGrace:
+		return nil, usagef("--grace %s: want %s or more", hours(f.grace), hours(leastGrace))
+	case f.after != "" && len(args) > 0:
+		return nil, usagef("--after and aggregate IDs do not go together")
+	case f.after != "":
+		return nil, changeset.ValidateAggregateID(f.after)
+	}
+	for _, arg := range args {
+		id, err := parseID(arg)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// collectEach collects the aggregates that were named: that one is not there
+// ends it.
+func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.Seq2[collect.Report, error] {
+	return func(yield func(collect.Report, error) bool) {
+		for _, id := range ids {
+			r, err := c.Collect(ctx, id)
+			if ctx.Err() == nil && !errors.Is(err, ropewalk.ErrNotFound) && !errors.Is(err, ropewalk.ErrInvalidAggregateID) {
+				r.Err, err = err, nil
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// collecting is one run of gc. Its lines wait for the end, so that the progress
+// bar has the terminal for itself; --json has no bar, and no wait.
+type collecting struct {
+	*app
+	gcFlags
+	total  gcJSON
+	found  []collect.Report // with something to tell
+	failed []collect.Report
+}
+
+// run takes in all reports. It ends early where the storage cannot be worked
+// with: the other aggregates would fare no better.
+func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
+	for r, err := range reports {
+		if err != nil || unavailable(r.Err) {
+			return errors.Join(err, r.Err)
+		}
+		if err := g.take(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish prints what was done, whatever ended it, and returns what has failed.
+func (g *collecting) finish(ended error) error {
+	if is[*outputError](ended) {
+		return ended
+	}
+	if err := g.printFound(); err != nil {
+		return err
+	}
+	for _, r := range g.found {
+		g.warnOf(r)
+	}
+	if ended != nil {
+		return g.resumable(ended)
+	}
+	return g.failure()
+}
+
+// resumable says how to go on.
+func (g *collecting) resumable(err error) error {
+	if g.total.Last == "" {
+		return err
+	}
+	again := "ropewalk gc --after " + quote(g.total.Last)
+	if g.delete {
+		again += " --delete"
+	}
+	if g.grace != 7*24*time.Hour {
+		again += " --grace " + hours(g.grace)
+	}
+	return withHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
+}
+
+// failure returns the error of the aggregates that could not be collected: one
+// whose head was rolled back comes first.
+func (g *collecting) failure() error {
+	if len(g.failed) == 0 {
+		return nil
+	}
+	first := g.failed[0]
+	for _, r := range g.failed {
+		if errors.Is(r.Err, ropewalk.ErrHeadLost) {
+			first = r
+			break
+		}
+	}
+	err := first.Err
+	if len(g.failed) > 1 {
+		for _, r := range g.failed {
+			g.warn("%v", r.Err)
+		}
+		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", plural(int64(len(g.failed)), "aggregate"), err)
+	}
+	argument := quote(idArgument(first.AggregateID))
+	if errors.Is(err, ropewalk.ErrHeadLost) {
+		return withHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+	}
+	return withHint(err, "see what is wrong: ropewalk verify %s", argument)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"ropewalk/collect"
+)
+
+// countJSON is a number of objects and their size.
+type countJSON struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func (c *countJSON) add(other collect.Count) {
+	c.Objects += other.Objects
+	c.Bytes += other.Bytes
+}
+
+// findingsJSON is what gc has found, and done about it.
+type findingsJSON struct {
+	Seen       countJSON `json:"seen"`
+	Lost       countJSON `json:"lost"`
+	Pending    countJSON `json:"pending"`
+	Erased     countJSON `json:"erased"`
+	Young      countJSON `json:"young"`
+	Ahead      countJSON `json:"ahead"`
+	Unreadable countJSON `json:"unreadable"`
+	Doubtful   countJSON `json:"doubtful"`
+	Deleted    countJSON `json:"deleted"`
+}
+
+func (f *findingsJSON) add(r collect.Report) {
+	f.Seen.add(r.Seen)
+	f.Lost.add(r.Lost)
+	f.Pending.add(r.Pending)
+	f.Erased.add(r.Erased)
+	f.Young.add(r.Young)
+	f.Ahead.add(r.Ahead)
+	f.Unreadable.add(r.Unreadable)
+	f.Doubtful.add(r.Doubtful)
+	f.Deleted.add(r.Deleted)
+}
+
+// collectedJSON is one aggregate of gc with --json; there is none for those
+// that have nothing but a chain.
+type collectedJSON struct {
+	kind
+	Aggregate string `json:"aggregate"`
+	findingsJSON
+	Fenced   bool `json:"fenced,omitempty"`
+	Headless bool `json:"headless,omitempty"`
+	// Fault is why the aggregate could not be collected, Code its kind.
+	Fault string `json:"fault,omitempty"`
+	Code  string `json:"code,omitempty"`
+}
+
+// gcJSON is the summary of gc with --json.
+type gcJSON struct {
+	kind
+	Delete     bool  `json:"delete"`
+	Aggregates int64 `json:"aggregates"`
+	findingsJSON
+	// Failed counts the aggregates that could not be collected.
+	Failed int64 `json:"failed"`
+	// Last is the last aggregate that was done, for --after.
+	Last string `json:"last,omitempty"`
+}
+
+// take takes in the report of one aggregate.
+func (g *collecting) take(r collect.Report) error {
+	g.total.Aggregates++
+	g.total.add(r)
+	g.total.Last = r.AggregateID
+	if r.Err != nil {
+		g.total.Failed++
+		g.failed = append(g.failed, r)
+	}
+	if !remarkable(r) {
+		return nil
+	}
+	if g.found = append(g.found, r); !g.json {
+		return nil
+	}
+	out := collectedJSON{kind: kindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
+	out.add(r)
+	if r.Err != nil {
+		out.Fault, out.Code = oneLine(r.Err.Error()), classify(context.Background(), r.Err).code
+	}
+	return g.emit(out)
+}
+
+// remarkable reports whether there is more to an aggregate than its chain.
+func remarkable(r collect.Report) bool {
+	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
+	return r.Err != nil || !r.Head.Exists() || r != plain
+}
+
+// printFound prints a line for each aggregate that has something to delete, and the
+// summary.
+func (g *collecting) printFound() error {
+	t := g.total
+	if g.json {
+		return g.emit(t)
+	}
+	out := newTable(g.stdout, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").alignRight(1, 2, 3, 4)
+	rows := int64(0)
+	for _, r := range g.found {
+		all := r.Collectable()
+		if all.Objects == 0 || r.Err != nil {
+			continue
+		}
+		rows++
+		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
+		if err := out.row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), byteSize(all.Bytes)); err != nil {
+			return err
+		}
+	}
+	if rows > 0 {
+		if err := out.flush(); err != nil {
+			return err
+		}
+	}
+	return g.print("%s\n", g.summary(rows))
+}
+
+func (g *collecting) summary(rows int64) string {
+	t := g.total
+	what, n := "would delete ", countJSON{t.Lost.Objects + t.Pending.Objects + t.Erased.Objects, t.Lost.Bytes + t.Pending.Bytes + t.Erased.Bytes}
+	if g.delete {
+		what, n = "deleted ", t.Deleted
+	}
+	text := what + plural(n.Objects, "object") + ", " + spacedSize(n.Bytes) + ", of " + plural(rows, "aggregate") +
+		"; looked at " + plural(t.Aggregates, "aggregate") + ", " + plural(t.Seen.Objects, "object") + ", " + spacedSize(t.Seen.Bytes)
+	if t.Young.Objects > 0 {
+		text += "; kept " + plural(t.Young.Objects, "object") + " younger than " + hours(g.grace)
+	}
+	return text
+}
+
+// hours returns a duration as a flag takes it: 168h, 36h30m0s.
+func hours(d time.Duration) string {
+	if s, whole := strings.CutSuffix(d.String(), "h0m0s"); whole {
+		return s + "h"
+	}
+	return d.String()
+}
+
+// warnOf says what was left alone.
+func (g *collecting) warnOf(r collect.Report) {
+	argument := quote(idArgument(r.AggregateID))
+	switch {
+	case r.Err != nil: // which is told apart
+	case !r.Head.Exists():
+		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, plural(r.Seen.Objects, "object"), argument)
+	case r.Unreadable.Objects > 0:
+		g.warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, plural(r.Unreadable.Objects, "object"), argument)
+	case r.Doubtful.Objects > 0:
+		g.warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, plural(r.Doubtful.Objects, "object"), argument)
+	}
+}
