@@ -125,7 +125,7 @@ func indentedSize(text string) int {
 // escape returns text of which a terminal shows each character: the others are
 // escaped as in JSON. It cuts what is longer than about limit bytes.
 func escape(text string, limit int) string {
-	text = clip(text, limit)
+	text = strings.ToValidUTF8(clip(text, limit), "\ufffd")
 	if !strings.ContainsFunc(text, hidden) {
 		return text
 	}

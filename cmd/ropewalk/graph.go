@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +35,18 @@ type nodeJSON struct {
 	Fault string `json:"fault,omitempty"`
 }
 
+// graphFormats are the ways to draw a graph.
+var graphFormats = map[string]func(*app, inspect.Graph) error{
+	"text":    (*app).drawGraph,
+	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", mermaid(g)) },
+	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", dot(g)) },
+	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", svg(g)) },
+}
+
 func newGraph(a *app) *cobra.Command {
 	var format string
 	var last uint64
+	formats := slices.Sorted(maps.Keys(graphFormats))
 	cmd := &cobra.Command{
 		Use:   "graph ID",
 		Short: "Draw an aggregate's chain and what was built beside it",
@@ -46,22 +58,30 @@ proved: that is what verify does.
   ?  pending: its append may still be committed, and settle ends it
   x  lost: another append came first, and it can never be committed
   +  ahead: built on a revision that the head has not reached
-  !  missing, does not decode, or nobody can tell what became of it`,
+  !  missing, does not decode, or nobody can tell what became of it
+
+As mermaid, dot or svg it is a figure for a document, with the same marks and
+with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" {
-				return usagef("--format %s: want text", quote(format))
+			draw := graphFormats[format]
+			switch {
+			case draw == nil:
+				return usagef("--format %s: want %s", quote(format), strings.Join(formats, ", "))
+			case a.json && cmd.Flags().Changed("format"):
+				return usagef("--format and --json are two formats: use one of them")
 			}
-			return a.runGraph(cmd, args[0], last)
+			return a.runGraph(cmd, args[0], last, draw)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "draw it as text, the one `FORMAT` there is")
+	cmd.Flags().StringVar(&format, "format", "text", "draw it as `FORMAT`: "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // there is the flag
 	cmd.Flags().Uint64Var(&last, "last", 100, "draw the latest `N` versions; 0 draws all")
 	return cmd
 }
 
-func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64) error {
+func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*app, inspect.Graph) error) error {
 	id, err := parseID(arg)
 	if err != nil {
 		return err
@@ -74,17 +94,17 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64) error {
 		if g.Head.State == head.Erased {
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
-		if err := a.showGraph(g); err != nil {
+		if a.json {
+			draw = (*app).emitGraph
+		}
+		if err := draw(a, g); err != nil {
 			return err
 		}
 		return brokenGraph(g)
 	})
 }
 
-func (a *app) showGraph(g inspect.Graph) error {
-	if !a.json {
-		return a.drawGraph(g)
-	}
+func (a *app) emitGraph(g inspect.Graph) error {
 	for _, n := range g.Nodes {
 		if err := a.emit(newNodeJSON(n, g.Head)); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 // its own, right above the changeset that it was built on, so that lanes never
 // cross.
 type lanes struct {
-	above map[changeset.Ref][]*inspect.Node // by what they were built on, the one that continues its lane first
+	above map[*inspect.Node][]*inspect.Node // by what they were built on, the one that continues its lane first
 	rows  []laneRow
 }
 
@@ -23,43 +23,58 @@ type laneRow struct {
 	older bool // it stands for all that was left out below
 }
 
-// older names what stands below all that is shown.
-var older = changeset.Ref{}
+// base is what a changeset was built on: a node of the graph, older where that
+// is below all that is shown, or neither where it is not there.
+type base struct {
+	node  *inspect.Node
+	older bool
+}
 
-// layOut returns the lines of a graph, from the top.
-func layOut(g inspect.Graph) []laneRow {
-	l := lanes{above: map[changeset.Ref][]*inspect.Node{}}
-	shown := map[changeset.Ref]bool{}
-	var chain, roots []*inspect.Node
+// basesOf returns what each node of a graph was built on.
+func basesOf(g inspect.Graph) []base {
+	bases := make([]base, len(g.Nodes))
+	shown := map[changeset.Ref]*inspect.Node{}
+	var chain []*inspect.Node
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		shown[n.Ref] = true
+		shown[n.Ref] = n
 		if inChain(n) {
 			chain = append(chain, n)
 		}
 	}
-	for i := range g.Nodes { // of one version the committed one comes first, then the pending ones
+	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		parent := changeset.Ref{AggregateID: n.AggregateID, Version: n.Version - 1, ID: n.Parent}
 		switch {
 		case inChain(n) && chain[0] == n && len(chain) > 1:
 			chain = chain[1:] // its parent may be missing, and a missing one does not name its own
-			l.add(chain[0].Ref, n)
-		case n.Version > 0 && shown[parent]:
-			l.add(parent, n)
-		case n.Version == g.First && g.First > 0:
-			l.add(older, n)
+			bases[i].node = chain[0]
+		case n.Version > 0 && shown[parent] != nil:
+			bases[i].node = shown[parent]
 		default:
-			roots = append(roots, n)
+			bases[i].older = n.Version == g.First && g.First > 0
 		}
+	}
+	return bases
+}
+
+// layOut returns the lines of a graph, from the top.
+func layOut(g inspect.Graph) []laneRow {
+	l := lanes{above: map[*inspect.Node][]*inspect.Node{}}
+	var roots []*inspect.Node
+	for i, b := range basesOf(g) { // of one version the committed one comes first, then the pending ones
+		n := &g.Nodes[i]
+		if b.node == nil && !b.older {
+			roots = append(roots, n)
+			continue
+		}
+		l.above[b.node] = append(l.above[b.node], n)
 	}
 	l.draw(roots)
 	return l.rows
 }
 
 func inChain(n *inspect.Node) bool { return n.Kind == inspect.Committed || n.Kind == inspect.Missing }
-
-func (l *lanes) add(below changeset.Ref, n *inspect.Node) { l.above[below] = append(l.above[below], n) }
 
 // draw draws what stands on nothing, each apart from the others: the chain
 // first.
@@ -74,31 +89,28 @@ func (l *lanes) draw(roots []*inspect.Node) {
 			return 1
 		}
 	})
-	if len(l.above[older]) > 0 {
-		l.lane("", laneRow{older: true}, older)
+	if len(l.above[nil]) > 0 {
+		l.lane("", laneRow{older: true})
 	}
 	for _, n := range roots {
 		if len(l.rows) > 0 {
 			l.rows = append(l.rows, laneRow{})
 		}
-		l.lane("", laneRow{node: n}, n.Ref)
+		l.lane("", laneRow{node: n})
 	}
 }
 
 // lane draws a lane from its top down to the given bottom, and the lanes that
 // fork off it.
-func (l *lanes) lane(left string, bottom laneRow, ref changeset.Ref) {
+func (l *lanes) lane(left string, bottom laneRow) {
 	path := []laneRow{bottom}
-	refs := []changeset.Ref{ref}
-	for len(l.above[ref]) > 0 {
-		next := l.above[ref][0]
-		ref = next.Ref
-		path, refs = append(path, laneRow{node: next}), append(refs, ref)
+	for above := l.above[bottom.node]; len(above) > 0; above = l.above[above[0]] {
+		path = append(path, laneRow{node: above[0]})
 	}
 	for i := len(path) - 1; i >= 0; i-- {
-		beside := l.above[refs[i]]
+		beside := l.above[path[i].node]
 		for _, n := range beside[min(1, len(beside)):] {
-			l.lane(left+"| ", laneRow{node: n}, n.Ref)
+			l.lane(left+"| ", laneRow{node: n})
 			l.rows = append(l.rows, laneRow{lanes: left + "|/"})
 		}
 		path[i].lanes = left

@@ -15,15 +15,14 @@ import (
 // graphText writes the lines of a graph.
 type graphText struct {
 	*app
-	graph   inspect.Graph
+	graphWords
 	version int // the widest version
-	id      int // how much of an ID is shown
 	left    int // the widest left half of a line
 }
 
 // drawGraph prints a graph as text: the lanes, and what became of each changeset.
 func (a *app) drawGraph(g inspect.Graph) error {
-	t := graphText{app: a, graph: g, id: len(changeset.ID{}.String())}
+	t := graphText{app: a, graphWords: graphWords{g, len(changeset.ID{}.String())}}
 	if a.terminal(a.stdout) {
 		t.id = uniqueEnd(g.Nodes)
 	}
@@ -49,34 +48,10 @@ func (a *app) drawGraph(g inspect.Graph) error {
 	return nil
 }
 
-// uniqueEnd returns how many characters tell the IDs apart, from their ends,
-// 6 at least.
-func uniqueEnd(nodes []inspect.Node) int {
-	for n := 6; ; n++ {
-		ends := map[string]bool{}
-		for _, node := range nodes {
-			id := node.ID.String()
-			ends[id[len(id)-min(n, len(id)):]] = true
-		}
-		if len(ends) == len(nodes) || n >= len(changeset.ID{}.String()) {
-			return n
-		}
-	}
-}
-
-// shownID returns as much of an ID as the graph shows.
-func (t graphText) shownID(id changeset.ID) string {
-	s := id.String()
-	if t.id < len(s) {
-		return "…" + s[len(s)-t.id:]
-	}
-	return s
-}
-
 func (t graphText) line(r laneRow) string {
 	switch {
 	case r.older:
-		return fmt.Sprintf("~ %s: --last 0", plural(int64(t.graph.First), "older version"))
+		return "~ " + t.older() + ": --last 0"
 	case r.node == nil:
 		return r.lanes
 	}
@@ -120,29 +95,15 @@ func markOf(n inspect.Node) (string, color.Color) {
 	}
 }
 
-// note says what became of a changeset.
+// note says what became of a changeset, what to do about it, and where the head is.
 func (t graphText) note(n inspect.Node) string {
-	var notes []string
-	if n.Part != (changeset.Part{}) {
-		notes = append(notes, n.Part.String())
-	}
-	switch {
-	case n.Fault != nil:
-		notes = append(notes, n.Fault.Reason)
-	case n.Kind == inspect.Lost && !n.LostTo.ID.IsZero():
-		notes = append(notes, "lost to "+t.shownID(n.LostTo.ID))
-	case n.Kind == inspect.Pending && n.Part.Last():
+	note := t.fate(n)
+	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {
 		ref := fmt.Sprintf("%s@%d.%s", n.AggregateID, n.Version, t.shownID(n.ID))
-		notes = append(notes, "pending: ropewalk settle "+quote(ref))
-	case n.Kind == inspect.Ahead:
-		notes = append(notes, fmt.Sprintf("ahead: built on revision %d, the head is at %d", n.AfterRevision, t.graph.Head.Revision))
-	case n.Kind == inspect.Untold:
-		notes = append(notes, "in doubt")
-	case n.Kind != inspect.Committed:
-		notes = append(notes, n.Kind.String())
+		note += ": ropewalk settle " + quote(ref)
 	}
 	if n.Ref == t.graph.Head.Ref {
-		notes = append(notes, "<- head")
+		note = strings.TrimSpace(note + " <- head")
 	}
-	return strings.Join(notes, " ")
+	return note
 }
