@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/collect"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/finding"
@@ -151,46 +152,48 @@ func (s roleStore) maintain(t *testing.T, pending changeset.Ref) {
 	s.list(t)
 	_, err := s.chain("order/1").Settle(ctx, pending)
 	require.NoError(t, err)
-	require.NoError(t, s.deleteOrphans(ctx))
 }
 
-// deleteOrphans deletes what no chain can reach any more.
-func (s roleStore) deleteOrphans(ctx context.Context) error {
-	r, err := s.chain("order/1").Reader(ctx)
-	if err != nil {
-		return err
+// collect deletes what no chain can reach any more, behind a fence where there
+// is a pending append.
+func (s roleStore) collect(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	collector := collect.New(s.objects, s.heads, &collect.Options{Grace: -1, Delete: true})
+	deleted := int64(0)
+	for r, err := range collector.CollectAll(ctx, "") {
+		require.NoError(t, errors.Join(err, r.Err))
+		require.Equal(t, r.AggregateID == "order/1", r.Fenced)
+		deleted += r.Deleted.Objects
 	}
-	committed := map[changeset.ID]bool{}
-	for c, err := range r.All(ctx) {
-		if err != nil {
-			return err
-		}
-		committed[c.ID] = true
-	}
-	deleted := errors.New("there is no orphan")
-	for o, err := range s.objects.Objects(ctx, "order/1") {
-		if err != nil {
-			return err
-		}
-		if !committed[o.ID] {
-			deleted = s.objects.Delete(ctx, o.Ref)
-		}
-	}
-	return deleted
+	require.Positive(t, deleted)
 }
 
-// putFirst stores what would be the first append of an aggregate.
+// erase erases an aggregate.
+func (s roleStore) erase(t *testing.T, id string) {
+	t.Helper()
+	r, err := collect.New(s.objects, s.heads, nil).Erase(t.Context(), id)
+	require.NoError(t, err)
+	require.Positive(t, r.Deleted.Objects)
+}
+
+// putFirst stores what would be the first append of an aggregate, and leaves
+// one of another behind.
 func (s roleStore) putFirst(t *testing.T) changeset.Ref {
 	t.Helper()
 	cs, _, err := head.Extend(head.Head{}, "order/2", []changeset.Draft{draft("created")}, time.Now())
 	require.NoError(t, err)
 	require.NoError(t, s.objects.Put(t.Context(), cs[0]))
+	s.put(t, s.chain("order/1"), 1, 1)
 	return cs[0].Ref
 }
 
-// settleFirst settles the first append of an aggregate: it creates the head.
+// settleFirst settles the first append of an aggregate, which creates the head;
+// collects what is left behind; and erases the aggregate.
 func (s roleStore) settleFirst(t *testing.T, pending changeset.Ref) {
 	t.Helper()
 	_, err := s.chain(pending.AggregateID).Settle(t.Context(), pending)
 	require.NoError(t, err)
+	s.collect(t)
+	s.erase(t, pending.AggregateID)
 }
