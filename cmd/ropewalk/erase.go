@@ -31,7 +31,7 @@ run again, and repeating it does no harm.
 
 What remains: the tombstone, with the ID, the last version and digest; and what
 the storage keeps by itself: old versions in a versioned bucket, deleted blobs
-within their retention, backups, replicas, logs.`,
+within their retention, backups, replicas, logs; and what caches hold.`,
 		Example:           `  ropewalk erase order-4711`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
