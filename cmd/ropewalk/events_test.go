@@ -173,6 +173,14 @@ func TestShowOfLargeEvents(t *testing.T) {
 	require.NotContains(t, shown(t, strings.Repeat(line(`"x"`), 1000)), "cut short")
 }
 
+// Imported events name their aggregate, which the heading of show does already.
+func TestShowOfImportedEvents(t *testing.T) {
+	require.Equal(t, "\n4.0  a\n     1\n", shown(t, `{"aggregate":"order","type":"a","data":1}`))
+	require.Equal(t, "\n4.0  a\n     1\n", shown(t, `{"type":"a","data":1,"order":"\u006frder"}`))
+	require.Equal(t, "\n4.0  a\n", shown(t, `{"aggregate":"order","type":"a"}`))
+	require.Equal(t, "\n4.0  a\n     {\n       \"data\": 1,\n       \"aggregate\": \"other\"\n     }\n", shown(t, `{"aggregate":"other","type":"a","data":1}`))
+}
+
 // indentedSize is never below what json.Indent makes.
 func TestIndentedSize(t *testing.T) {
 	for _, value := range []string{`1`, `"a"`, `[]`, `{}`, `[1,2,[3]]`, `{"a":{"b":[1,"\"[,:{\\"]},"c":","}`, `[[[[[[[[1]]]]]]]]`, `"\\"`, `["\\",1]`} {

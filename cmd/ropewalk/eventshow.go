@@ -61,19 +61,39 @@ func (a *app) eventHeading(e event) string {
 }
 
 // body returns what an event holds: its data, or the line that is no event,
-// and whatever else there is; and whether that is all of it.
+// and whatever else there is but the aggregate's own ID, which imported events
+// have; and whether that is all of it.
 func (e event) body(limit int) (text string, whole bool) {
+	other := e.Other
+	if e.onlyNamesAggregate() {
+		other = nil
+	}
 	switch {
 	case e.Type == "":
 		return indented(e.Text, limit)
-	case e.Other == nil && e.Data == nil:
+	case other == nil && e.Data == nil:
 		return "", true
-	case e.Other == nil:
+	case other == nil:
 		return indented(e.Data, limit)
 	case e.Data == nil:
-		return indented(e.Other, limit)
+		return indented(other, limit)
 	}
-	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, e.Other[1:]), limit)
+	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, other[1:]), limit)
+}
+
+// onlyNamesAggregate reports whether the other fields say no more than which
+// aggregate this is.
+func (e event) onlyNamesAggregate() bool {
+	if e.Other == nil {
+		return false
+	}
+	for _, value := range fields(e.Other) {
+		var id string
+		if json.Unmarshal(value, &id) != nil || id != e.AggregateID {
+			return false
+		}
+	}
+	return true
 }
 
 // indented returns a line as a terminal may show it: JSON on as many lines as
