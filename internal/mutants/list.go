@@ -57,7 +57,7 @@ var formats = []mutant{
 	},
 	{
 		"metadata need not be canonical", "changeset/metadata.go",
-		"if !maps.Equal(h.encode(s), o.Metadata) {", "if false {", "./changeset",
+		"if !h.isEncodedAs(o.Metadata, s) {", "if false {", "./changeset",
 	},
 	{
 		"a newer format is corrupt, not unsupported", "changeset/metadata.go",
@@ -133,7 +133,35 @@ var reader = []mutant{
 	},
 	{
 		"indexes may disagree", "walk.go",
-		"known, ok := w.known[version]; ok && known != id {", "known, ok := w.known[version]; false && ok && known != id {", ". ./inspect",
+		"if ok && known != id {", "if false {", ". ./inspect",
+	},
+	{
+		"a window takes in what has no room", "budget.go",
+		"if ahead > 0 && (b.held+h.ContentSize > b.limit ||", "if ahead > 0 && (", ".",
+	},
+	{
+		"a cache takes a damaged header from disk", "cache/disk.go",
+		`if sum != fmt.Sprintf("%x", sha256.Sum256([]byte(line))) {`, "if _ = fmt.Sprint(sum, sha256.Size); false {", "./cache",
+	},
+	{
+		"a cache takes a damaged content from disk", "cache/disk.go",
+		"err = c.VerifyContent()", "err = nil", "./cache",
+	},
+	{
+		"a cache keeps what is damaged in the storage", "cache/cache.go",
+		"if got.VerifyContent() != nil {", "if false {", "./cache",
+	},
+	{
+		"a cache keeps what was read while it was forgotten", "cache/through.go",
+		"error {\n\tc.epoch.Add(1)\n", "error {\n", "./cache",
+	},
+	{
+		"a content is admitted once for each request of a Get", "internal/admission/admission.go",
+		"if !asked {", "if true {", "./hedge ./cache",
+	},
+	{
+		"hedges are not bounded", "hedge/send.go",
+		"if a.tokens < 1 {", "if false {", "./hedge",
 	},
 	{
 		"a range may end beyond the head", "walk.go",
@@ -256,7 +284,7 @@ var writer = []mutant{
 		"if !errors.As(err, &conflict) {", "if conflict = new(ConflictError); err == nil {", ".",
 	},
 	{
-		"updating does not notice a head that went back", "update.go",
+		"updating does not notice a head that went back", "refresh.go",
 		"if err == nil && h.Revision < seen.Revision {", "if false {", ".",
 	},
 }
