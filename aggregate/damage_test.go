@@ -46,16 +46,16 @@ func damages() map[string]damage {
 		"missing": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			require.NoError(t, db.Delete(t.Context(), ref))
 		}, 0},
-		"a flipped bit":    {tamper(func(o *memstore.Object) { o.Body[len(o.Body)/2] ^= 1 }), 1},
-		"cut off":          {tamper(func(o *memstore.Object) { o.Body = o.Body[:len(o.Body)/2] }), 1},
-		"empty":            {tamper(func(o *memstore.Object) { o.Body = nil }), 1},
-		"foreign metadata": {tamper(func(o *memstore.Object) { o.Metadata["aggregate-version"] = "7" }), 1},
+		"a flipped bit of the state": {tamper(func(o *memstore.Object) { o.Body[len(o.Body)-4] ^= 1 }), 1},
+		"cut off":                    {tamper(func(o *memstore.Object) { o.Body = o.Body[:len(o.Body)/2] }), 1},
+		"empty":                      {tamper(func(o *memstore.Object) { o.Body = nil }), 1},
+		"foreign metadata":           {tamper(func(o *memstore.Object) { o.Metadata["aggregate-version"] = "7" }), 1},
 		"another version's": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			db.Tamper(func(c *memstore.Contents) {
-				c.Objects[ref.ObjectName()] = c.Objects[snapshotAt(t, 3).ObjectName()]
+				c.Objects[ref.ObjectName()] = encodedAt11(t)
 			})
 		}, 1},
-		"another version's content": {rewriteFrom(3), 1},
+		"another version's content": {rewriteFrom, 1},
 		"not JSON": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			c, err := db.Get(t.Context(), ref)
 			require.NoError(t, err)
@@ -73,6 +73,11 @@ func damages() map[string]damage {
 		"another history's digest": {rewrite(func(c map[string]any) {
 			c["head"].(map[string]any)["digest"] = changeset.Digest{1}.String()
 		}), 1},
+		"another history's index": {rewrite(func(c map[string]any) {
+			packed := []byte(c["head"].(map[string]any)["ancestors"].(string))
+			packed[8] ^= 1
+			c["head"].(map[string]any)["ancestors"] = string(packed)
+		}), 1},
 		"too large": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			c, err := db.Get(t.Context(), ref)
 			require.NoError(t, err)
@@ -82,16 +87,33 @@ func damages() map[string]damage {
 	}
 }
 
-// rewriteFrom gives a snapshot the content of that at another version.
-func rewriteFrom(version int) func(*testing.T, *memstore.Store, changeset.Ref) {
-	return func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
-		c, err := db.Get(t.Context(), ref)
-		require.NoError(t, err)
-		other, err := db.Get(t.Context(), snapshotAt(t, version))
-		require.NoError(t, err)
-		c.Content = other.Content
-		replace(t, db, c)
-	}
+// requireEarlierPassedOver requires that where the newest snapshot is missing,
+// and the one before it damaged, the history is read.
+func requireEarlierPassedOver(t *testing.T, n int, d damage) {
+	db := memstore.New()
+	grow(t, over(db, logs(4)), aggregate.Loaded[Log]{ID: "log-1"}, n)
+	require.NoError(t, db.Delete(t.Context(), snapshotAt(t, 7)))
+	d.do(t, db, snapshotAt(t, 3))
+	repo := aggregate.New(ropewalk.New(db, db, nil), logs(4), &aggregate.Options{MaxSnapshotSize: 1 << 20})
+	l, err := repo.Load(t.Context(), "log-1")
+	requireLog(t, n, l, err)
+	require.Equal(t, aggregate.Stats{Rejected: uint64(d.rejected), Missing: uint64(2 - d.rejected)}, repo.Stats())
+}
+
+// rewriteFrom gives a snapshot the content of that at version 11.
+func rewriteFrom(t *testing.T, db *memstore.Store, ref changeset.Ref) {
+	c, err := db.Get(t.Context(), ref)
+	require.NoError(t, err)
+	c.Content = encodedAt11(t).Body
+	replace(t, db, c)
+}
+
+// encodedAt11 returns the snapshot at version 11 as it is stored.
+func encodedAt11(t *testing.T) (o *memstore.Object) {
+	db := memstore.New()
+	grow(t, over(db, logs(4)), aggregate.Loaded[Log]{ID: "log-1"}, 12)
+	db.Tamper(func(c *memstore.Contents) { o = c.Objects[snapshotAt(t, 11).ObjectName()] })
+	return o
 }
 
 // replace puts an object in another one's place, with hashes that fit.
@@ -123,6 +145,7 @@ func TestDamagedSnapshotsArePassedOver(t *testing.T) {
 				again, err := repo.Save(t.Context(), l, []Entry{{n}}, aggregate.Once("command-1"))
 				requireLog(t, n, again, err)
 				require.True(t, again.Repeated, "the earlier snapshot has its command IDs")
+				requireEarlierPassedOver(t, n, d)
 				for _, ref := range snapshots(t, db, "log-1") {
 					require.NoError(t, db.Delete(t.Context(), ref))
 				}

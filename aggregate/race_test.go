@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -195,18 +196,27 @@ func TestUpdateDecidesAnew(t *testing.T) {
 	})
 }
 
-// A head that goes back while an update waits is no conflict.
+// A head that is gone, or goes back, while an update waits is no conflict.
 func TestUpdateFindsALostHead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newOnceWorld(t)
-		w.BeforeNextSave(func() { others(1)(t, w) })
-		w.Script.On(faults.Load, w.Script.Calls(faults.Load)+2, faults.Fault{Before: func() {
-			w.Memory.Tamper(func(c *memstore.Contents) { clear(c.Heads) })
-		}})
-		_, err := w.repo.Update(t.Context(), "log-1", add(2))
-		require.ErrorIs(t, err, ropewalk.ErrHeadLost)
-		require.NotErrorIs(t, err, ropewalk.ErrNotFound)
-	})
+	for name, restore := range map[string]func(now, before map[string][]byte){
+		"gone":    func(now, _ map[string][]byte) { clear(now) },
+		"earlier": func(now, before map[string][]byte) { maps.Copy(now, before) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newOnceWorld(t)
+				before := map[string][]byte{}
+				w.Memory.Tamper(func(c *memstore.Contents) { maps.Copy(before, c.Heads) })
+				w.BeforeNextSave(func() { others(1)(t, w) })
+				w.Script.On(faults.Load, w.Script.Calls(faults.Load)+2, faults.Fault{Before: func() {
+					w.Memory.Tamper(func(c *memstore.Contents) { restore(c.Heads, before) })
+				}})
+				_, err := w.repo.Update(t.Context(), "log-1", add(2))
+				require.ErrorIs(t, err, ropewalk.ErrHeadLost)
+				require.NotErrorIs(t, err, ropewalk.ErrNotFound)
+			})
+		})
+	}
 }
 
 func TestUpdateEndsWithItsContext(t *testing.T) {

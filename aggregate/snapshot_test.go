@@ -164,6 +164,21 @@ func TestWritesOfSnapshotsNeverFailOrBlockASave(t *testing.T) {
 	}
 }
 
+// A request's context ends with the request; what it has begun does not.
+func TestWritesOfSnapshotsOutliveTheirContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := aggregatetest.NewStorage(nil)
+		repo := aggregate.New(s.Store, logs(1), nil)
+		s.Script.On(faults.Put, 2, faults.Fault{DelayBefore: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := repo.Create(ctx, "log-1", []Entry{{0}})
+		require.NoError(t, err)
+		cancel()
+		require.NoError(t, repo.Wait(t.Context()))
+		require.Equal(t, aggregate.Stats{Written: 1}, repo.Stats())
+	})
+}
+
 // More snapshots than may be written at a time are left out, and written when
 // they are found missing.
 func TestSnapshotsAreLeftOutWhereTooManyAreBeingWritten(t *testing.T) {

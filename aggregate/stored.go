@@ -137,5 +137,5 @@ var errOtherHistory = errors.New("it is of another history")
 // follows reports whether a changeset is the one that comes right after a
 // head, by its parent, its index and its digest.
 func follows(c changeset.Header, h head.Head) bool {
-	return c.Version == h.Version+1 && c.Parent == h.ID && c.Ancestors == h.Ancestors && c.Verify(h.Digest) == nil
+	return c.Parent == h.ID && c.Ancestors == h.Ancestors && c.Verify(h.Digest) == nil
 }
