@@ -64,7 +64,9 @@ func TestStreamsOfAChild(t *testing.T) {
 		require.NoError(t, err)
 		require.Regexp(t, `^\d+\n$`, string(out))
 	}
-	_, err := runChild(t.Context(), nil, "stream", "sideways", "1")
+	_, err := runChild(t.Context(), nil, "verify", "300")
+	require.NoError(t, err)
+	_, err = runChild(t.Context(), nil, "stream", "sideways", "1")
 	require.ErrorContains(t, err, "no streaming")
 }
 

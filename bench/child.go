@@ -24,6 +24,8 @@ func child(name string, args []string) error {
 		return nil
 	case "stream":
 		return streamChild(context.Background(), args)
+	case "verify":
+		return verifyChild(context.Background(), args)
 	default:
 		return fmt.Errorf("no child is named %q", name)
 	}

@@ -15,14 +15,17 @@ import (
 	"ropewalk/bench/internal/lab"
 	"ropewalk/bench/internal/report"
 	"ropewalk/bench/internal/synthetic"
+	"ropewalk/cache"
+	"ropewalk/changeset"
+	"ropewalk/inspect"
 )
 
 var memoryExperiment = experiment{
 	name: "memory", title: "Memory",
 	setup: `The highest resident memory (VmHWM) of a process of its own, with default options and nothing set for Go's garbage
 collector: streaming 100,000 changesets of 10 KiB, which a synthetic storage computes when they are read, so that all
-memory is the reader's; the same from a SQLite file; and the command ` + "`ropewalk verify --all`" + ` over a million small
-changesets in a SQLite file, in many aggregates and in one.`,
+memory is the reader's; the command ` + "`ropewalk verify --all`" + ` over a million small changesets in a SQLite file; and the
+same verification of a million in one aggregate over the synthetic storage, which itself takes 32 MB for their digests.`,
 	run: runMemory,
 }
 
@@ -31,24 +34,35 @@ const memoryLimit = 128 // MiB
 func runMemory(ctx context.Context, l *laboratory, r *report.Results) error {
 	n := pick(l, 100_000, 2000)
 	for _, how := range streamings {
-		out, err := runChild(ctx, nil, "stream", how.name, strconv.Itoa(n))
-		if err != nil {
-			return err
-		}
-		kib, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		kib, err := kibOf(ctx, "stream", how.name, strconv.Itoa(n))
 		if err != nil {
 			return err
 		}
 		r.Rows = append(r.Rows, memoryRow("a reader", "streams 10 KiB each, "+how.what, n, kib))
 	}
-	if err := l.verifyMemory(ctx, r); err != nil {
+	if err := l.verifyMemory(ctx, r, pick(l, shape{10_000, 100}, shape{50, 10})); err != nil {
 		return err
 	}
+	n = pick(l, 1_000_000, 500)
+	kib, err := kibOf(ctx, "verify", strconv.Itoa(n))
+	if err != nil {
+		return err
+	}
+	r.Rows = append(r.Rows, memoryRow("inspect.VerifyAll", shape{1, n}.String(), n, kib))
 	r.Limits = []string{
-		"A window of 64 MiB of contents that were fetched ahead, and the garbage that Go lets grow to as much as what lives. WindowBytes is what to lower where memory is short: the rest takes about 20 MiB.",
+		"What a window of changesets that were fetched ahead takes, 64 MiB of contents at most, and the garbage that Go lets grow to as much as what lives; the cache keeps 16 MiB more. WindowBytes and GOMEMLIMIT are what to lower where memory is short.",
 		"verify keeps 48 bytes for each object of the aggregates it works on.",
 	}
 	return nil
+}
+
+// kibOf returns what a child prints.
+func kibOf(ctx context.Context, args ...string) (float64, error) {
+	out, err := runChild(ctx, nil, args...)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 }
 
 func memoryRow(name, what string, n int, kib float64) report.Row {
@@ -60,10 +74,12 @@ func memoryRow(name, what string, n int, kib float64) report.Row {
 // streamings are the ways to read that a child measures.
 var streamings = []struct {
 	name, what string
+	cached     bool
 	run        func(ctx context.Context, r *ropewalk.Reader) error
 }{
-	{"forward", "forward", func(ctx context.Context, r *ropewalk.Reader) error { return lab.Drain(r.All(ctx), false) }},
-	{"backward", "backward", func(ctx context.Context, r *ropewalk.Reader) error { return lab.Drain(r.Backward(ctx), false) }},
+	{"forward", "forward", false, func(ctx context.Context, r *ropewalk.Reader) error { return lab.Drain(r.All(ctx), false) }},
+	{"backward", "backward", false, func(ctx context.Context, r *ropewalk.Reader) error { return lab.Drain(r.Backward(ctx), false) }},
+	{"cached", "forward through a cache", true, func(ctx context.Context, r *ropewalk.Reader) error { return lab.Drain(r.All(ctx), false) }},
 }
 
 // streamChild streams a history and prints the highest memory of the process in KiB.
@@ -72,21 +88,42 @@ func streamChild(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	storage := synthetic.New("order", n, 10<<10).At(n)
-	reader, err := ropewalk.New(storage, storage, nil).Chain("order").Reader(ctx)
+	for _, how := range streamings {
+		if how.name != args[0] {
+			continue
+		}
+		storage := synthetic.New("order", n, 10<<10).At(n)
+		changesets := changeset.Store(storage)
+		if how.cached {
+			if changesets, err = cache.New(storage, nil); err != nil {
+				return err
+			}
+		}
+		reader, err := ropewalk.New(changesets, storage, nil).Chain("order").Reader(ctx)
+		if err == nil {
+			err = how.run(ctx, reader)
+		}
+		fmt.Println(highest())
+		return err
+	}
+	return fmt.Errorf("no streaming is named %q", args[0])
+}
+
+// verifyChild verifies a history of small changesets and prints the highest
+// memory of the process in KiB.
+func verifyChild(ctx context.Context, args []string) error {
+	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
-	for _, how := range streamings {
-		if how.name == args[0] {
-			if err := how.run(ctx, reader); err != nil {
-				return err
-			}
-			fmt.Println(highest())
-			return nil
+	storage := synthetic.New("order", n, 64).At(n)
+	for report, err := range inspect.New(storage, storage, nil).VerifyAll(ctx) {
+		if err != nil || len(report.Problems) > 0 || report.Committed != n {
+			return fmt.Errorf("%d of %d changesets: %v, %w", report.Committed, n, report.Problems, err)
 		}
 	}
-	return fmt.Errorf("no streaming is named %q", args[0])
+	fmt.Println(highest())
+	return nil
 }
 
 // highest returns the highest resident memory of this process in KiB.
@@ -100,31 +137,26 @@ func highest() string {
 	return ""
 }
 
-// verifyMemory runs the command over files of small changesets.
-func (l *laboratory) verifyMemory(ctx context.Context, r *report.Results) error {
+// verifyMemory runs the command over a file of small changesets.
+func (l *laboratory) verifyMemory(ctx context.Context, r *report.Results, s shape) error {
 	command, err := l.buildCommand(ctx)
 	if err != nil {
 		return err
 	}
-	for _, shape := range pick(l, []shape{{10_000, 100}, {1, 1_000_000}}, []shape{{50, 10}, {1, 500}}) {
-		file, err := l.fill(ctx, shape)
-		if err != nil {
-			return err
-		}
-		c := exec.CommandContext(ctx, command, "verify", "--all", "--store", "file:"+file)
-		out, err := c.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("verify: %w: %s", err, out)
-		}
-		usage := c.ProcessState.SysUsage().(*syscall.Rusage)
-		row := memoryRow("ropewalk verify --all", shape.String(), shape.aggregates*shape.each, float64(usage.Maxrss))
-		row.Note = fmt.Sprintf("%.0f s of processor time", (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds())
-		r.Rows = append(r.Rows, row)
-		if err := os.RemoveAll(filepath.Dir(file)); err != nil {
-			return err
-		}
+	file, err := l.fill(ctx, s)
+	if err != nil {
+		return err
 	}
-	return nil
+	c := exec.CommandContext(ctx, command, "verify", "--all", "--store", "file:"+file)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("verify: %w: %s", err, out)
+	}
+	usage := c.ProcessState.SysUsage().(*syscall.Rusage)
+	row := memoryRow("ropewalk verify --all", s.String(), s.aggregates*s.each, float64(usage.Maxrss))
+	row.Note = fmt.Sprintf("%.0f s of processor time", (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds())
+	r.Rows = append(r.Rows, row)
+	return os.RemoveAll(filepath.Dir(file))
 }
 
 // buildCommand builds the command ropewalk from the checkout.
