@@ -28,7 +28,7 @@ func pages(t *testing.T, names ...string) map[string]string {
 }
 
 func TestProgramsBuild(t *testing.T) {
-	for name, text := range pages(t, "aws.md", "azure.md") {
+	for name, text := range pages(t, "aws.md", "azure.md", "schema-change.md") {
 		programs := program.FindAllStringSubmatch(text, -1)
 		require.Len(t, programs, 1, name)
 		folder := t.TempDir()
@@ -41,7 +41,7 @@ func TestProgramsBuild(t *testing.T) {
 
 // The pages speak of files and headings that are there.
 func TestLinks(t *testing.T) {
-	for name, text := range pages(t, "aws.md", "azure.md", "restore.md") {
+	for name, text := range pages(t, "aws.md", "azure.md", "restore.md", "schema-change.md") {
 		anchors := map[string]bool{}
 		for _, h := range heading.FindAllStringSubmatch(text, -1) {
 			anchors["#"+strings.ReplaceAll(strings.ToLower(h[1]), " ", "-")] = true
