@@ -65,6 +65,9 @@ type Appender struct {
 	mu      sync.Mutex
 	queue   []*call // oldest first
 	running bool
+	inside  int                // calls that have not returned
+	present context.Context    // of the work: ends when nobody is inside
+	desert  context.CancelFunc // ends it
 
 	work work // of the one goroutine that runs
 }
@@ -136,6 +139,7 @@ func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]cha
 		c.bytes += int64(len(d.Content))
 	}
 	a.enqueue(c)
+	defer a.exit()
 	select {
 	case told := <-c.done:
 		return told.headers, told.err
@@ -170,14 +174,33 @@ func (a *Appender) enqueue(c *call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.queue = append(a.queue, c)
+	if a.inside++; a.inside == 1 {
+		a.present, a.desert = context.WithCancel(context.WithoutCancel(c.ctx))
+	}
 	if !a.running {
 		a.running = true
-		go a.run(context.WithoutCancel(c.ctx))
+		go a.run()
 	}
 	select {
 	case a.arrived <- struct{}{}:
 	default: // the signal is there already
 	}
+}
+
+// exit lets the work end with the last call, whatever it waits for.
+func (a *Appender) exit() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inside--; a.inside == 0 {
+		a.desert()
+	}
+}
+
+// context returns the context of the work. It does not end while a call waits.
+func (a *Appender) context() context.Context {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.present
 }
 
 // leave ends a call whose context has ended: at once where nothing was sent

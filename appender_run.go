@@ -13,7 +13,8 @@ const (
 	loadTries = 3
 	// burst is how many batches follow each other without a gap for others.
 	burst = 16
-	// maxGap bounds such a gap.
+	// gap is how many swaps' time such a gap takes, and maxGap bounds it.
+	gap    = 4
 	maxGap = time.Second
 	// gather is the part of a swap's duration, one divided by it, that a call
 	// waits for others to join it while another swap is under way.
@@ -42,9 +43,11 @@ func newWork() work {
 }
 
 // run commits batch after batch while calls wait.
-func (a *Appender) run(ctx context.Context) {
+func (a *Appender) run() {
 	for !a.idle() {
+		ctx := a.context()
 		for b := a.begin(ctx); b != nil; {
+			ctx = a.context()
 			b = a.finish(ctx, b)
 		}
 	}
@@ -53,7 +56,9 @@ func (a *Appender) run(ctx context.Context) {
 // begin builds a batch on the head as it is.
 func (a *Appender) begin(ctx context.Context) *batch {
 	if err := a.know(ctx); err != nil {
-		a.failAll(err)
+		if ctx.Err() == nil { // else all who waited have gone, and others may have come
+			a.failAll(err)
+		}
 		return nil
 	}
 	limit := a.work.limit
@@ -138,7 +143,7 @@ func (a *Appender) conclude(ctx context.Context, b, ahead *batch, got head.Head,
 	var uncertain *UncertainError
 	switch {
 	case err == nil:
-		return a.committed(b, ahead, got)
+		return a.committed(ctx, b, ahead, got)
 	case errors.As(err, &fence):
 		a.again(b, ahead)
 		a.work.base = fence.head
@@ -165,7 +170,7 @@ func (a *Appender) conclude(ctx context.Context, b, ahead *batch, got head.Head,
 }
 
 // committed goes on from the head that a batch has made.
-func (a *Appender) committed(b, ahead *batch, got head.Head) *batch {
+func (a *Appender) committed(ctx context.Context, b, ahead *batch, got head.Head) *batch {
 	_, waiting := a.waited()
 	b.tell(nil)
 	a.work.base, a.work.conflicts = got, 0
@@ -178,7 +183,7 @@ func (a *Appender) committed(b, ahead *batch, got head.Head) *batch {
 		// Time for another writer to read, put and swap, who would else never
 		// find the head as it was a moment ago.
 		a.work.streak = 0
-		time.Sleep(min(2*a.work.took, maxGap))
+		rest(ctx, min(gap*a.work.took, maxGap))
 	}
 	if ahead != nil && ahead.adopt(got) {
 		return ahead
@@ -192,7 +197,17 @@ func (a *Appender) committed(b, ahead *batch, got head.Head) *batch {
 func (a *Appender) retreat(ctx context.Context, winner head.Head) {
 	a.work.base = winner
 	if a.work.conflicts++; a.work.conflicts > 1 {
-		_ = a.work.pauses.wait(ctx) // which nobody ends
+		rest(ctx, a.work.pauses.NextBackOff())
 		a.work.known = false
+	}
+}
+
+// rest waits for a while, or until nobody is there to wait for.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

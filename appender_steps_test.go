@@ -181,6 +181,9 @@ func TestAppenderOneCallFailsAlone(t *testing.T) {
 				if o.err != nil {
 					require.ErrorIs(t, o.err, faults.ErrInjected)
 				}
+				if o.err != nil && kind == faults.HangBefore {
+					require.ErrorContains(t, o.err, "within 30s")
+				}
 			}
 		})
 	}

@@ -1,0 +1,201 @@
+package ropewalk_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk"
+	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/faults"
+	"ropewalk/internal/chaintest"
+	"ropewalk/internal/meter"
+)
+
+// Two busy appenders of two processes and a plain writer, at 20 ms a request:
+// all of them get their turns.
+func TestAppendersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, m := memstore.New(), meter.New(20*time.Millisecond)
+		chain := ropewalk.New(m.Changesets(db), m.Heads(faults.TwoSteps(db)), nil).Chain("hot")
+		appenders := []*ropewalk.Appender{chain.Appender(nil), chain.Appender(nil)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var made [3]atomic.Int64
+		decide := func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+			return []changeset.Draft{chaintest.Draft("decided")}, nil
+		}
+		atOnce(65, func(n int) {
+			for n == 64 && ctx.Err() == nil {
+				if _, err := chain.Update(ctx, decide); err == nil {
+					made[2].Add(1)
+				}
+			}
+			for n < 64 && ctx.Err() == nil {
+				if _, err := appenders[n%2].Append(ctx, chaintest.Draft("blind")); err == nil {
+					made[n%2].Add(1)
+				}
+			}
+		})
+		t.Logf("in a minute: %d and %d blindly, %d decided", made[0].Load(), made[1].Load(), made[2].Load())
+		require.Greater(t, made[0].Load(), int64(1000))
+		require.Greater(t, made[1].Load(), int64(1000))
+		require.Greater(t, made[2].Load(), int64(5))
+	})
+}
+
+// What must be built anew keeps its place before what came later.
+func TestAppenderKeepsTheOrderOfArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var script faults.Script
+		s, appender := hotWorld(t, &script, true, 1)
+		script.On(faults.Swap, 1, faults.Fault{DelayBefore: 5 * time.Second})
+		l := &ledger{}
+		for n := range 3 { // one in the swap, one prepared, one in the queue
+			if n == 2 {
+				script.On(faults.Put, 2, faults.Fault{DelayBefore: 10 * time.Second})
+			}
+			go l.call(t.Context(), appender, 1, "")
+			time.Sleep(time.Second)
+		}
+		rival(t, s)
+		time.Sleep(time.Minute)
+		l.requireTrue(t, s.Contents(t))
+		require.Equal(t, []string{"1.0", "2.0", "3.0"}, s.Contents(t)[2:])
+	})
+}
+
+// A caller whose context has ended is not tried again behind another writer.
+func TestAppenderRefusedForGoodWhenTheTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var script faults.Script
+		s, appender := hotWorld(t, &script, true, 1)
+		script.On(faults.Swap, 1, faults.Fault{DelayBefore: 5 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l := &ledger{}
+		time.AfterFunc(2*time.Second, func() { rival(t, s) })
+		o := l.call(ctx, appender, 1, "")
+		require.ErrorIs(t, o.err, context.DeadlineExceeded)
+		require.Nil(t, o.uncertain())
+		require.Len(t, s.Contents(t), 2)
+		require.Equal(t, 1, script.Calls(faults.Swap))
+	})
+}
+
+// Contents are the caller's again when Append returns: it waits for a put that
+// does not heed its context.
+func TestAppenderReturnsContents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var script faults.Script
+		_, appender := hotWorld(t, &script, true, 1)
+		script.On(faults.Put, 1, faults.Fault{Before: func() { time.Sleep(5 * time.Second) }})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := appender.Append(ctx, chaintest.Draft("x"))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 5*time.Second, time.Since(start))
+	})
+}
+
+// Callers that never have the time for a put do not keep the others away.
+func TestAppenderWithHastyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var script faults.Script
+		s, appender := hotWorld(t, &script, true, 1)
+		script.Every(faults.Put, faults.Fault{DelayBefore: 20 * time.Millisecond})
+		stop, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for n := range 5 {
+			group.Go(func() {
+				time.Sleep(time.Duration(3*n) * time.Millisecond)
+				for stop.Err() == nil {
+					ctx, cancel := context.WithTimeout(stop, 15*time.Millisecond)
+					_, _ = appender.Append(ctx, chaintest.Draft("hasty"))
+					cancel()
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		l := &ledger{}
+		ctx, done := context.WithTimeout(t.Context(), time.Minute)
+		defer done()
+		require.NoError(t, l.call(ctx, appender, 1, "").err)
+		cancel()
+		group.Wait()
+		l.requireTrue(t, s.Contents(t))
+	})
+}
+
+// A head that is lost under a swap ends the calls that wait, too.
+func TestAppenderLostHeadEndsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var script faults.Script
+		s, appender := hotWorld(t, &script, true, 3)
+		script.On(faults.Swap, 1, faults.Fault{DelayBefore: 5 * time.Second, Before: func() {
+			s.Heads.(*memstore.Store).Tamper(func(c *memstore.Contents) { clear(c.Heads) })
+		}})
+		atOnce(6, func(n int) {
+			time.Sleep(time.Duration(n) * time.Second / 2)
+			_, err := appender.Append(t.Context(), chaintest.Draft("x"))
+			if !errors.Is(err, ropewalk.ErrHeadLost) {
+				t.Errorf("%d: %v", n, err)
+			}
+		})
+	})
+}
+
+// After an uncertain swap the batch prepared behind it goes on if the head is
+// the one that it was prepared for, and is built anew if not.
+func TestAppenderAfterAnUncertainSwap(t *testing.T) {
+	for name, kind := range map[string]faults.Kind{"committed": faults.Lost, "pending": faults.Dropped} {
+		for _, meanwhile := range []string{"nobody", "a rival", "a fence"} {
+			t.Run(fmt.Sprintf("%s, %s", name, meanwhile), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var script faults.Script
+					s, appender := hotWorld(t, &script, true, 1)
+					l := &ledger{}
+					script.On(faults.Swap, 1, faults.Fault{Kind: kind, DelayBefore: time.Second})
+					time.AfterFunc(500*time.Millisecond, func() { script.Every(faults.Load, faults.Fault{Kind: faults.HangBefore}) })
+					time.AfterFunc(5*time.Second, func() {
+						switch meanwhile {
+						case "a rival":
+							rival(t, s)
+						case "a fence":
+							fence(t, s)
+						}
+					})
+					time.AfterFunc(10500*time.Millisecond, func() { script.Every(faults.Load, faults.Fault{}) })
+					var group sync.WaitGroup
+					group.Go(func() { l.call(t.Context(), appender, 1, "") })
+					synctest.Wait()
+					group.Go(func() { l.call(t.Context(), appender, 2, "") })
+					group.Wait()
+					for _, o := range l.all { // in the order in which they returned
+						if o.contents[0] == "1.0" {
+							require.NotNil(t, o.uncertain())
+						} else {
+							require.NoError(t, o.err)
+						}
+					}
+					if name == "committed" && meanwhile == "nobody" {
+						require.Equal(t, 3, script.Calls(faults.Put), "what was prepared is used")
+					} else {
+						require.Equal(t, 5, script.Calls(faults.Put))
+					}
+					l.settle(t, s, false)
+					l.requireTrue(t, s.Contents(t))
+				})
+			})
+		}
+	}
+}
