@@ -93,8 +93,8 @@ func TestIndexesThatLeadTheWayMustAgree(t *testing.T) {
 	require.NoError(t, err)
 	db.Tamper(func(all *memstore.Contents) { all.Objects[forged.ObjectName()].Metadata = metadata })
 
-	// Version 14 is not known before the guide has come, so that 15 is still ahead.
-	_, err = ropewalk.Collect(chain.ReaderAt(h).Range(t.Context(), 14, 25))
+	// Backward, where version 25 is not known before the guide has come.
+	_, err = ropewalk.Collect(chain.ReaderAt(h).RangeBackward(t.Context(), 25, 14))
 	var corrupt *ropewalk.CorruptError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, forged.Ref, corrupt.Ref)
