@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"sync"
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
@@ -109,6 +110,34 @@ func ExampleChain_Update() {
 	// 0 <nil>
 	// 1 <nil>
 	// 1 sold out
+}
+
+// Many goroutines append to one aggregate: those that wait share a swap.
+func ExampleAppender() {
+	ctx := context.Background()
+	db := memstore.New()
+	turbine := ropewalk.New(db, db, nil).Chain("turbine-7")
+	readings := turbine.Appender(nil) // one for all goroutines of the process
+
+	var group sync.WaitGroup
+	for sensor := range 100 {
+		group.Go(func() {
+			made, err := readings.Append(ctx, changeset.Draft{Content: fmt.Appendf(nil, `{"sensor":%d}`, sensor)})
+			var uncertain *ropewalk.UncertainError
+			if errors.As(err, &uncertain) {
+				_, err = turbine.Settle(ctx, uncertain.Ref) // committed after all, or refused for good
+			}
+			if err != nil {
+				log.Fatal(err)
+			}
+			_ = made[0].Ref // turbine-7@…, wherever it came to stand
+		})
+	}
+	group.Wait()
+	h, err := turbine.Head(ctx)
+	fmt.Println(h.Version+1, "readings", err)
+	// Output:
+	// 100 readings <nil>
 }
 
 func ExampleReader_Since() {

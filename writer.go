@@ -25,7 +25,9 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 //
 // With a command ID an append is idempotent: repeated after the same head, by
 // whomever and whenever, it returns the head of the first time, and what was
-// stored then stands; the contents need not be equal.
+// stored then stands; the contents need not be equal. Where an [Appender] has
+// made it, together with other callers' changesets behind it, that head is one
+// within an append: it can be read at, and an append after it is a conflict.
 //
 // Its errors tell the outcome:
 //   - [*ConflictError]: refused for good; another append came first.
