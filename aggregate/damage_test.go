@@ -2,6 +2,7 @@ package aggregate_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -74,9 +75,10 @@ func damages() map[string]damage {
 			c["head"].(map[string]any)["digest"] = changeset.Digest{1}.String()
 		}), 1},
 		"another history's index": {rewrite(func(c map[string]any) {
-			packed := []byte(c["head"].(map[string]any)["ancestors"].(string))
-			packed[8] ^= 1
-			c["head"].(map[string]any)["ancestors"] = string(packed)
+			record := c["head"].(map[string]any)
+			packed := must(base64.RawURLEncoding.DecodeString(record["ancestors"].(string)))
+			packed[5] ^= 1 // of the first ID
+			record["ancestors"] = base64.RawURLEncoding.EncodeToString(packed)
 		}), 1},
 		"too large": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			c, err := db.Get(t.Context(), ref)
