@@ -2,6 +2,7 @@ package ropewalk_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/backends/sqlitestore"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
 	"ropewalk/internal/meter"
@@ -110,5 +112,41 @@ func TestAppenderAgainstTheLoop(t *testing.T) {
 			t.Logf("two steps %v: %d appends in %s against %d of the loop: %d times; %+v", twoSteps, made, period, loop, made/loop, m.Count())
 			require.GreaterOrEqual(t, made, 20*loop)
 		})
+	}
+}
+
+// On a file a batch is one commit. Two processes share it, each with an appender.
+func TestAppenderOnSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hot.db")
+	var appenders [2]*ropewalk.Appender
+	var chain *ropewalk.Chain
+	for i := range appenders {
+		db, err := sqlitestore.Open(path, nil)
+		require.NoError(t, err)
+		defer db.Close()
+		chain = ropewalk.New(db, db, nil).Chain("hot")
+		appenders[i] = chain.Appender(nil)
+	}
+	atOnce(callers, func(n int) {
+		last := -1
+		for range 5 {
+			got, err := appenders[n%2].Append(t.Context(), chaintest.Draft(fmt.Sprint(n)))
+			if assertNoError(t, err) && int(got[0].Version) <= last {
+				t.Error("an append comes before the one that its caller made before")
+			} else if err == nil {
+				last = int(got[0].Version)
+			}
+		}
+	})
+	r, err := chain.Reader(t.Context())
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for c, err := range r.All(t.Context()) {
+		require.NoError(t, err)
+		seen[string(c.Content)]++
+	}
+	require.Len(t, seen, callers)
+	for caller, n := range seen {
+		require.Equal(t, 5, n, caller)
 	}
 }
