@@ -41,15 +41,15 @@ func over(db *memstore.Store, typ aggregate.Type[Log, Entry]) *logRepository {
 }
 
 // grow saves entries one by one until there are n changesets, each with a
-// command ID, and waits for the snapshots.
+// command ID, and waits for each snapshot.
 func grow(t testing.TB, repo *logRepository, l aggregate.Loaded[Log], n int) aggregate.Loaded[Log] {
 	t.Helper()
 	for i := len(l.State.Entries); i < n; i++ {
 		var err error
 		l, err = repo.Save(t.Context(), l, []Entry{{i}}, aggregate.Once(fmt.Sprint("command-", i)))
 		require.NoError(t, err)
+		require.NoError(t, repo.Wait(t.Context()))
 	}
-	require.NoError(t, repo.Wait(t.Context()))
 	return l
 }
 

@@ -1,6 +1,7 @@
 package aggregate_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,8 +55,8 @@ func others(n int) func(*testing.T, *onceWorld) {
 		for i := range n {
 			l, err = w.rival.Save(t.Context(), l, []Entry{{-i - 1}}, aggregate.Once(fmt.Sprint("other-", i)))
 			require.NoError(t, err)
+			require.NoError(t, w.rival.Wait(t.Context()))
 		}
-		require.NoError(t, w.rival.Wait(t.Context()))
 	}
 }
 
@@ -185,6 +186,11 @@ func TestOnceNeedsNoRequestWhereTheLoadHasShownIt(t *testing.T) {
 	require.True(t, again.Repeated)
 	require.Equal(t, l.State, again.State)
 	require.Empty(t, w.Script.Log())
+	again, err = w.repo.Update(t.Context(), "log-1", func(Log) ([]Entry, error) {
+		return nil, errors.New("decided again")
+	}, aggregate.Once("key"))
+	require.NoError(t, err)
+	require.True(t, again.Repeated)
 }
 
 func TestOnceOfCreate(t *testing.T) {

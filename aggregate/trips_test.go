@@ -144,6 +144,21 @@ func TestConflictReadsOnlyWhatIsNew(t *testing.T) {
 	})
 }
 
+func TestConflictFarAwayReadsFromASnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		old := grow(t, over(db, logs(16)), aggregate.Loaded[Log]{ID: "log-1"}, 50)
+		grow(t, over(db, logs(16)), old, 300)
+		repo, m := metered(db, logs(16))
+		_, counts := measure(t, m, func() {
+			l, err := repo.Save(t.Context(), old, []Entry{{7}}, aggregate.Once("command-290"))
+			require.True(t, l.Repeated)
+			requireLog(t, 300, l, err)
+		})
+		require.Equal(t, 13, counts.Get, "the snapshot and the twelve changesets after it")
+	})
+}
+
 func TestLoadAtReadsFromASnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
