@@ -100,10 +100,11 @@ func TestABatchIsNotJudgedByACommand(t *testing.T) {
 			go l.call(t.Context(), appender, 1, "")
 			synctest.Wait()
 			atOnce(4, func(n int) { l.call(t.Context(), appender, 2, fmt.Sprint("command ", n)) })
+			time.Sleep(time.Minute)
+			l.requireTrue(t, s.Contents(t))
 			for _, o := range l.all {
 				require.NoError(t, o.err)
 			}
-			l.requireTrue(t, s.Contents(t))
 			require.Len(t, s.Contents(t), 1+1+1+8)
 		})
 	}

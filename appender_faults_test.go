@@ -64,6 +64,8 @@ func (l *ledger) call(ctx context.Context, a *ropewalk.Appender, n int, command 
 // where it is said to be, and what is refused is not; and, when settled, that
 // uncertain appends are all in it or not at all.
 func (l *ledger) requireTrue(t require.TestingT, stored []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	at := map[string]int{}
 	for v, content := range stored {
 		require.NotContains(t, at, content, "twice in the chain")
