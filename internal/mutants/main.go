@@ -14,10 +14,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,26 +44,45 @@ func run(ctx context.Context, pattern string) error {
 	if err != nil {
 		return err
 	}
-	killed, tried := 0, 0
+	mutants := slices.DeleteFunc(slices.Clone(list), func(m mutant) bool { return !chosen.MatchString(m.name + " " + m.file) })
+	if err := baseline(ctx, mutants); err != nil {
+		return err
+	}
+	killed := 0
 	fmt.Print("| broken check | file | noticed by | after |\n| --- | --- | --- | --- |\n")
-	for _, m := range list {
-		if !chosen.MatchString(m.name + " " + m.file) {
-			continue
-		}
+	for _, m := range mutants {
 		start := time.Now()
 		by, err := m.kill(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		tried++
 		if by != "" {
 			killed++
 		}
 		fmt.Printf("| %s | `%s` | %s | %.0f s |\n", m.name, m.file, noticed(by), time.Since(start).Seconds())
 	}
-	fmt.Printf("\n%d mutants, %d killed\n", tried, killed)
-	if killed < tried {
-		return fmt.Errorf("%d of %d mutants survived", tried-killed, tried)
+	fmt.Printf("\n%d mutants, %d killed\n", len(mutants), killed)
+	if survived := len(mutants) - killed; survived > 0 {
+		return fmt.Errorf("%d of %d mutants survived", survived, len(mutants))
+	}
+	return nil
+}
+
+// baseline sees that the tests pass where nothing is broken: else they would
+// notice everything.
+func baseline(ctx context.Context, mutants []mutant) error {
+	packages := map[string]bool{}
+	for _, m := range mutants {
+		for _, p := range strings.Fields(m.tests) {
+			packages[p] = true
+		}
+	}
+	if len(packages) == 0 {
+		return errors.New("no mutant has such a name or file")
+	}
+	out, err := command(ctx, append([]string{"test", "-timeout", timeout.String()}, slices.Sorted(maps.Keys(packages))...))
+	if err != nil {
+		return fmt.Errorf("the tests fail where nothing is broken: %w\n%s", err, out)
 	}
 	return nil
 }
