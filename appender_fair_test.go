@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,38 +16,60 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
-	"ropewalk/internal/meter"
 )
 
-// Two busy appenders of two processes and a plain writer, at 20 ms a request:
-// all of them get their turns.
+// Two busy appenders of two processes, at 20 ms a request: both get their turns.
 func TestAppendersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db, m := memstore.New(), meter.New(20*time.Millisecond)
-		chain := ropewalk.New(m.Changesets(db), m.Heads(faults.TwoSteps(db)), nil).Chain("hot")
+		chain, _ := hot(true)
 		appenders := []*ropewalk.Appender{chain.Appender(nil), chain.Appender(nil)}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		var made [3]atomic.Int64
-		decide := func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
-			return []changeset.Draft{chaintest.Draft("decided")}, nil
+		made := appendFor(t, time.Minute, 32, func(n int) *ropewalk.Appender { return appenders[n%2] })
+		even, odd := 0, 0
+		for n := 0; n < len(made); n += 2 {
+			even, odd = even+made[n], odd+made[n+1]
 		}
-		atOnce(65, func(n int) {
-			for n == 64 && ctx.Err() == nil {
-				if _, err := chain.Update(ctx, decide); err == nil {
-					made[2].Add(1)
-				}
+		t.Logf("in a minute: %d and %d", even, odd)
+		require.Greater(t, min(even, odd), (even+odd)/10)
+	})
+}
+
+// appendFor lets n callers append for a while, and returns how often each did.
+func appendFor(t *testing.T, period time.Duration, n int, of func(n int) *ropewalk.Appender) []int {
+	ctx, cancel := context.WithTimeout(t.Context(), period)
+	defer cancel()
+	made := make([]int, n)
+	atOnce(n, func(n int) {
+		for ctx.Err() == nil {
+			if _, err := of(n).Append(ctx, chaintest.Draft("blind")); err == nil {
+				made[n]++
 			}
-			for n < 64 && ctx.Err() == nil {
-				if _, err := appenders[n%2].Append(ctx, chaintest.Draft("blind")); err == nil {
-					made[n%2].Add(1)
+		}
+	})
+	return made
+}
+
+// A busy appender leaves gaps that a decision fits into, sooner or later.
+func TestAppenderLetsOthersDecide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain, _ := hot(true)
+		appender := chain.Appender(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		decided := 0
+		var group sync.WaitGroup
+		group.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := chain.Update(ctx, func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+					return []changeset.Draft{chaintest.Draft("decided")}, nil
+				}); err == nil {
+					decided++
 				}
 			}
 		})
-		t.Logf("in a minute: %d and %d blindly, %d decided", made[0].Load(), made[1].Load(), made[2].Load())
-		require.Greater(t, made[0].Load(), int64(1000))
-		require.Greater(t, made[1].Load(), int64(1000))
-		require.Greater(t, made[2].Load(), int64(5))
+		appendFor(t, 5*time.Minute, 8, func(int) *ropewalk.Appender { return appender })
+		group.Wait()
+		t.Logf("in five minutes: %d decided", decided)
+		require.GreaterOrEqual(t, decided, 3)
 	})
 }
 
