@@ -14,7 +14,7 @@ type mutant struct {
 	file  string // below the module's root
 	text  string // is in the file exactly once
 	broke string // what stands there instead
-	tests string // the packages whose tests must notice it
+	tests string // the packages whose tests must notice it, and flags of go test
 }
 
 // source returns the mutated file.
