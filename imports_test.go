@@ -36,6 +36,7 @@ var importRules = map[string]importRule{
 	"backends/dynamostore":    {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/azurestore":     {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
 	"backends/sqlitestore":    {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
+	"examples/orders":         {code: "aggregate backends . changeset head internal", services: services, tests: "faults"},
 }
 
 // services are where client libraries come from.

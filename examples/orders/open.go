@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	blob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"ropewalk"
+	"ropewalk/backends/azurestore"
+	"ropewalk/backends/dynamostore"
+	"ropewalk/backends/memstore"
+	"ropewalk/backends/s3store"
+	"ropewalk/backends/sqlitestore"
+)
+
+// open returns the store that a URL names, and how to close it. It makes no
+// request to a cloud; a file is created where there is none.
+func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropewalk.Store, func() error, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store: %w", err)
+	}
+	nothing := func() error { return nil }
+	var store *ropewalk.Store
+	switch u.Scheme {
+	case "file":
+		db, err := sqlitestore.Open(strings.TrimPrefix(strings.TrimPrefix(rawURL, "file:"), "//"), nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		return ropewalk.New(db, db, options), db.Close, nil
+	case "mem":
+		db := memstore.New()
+		return ropewalk.New(db, db, options), nothing, nil
+	case "aws":
+		store, err = openAWS(ctx, u, options)
+	case "azure":
+		store, err = openAzure(u, options)
+	default:
+		err = errors.New("want file:PATH, mem:, aws://BUCKET/PREFIX?table=TABLE&region=REGION or azure://ACCOUNT/PREFIX")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("store %s: %w", u.Redacted(), err)
+	}
+	return store, nothing, nil
+}
+
+// openAWS keeps changesets in S3 and heads in DynamoDB.
+func openAWS(ctx context.Context, u *url.URL, options *ropewalk.Options) (*ropewalk.Store, error) {
+	client := awshttp.NewBuildableClient().WithDialerOptions(limitDial).WithTransportOptions(keepConnections)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithRegion(u.Query().Get("region")))
+	if err != nil {
+		return nil, err
+	}
+	changesets, err := s3store.New(s3.NewFromConfig(cfg), u.Host, &s3store.Options{Prefix: prefix(u)})
+	if err != nil {
+		return nil, err
+	}
+	heads, err := dynamostore.New(dynamodb.NewFromConfig(cfg), u.Query().Get("table"), &dynamostore.Options{Prefix: prefix(u)})
+	if err != nil {
+		return nil, err
+	}
+	return ropewalk.New(changesets, heads, options), nil
+}
+
+// openAzure keeps both in Azure Blob Storage.
+func openAzure(u *url.URL, options *ropewalk.Options) (*ropewalk.Store, error) {
+	client, err := azureClient(u.Host)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := azurestore.New(client, &azurestore.Options{Prefix: prefix(u)})
+	if err != nil {
+		return nil, err
+	}
+	return ropewalk.New(blobs, blobs, options), nil
+}
+
+func azureClient(account string) (*blob.Client, error) {
+	var dialer net.Dialer
+	limitDial(&dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	keepConnections(transport)
+	options := &blob.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}}
+	if connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); connection != "" {
+		return blob.NewClientFromConnectionString(connection, options)
+	}
+	if account == "" {
+		return nil, errors.New("it names no account")
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, err
+	}
+	return blob.NewClient("https://"+account+".blob.core.windows.net/", credential, options)
+}
+
+// prefix returns the URL's path as stores want it: empty, or ending in a slash.
+func prefix(u *url.URL) string {
+	if path := strings.Trim(u.Path, "/"); path != "" {
+		return path + "/"
+	}
+	return ""
+}
+
+// limitDial lets an endpoint that cannot be reached fail in seconds.
+func limitDial(d *net.Dialer) { d.Timeout = 3 * time.Second }
+
+// keepConnections keeps as many as a read of a long history has use for.
+func keepConnections(t *http.Transport) {
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 512, 512, 512
+}

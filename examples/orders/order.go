@@ -1,0 +1,53 @@
+package main
+
+import (
+	"maps"
+
+	"ropewalk/aggregate"
+)
+
+// Order is the state of an order, folded from its events.
+type Order struct {
+	Customer string         `json:"customer"`
+	Lines    map[string]int `json:"lines,omitempty"` // quantities by item
+	Shipped  bool           `json:"shipped"`
+}
+
+// Event is what can happen to an order.
+type Event interface{ isEvent() }
+
+type (
+	// Created is the first event of every order.
+	Created struct{ Customer string }
+	// LineAdded adds to the quantity of an item.
+	LineAdded struct {
+		Item     string
+		Quantity int
+	}
+	// Shipped ends an order.
+	Shipped struct{}
+)
+
+func (Created) isEvent()   {}
+func (LineAdded) isEvent() {}
+func (Shipped) isEvent()   {}
+
+var orders = aggregate.Type[Order, Event]{
+	Name:   "order",
+	Events: aggregate.Events[Event]{"created": Created{}, "line-added": LineAdded{}, "shipped": Shipped{}},
+	Evolve: func(o Order, e Event) Order {
+		switch e := e.(type) {
+		case Created:
+			o.Customer = e.Customer
+		case LineAdded:
+			lines := map[string]int{}
+			maps.Copy(lines, o.Lines) // the old state keeps its own map
+			lines[e.Item] += e.Quantity
+			o.Lines = lines
+		case Shipped:
+			o.Shipped = true
+		}
+		return o
+	},
+	Snapshots: aggregate.Snapshots[Order]{Every: 100, Schema: "1"},
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"ropewalk"
+	"ropewalk/aggregate"
+	"ropewalk/changeset"
+)
+
+const (
+	requestTimeout = 15 * time.Second
+	maxBody        = 64 << 10
+)
+
+// service answers HTTP requests about orders. It keeps nothing between them:
+// any number of processes may serve the same orders.
+type service struct {
+	store *ropewalk.Store
+	repo  *aggregate.Repository[Order, Event]
+	log   *slog.Logger
+}
+
+func newService(store *ropewalk.Store, log *slog.Logger) *service {
+	return &service{store, aggregate.New(store, orders, &aggregate.Options{Logger: log}), log}
+}
+
+// routes returns the handler of all requests.
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, answer := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /orders/{id}":        s.get,
+		"PUT /orders/{id}":        s.create,
+		"POST /orders/{id}/lines": s.addLine,
+		"POST /orders/{id}/ship":  s.ship,
+		"POST /settle/{ref}":      s.settle,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			if err := answer(w, r); err != nil {
+				s.fail(w, r, err)
+			}
+		})
+	}
+	return mux
+}
+
+// get asks for the head alone first where the client has the order: an
+// unchanged one costs one request.
+func (s *service) get(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	// A proxy that compresses weakens tags, and for reading weak ones do.
+	if seen := strings.ReplaceAll(r.Header.Get("If-None-Match"), `W/"`, `"`); seen != "" {
+		h, err := s.store.Chain(id).Head(r.Context())
+		if err != nil {
+			return err
+		}
+		if h.Matches(seen) {
+			w.Header().Set("ETag", h.ETag())
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	order, err := s.repo.Load(r.Context(), id)
+	return s.show(w, http.StatusOK, order, err)
+}
+
+// create is a PUT that never replaces.
+func (s *service) create(w http.ResponseWriter, r *http.Request) error {
+	if r.Header.Get("If-None-Match") != "*" {
+		return missing("If-None-Match: *")
+	}
+	var body struct{ Customer string }
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	events, err := create(body.Customer)
+	if err != nil {
+		return err
+	}
+	order, err := s.repo.Create(r.Context(), r.PathValue("id"), events, options(r)...)
+	return s.show(w, http.StatusCreated, order, err)
+}
+
+// addLine takes If-Match, but does not need it: a line may be added to
+// whatever the order is by then.
+func (s *service) addLine(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Item     string
+		Quantity int
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	return s.update(w, r, func(o Order) ([]Event, error) { return o.addLine(body.Item, body.Quantity) })
+}
+
+// ship needs If-Match: nobody ships an order that is not as they saw it.
+func (s *service) ship(w http.ResponseWriter, r *http.Request) error {
+	if r.Header.Get("If-Match") == "" {
+		return missing("If-Match")
+	}
+	return s.update(w, r, Order.ship)
+}
+
+func (s *service) update(w http.ResponseWriter, r *http.Request, decide func(Order) ([]Event, error)) error {
+	order, err := s.repo.Update(r.Context(), r.PathValue("id"), decide, options(r)...)
+	return s.show(w, http.StatusOK, order, err)
+}
+
+// settle ends what a 503 has left uncertain, and shows the order as it is then.
+func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
+	ref, err := changeset.ParseRef(r.PathValue("ref"))
+	if err != nil {
+		return badRequest{err}
+	}
+	_, err = s.store.Chain(ref.AggregateID).Settle(r.Context(), ref)
+	if err != nil {
+		if statusOf(err) == http.StatusInternalServerError { // it is as uncertain as it was
+			err = &ropewalk.UncertainError{Ref: ref, Err: err}
+		}
+		return err
+	}
+	order, err := s.repo.Load(r.Context(), ref.AggregateID)
+	return s.show(w, http.StatusOK, order, err)
+}
+
+// options are what a request's headers say of the save.
+func options(r *http.Request) []aggregate.Option {
+	o := []aggregate.Option{aggregate.IfMatch(r.Header.Get("If-Match"))}
+	if keys := r.Header.Values("Idempotency-Key"); len(keys) > 0 {
+		o = append(o, aggregate.Once(keys[0]))
+	}
+	return o
+}
+
+func (s *service) show(w http.ResponseWriter, status int, order aggregate.Loaded[Order], err error) error {
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", order.Head.ETag())
+	s.write(w, status, order.State)
+	return nil
+}
+
+// write sends an answer. When that fails the client is gone: there is nobody to tell.
+func (s *service) write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		s.log.Debug("answer not sent", "error", err)
+	}
+}
+
+// read reads the request's body: one JSON object of known fields.
+func read(r *http.Request, body any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(body); err != nil {
+		return badRequest{fmt.Errorf("the body cannot be read: %w", err)}
+	}
+	if d.More() {
+		return badRequest{errors.New("the body is more than one JSON object")}
+	}
+	return nil
+}
