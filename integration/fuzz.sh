@@ -14,5 +14,5 @@ targets() {
 list=$(targets)
 while read -r package target; do
   [[ -n $package ]] || continue
-  go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10s}" "$package" </dev/null
+  go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 20x "$package" </dev/null
 done <<<"$list"
