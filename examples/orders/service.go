@@ -125,13 +125,13 @@ func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
 		return badRequest{err}
 	}
 	_, err = s.store.Chain(ref.AggregateID).Settle(r.Context(), ref)
-	if err != nil {
-		if statusOf(err) == http.StatusInternalServerError { // it is as uncertain as it was
-			err = &ropewalk.UncertainError{Ref: ref, Err: err}
-		}
-		return err
+	var order aggregate.Loaded[Order]
+	if err == nil {
+		order, err = s.repo.Load(r.Context(), ref.AggregateID)
 	}
-	order, err := s.repo.Load(r.Context(), ref.AggregateID)
+	if err != nil && statusOf(err) >= 500 { // the client knows no more than before: the link stays
+		err = &ropewalk.UncertainError{Ref: ref, Err: err}
+	}
 	return s.show(w, http.StatusOK, order, err)
 }
 
