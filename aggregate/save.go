@@ -118,7 +118,8 @@ func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, ca
 	}
 	now, err := r.catchUp(ctx, l, conflict.Actual)
 	if err != nil {
-		return l, errors.Join(cause, err)
+		// No *ConflictError: the command itself may be what came first.
+		return l, fmt.Errorf("%v; whether the command %q was processed before could not be read: %w", cause, c.key, err)
 	}
 	if slices.Contains(now.commands, c.key) {
 		now.Repeated = true
