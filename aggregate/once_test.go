@@ -230,3 +230,28 @@ func TestInvalidKeys(t *testing.T) {
 	_, err := w.repo.Save(t.Context(), w.read, []Entry{{2}}, aggregate.Once(strings.Repeat("k", 64)))
 	require.NoError(t, err)
 }
+
+// TestAConflictThatCannotBeReadIsNone: behind a conflict the command itself may
+// be what came first, so that nobody is told a refusal which was not read.
+func TestAConflictThatCannotBeReadIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOnceWorld(t)
+		w.BeforeNextSave(func() {
+			others(1)(t, w)
+			l, err := w.rival.Load(t.Context(), "log-1")
+			require.NoError(t, err)
+			_, err = w.rival.Save(t.Context(), l, []Entry{{100}}, aggregate.Once("key"))
+			require.NoError(t, err)
+			w.Script.Every(faults.Get, faults.Fault{Kind: faults.Dropped})
+		})
+		_, err := w.repo.Save(t.Context(), w.read, []Entry{{100}}, aggregate.Once("key"))
+		require.ErrorIs(t, err, faults.ErrInjected)
+		require.False(t, errors.As(err, new(*ropewalk.ConflictError)))
+		w.Script.Every(faults.Get, faults.Fault{})
+		l, err := w.repo.Save(t.Context(), w.read, []Entry{{100}}, aggregate.Once("key"))
+		require.NoError(t, err)
+		require.True(t, l.Repeated)
+		require.NoError(t, w.rival.Wait(t.Context()))
+		require.NoError(t, w.repo.Wait(t.Context()))
+	})
+}
