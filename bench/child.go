@@ -24,6 +24,8 @@ func child(name string, args []string) error {
 		return nil
 	case "stream":
 		return streamChild(context.Background(), args)
+	case "command":
+		return commandChild(context.Background(), args)
 	case "verify":
 		return verifyChild(context.Background(), args)
 	default:

@@ -36,14 +36,14 @@ type Point struct {
 // The plot's measures in pixels.
 const (
 	plotWidth, plotHeight     = 720.0, 380.0
-	left, right, top, bottom  = 76.0, 20.0, 44.0, 50.0
+	left, right, top, bottom  = 76.0, 36.0, 44.0, 50.0
 	legendHeight              = 18.0
 	innerWidth                = plotWidth - left - right
 	paper, ink, faint, family = "#ffffff", "#24292f", "#d8dee4", "system-ui, sans-serif"
 )
 
 // colours tell the series apart, also for most of those who see fewer of them.
-var colours = []string{"#0969da", "#d4720c", "#1a7f37", "#8250df", "#9a6700", "#57606a"}
+var colours = []string{"#0969da", "#d4720c", "#1a7f37", "#8250df", "#bf3989", "#57606a"}
 
 // SVG draws the plot.
 func (p Plot) SVG() string {

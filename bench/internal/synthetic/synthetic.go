@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"ropewalk/changeset"
@@ -17,24 +18,61 @@ import (
 )
 
 // History is a chain that was never written: of up to n changesets, each with a
-// content of the same size. It keeps one digest of 32 bytes for each, and is
-// safe for concurrent use.
+// content of the same size. It is safe for concurrent use. Of the digests,
+// which follow from each other, it keeps every block's first, and the blocks
+// that were used last.
 type History struct {
-	id      string
-	size    int
-	digests []changeset.Digest
+	id     string
+	size   int
+	before []changeset.Digest // of the parent of each block's first changeset
+
+	mu     sync.Mutex
+	blocks map[uint64][]changeset.Digest
+	recent []uint64 // the oldest first
 }
+
+// blockSize is how many digests are computed together, keptBlocks how many
+// blocks are kept: 4 MiB in all.
+const blockSize, keptBlocks = 1024, 128
 
 // New computes a history, which takes some microseconds for each changeset.
 func New(aggregateID string, n, size int) *History {
-	h := &History{aggregateID, size, make([]changeset.Digest, 0, n)}
+	h := &History{id: aggregateID, size: size, blocks: map[uint64][]changeset.Digest{}}
 	var parent changeset.Digest
-	for v := range uint64(n) {
-		header := h.unproved(v)
-		parent = header.ComputeDigest(parent)
-		h.digests = append(h.digests, parent)
+	for block := range uint64(n+blockSize-1) / blockSize {
+		h.before = append(h.before, parent)
+		digests := h.compute(block)
+		parent = digests[len(digests)-1]
 	}
 	return h
+}
+
+// compute returns the digests of a block.
+func (h *History) compute(block uint64) []changeset.Digest {
+	digests := make([]changeset.Digest, blockSize)
+	parent := h.before[block]
+	for i := range digests {
+		header := h.unproved(block*blockSize + uint64(i))
+		parent = header.ComputeDigest(parent)
+		digests[i] = parent
+	}
+	return digests
+}
+
+func (h *History) digest(version uint64) changeset.Digest {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	block := version / blockSize
+	digests, ok := h.blocks[block]
+	if !ok {
+		digests = h.compute(block)
+		h.blocks[block] = digests
+		if h.recent = append(h.recent, block); len(h.recent) > keptBlocks {
+			delete(h.blocks, h.recent[0])
+			h.recent = h.recent[1:]
+		}
+	}
+	return digests[version%blockSize]
 }
 
 var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -95,7 +133,7 @@ func (h *History) unproved(version uint64) changeset.Header {
 
 func (h *History) header(version uint64) changeset.Header {
 	header := h.unproved(version)
-	header.Digest = h.digests[version]
+	header.Digest = h.digest(version)
 	return header
 }
 
