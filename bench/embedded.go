@@ -109,7 +109,7 @@ func runEmbedded(ctx context.Context, l *laboratory, r *report.Results) error {
 		"One writer: each append waits for its own sync of the disk, which the last row of each group shows alone; SQLite's WAL needs one for each commit.",
 		"16 writers: appends share syncs, and then the processor limits: SQLite's own work on two rows, and in Ropewalk beside it the header, of which the ancestor index is the largest part (up to 1.1 KB of text), the hashes of content and header, and a head of about the size of the header: about three times the bytes of raw SQLite for an event of 1 KiB.",
 		"Reading: Ropewalk reads by the range where the store offers it, and decodes and proves every header and hashes every content; the peers hand out what they have stored.",
-		"Next: rows of the head and the header in a binary form would halve the bytes; they are text now, so that the sqlite3 shell shows them.",
+		"A profile of 16 writers: of the one goroutine that commits, about 40 % is spent on reading, decoding and checking the head that is to be replaced, and on the text of the next one; the statements themselves and the sync are the rest. Next: compare the stored record with the expected one byte by byte, and prepare the next one's text before the transaction.",
 	}
 	return nil
 }
