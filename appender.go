@@ -15,7 +15,8 @@ import (
 // defaults.
 type AppenderOptions struct {
 	// MaxBatchBytes is how many bytes of content are committed together, 8 MiB
-	// by default. The drafts of one call stay together, and pass if they are more.
+	// by default, as they are stored. The drafts of one call stay together, and
+	// pass if they are more.
 	MaxBatchBytes int64
 	// PutTimeout is how long the objects of one call may take to be put, a
 	// minute by default. A call that exceeds it fails, and those that were to be
@@ -134,8 +135,8 @@ func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]cha
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, drafts: slices.Clone(drafts), since: time.Now(), done: make(chan outcome, 1)}
-	for _, d := range drafts {
+	c := &call{ctx: ctx, drafts: a.chain.store.encode(drafts), since: time.Now(), done: make(chan outcome, 1)}
+	for _, d := range c.drafts {
 		c.bytes += int64(len(d.Content))
 	}
 	a.enqueue(c)

@@ -22,8 +22,8 @@ var (
 	ErrUnsupportedFormat = changeset.ErrUnsupportedFormat
 	// ErrTooLarge means that a content is larger than [Options.MaxContentSize]:
 	// that of a draft, of which nothing was sent, or one that is stored, which
-	// was not read.
-	ErrTooLarge = errors.New("content too large")
+	// was not read, or not decompressed.
+	ErrTooLarge = changeset.ErrTooLarge
 	// ErrHeadLost means that the head is missing or older than one that was
 	// read before: the storage was restored or tampered with. It is never a
 	// conflict, and repeating does not help: see "Restored heads" in DESIGN.md.

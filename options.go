@@ -29,6 +29,12 @@ type Options struct {
 	// long it goes on, whatever its context says, to learn the outcome of a
 	// swap whose answer was lost. 10 seconds by default.
 	SettleTimeout time.Duration
+	// Compress lets appends store contents compressed by zstd where that makes
+	// them smaller; off by default. Every reader of this version reads both, but
+	// has to ask for the content: a reader's changesets hold what is stored, and
+	// [Store.Decode] gives what was appended. Other tools that read the bucket
+	// then find zstd frames.
+	Compress bool
 }
 
 func (o *Options) withDefaults() Options {

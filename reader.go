@@ -25,6 +25,9 @@ import (
 // parent's digest before the changeset is yielded. The one exception is the
 // first changeset of a range that does not begin at version 0, whose parent is
 // not read: begin one version lower, or use [Reader.Since], to have it proved.
+//
+// Contents are yielded as they are stored: where writers set [Options.Compress],
+// [Store.Decode] gives what was appended.
 type Reader struct {
 	store      *Store
 	changesets changeset.Store

@@ -44,6 +44,7 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	if after.Within() {
 		return head.Head{}, c.refuseWithin(ctx, after)
 	}
+	drafts = c.store.encode(drafts)
 	for {
 		a, err := c.prepare(after, drafts)
 		if err != nil {
@@ -72,7 +73,7 @@ func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
 		return fmt.Errorf("chain %q: %w", c.id, ErrErased)
 	}
 	for i, d := range drafts {
-		if n := int64(len(d.Content)); n > c.store.options.MaxContentSize {
+		if n := d.Size(); n > c.store.options.MaxContentSize {
 			return fmt.Errorf("draft %d: %w: %d bytes, more than %d", i+1, ErrTooLarge, n, c.store.options.MaxContentSize)
 		}
 	}

@@ -158,12 +158,3 @@ func (p *plan[S, E]) event(raw Raw, at Position) (event E, err error) {
 	}
 	return event, &UnknownEventError{Position: at, Type: raw.Type}
 }
-
-// read decodes a changeset, and says in errors which one it is.
-func (p *plan[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	records, err := p.decode(c.Content)
-	for i := range records {
-		records[i].Version = c.Version
-	}
-	return records, located(err, c.Ref)
-}

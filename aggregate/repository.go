@@ -114,7 +114,7 @@ func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last 
 		for c, err := range r.reader(h).Range(ctx, first, last) {
 			var records []Recorded[E]
 			if err == nil {
-				records, err = r.plan.read(c)
+				records, err = r.read(c)
 			}
 			if err != nil {
 				yield(Recorded[E]{}, err)
@@ -175,7 +175,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 
 // step takes one changeset in.
 func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
-	records, err := r.plan.read(c)
+	records, err := r.read(c)
 	if err != nil {
 		return err
 	}
@@ -184,6 +184,19 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 	}
 	l.remember(c.CommandID)
 	return nil
+}
+
+// read decodes a changeset, and says in errors which one it is.
+func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
+	content, err := r.store.Decode(c)
+	if err != nil {
+		return nil, err
+	}
+	records, err := r.plan.decode(content)
+	for i := range records {
+		records[i].Version = c.Version
+	}
+	return records, located(err, c.Ref)
 }
 
 // remember keeps the command ID of a changeset. One append repeats its own.

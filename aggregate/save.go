@@ -87,7 +87,7 @@ func (c *call) admit(repeated *bool, commands []string, h head.Head) (bool, erro
 	return false, nil
 }
 
-// draft returns what is to be appended, and the events as a load will read
+// draft returns what is to be appended, encoded as it will be stored, and the events as a load will read
 // them: an event that could not be read back is refused before it is stored.
 func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Recorded[E], error) {
 	records := make([]Recorded[E], len(events))
@@ -106,7 +106,7 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 	if err != nil {
 		return changeset.Draft{}, nil, fmt.Errorf("it could not be read back: %w", err)
 	}
-	return changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}, read, nil
+	return r.store.Encode(changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}), read, nil
 }
 
 // refused returns the outcome of an append that failed. Behind a conflict the
@@ -139,6 +139,7 @@ func made(after, h head.Head, draft changeset.Draft) bool {
 		AfterRevision: h.Revision - 1,
 		Ancestors:     after.Ancestors,
 		ContentType:   draft.ContentType,
+		Encoding:      draft.Encoding(),
 		ContentSHA256: sha256.Sum256(draft.Content),
 		RecordedAt:    h.UpdatedAt,
 		CommandID:     draft.CommandID,

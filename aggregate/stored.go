@@ -53,9 +53,6 @@ func snapshotRef(aggregateID string, version uint64, schema string) changeset.Re
 // state that shares memory with a later one cannot become that.
 func (r *Repository[S, E]) snapshotOf(ctx context.Context, l Loaded[S], h head.Head) *changeset.Changeset {
 	c, err := r.encodeSnapshot(l, h)
-	if err == nil && c.ContentSize > r.options.MaxSnapshotSize {
-		err = fmt.Errorf("it takes %d bytes, more than %d", c.ContentSize, r.options.MaxSnapshotSize)
-	}
 	if err != nil {
 		r.stats.failed.Add(1)
 		r.options.Logger.WarnContext(ctx, "cannot make snapshot", "of", h.Ref, "cause", err)
@@ -79,16 +76,21 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
+	if n := int64(len(content)); n > r.options.MaxSnapshotSize {
+		return changeset.Changeset{}, fmt.Errorf("it takes %d bytes, more than %d", n, r.options.MaxSnapshotSize)
+	}
+	draft := r.store.Encode(changeset.Draft{Content: content, ContentType: "application/json"})
 	header := changeset.Header{
 		Ref:           snapshotRef(l.ID, h.Version, schema),
-		ContentType:   "application/json",
-		ContentSize:   int64(len(content)),
-		ContentSHA256: sha256.Sum256(content),
+		ContentType:   draft.ContentType,
+		Encoding:      draft.Encoding(),
+		ContentSize:   int64(len(draft.Content)),
+		ContentSHA256: sha256.Sum256(draft.Content),
 		RecordedAt:    h.UpdatedAt,
 		Metadata:      map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
-	return changeset.Changeset{Header: header, Content: content}, nil
+	return changeset.Changeset{Header: header, Content: draft.Content}, nil
 }
 
 // readSnapshot returns the aggregate as a snapshot has it. Its error matches
@@ -107,7 +109,11 @@ func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version 
 	if err := c.Verify(changeset.Digest{}); err != nil {
 		return Loaded[S]{}, err
 	}
-	return r.decodeSnapshot(id, version, c.Content)
+	content, err := c.Decoded(r.options.MaxSnapshotSize)
+	if err != nil {
+		return Loaded[S]{}, err
+	}
+	return r.decodeSnapshot(id, version, content)
 }
 
 func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []byte) (Loaded[S], error) {

@@ -12,7 +12,8 @@
 //	│ content │ ◀──────│ content │ ◀──────│ content │ ◀── head
 //	└─────────┘ parent └─────────┘ parent └─────────┘
 //
-// A stored object's body is the content and nothing else; all of the header is
+// A stored object's body is the content, compressed if the writer was told to
+// ([Compress]), and nothing else; all of the header is
 // in the object's user metadata ([Encode], [Decode]). A [Store] keeps such
 // objects: created once, never overwritten.
 package changeset
@@ -55,6 +56,10 @@ type Draft struct {
 	// Metadata is the caller's own small metadata, UTF-8, such as a
 	// correlation ID: at most [MaxMetadata] bytes once encoded as k=v&k=v.
 	Metadata map[string]string
+
+	// What Compress has made of the content, and its size before that.
+	encoding string
+	size     int64
 }
 
 // Part is a changeset's place in an append of several changesets: number
@@ -85,8 +90,8 @@ type Header struct {
 	Ancestors Index
 	// ContentType is the media type of the content.
 	ContentType string
-	// Encoding says how the stored body encodes the content; empty where it is
-	// the content itself, the only encoding of format 1.
+	// Encoding says how the stored body encodes the content: [EncodingZstd], or
+	// empty where it is the content itself.
 	Encoding string
 	// ContentSize is the size of the stored body in bytes.
 	ContentSize int64
@@ -107,7 +112,8 @@ type Header struct {
 // Changeset is one atomic change to one aggregate.
 type Changeset struct {
 	Header
-	// Content is the body as it is stored.
+	// Content is the body as it is stored, which is what the digest commits to;
+	// where Encoding is set, [Changeset.Decoded] gives what was appended.
 	Content []byte
 }
 

@@ -17,6 +17,9 @@ var (
 	// ErrUnsupportedFormat means that a newer version of the library wrote
 	// what was read; the error that wraps it names the format.
 	ErrUnsupportedFormat = errors.New("unsupported format")
+	// ErrTooLarge means that a content is larger than the limit that applies;
+	// the error that wraps it gives both sizes.
+	ErrTooLarge = errors.New("content too large")
 )
 
 // CorruptError says that what is stored cannot be what was written: an object

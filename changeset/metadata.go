@@ -131,7 +131,7 @@ func Decode(o Stored, s Spelling) (Header, error) {
 		}
 		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata has no valid format: %q", f)}
 	}
-	if e := o.Metadata[keyEncoding]; e != "" {
+	if e := o.Metadata[keyEncoding]; !isKnownEncoding(e) {
 		return Header{}, fmt.Errorf("%s (%s): %w: content encoding %q", o.Ref, o.Object, ErrUnsupportedFormat, e)
 	}
 	h, err := decode(o, s)
@@ -152,6 +152,7 @@ func decode(o Stored, s Spelling) (Header, error) {
 		Parent:        parse(&p, keyParent, optional(ParseID)),
 		AfterRevision: parse(&p, keyAfterRevision, ParseDecimal),
 		ContentType:   o.ContentType,
+		Encoding:      o.Metadata[s.key(keyEncoding)],
 		ContentSize:   o.Size,
 		ContentSHA256: parse(&p, keySHA256, ParseDigest),
 		Digest:        parse(&p, keyDigest, ParseDigest),

@@ -37,7 +37,7 @@ func (h Header) validate() error {
 	if err := h.validateLinks(); err != nil {
 		return err
 	}
-	if h.Encoding != "" {
+	if !isKnownEncoding(h.Encoding) {
 		return fmt.Errorf("%w: content encoding %q", ErrUnsupportedFormat, h.Encoding)
 	}
 	if err := validateCommandID(h.CommandID); err != nil {

@@ -58,6 +58,7 @@ func build(link Head, aggregateID string, draft changeset.Draft, at time.Time) c
 	h := changeset.Header{
 		Ref:           changeset.Ref{AggregateID: aggregateID, ID: changeset.NewID()},
 		ContentType:   draft.ContentType,
+		Encoding:      draft.Encoding(),
 		ContentSize:   int64(len(draft.Content)),
 		ContentSHA256: sha256.Sum256(draft.Content),
 		RecordedAt:    at,

@@ -13,8 +13,9 @@ func newCat(a *app) *cobra.Command {
 		Use:   "cat REF|RANGE",
 		Short: "Print the contents of changesets, exactly",
 		Long: `Print the content of a changeset, or of each changeset of a range, the oldest
-first: the bytes alone, exactly as they were appended, with nothing between
-them. An ID alone is its newest changeset; ID@0.. is the whole history.`,
+first: the bytes alone, exactly as they were appended, even if they are stored
+compressed, with nothing between them. An ID alone is its newest changeset;
+ID@0.. is the whole history.`,
 		Example: `  ropewalk cat order-4711@7 > invoice.pdf
   ropewalk cat order-4711@0.. | jq -r .type`,
 		Args:              cobra.ExactArgs(1),
@@ -41,6 +42,9 @@ func (a *app) runCat(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
+		if c, err = s.readable(c); err != nil {
+			return err
+		}
 		return a.printContent(c)
 	})
 }
@@ -50,7 +54,7 @@ func (a *app) catRange(ctx context.Context, s *store, r reference) error {
 	if err != nil {
 		return err
 	}
-	for c, err := range sp.reader.Range(ctx, sp.first, sp.last) {
+	for c, err := range sp.contents(ctx, false) {
 		if err != nil {
 			return err
 		}

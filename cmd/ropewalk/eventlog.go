@@ -74,12 +74,8 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 
 // events yields the events of the span, the newest first unless it is reversed.
 func (s span) events(ctx context.Context, reverse bool) iter.Seq2[event, error] {
-	contents := s.reader.RangeBackward(ctx, s.last, s.first)
-	if reverse {
-		contents = s.reader.Range(ctx, s.first, s.last)
-	}
 	return func(yield func(event, error) bool) {
-		for c, err := range contents {
+		for c, err := range s.contents(ctx, !reverse) {
 			if err != nil {
 				yield(event{}, err)
 				return
@@ -97,7 +93,7 @@ func (s span) events(ctx context.Context, reverse bool) iter.Seq2[event, error] 
 // and how many events of it come before. Where there are fewer, they begin
 // with the span.
 func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint64, err error) {
-	for c, err := range s.reader.RangeBackward(ctx, s.last, s.first) {
+	for c, err := range s.contents(ctx, true) {
 		if err != nil {
 			return 0, 0, err
 		}

@@ -37,7 +37,7 @@ func (a *app) showEvents(c changeset.Changeset) error {
 		}
 	}
 	if !whole {
-		fmt.Fprintf(out, "\n(cut short: ropewalk cat %s gives all %s)\n", quote(c.Ref.String()), plural(c.ContentSize, "byte"))
+		fmt.Fprintf(out, "\n(cut short: ropewalk cat %s gives all %s)\n", quote(c.Ref.String()), plural(int64(len(c.Content)), "byte"))
 	}
 	return out.Flush()
 }

@@ -62,6 +62,9 @@ func (a *app) runExport(ctx context.Context, field string, args []string) error 
 		}
 		defer bar.end()
 		for c, err := range histories(ctx, narrow, chainHeads(ctx, narrow, ids)) {
+			if err == nil {
+				c, err = s.readable(c)
+			}
 			if err != nil {
 				return err
 			}

@@ -48,6 +48,9 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
+		if c, err = s.readable(c); err != nil {
+			return err
+		}
 		if a.json {
 			out := newChangesetJSON(c.Header)
 			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
@@ -67,6 +70,14 @@ func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error)
 		return c, err
 	}
 	return c, s.named(c.VerifyContent())
+}
+
+// readable returns a changeset with the content that was appended, whatever the
+// encoding of its body. It is to be shown: it does not verify any more.
+func (s *store) readable(c changeset.Changeset) (changeset.Changeset, error) {
+	content, err := s.Decode(c)
+	c.Content = content
+	return c, s.named(err)
 }
 
 // proved reads a changeset and checks all of it: its content, its link to its
@@ -114,7 +125,11 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
 	b.WriteString(field("recorded", precisely(c.RecordedAt)))
-	b.WriteString(field("content", fmt.Sprintf("%s, %d bytes, sha256 %s %s", c.ContentType, c.ContentSize, a.shortDigest(c.ContentSHA256), ok)))
+	size := fmt.Sprintf("%d bytes", c.ContentSize)
+	if c.Encoding != "" {
+		size += " of " + c.Encoding
+	}
+	b.WriteString(field("content", fmt.Sprintf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
 	b.WriteString(field("digest", a.shortDigest(c.Digest)+" "+ok))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
