@@ -59,7 +59,7 @@ func TestGoldenIndex(t *testing.T) {
 }
 
 // A service allows 2,048 bytes of user metadata, and some count the prefix of
-// each key. The encoding, which format 1 does not use, is reserved 8 bytes.
+// each key. Encodings have 8 bytes at most.
 func TestWorstCaseFitsTheServices(t *testing.T) {
 	const prefix = "x-amz-meta-"
 	s := samples(t)[3]

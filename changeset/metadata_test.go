@@ -126,7 +126,7 @@ func requireCorrupt(t *testing.T, o changeset.Stored, reason string, msg ...any)
 }
 
 func TestDecodeMissesNoField(t *testing.T) {
-	optional := map[string]bool{"command-id": true, "append": true, "user": true}
+	optional := map[string]bool{"command-id": true, "encoding": true, "append": true, "user": true}
 	for _, s := range samples(t) {
 		whole := stored(t, s, changeset.Hyphens)
 		for key := range whole.Metadata {

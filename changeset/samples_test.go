@@ -134,6 +134,8 @@ func samples(t testing.TB) []sample {
 		RecordedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), CommandID: strings.Repeat(".", 21) + "c",
 		Part: changeset.Part{Number: 256, Of: 256}, Metadata: map[string]string{strings.Repeat("k", 95): strings.Repeat("v", 96)},
 	}
+	compressed := first
+	compressed.ContentType, compressed.Encoding = "text/plain", "zstd"
 	return []sample{
 		newSample(t, "version 0", first, "", sample{recordedAt: "2026-11-21T00:31:02.000000000Z"}),
 		newSample(t, "in the middle", middle, `{"type":"shipped"}`, sample{
@@ -144,6 +146,7 @@ func samples(t testing.TB) []sample {
 			recordedAt: "9999-12-31T23:59:59.999999999Z", part: "256/256",
 			user: strings.Repeat("k", 95) + "=" + strings.Repeat("v", 96),
 		}),
+		newSample(t, "compressed", compressed, string(zstdFrame(1000, 1000)), sample{recordedAt: "2026-11-21T00:31:02.000000000Z"}),
 	}
 }
 
@@ -185,7 +188,7 @@ func (s sample) digest() changeset.Digest {
 		present([]byte("ropewalk/1")), present([]byte(h.AggregateID)), number(h.Version), present(h.ID[:]),
 		parent, previous, number(h.AfterRevision), present([]byte(s.recordedAt)), ifAny(h.CommandID), ifAny(s.part),
 		present([]byte(h.ContentType)),
-		{0},
+		ifAny(h.Encoding),
 		ifAny(s.user), ancestors, present(sum[:]),
 	}, nil))
 }
