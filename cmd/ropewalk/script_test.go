@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 //	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
 //	                   and sets $ref, $id and $end
 //	late FILE ID       puts an object of an append that was under way
+//	compress FILE ID CONTENT...
+//	                   appends contents as NDJSON, compressed
 //	snapshot FILE ID   puts an object where the aggregate's snapshots are
 //
 // With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
@@ -73,6 +76,7 @@ func TestScripts(t *testing.T) {
 			"pend":     pend,
 			"late":     putLate,
 			"snapshot": putSnapshot,
+			"compress": compress,
 		},
 	})
 }
@@ -132,6 +136,20 @@ func pend(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(db.Put(ctx, built[0]))
 	ts.Check(db.Close())
 	setRef(ts, built[0].Ref.String(), built[0].ID.String())
+}
+
+// compress appends the contents of files, by one append.
+func compress(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	db, err := sqlitestore.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	var drafts []changeset.Draft
+	for _, name := range args[2:] {
+		drafts = append(drafts, changeset.Draft{Content: []byte(ts.ReadFile(name)), ContentType: typeNDJSON})
+	}
+	_, err = ropewalk.New(db, db, &ropewalk.Options{Compress: true}).Chain(args[1]).Create(ctx, drafts...)
+	ts.Check(err)
+	ts.Check(db.Close())
 }
 
 // mask replaces what differs from run to run by something as long that does
