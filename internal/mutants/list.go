@@ -3,7 +3,7 @@ package main
 import "slices"
 
 // list holds every mutant, by what it breaks.
-var list = slices.Concat(formats, reader, writer, storages, inspection, collection)
+var list = slices.Concat(formats, reader, writer, batching, typed, storages, inspection, collection)
 
 // formats are the checks of what is stored.
 var formats = []mutant{

@@ -168,7 +168,7 @@ var writer = []mutant{
 	},
 	{
 		"settling takes any changeset of the version", "settle.go",
-		"	if id != ref.ID {\n		return head.Head{}, c.refusedBelow", "	if false {\n		return head.Head{}, c.refusedBelow", core,
+		"	if id != ref.ID {\n		return head.Head{}, c.refusedBelow", "	if id == (changeset.ID{}) {\n		return head.Head{}, c.refusedBelow", core,
 	},
 	{
 		"settling takes another head of the revision for its own", "settle.go",
