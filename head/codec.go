@@ -37,27 +37,30 @@ func EncodeJSON(h Head) ([]byte, error) {
 
 func encodeJSON(h Head) ([]byte, error) {
 	f := h.Formats.Numbers()
-	fields := map[string]json.RawMessage{
-		FieldFormat:      number(f.Written),
-		FieldMinReader:   number(f.MinReader),
-		FieldMinWriter:   number(f.MinWriter),
-		FieldState:       text(string(h.State)),
-		FieldAggregateID: text(changeset.Escape(h.AggregateID)),
-		FieldVersion:     number(h.Version),
-		FieldChangesetID: text(h.ID.String()),
-		FieldAncestors:   text(base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())),
-		FieldDigest:      text(h.Digest.String()),
-		FieldRevision:    number(h.Revision),
-		FieldUpdatedAt:   text(changeset.FormatTime(h.UpdatedAt)),
+	members := []member{
+		{FieldAggregateID, text(changeset.Escape(h.AggregateID))},
+		{FieldVersion, number(h.Version)},
+		{FieldAncestors, text(base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed()))},
+		{FieldChangesetID, text(h.ID.String())},
+		{FieldDigest, text(h.Digest.String())},
+		{FieldFormat, number(f.Written)},
+		{FieldMinReader, number(f.MinReader)},
+		{FieldMinWriter, number(f.MinWriter)},
+		{FieldRevision, number(h.Revision)},
+		{FieldState, text(string(h.State))},
+		{FieldUpdatedAt, text(changeset.FormatTime(h.UpdatedAt))},
 	}
-	extra, err := objectFields([]byte(h.extra))
+	if h.extra == "" {
+		return encodeObject(members), nil
+	}
+	fields, err := objectFields([]byte(h.extra))
 	if err != nil {
 		return nil, fmt.Errorf("unknown fields: %w", err)
 	}
-	for name, value := range extra {
-		fields[name] = value
+	for _, m := range members {
+		fields[m.name] = m.value
 	}
-	return encodeObject(fields)
+	return canonical(fields)
 }
 
 // DecodeJSON reads the record of an aggregate from its JSON text. It accepts
@@ -106,7 +109,7 @@ func decodeJSON(record []byte) (Head, error) {
 		return Head{}, err
 	}
 	if len(fields) > 0 {
-		extra, err := encodeObject(fields)
+		extra, err := canonical(fields)
 		if err != nil {
 			return Head{}, err
 		}
@@ -159,7 +162,8 @@ func objectFields(text []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-func encodeObject(fields map[string]json.RawMessage) ([]byte, error) {
+// canonical returns the fields as a compact JSON object with sorted keys.
+func canonical(fields any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -167,6 +171,30 @@ func encodeObject(fields map[string]json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// member is one field of a JSON object: its name, which needs no escapes, and
+// its value as JSON.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// encodeObject returns what canonical returns of the same members, which are
+// sorted and compact already, in a fraction of the time: each append writes a
+// record, and where appends share a transaction, others wait for it.
+func encodeObject(members []member) []byte {
+	b := append(make([]byte, 0, 2048), '{')
+	for i, m := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, m.name...)
+		b = append(b, `":`...)
+		b = append(b, m.value...)
+	}
+	return append(b, '}')
 }
 
 // scalar returns the text of a JSON number or string; no value is no text.

@@ -1,6 +1,7 @@
 package head_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -40,6 +41,40 @@ func newer(record string) string {
 func TestGoldenHead(t *testing.T) {
 	for name, h := range samples(t) {
 		requireGolden(t, strings.ReplaceAll(name, " ", "-"), encode(t, h)+"\n")
+	}
+}
+
+// TestEncodedHeadsAreSortedAndCompact holds what is written against package json.
+func TestEncodedHeadsAreSortedAndCompact(t *testing.T) {
+	for name, h := range samples(t) {
+		record := encode(t, h)
+		var fields map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(record), &fields))
+		var sorted strings.Builder
+		enc := json.NewEncoder(&sorted)
+		enc.SetEscapeHTML(false)
+		require.NoError(t, enc.Encode(fields))
+		require.Equal(t, sorted.String(), record+"\n", name)
+	}
+}
+
+func BenchmarkEncodeJSON(b *testing.B) {
+	h := headAt("order-4711", 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := head.EncodeJSON(h); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeJSON(b *testing.B) {
+	record := []byte(encode(b, headAt("order-4711", 1000)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := head.DecodeJSON("order-4711", "o", record); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

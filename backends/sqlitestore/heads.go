@@ -59,10 +59,14 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	if err != nil {
 		return head.Head{}, s.swapFailure(&head.NotApplied{Err: err})
 	}
+	r, err := newReplacement(old, next)
+	if err != nil {
+		return head.Head{}, s.swapFailure(&head.NotApplied{Err: err})
+	}
 	var swapped head.Head
 	err = s.writer.do(ctx, size, func(w *session) (err error) {
-		// The swap comes first, so that a conflict costs no writes.
-		if swapped, err = s.swap(w, old, next); err != nil {
+		// The swap comes first, so that a conflict has written nothing.
+		if swapped, err = s.swap(w, r); err != nil {
 			return err
 		}
 		return w.insertAll(rows)
@@ -94,24 +98,64 @@ func (s *session) insertAll(rows []row) error {
 	return nil
 }
 
-// swap replaces the record within the writer's transaction.
-func (s *Store) swap(w *session, old, next head.Head) (head.Head, error) {
-	key := changeset.Escape(next.AggregateID)
-	current, err := s.scanHead(key, w.load.QueryRow(key))
-	if err != nil {
-		return head.Head{}, err
-	}
-	if !current.SameRecord(old) {
-		return head.Head{}, &head.SwapConflict{Winner: &current}
-	}
-	next = next.Inherit(current).WithToken("") // heads have no token here
-	if err := head.CheckSwap(current, next); err != nil {
-		return head.Head{}, err
-	}
+// replacement is a swap, with its texts: they are made before the transaction,
+// for which others wait.
+type replacement struct {
+	old, next        head.Head
+	key              string
+	expected, record string // no text is expected where there is no head yet
+}
+
+// noRecord is the text of no record.
+const noRecord = "{}"
+
+func newReplacement(old, next head.Head) (replacement, error) {
+	next = next.Inherit(old).WithToken("") // heads have no token here
+	r := replacement{old: old, next: next, key: changeset.Escape(next.AggregateID)}
 	record, err := head.EncodeJSON(next)
 	if err != nil {
-		return head.Head{}, fmt.Errorf("swap: %w", err)
+		return r, fmt.Errorf("swap: %w", err)
 	}
-	_, err = w.store.Exec(key, string(record))
-	return next, err
+	r.record = string(record)
+	if old.Exists() {
+		r.expected = noRecord // of a head that cannot have been stored
+		if record, err := head.EncodeJSON(old); err == nil {
+			r.expected = string(record)
+		}
+	}
+	return r, nil
+}
+
+// swap replaces the record within the writer's transaction. A record that is
+// to the letter the expected one, as nearly all are, need not be read.
+func (s *Store) swap(w *session, r replacement) (head.Head, error) {
+	done, err := w.replace(r.key, r.expected, r.record)
+	if done || err != nil {
+		return r.next, err
+	}
+	current, err := s.scanHead(r.key, w.load.QueryRow(r.key))
+	if err != nil {
+		return head.Head{}, err
+	}
+	if !current.SameRecord(r.old) {
+		return head.Head{}, &head.SwapConflict{Winner: &current}
+	}
+	return s.swapOther(w, current, r)
+}
+
+// swapOther replaces a record that is the expected one, and yet another text:
+// one that a newer version has written, where old was made of a changeset.
+func (s *Store) swapOther(w *session, current head.Head, r replacement) (head.Head, error) {
+	other, err := newReplacement(current, r.next)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if err := head.CheckSwap(current, other.next); err != nil {
+		return head.Head{}, err
+	}
+	done, err := w.replace(other.key, other.expected, other.record)
+	if err == nil && !done {
+		err = errors.New("swap: the record cannot be found again")
+	}
+	return other.next, err
 }

@@ -13,8 +13,8 @@ import (
 type session struct {
 	conn connection
 
-	begin, savepoint, release, rollbackTo, end *sql.Stmt
-	version, insert, remove, load, store       *sql.Stmt
+	begin, version, end                  *sql.Stmt
+	insert, remove, load, create, update *sql.Stmt
 }
 
 // openWriter opens the connection; setUp must follow.
@@ -42,18 +42,15 @@ func (w *writer) setUp(mustExist bool) error {
 // queries returns the text of each statement.
 func (s *session) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.begin:      "BEGIN IMMEDIATE",
-		&s.savepoint:  "SAVEPOINT request",
-		&s.release:    "RELEASE request",
-		&s.rollbackTo: "ROLLBACK TO request",
-		&s.end:        "COMMIT",
-		&s.version:    "PRAGMA user_version",
+		&s.begin:   "BEGIN IMMEDIATE",
+		&s.version: "PRAGMA user_version",
+		&s.end:     "COMMIT",
 		&s.insert: `INSERT INTO changesets (aggregate_id, object, metadata, content_type, last_modified, content)
 			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		&s.remove: "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?",
 		&s.load:   selectHead,
-		&s.store: `INSERT INTO heads (aggregate_id, record) VALUES (?, ?)
-			ON CONFLICT DO UPDATE SET record = excluded.record`,
+		&s.create: "INSERT INTO heads (record, aggregate_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		&s.update: "UPDATE heads SET record = ? WHERE aggregate_id = ? AND record = ?",
 	}
 }
 
@@ -89,19 +86,19 @@ func (s *session) beginWrite() error {
 	return err
 }
 
-// applyOne runs apply within a savepoint, and undoes what it did if it fails.
-// Broken means that the transaction itself is lost.
-func (s *session) applyOne(apply func(*session) error) (err, broken error) {
-	if _, err := s.savepoint.Exec(); err != nil {
-		return nil, err
+// replace writes the record of a head where the expected one is stored, to the
+// letter; none where that is empty. It reports whether it did.
+func (s *session) replace(key, expected, record string) (bool, error) {
+	stmt, args := s.update, []any{record, key, expected}
+	if expected == "" {
+		stmt, args = s.create, args[:2]
 	}
-	if err = apply(s); err != nil {
-		_, broken = s.rollbackTo.Exec()
+	result, err := stmt.Exec(args...)
+	if err != nil {
+		return false, err
 	}
-	if broken == nil {
-		_, broken = s.release.Exec()
-	}
-	return err, broken
+	n, err := result.RowsAffected()
+	return n == 1, err
 }
 
 func (s *session) commit() error {

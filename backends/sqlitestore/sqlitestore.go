@@ -10,8 +10,8 @@
 // One [Store] serves both seams, [changeset.Store] and [head.Combined], so that
 // an append is one transaction: its changesets and its swap of the head, both
 // or neither. Appends that meet in one process share a transaction and its
-// sync to the disk (group commit), each within a savepoint of its own: the
-// conflict of one changes nothing for the others.
+// sync to the disk (group commit): the conflict of one changes nothing for the
+// others, and the failure of one lets them begin again without it.
 //
 // # Durability and concurrency
 //

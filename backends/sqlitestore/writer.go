@@ -38,7 +38,9 @@ type writer struct {
 
 // request is one call that waits for its transaction.
 type request struct {
-	// apply does the work. Its error rolls back what it did, and nothing else.
+	// apply does the work, perhaps again after a request of the same batch has
+	// failed. A *head.SwapConflict must come before it has written anything;
+	// any other error undoes the transaction.
 	apply func(*session) error
 	// size is how many bytes of content it writes.
 	size  int
@@ -166,15 +168,16 @@ func (w *writer) take() []*request {
 	return batch
 }
 
-// commit applies the batch, commits it and tells each request its outcome.
+// commit applies the batch, commits it and tells each request its outcome. One
+// that fails is told at once, and those with it begin again without it.
 func (w *writer) commit(batch []*request) {
 	outcomes := make([]error, len(batch))
 	for i, r := range batch {
-		err, broken := w.session.applyOne(r.apply)
-		outcomes[i] = refused(err)
-		if broken != nil {
+		err := r.apply(w.session)
+		if outcomes[i] = refused(err); err != nil && !isConflict(err) {
 			w.session.rollback()
-			report(batch, abandoned(outcomes[:i+1], len(batch), broken))
+			w.again(slices.Delete(batch, i, i+1))
+			r.outcome <- outcomes[i]
 			return
 		}
 	}
@@ -186,6 +189,13 @@ func (w *writer) commit(batch []*request) {
 	report(batch, outcomes)
 }
 
+// again puts requests back to the front of the queue: nothing of them is stored.
+func (w *writer) again(batch []*request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = slices.Concat(batch, w.waiting)
+}
+
 func report(batch []*request, outcomes []error) {
 	for i, r := range batch {
 		r.outcome <- outcomes[i]
@@ -194,26 +204,16 @@ func report(batch []*request, outcomes []error) {
 
 // refused returns an apply's error as that of a call which changed nothing.
 func refused(err error) error {
-	var conflict *head.SwapConflict
 	var notApplied *head.NotApplied
-	if err == nil || errors.As(err, &conflict) || errors.As(err, &notApplied) {
+	if err == nil || isConflict(err) || errors.As(err, &notApplied) {
 		return err
 	}
 	return &head.NotApplied{Err: err}
 }
 
-// abandoned returns the outcomes of n requests whose transaction broke and was
-// never committed. The last of those tried broke it and keeps its own error;
-// the others may succeed without it.
-func abandoned(tried []error, n int, broken error) []error {
-	outcomes := make([]error, n)
-	for i := range outcomes {
-		outcomes[i] = &head.NotApplied{Retryable: true, Err: broken}
-	}
-	if culprit := len(tried) - 1; tried[culprit] != nil {
-		outcomes[culprit] = tried[culprit]
-	}
-	return outcomes
+func isConflict(err error) bool {
+	var conflict *head.SwapConflict
+	return errors.As(err, &conflict)
 }
 
 // afterCommit returns the outcomes of a batch whose COMMIT failed. Unless the
@@ -222,9 +222,8 @@ func abandoned(tried []error, n int, broken error) []error {
 // request of the same batch, which perhaps never happened.
 func afterCommit(outcomes []error, err error) []error {
 	for i, outcome := range outcomes {
-		var conflict *head.SwapConflict
 		switch {
-		case isBusy(err) || errors.As(outcome, &conflict):
+		case isBusy(err) || isConflict(outcome):
 			outcomes[i] = &head.NotApplied{Retryable: true, Err: err}
 		case outcome == nil:
 			outcomes[i] = fmt.Errorf("commit: %w", err)

@@ -3,8 +3,9 @@ package sqlitestore
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -13,15 +14,20 @@ import (
 	"ropewalk/head"
 )
 
-// together runs the requests in one transaction and returns their outcomes.
+// together lets the requests wait at the same time, so that one transaction
+// takes them, and returns their outcomes.
 func together(t *testing.T, s *Store, applies ...func(*session) error) []error {
 	t.Helper()
 	batch := make([]*request, len(applies))
 	for i, apply := range applies {
-		batch[i] = &request{apply: apply, outcome: make(chan error, 1)}
+		batch[i] = &request{apply: apply, since: time.Now(), outcome: make(chan error, 1)}
 	}
-	require.NoError(t, s.writer.session.beginWrite())
-	s.writer.commit(batch)
+	w := s.writer
+	w.mu.Lock()
+	require.False(t, w.running)
+	w.waiting, w.running = slices.Clone(batch), true
+	w.loop.Go(w.run)
+	w.mu.Unlock()
 	outcomes := make([]error, len(batch))
 	for i, r := range batch {
 		outcomes[i] = <-r.outcome
@@ -29,17 +35,18 @@ func together(t *testing.T, s *Store, applies ...func(*session) error) []error {
 	return outcomes
 }
 
-// writing returns a request that commits an append.
+// writing returns a request that commits an append, as Commit does.
 func writing(t *testing.T, s *Store, changesets []changeset.Changeset, old, next head.Head) func(*session) error {
 	t.Helper()
 	rows, _, err := newRows(changesets)
 	require.NoError(t, err)
+	r, err := newReplacement(old, next)
+	require.NoError(t, err)
 	return func(w *session) error {
-		if err := w.insertAll(rows); err != nil {
+		if _, err := s.swap(w, r); err != nil {
 			return err
 		}
-		_, err := s.swap(w, old, next)
-		return err
+		return w.insertAll(rows)
 	}
 }
 
@@ -64,17 +71,19 @@ func TestConcurrentAppendersShareCommits(t *testing.T) {
 	t.Logf("%d appends in %d commits", appenders*appends, commits)
 }
 
-// TestOneConflictRollsBackOnlyItself commits three appends at once, of which
-// the middle one has written its changeset when it meets the conflict.
-func TestOneConflictRollsBackOnlyItself(t *testing.T) {
+// TestAConflictIsItsOwn commits three appends at once, of which the middle one
+// meets a conflict with the first.
+func TestAConflictIsItsOwn(t *testing.T) {
 	s := open(t)
 	first, next1 := extend(t, head.Head{}, "order-1", "one")
 	rival, rivalNext := extend(t, head.Head{}, "order-1", "rival")
 	second, next2 := extend(t, next1, "order-1", "two")
+	before := s.writer.commits.Load()
 	outcomes := together(t, s,
 		writing(t, s, first, head.Head{}, next1),
 		writing(t, s, rival, head.Head{}, rivalNext),
 		writing(t, s, second, next1, next2))
+	require.Equal(t, before+1, s.writer.commits.Load())
 	require.NoError(t, outcomes[0])
 	var conflict *head.SwapConflict
 	require.ErrorAs(t, outcomes[1], &conflict)
@@ -89,27 +98,50 @@ func TestOneConflictRollsBackOnlyItself(t *testing.T) {
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 }
 
-// TestBrokenTransactionIsNotApplied lets a request lose the transaction, as
+// TestAFailureIsItsOwn lets two requests fail among others: one that has
+// written its changeset by then, and one that has lost the transaction, as
 // SQLite does when the disk is full.
-func TestBrokenTransactionIsNotApplied(t *testing.T) {
+func TestAFailureIsItsOwn(t *testing.T) {
 	s := open(t)
-	full := errors.New("disk full")
+	invalid, full := errors.New("invalid"), errors.New("disk full")
 	first, next := extend(t, head.Head{}, "order-1", "one")
-	untried := &atomic.Bool{}
+	bad, badNext := extend(t, head.Head{}, "order-2", "one")
+	last, lastNext := extend(t, head.Head{}, "order-3", "one")
+	write := writing(t, s, bad, head.Head{}, badNext)
+	before := s.writer.commits.Load()
 	outcomes := together(t, s,
 		writing(t, s, first, head.Head{}, next),
+		func(w *session) error { return errors.Join(write(w), invalid) },
 		func(w *session) error { w.rollback(); return full },
-		func(*session) error { untried.Store(true); return nil })
-	requireRefused(t, outcomes[0], true)
+		writing(t, s, last, head.Head{}, lastNext))
+	require.Equal(t, before+1, s.writer.commits.Load(), "the others share one")
+	require.NoError(t, outcomes[0])
 	requireRefused(t, outcomes[1], false)
-	require.ErrorIs(t, outcomes[1], full)
-	requireRefused(t, outcomes[2], true)
-	require.False(t, untried.Load())
+	require.ErrorIs(t, outcomes[1], invalid)
+	requireRefused(t, outcomes[2], false)
+	require.ErrorIs(t, outcomes[2], full)
+	require.NoError(t, outcomes[3])
 
-	h, err := s.Load(t.Context(), "order-1")
-	require.NoError(t, err)
-	require.Zero(t, h)
-	appendTo(t, s, head.Head{}, "order-1", "one")
+	for id, want := range map[string]head.Head{"order-1": next, "order-2": {}, "order-3": lastNext} {
+		h, err := s.Load(t.Context(), id)
+		require.NoError(t, err)
+		require.True(t, h.SameRecord(want), id)
+	}
+	_, err := s.Stat(t.Context(), bad[0].Ref)
+	require.ErrorIs(t, err, changeset.ErrNotFound)
+	requireChain(t, s, next, head.Head{})
+	requireChain(t, s, lastNext, head.Head{})
+}
+
+// TestKnownRecordsAreNotRead appends where the head cannot be read at all: a
+// record that is to the letter the one that its writer has seen need not be.
+func TestKnownRecordsAreNotRead(t *testing.T) {
+	s := open(t)
+	require.NoError(t, s.writer.session.load.Close())
+	h := appendTo(t, s, head.Head{}, "order-1", "one")
+	h = appendTo(t, s, h, "order-1", "two", "three")
+	require.EqualValues(t, 2, h.Version)
+	requireChain(t, s, h, head.Head{})
 }
 
 // TestFailedCommitIsUnknown makes COMMIT fail, by a constraint that SQLite
@@ -121,19 +153,15 @@ func TestFailedCommitIsUnknown(t *testing.T) {
 		"CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
 	first, next := extend(t, head.Head{}, "order-1", "one")
 	rival, rivalNext := extend(t, head.Head{}, "order-1", "rival")
-	invalid := errors.New("invalid")
 	outcomes := together(t, s,
 		writing(t, s, first, head.Head{}, next),
 		writing(t, s, rival, head.Head{}, rivalNext),
-		func(*session) error { return invalid },
 		func(w *session) error { w.conn.run(t, "INSERT INTO child VALUES (7)"); return nil })
 
 	require.ErrorContains(t, outcomes[0], "FOREIGN KEY")
 	require.NotErrorAs(t, outcomes[0], new(*head.NotApplied))
 	require.NotErrorAs(t, outcomes[0], new(*head.SwapConflict))
 	requireRefused(t, outcomes[1], true) // the record it met was perhaps never there
-	requireRefused(t, outcomes[2], false)
-	require.ErrorIs(t, outcomes[2], invalid)
-	require.NotErrorAs(t, outcomes[3], new(*head.NotApplied))
+	require.NotErrorAs(t, outcomes[2], new(*head.NotApplied))
 	appendTo(t, s, head.Head{}, "order-1", "one")
 }

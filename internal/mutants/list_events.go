@@ -9,7 +9,7 @@ var batching = []mutant{
 	},
 	{
 		"an appender sends a call that has gone", "appender_queue.go",
-		"if c.stage == left || c.ctx.Err() != nil {\n			return false", "if false {\n			return false", appending,
+		"if c.stage == left || c.ctx.Err() != nil {\n			return false", "if c == nil {\n			return false", appending,
 	},
 	{
 		"an appender builds anew what may be committed", "appender_run.go",
