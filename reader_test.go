@@ -203,17 +203,24 @@ func (w *window) Get(ctx context.Context, ref changeset.Ref) (changeset.Changese
 
 func TestWindowIsBounded(t *testing.T) {
 	const n, limit = 200, 1000
-	for _, size := range []int{10, 300, 1500} { // the last is larger than the whole window
+	all := func(size int) func(int) int { return func(int) int { return size } }
+	sizes := map[string]func(version int) int{
+		"small": all(10), "large": all(300), "larger than the whole window": all(1500),
+		"each just within its share": func(version int) int { return limit / max(1, n-1-version) },
+	}
+	for name, size := range sizes {
 		for _, backward := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d bytes, backward %v", size, backward), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, backward %v", name, backward), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					db := &window{Store: memstore.New()}
 					chain := ropewalk.New(db, db, &ropewalk.Options{WindowBytes: limit, WindowCount: 50}).Chain("order-1")
 					var h head.Head
-					for range n {
+					largest := 0
+					for version := range n {
 						var err error
-						h, err = chain.Append(t.Context(), h, changeset.Draft{Content: bytes.Repeat([]byte("x"), size)})
+						h, err = chain.Append(t.Context(), h, changeset.Draft{Content: bytes.Repeat([]byte("x"), size(version))})
 						require.NoError(t, err)
+						largest = max(largest, size(version))
 					}
 					seq := chain.ReaderAt(h).All(t.Context())
 					if backward {
@@ -228,7 +235,7 @@ func TestWindowIsBounded(t *testing.T) {
 					require.Equal(t, n, seen)
 					// What is yielded leaves the window a moment after the loop
 					// here has counted it, and the next one always passes.
-					require.LessOrEqual(t, db.peak.Load(), int64(max(limit, size)+size))
+					require.LessOrEqual(t, db.peak.Load(), int64(max(limit, largest)+largest))
 					require.LessOrEqual(t, db.aborted.Load(), int64(n), "no changeset is turned away twice")
 				})
 			})

@@ -195,3 +195,43 @@ func TestSettleAheadOfTheHead(t *testing.T) {
 	_, err = lost.Chain.Settle(t.Context(), built[0].Ref)
 	require.ErrorIs(t, err, ropewalk.ErrHeadLost)
 }
+
+// Objects that are linked to the head and yet not as its append would have made
+// them are never committed, although their own digests are right.
+func TestSettleRefusesForgedObjects(t *testing.T) {
+	forgeries := map[string]func(built []changeset.Changeset){
+		"an index of another history": func(built []changeset.Changeset) {
+			var other changeset.Index
+			for version := range built[0].Version - 1 {
+				other = other.Push(madeUp(version))
+			}
+			built[0].Ancestors = other.Push(built[0].Parent)
+			built[1].Ancestors = built[0].Ancestors.Push(built[0].ID)
+		},
+		"a part that was built on an earlier revision": func(built []changeset.Changeset) {
+			built[0].AfterRevision--
+		},
+		"a part that does not follow": func(built []changeset.Changeset) {
+			built[0].Part.Of++
+		},
+	}
+	for name, forge := range forgeries {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, chaintest.Situation{Existing: 3, Size: 1})
+			built, _, err := head.Extend(w.Before, "order-1", []changeset.Draft{chaintest.Draft("a"), chaintest.Draft("b")}, time.Now())
+			require.NoError(t, err)
+			forge(built)
+			parent := w.Before.Digest
+			for _, c := range built {
+				c.Digest = c.ComputeDigest(parent)
+				parent = c.Digest
+				require.NoError(t, db(w).Put(t.Context(), c))
+			}
+			_, err = w.Chain.Settle(t.Context(), built[1].Ref)
+			require.ErrorAs(t, err, new(*ropewalk.CorruptError))
+			now, err := w.Chain.Head(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, w.Before, now)
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,11 +32,7 @@ func newRow(c changeset.Changeset) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	text, err := encodeMetadata(metadata)
-	if err != nil {
-		return row{}, err
-	}
-	r := row{metadata: text, contentType: c.ContentType, content: c.Content}
+	r := row{metadata: encodeMetadata(metadata), contentType: c.ContentType, content: c.Content}
 	r.aggregateID, r.object = key(c.Ref)
 	if r.content == nil {
 		r.content = []byte{} // nil would be NULL
@@ -44,12 +42,15 @@ func newRow(c changeset.Changeset) (row, error) {
 
 // encodeMetadata returns the one JSON text of the metadata: sorted, compact,
 // and, since its values need none, without escapes.
-func encodeMetadata(metadata map[string]string) (string, error) {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(metadata)
-	return strings.TrimSuffix(b.String(), "\n"), err
+func encodeMetadata(metadata map[string]string) string {
+	b := make([]byte, 0, 1024)
+	separator := byte('{')
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		b = append(append(append(b, separator, '"'), key...), `":"`...)
+		b = append(append(b, metadata[key]...), '"')
+		separator = ','
+	}
+	return string(append(b, '}'))
 }
 
 // decodeMetadata reads what encodeMetadata writes, and nothing else.
@@ -58,7 +59,7 @@ func decodeMetadata(text string) (map[string]string, error) {
 	if err := json.Unmarshal([]byte(text), &metadata); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
-	if again, err := encodeMetadata(metadata); err != nil || again != text {
+	if encodeMetadata(metadata) != text {
 		return nil, errors.New("metadata is not in its canonical form")
 	}
 	return metadata, nil

@@ -22,8 +22,9 @@ const (
 )
 
 // writer is the group commit. Requests queue up; a goroutine that lives only
-// as long as there are any takes all that wait into one transaction, which one
-// sync makes durable. While that sync lasts, the next batch gathers.
+// as long as there are any takes all that wait, and those that come while it
+// applies them, into one transaction, which one sync makes durable. While that
+// sync lasts, the next batch gathers.
 type writer struct {
 	session *session
 	busy    time.Duration
@@ -114,7 +115,7 @@ func (w *writer) run() {
 		if !w.begin() {
 			return
 		}
-		w.commit(w.take())
+		w.commit()
 	}
 }
 
@@ -153,40 +154,46 @@ func (w *writer) goesOn() bool {
 	return w.running
 }
 
-// take moves the next batch out of the queue. It is empty where all have been
-// withdrawn.
-func (w *writer) take() []*request {
+// next takes the oldest request out of the queue; nil if none waits.
+func (w *writer) next() *request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n, size := 0, 0
-	for n < len(w.waiting) && n < maxBatch && size < maxBatchBytes {
-		size += w.waiting[n].size
-		n++
+	if len(w.waiting) == 0 {
+		return nil
 	}
-	batch := slices.Clone(w.waiting[:n])
-	w.waiting = slices.Delete(w.waiting, 0, n)
-	return batch
+	r := w.waiting[0]
+	w.waiting = slices.Delete(w.waiting, 0, 1)
+	return r
 }
 
-// commit applies the batch, commits it and tells each request its outcome. One
-// that fails is told at once, and those with it begin again without it.
-func (w *writer) commit(batch []*request) {
-	outcomes := make([]error, len(batch))
-	for i, r := range batch {
+// commit applies requests until none waits or the transaction has enough of
+// them, commits it and tells each its outcome. A request that fails is told at
+// once, and those before it begin again without it.
+func (w *writer) commit() {
+	var batch []*request
+	var outcomes []error
+	for size := 0; len(batch) < maxBatch && size < maxBatchBytes; {
+		r := w.next()
+		if r == nil {
+			break
+		}
 		err := r.apply(w.session)
-		if outcomes[i] = refused(err); err != nil && !isConflict(err) {
+		if err != nil && !isConflict(err) {
 			w.session.rollback()
-			w.again(slices.Delete(batch, i, i+1))
-			r.outcome <- outcomes[i]
+			w.again(batch)
+			r.outcome <- refused(err)
 			return
 		}
+		batch, outcomes, size = append(batch, r), append(outcomes, err), size+r.size
 	}
 	if err := w.session.commit(); err != nil {
 		w.session.rollback()
 		outcomes = afterCommit(outcomes, err)
 	}
 	w.commits.Add(1)
-	report(batch, outcomes)
+	for i, r := range batch {
+		r.outcome <- outcomes[i]
+	}
 }
 
 // again puts requests back to the front of the queue: nothing of them is stored.
@@ -196,16 +203,11 @@ func (w *writer) again(batch []*request) {
 	w.waiting = slices.Concat(batch, w.waiting)
 }
 
-func report(batch []*request, outcomes []error) {
-	for i, r := range batch {
-		r.outcome <- outcomes[i]
-	}
-}
-
-// refused returns an apply's error as that of a call which changed nothing.
+// refused returns the error of a request that failed as that of a call which
+// changed nothing.
 func refused(err error) error {
 	var notApplied *head.NotApplied
-	if err == nil || isConflict(err) || errors.As(err, &notApplied) {
+	if errors.As(err, &notApplied) {
 		return err
 	}
 	return &head.NotApplied{Err: err}

@@ -113,7 +113,23 @@ var storages = []mutant{
 	},
 	{
 		"SQLite swaps whatever is there", "backends/sqlitestore/heads.go",
-		"if !current.SameRecord(old) {", "if false {", "./backends/sqlitestore",
+		"if !current.SameRecord(r.old) {", "if false {", "./backends/sqlitestore",
+	},
+	{
+		"SQLite updates whatever is there", "backends/sqlitestore/session.go",
+		"WHERE aggregate_id = ? AND record = ?", "WHERE aggregate_id = ? AND (record = ? OR true)", "./backends/sqlitestore",
+	},
+	{
+		"SQLite commits what a failed request has written", "backends/sqlitestore/writer.go",
+		"if err != nil && !isConflict(err) {", "if false {", "./backends/sqlitestore",
+	},
+	{
+		"SQLite forgets those who waited with a failed request", "backends/sqlitestore/writer.go",
+		"			w.again(batch)\n", "", "./backends/sqlitestore -run AFailureIsItsOwn -timeout 20s",
+	},
+	{
+		"SQLite takes a failed commit for none", "backends/sqlitestore/writer.go",
+		"case outcome == nil:", "case outcome == nil && false:", "./backends/sqlitestore",
 	},
 	{
 		"Azure: a lost reply is a refusal", "backends/azurestore/swap.go",
