@@ -12,16 +12,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var goBlock = regexp.MustCompile("(?s)```go\n(package main\n.*?)```")
+var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// readmeProgram writes a program of the README to a folder of its own.
-func readmeProgram(t *testing.T, number int) string {
+// readmeCode returns the README's pieces of Go: two programs, a type and how it
+// is used, and how an appender is.
+func readmeCode(t *testing.T) []string {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	blocks := goBlock.FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 2)
-	folder := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "main.go"), []byte(blocks[number][1]), 0o600))
+	var code []string
+	for _, block := range goBlock.FindAllStringSubmatch(string(readme), -1) {
+		code = append(code, block[1])
+	}
+	require.Len(t, code, 5)
+	return code
+}
+
+// build writes a program to a folder of its own, and builds it there.
+func build(t *testing.T, program string) (folder string) {
+	folder = t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "main.go"), []byte(program), 0o600))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", folder, filepath.Join(folder, "main.go"))
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -29,7 +38,7 @@ func readmeProgram(t *testing.T, number int) string {
 }
 
 func TestQuickStartRuns(t *testing.T) {
-	folder := readmeProgram(t, 0)
+	folder := build(t, readmeCode(t)[0])
 	for version := range 3 {
 		run := exec.CommandContext(t.Context(), filepath.Join(folder, "main"))
 		run.Dir = folder
@@ -39,7 +48,34 @@ func TestQuickStartRuns(t *testing.T) {
 	}
 }
 
-func TestCloudExampleBuilds(t *testing.T) { readmeProgram(t, 1) }
+func TestCloudExampleBuilds(t *testing.T) { build(t, readmeCode(t)[1]) }
+
+// What is no program is built within one.
+func TestOtherExamplesBuild(t *testing.T) {
+	code := readmeCode(t)
+	build(t, fmt.Sprintf(`package main
+
+import (
+	"context"
+	"errors"
+
+	"ropewalk"
+	"ropewalk/aggregate"
+	"ropewalk/changeset"
+)
+
+%s
+func update(ctx context.Context, store *ropewalk.Store, requestID, etag string) (aggregate.Loaded[Order], error) {
+%s	return order, err
+}
+
+func measure(ctx context.Context, store *ropewalk.Store, reading []byte) ([]changeset.Header, error) {
+%s	return made, err
+}
+
+func main() { _, _ = update, measure }
+`, code[2], code[3], code[4]))
+}
 
 // The README speaks of files that are there.
 func TestReadmeLinks(t *testing.T) {

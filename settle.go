@@ -17,6 +17,11 @@ import (
 // [ErrNotFound] where no such changeset is stored: it never was, or it was
 // refused and has been collected. Any other error, such as one of the storage,
 // leaves it as uncertain as it was.
+//
+// It is for the references of uncertain appends. An append that failed before
+// its swap, of which the writer was told that nothing is committed, may have
+// left all of its objects, pending as those of an uncertain one are: whoever
+// settles one of those, found in a listing, commits it.
 func (c *Chain) Settle(ctx context.Context, ref changeset.Ref) (head.Head, error) {
 	if ref.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("settle %s: not a changeset of %q: %w", ref, c.id, ErrNotFound)

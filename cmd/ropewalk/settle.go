@@ -12,7 +12,12 @@ func newSettle(a *app) *cobra.Command {
 append gave the reference, and graph shows such changesets with a question
 mark. If the append can still be committed, it is, and its reference is printed;
 if another one came first, it is refused for good, with exit code 4. Exit code 5
-means that again no answer could be had.`,
+means that again no answer could be had.
+
+What is pending in a graph need not be uncertain: its writer may be about to
+commit it, or was told that nothing is stored, since a request failed before the
+head was swapped. To settle it commits it all the same. If it is not wanted,
+leave it: it is lost with the next append, and gc collects it.`,
 		Example:           `  ropewalk settle order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
