@@ -36,6 +36,11 @@ func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropew
 	}
 	nothing := func() error { return nil }
 	var store *ropewalk.Store
+	for name := range u.Query() {
+		if u.Scheme != "aws" || name != "table" && name != "region" {
+			return nil, nil, fmt.Errorf("store %s: parameter %q is not known", u.Redacted(), name)
+		}
+	}
 	switch u.Scheme {
 	case "file":
 		db, err := sqlitestore.Open(strings.TrimPrefix(strings.TrimPrefix(rawURL, "file:"), "//"), nil)

@@ -13,18 +13,17 @@ type Order struct {
 	Shipped  bool           `json:"shipped"`
 }
 
-// Event is what can happen to an order.
+// Event is what can happen to an order: it is created, lines are added to it,
+// and in the end it is shipped.
 type Event interface{ isEvent() }
 
+// The events, as they are stored.
 type (
-	// Created is the first event of every order.
-	Created struct{ Customer string }
-	// LineAdded adds to the quantity of an item.
+	Created   struct{ Customer string }
 	LineAdded struct {
 		Item     string
 		Quantity int
 	}
-	// Shipped ends an order.
 	Shipped struct{}
 )
 

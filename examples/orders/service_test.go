@@ -266,6 +266,8 @@ func TestOpen(t *testing.T) {
 		"aws://acme-orders/":                                        "table",
 		"aws:///?table=acme-heads":                                  "bucket",
 		"azure://":                                                  "names no account",
+		"aws://acme-orders/?table=acme-heads&regoin=eu-west-1":      "regoin",
+		"azure://acmeorders/?table=acme-heads":                      "table",
 		"orders.db":                                                 "want file:PATH",
 		"http://example.org":                                        "want file:PATH",
 	} {
