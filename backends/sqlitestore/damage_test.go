@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,19 +72,22 @@ func TestNewerFormatIsUnsupported(t *testing.T) {
 	require.ErrorContains(t, err, s.Locate(stored.Ref))
 }
 
-func TestTamperedTimeEndsAListing(t *testing.T) {
+// A time that cannot be read does not hide the other objects, and does not make
+// its own look old.
+func TestTamperedTimeInAListing(t *testing.T) {
 	s := open(t)
-	stored := appendTo(t, s, head.Head{}, "order-1", "one", "two")
-	tamper(t, s.path, "UPDATE changesets SET last_modified = '' WHERE object = ?", strings.TrimPrefix(stored.ObjectName(), changeset.FolderOf("order-1")))
+	stored := appendTo(t, s, head.Head{}, "order-1", "one", "two", "three")
+	tamper(t, s.path, "UPDATE changesets SET last_modified = '' WHERE object LIKE '00000000000000000001-%'")
 	var listed int
-	for _, err := range s.Objects(t.Context(), "order-1") {
-		if listed++; listed == 2 {
-			requireCorrupt(t, err, s.Locate(stored.Ref))
-		} else {
-			require.NoError(t, err)
+	for o, err := range s.Objects(t.Context(), "order-1") {
+		require.NoError(t, err)
+		require.WithinDuration(t, time.Now(), o.LastModified, time.Hour)
+		if listed++; o.Version == 1 {
+			_, err := s.Stat(t.Context(), o.Ref)
+			requireCorrupt(t, err, s.Locate(o.Ref))
 		}
 	}
-	require.Equal(t, 2, listed)
+	require.EqualValues(t, stored.Version+1, listed)
 }
 
 func TestTamperedHeadIsCorrupt(t *testing.T) {
