@@ -33,7 +33,7 @@ var batching = []mutant{
 	},
 	{
 		"an appender fills batches without a limit", "appender_queue.go",
-		"full := size > changeset.MaxPerAppend || bytes > a.options.MaxBatchBytes", "full := size+int(bytes) < 0", appending,
+		"full := size > changeset.MaxPerAppend || bytes > a.options.MaxBatchBytes", "full := size > changeset.MaxPerAppend && bytes < 0", appending,
 	},
 }
 
@@ -88,7 +88,7 @@ var typed = []mutant{
 	},
 	{
 		"an earlier snapshot is not proved", "aggregate/load.go",
-		"if err == nil && !follows(c.Header, base) {", "if false {", "./aggregate",
+		"if err == nil && !follows(c.Header, base) {", "if err == nil && c.Version == 0 {", "./aggregate",
 	},
 	{
 		"a conflict ends an update", "aggregate/update.go",
