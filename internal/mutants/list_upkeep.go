@@ -91,6 +91,10 @@ var collection = []mutant{
 		"if h.Revision < a.head.Revision {", "if false {", "./collect",
 	},
 	{
+		"gc: a fence may find an older head", "collect/swap.go",
+		"if h.Revision < old.Revision {", "if false {", "./collect",
+	},
+	{
 		"gc: a dry run deletes", "collect/delete.go",
 		"		if a.delete {\n			group.Go", "		if true {\n			group.Go", "./collect",
 	},
