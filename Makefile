@@ -24,7 +24,7 @@ lint:
 bench:
 	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
 
-# Breaks each check of the module, one at a time, and sees that the tests notice: some twenty minutes.
+# Breaks each check of the module, one at a time, and sees that the tests notice: some ten minutes.
 mutants:
 	go run ./internal/mutants $(if $(RUN),-run '$(RUN)')
 

@@ -30,7 +30,11 @@ func together(t *testing.T, s *Store, applies ...func(*session) error) []error {
 	w.mu.Unlock()
 	outcomes := make([]error, len(batch))
 	for i, r := range batch {
-		outcomes[i] = <-r.outcome
+		select {
+		case outcomes[i] = <-r.outcome:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("request %d was never told", i)
+		}
 	}
 	return outcomes
 }

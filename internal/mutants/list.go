@@ -125,7 +125,7 @@ var storages = []mutant{
 	},
 	{
 		"SQLite forgets those who waited with a failed request", "backends/sqlitestore/writer.go",
-		"			w.again(batch)\n", "", "./backends/sqlitestore -run AFailureIsItsOwn -timeout 20s",
+		"			w.again(batch)\n", "", "./backends/sqlitestore -run AFailureIsItsOwn",
 	},
 	{
 		"SQLite takes a failed commit for none", "backends/sqlitestore/writer.go",
