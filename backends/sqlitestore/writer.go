@@ -56,8 +56,12 @@ type request struct {
 // a transaction has taken the request, the end of the context withdraws it.
 func (w *writer) do(ctx context.Context, size int, apply func(*session) error) error {
 	r := &request{apply: apply, size: size, since: time.Now(), outcome: make(chan error, 1)}
-	if err := w.enqueue(ctx, r); err != nil {
+	first, err := w.enqueue(ctx, r)
+	if err != nil {
 		return &head.NotApplied{Err: err}
+	}
+	if first {
+		w.lead()
 	}
 	select {
 	case err := <-r.outcome:
@@ -70,21 +74,35 @@ func (w *writer) do(ctx context.Context, size int, apply func(*session) error) e
 	}
 }
 
-func (w *writer) enqueue(ctx context.Context, r *request) error {
+// enqueue lets the request wait, and reports whether it is the first one: then
+// its caller must lead.
+func (w *writer) enqueue(ctx context.Context, r *request) (first bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	if w.closed {
-		return errClosed
+		return false, errClosed
 	}
 	w.waiting = append(w.waiting, r)
-	if !w.running {
+	if first = !w.running; first {
 		w.running = true
+		w.loop.Add(1)
+	}
+	return first, nil
+}
+
+// lead makes the first transaction in the goroutine of the first request:
+// where nobody else writes, that one need not wait for another to wake up.
+func (w *writer) lead() {
+	defer w.loop.Done()
+	if err := w.session.beginWrite(); err == nil {
+		w.commit()
+	}
+	if w.goesOn() {
 		w.loop.Go(w.run)
 	}
-	return nil
 }
 
 // withdraw reports whether r was still waiting, and then is no more.
