@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -76,6 +77,9 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 	if err != nil {
 		return err
 	}
+	// What is kept of each object lives until its aggregate is done: garbage
+	// need not grow to as much before it is collected.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return a.reading(cmd.Context(), func(s *store) error {
 		v := verifying{app: a, bar: a.newProgress(-1, false, "changesets")}
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.add(1) }})
