@@ -57,25 +57,26 @@ func Encode(h Header, s Spelling) (map[string]string, error) {
 // where it is absent.
 type pair struct{ key, value string }
 
+// pairs are in the order of their keys.
 func (h Header) pairs() [14]pair {
 	parent := ""
 	if h.Version > 0 {
 		parent = h.Parent.String()
 	}
 	return [...]pair{
-		{keyFormat, strconv.Itoa(Format)},
+		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
 		{keyAggregateID, Escape(h.AggregateID)},
 		{keyVersion, strconv.FormatUint(h.Version, 10)},
-		{keyID, h.ID.String()},
-		{keyParent, parent},
-		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
 		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
+		{keyAppend, h.Part.String()},
+		{keyID, h.ID.String()},
+		{keyCommandID, Escape(h.CommandID)},
 		{keySHA256, h.ContentSHA256.String()},
 		{keyDigest, h.Digest.String()},
-		{keyRecordedAt, FormatTime(h.RecordedAt)},
-		{keyCommandID, Escape(h.CommandID)},
-		{keyAppend, h.Part.String()},
 		{keyEncoding, h.Encoding},
+		{keyFormat, strconv.Itoa(Format)},
+		{keyParent, parent},
+		{keyRecordedAt, FormatTime(h.RecordedAt)},
 		{keyUser, encodeUser(h.Metadata)},
 	}
 }

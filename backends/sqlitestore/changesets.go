@@ -3,11 +3,8 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,41 +25,16 @@ func key(ref changeset.Ref) (aggregateID, object string) {
 }
 
 func newRow(c changeset.Changeset) (row, error) {
-	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	metadata, err := changeset.EncodeJSON(c.Header)
 	if err != nil {
 		return row{}, err
 	}
-	r := row{metadata: encodeMetadata(metadata), contentType: c.ContentType, content: c.Content}
+	r := row{metadata: metadata, contentType: c.ContentType, content: c.Content}
 	r.aggregateID, r.object = key(c.Ref)
 	if r.content == nil {
 		r.content = []byte{} // nil would be NULL
 	}
 	return r, nil
-}
-
-// encodeMetadata returns the one JSON text of the metadata: sorted, compact,
-// and, since its values need none, without escapes.
-func encodeMetadata(metadata map[string]string) string {
-	b := make([]byte, 0, 1024)
-	separator := byte('{')
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		b = append(append(append(b, separator, '"'), key...), `":"`...)
-		b = append(append(b, metadata[key]...), '"')
-		separator = ','
-	}
-	return string(append(b, '}'))
-}
-
-// decodeMetadata reads what encodeMetadata writes, and nothing else.
-func decodeMetadata(text string) (map[string]string, error) {
-	var metadata map[string]string
-	if err := json.Unmarshal([]byte(text), &metadata); err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
-	if encodeMetadata(metadata) != text {
-		return nil, errors.New("metadata is not in its canonical form")
-	}
-	return metadata, nil
 }
 
 func (s *session) insertRow(r row) error {
@@ -129,13 +101,10 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 		return changeset.Info{}, s.getFailure(ref, err)
 	}
 	var info changeset.Info
-	if stored.Metadata, err = decodeMetadata(metadata); err != nil {
-		return info, s.corrupt(ref, err)
-	}
 	if info.LastModified, err = changeset.ParseTime(modified); err != nil {
 		return info, s.corrupt(ref, fmt.Errorf("last_modified: %w", err))
 	}
-	info.Header, err = changeset.Decode(stored, changeset.Hyphens)
+	info.Header, err = changeset.DecodeJSON(stored, metadata)
 	return info, err
 }
 

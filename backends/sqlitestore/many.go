@@ -82,10 +82,7 @@ func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset
 func (s *Store) decodeMany(ctx context.Context, stored changeset.Stored, metadata string, content []byte) (c changeset.Changeset, ok bool) {
 	var err error
 	stored.Object = s.Locate(stored.Ref)
-	if stored.Metadata, err = decodeMetadata(metadata); err != nil {
-		return c, false
-	}
-	if c.Header, err = changeset.Decode(stored, changeset.Hyphens); err != nil {
+	if c.Header, err = changeset.DecodeJSON(stored, metadata); err != nil {
 		return c, false
 	}
 	c.Content = content
