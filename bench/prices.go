@@ -2,9 +2,9 @@ package main
 
 import "math"
 
-// List prices of us-east-1 in US dollars without the free tier, as published by
-// AWS and noted on 2026-11-01: S3 Standard, and DynamoDB on demand with the
-// Standard table class. They are not kept up to date.
+// List prices of us-east-1 in US dollars without the free tier, of 2025: S3
+// Standard, and DynamoDB on demand with the Standard table class. They are not
+// kept up to date.
 const (
 	priceS3Put       = 5.00  // a million PUTs
 	priceS3Get       = 0.40  // a million GETs

@@ -19,7 +19,7 @@ var tableExperiment = experiment{
 	setup: `The event store that most people make of DynamoDB: one item for each event, one conditional PutItem to append, one
 Query to read. Ropewalk keeps its heads in the same DynamoDB Local and its changesets in the S3 server; DynamoDB is 5 ms
 away, S3 20 ms. Events are read consistently, one changeset holds one event. Costs are computed at us-east-1 list prices
-of 2026-11-01 (S3 Standard: 5.00 USD a million PUTs, 0.40 USD a million GETs, 0.023 USD a GB and month; DynamoDB on demand:
+of 2025 (S3 Standard: 5.00 USD a million PUTs, 0.40 USD a million GETs, 0.023 USD a GB and month; DynamoDB on demand:
 0.625 USD a million write units, 0.125 USD a million read units, 0.25 USD a GB and month), without traffic and free tiers.`,
 	run: runTable,
 }

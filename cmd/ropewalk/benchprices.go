@@ -19,9 +19,9 @@ func (p requestPrices) free() bool { return p == requestPrices{} }
 // benchPrices are example list prices by the scheme of the store's URL, those
 // of docs/aws.md and docs/azure.md; a store on this machine costs nothing.
 var benchPrices = map[string]requestPrices{
-	"s3":    {5, 0.40, 0.40, 5, 5, "S3 Standard, us-east-1, November 2026"},
-	"aws":   {5, 0.40, 0.125, 0.625, 5, "S3 Standard and DynamoDB on demand, us-east-1, November 2026"},
-	"azure": {5, 0.40, 0.40, 5, 5, "Azure Blob Storage, hot tier, November 2026"},
+	"s3":    {5, 0.40, 0.40, 5, 5, "S3 Standard, us-east-1, 2025"},
+	"aws":   {5, 0.40, 0.125, 0.625, 5, "S3 Standard and DynamoDB on demand, us-east-1, 2025"},
+	"azure": {5, 0.40, 0.40, 5, 5, "Azure Blob Storage, hot tier, 2025"},
 }
 
 // dollars returns what the requests cost.

@@ -18,7 +18,7 @@ in brackets. *Trips* are dependent round trips, counted exactly, in virtual time
 long; *requests* are counted where they leave the HTTP client, or at the seams of the store. Latency is added by the HTTP
 client to every request, and keeps its connection busy meanwhile, as a network does; throughput is not limited. Servers,
 client and this command share the machine's cores, so that at many requests a second all of them together are what limits
-a figure: a client that talks to a service elsewhere has the cores to itself. Prices are list prices of a stated day.
+a figure: a client that talks to a service elsewhere has the cores to itself. Prices are list prices of a stated time.
 A table says where a figure was computed instead.
 `
 
