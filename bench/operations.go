@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ropewalk"
+	"ropewalk/aggregate"
+	"ropewalk/backends/memstore"
+	"ropewalk/backends/sqlitestore"
+	"ropewalk/bench/internal/report"
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+var operationsExperiment = experiment{
+	name: "operations", title: "The processor's part of each operation",
+	setup: `What is left where the storage takes no time: each operation over memory, one after the other on one core, with what
+it allocates. Reading is given for each changeset of 1,000. Memory keeps a copy of every content, and hands out another.`,
+	run: runOperations,
+}
+
+// operation is what is repeated; per is how many changesets each time takes in.
+type operation struct {
+	name, what string
+	per        int
+	run        func(b *testing.B)
+}
+
+func runOperations(ctx context.Context, l *laboratory, r *report.Results) error {
+	testing.Init()
+	if err := flag.Set("test.benchtime", pick(l, "500ms", "3x")); err != nil {
+		return err
+	}
+	operations, done, err := l.operations(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	micros, last := make([][]float64, len(operations)), make([]testing.BenchmarkResult, len(operations))
+	for range pick(l, 5, 1) {
+		for i, o := range operations {
+			last[i] = testing.Benchmark(o.run)
+			if last[i].N == 0 {
+				return fmt.Errorf("%s, %s: it has failed", o.name, o.what)
+			}
+			micros[i] = append(micros[i], float64(last[i].T.Nanoseconds())/1000/float64(last[i].N*o.per))
+		}
+	}
+	for i, o := range operations {
+		r.Rows = append(r.Rows, report.Row{
+			Name: o.name, What: o.what, Value: report.Of(micros[i]), Unit: "µs",
+			Note: fmt.Sprintf("%s bytes in %s allocations",
+				report.Count(int(last[i].AllocedBytesPerOp())/o.per), report.Number(float64(last[i].AllocsPerOp())/float64(o.per))),
+		})
+	}
+	r.Limits = []string{
+		"A content is hashed once, when it is appended, and once when it is read; of 1 MiB that is nearly all of the time, beside memory's own copy.",
+		"A header costs its ancestor index: up to 1 KB that is packed, hashed, and written as base64 text. Decoding encodes again, to the letter, so that nothing but the one form passes.",
+		"A head is decoded through package json, which names what is wrong with it; encoding it, which each append does, is written out. Next: to decode by a scanner of our own would save half of the time, of one request in each read.",
+	}
+	return nil
+}
+
+// operations returns all of them, and what to do after the last one.
+func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error) {
+	h := longHead()
+	changesets, _, err := head.Extend(h, h.AggregateID, []changeset.Draft{{Content: l.content(1 << 10)}}, time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	header := changesets[0].Header
+	text, err := changeset.EncodeJSON(header)
+	if err != nil {
+		return nil, nil, err
+	}
+	metadata, err := changeset.Encode(header, changeset.Hyphens)
+	if err != nil {
+		return nil, nil, err
+	}
+	record, err := head.EncodeJSON(h)
+	if err != nil {
+		return nil, nil, err
+	}
+	mebibyte, stored := l.content(1<<20), changeset.Stored{Ref: header.Ref, ContentType: header.ContentType, Size: header.ContentSize, Metadata: metadata}
+	all := []operation{
+		{"append", "1 KiB", 1, appends(l.content(1 << 10))},
+		{"append", "1 MiB", 1, appends(mebibyte)},
+		{"SHA-256 alone", "1 MiB", 1, repeat(func() error { sha256.Sum256(mebibyte); return nil })},
+		{"header", "digest", 1, repeat(func() error { header.ComputeDigest(h.Digest); return nil })},
+		{"header", "encode", 1, repeat(func() error { _, err := changeset.Encode(header, changeset.Hyphens); return err })},
+		{"header", "encode, as JSON", 1, repeat(func() error { _, err := changeset.EncodeJSON(header); return err })},
+		{"header", "decode", 1, repeat(func() error { _, err := changeset.Decode(stored, changeset.Hyphens); return err })},
+		{"header", "decode, as JSON", 1, repeat(func() error { _, err := changeset.DecodeJSON(stored, text); return err })},
+		{"head", "encode", 1, repeat(func() error { _, err := head.EncodeJSON(h); return err })},
+		{"head", "decode", 1, repeat(func() error { _, err := head.DecodeJSON(h.AggregateID, "", record); return err })},
+	}
+	typed, err := typedOperations(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	reads, done, err := l.readOperations(ctx)
+	return append(append(all, reads...), typed...), done, err
+}
+
+// longHead is a head at version 1,000.
+func longHead() head.Head {
+	h := head.Head{Ref: changeset.Ref{AggregateID: "order-4711", Version: 1000}, Revision: 1001, State: head.Live, UpdatedAt: time.Now()}
+	for range h.Version + 1 {
+		h.ID = changeset.NewID()
+		h.Ancestors = h.Ancestors.Push(h.ID)
+	}
+	return h
+}
+
+func repeat(do func() error) func(*testing.B) {
+	return func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := do(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// appends begins again after 100, so that the memory does not grow for ever.
+func appends(content []byte) func(*testing.B) {
+	return func(b *testing.B) {
+		b.ReportAllocs()
+		var chain *ropewalk.Chain
+		var h head.Head
+		for n := 0; b.Loop(); n++ {
+			if n%100 == 0 {
+				db := memstore.New()
+				chain, h = ropewalk.New(db, db, nil).Chain("order"), head.Head{}
+			}
+			var err error
+			if h, err = chain.Append(b.Context(), h, changeset.Draft{Content: content}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// readOperations read a thousand changesets of 1 KiB from memory and from SQLite.
+func (l *laboratory) readOperations(ctx context.Context) ([]operation, func(), error) {
+	folder, err := l.folder("operations")
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := sqlitestore.Open(filepath.Join(folder, "ropewalk.db"), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	const n = 1000
+	memory := memstore.New()
+	var all []operation
+	for _, db := range []struct {
+		name  string
+		store *ropewalk.Store
+	}{{"memory", ropewalk.New(memory, memory, nil)}, {"SQLite", ropewalk.New(file, file, nil)}} {
+		chain := db.store.Chain("order")
+		var h head.Head
+		for range n {
+			if h, err = chain.Append(ctx, h, changeset.Draft{Content: l.content(1 << 10)}); err != nil {
+				return nil, nil, errors.Join(err, file.Close())
+			}
+		}
+		r := chain.ReaderAt(h)
+		all = append(all,
+			operation{"read", "forward, " + db.name, n, repeat(func() error { return drain(r.All(ctx)) })},
+			operation{"read", "backward, " + db.name, n, repeat(func() error { return drain(r.Backward(ctx)) })})
+	}
+	return all, func() { _ = file.Close() }, nil
+}
+
+func drain(seq iter.Seq2[changeset.Changeset, error]) error {
+	for _, err := range seq {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lineAdded is the event of the typed operations; the sum of the quantities is
+// their state.
+type lineAdded struct {
+	Item     string
+	Quantity int
+}
+
+// typedOperations save one event, and load an aggregate of a hundred.
+func typedOperations(ctx context.Context) ([]operation, error) {
+	db := memstore.New()
+	orders := aggregate.New(ropewalk.New(db, db, nil), aggregate.Type[int, lineAdded]{
+		Name: "order", Events: aggregate.Events[lineAdded]{"line-added": {}},
+		Evolve: func(total int, e lineAdded) int { return total + e.Quantity },
+	}, nil)
+	var err error
+	order := aggregate.Loaded[int]{ID: "order"}
+	for range 100 {
+		if order, err = orders.Save(ctx, order, []lineAdded{{"rope", 2}}); err != nil {
+			return nil, err
+		}
+	}
+	fresh := aggregate.Loaded[int]{}
+	saved := 0
+	return []operation{
+		{"aggregate", "save an event", 1, repeat(func() error {
+			if saved%100 == 0 {
+				fresh = aggregate.Loaded[int]{ID: fmt.Sprintf("order-%d", saved)}
+			}
+			saved++
+			fresh, err = orders.Save(ctx, fresh, []lineAdded{{"rope", 2}})
+			return err
+		})},
+		{"aggregate", "load, for each of 100 changesets", 100, repeat(func() error { _, err := orders.Load(ctx, "order"); return err })},
+	}, nil
+}
