@@ -39,8 +39,8 @@ func (d Draft) Size() int64 {
 }
 
 // Decoded returns the content as it was appended: Content itself where the
-// body is not encoded. It takes the limit in bytes, and allocates no more for
-// the content than that. Its error matches [ErrTooLarge] where the content is
+// body is not encoded. It takes the limit in bytes, a negative one being 0, and
+// allocates no more for the content than that. Its error matches [ErrTooLarge] where the content is
 // larger, and [ErrUnsupportedFormat] where the encoding is not known; it is a
 // [*CorruptError] where the body is not what its encoding says. It does not
 // check the body's SHA-256: [Changeset.VerifyContent] does.
