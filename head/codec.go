@@ -2,6 +2,7 @@ package head
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -93,32 +94,39 @@ func DecodeError(aggregateID, object string, err error) error {
 }
 
 func decodeJSON(record []byte) (Head, error) {
-	fields, err := objectFields(record)
-	if err != nil {
-		return Head{}, err
+	h, err := decodeFields(record)
+	if err == nil {
+		if again, failed := encodeJSON(h); failed != nil || !bytes.Equal(again, record) {
+			err = errors.New("the record is not in its canonical form")
+		}
 	}
-	texts := map[string]string{}
+	if err != nil {
+		_, strictly := objectFields(record) // which minds a repeated key
+		return Head{}, cmp.Or(strictly, err)
+	}
+	return h, nil
+}
+
+func decodeFields(record []byte) (Head, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return Head{}, fmt.Errorf("not a JSON object: %w", err)
+	}
+	texts := make(map[string]string, len(knownFields))
 	for _, name := range knownFields {
+		var err error
 		if texts[name], err = scalar(fields[name], numeric[name]); err != nil {
 			return Head{}, fmt.Errorf("%s: %w", name, err)
 		}
 		delete(fields, name)
 	}
 	h, err := FromTexts(texts)
-	if err != nil {
-		return Head{}, err
-	}
-	if len(fields) > 0 {
-		extra, err := canonical(fields)
-		if err != nil {
-			return Head{}, err
-		}
+	if err == nil && len(fields) > 0 {
+		var extra []byte
+		extra, err = canonical(fields)
 		h.extra = string(extra)
 	}
-	if again, err := encodeJSON(h); err != nil || !bytes.Equal(again, record) {
-		return Head{}, errors.New("the record is not in its canonical form")
-	}
-	return h, nil
+	return h, err
 }
 
 var knownFields = []string{
@@ -208,6 +216,9 @@ func scalar(raw json.RawMessage, isNumber bool) (string, error) {
 	}
 	if isNumber {
 		return string(raw), nil
+	}
+	if n := len(raw); n > 1 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : n-1]), nil // valid JSON, without escapes
 	}
 	var s string
 	err := json.Unmarshal(raw, &s)
