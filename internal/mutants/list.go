@@ -64,8 +64,12 @@ var formats = []mutant{
 		"err == nil && n > Format {", "err == nil && n < Format {", "./changeset",
 	},
 	{
+		"metadata as JSON need not be canonical", "changeset/json.go",
+		"err == nil && h.json() != metadata {", "false {", "./changeset",
+	},
+	{
 		"a head need not be canonical", "head/codec.go",
-		"err != nil || !bytes.Equal(again, record) {", "err != nil || !bytes.Equal(again, again) {", "./head",
+		"failed != nil || !bytes.Equal(again, record) {", "failed != nil || !bytes.Equal(again, again) {", "./head",
 	},
 	{
 		"a head's index need not end at its changeset", "head/fields.go",

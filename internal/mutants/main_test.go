@@ -1,24 +1,20 @@
 package main
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) {
-	if err := os.Chdir("../.."); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
-
 // TestMutantsApply keeps the list in step with the code that it breaks; that
 // the tests kill each of them takes minutes: make mutants.
 func TestMutantsApply(t *testing.T) {
+	t.Chdir("../..")
 	names := map[string]bool{}
 	for _, m := range list {
 		t.Run(m.name, func(t *testing.T) {
@@ -31,6 +27,17 @@ func TestMutantsApply(t *testing.T) {
 			require.NotEmpty(t, m.tests)
 		})
 	}
+}
+
+// The page of the last whole run has a row for each of them, and no other.
+func TestPageListsMutants(t *testing.T) {
+	page, err := os.ReadFile("../../docs/mutants.md")
+	require.NoError(t, err)
+	for _, m := range list {
+		require.Contains(t, string(page), fmt.Sprintf("\n| %s | `%s` | `", m.name, m.file))
+	}
+	require.Equal(t, len(list)+2, strings.Count(string(page), "\n| "), "rows, and the table's head")
+	require.Contains(t, string(page), fmt.Sprintf("**%d mutants, %d killed**", len(list), len(list)))
 }
 
 func TestFirstFailure(t *testing.T) {
