@@ -171,7 +171,7 @@ func objectFields(text []byte) (map[string]json.RawMessage, error) {
 }
 
 // canonical returns the fields as a compact JSON object with sorted keys.
-func canonical(fields any) ([]byte, error) {
+func canonical(fields map[string]json.RawMessage) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
