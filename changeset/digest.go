@@ -42,24 +42,24 @@ func (d *Digest) UnmarshalText(text []byte) error {
 // parent's digest (ignored at version 0). It reads every field but Digest and
 // ContentSize, which ContentSHA256 implies.
 func (h Header) ComputeDigest(parent Digest) Digest {
-	d := make(digester, 0, digestSize)
 	first := h.Version == 0
-	d.text("ropewalk/1", true)
-	d.text(h.AggregateID, true)
-	d.number(h.Version)
-	d.bytes(h.ID[:], true)
-	d.bytes(h.Parent[:], !first)
-	d.bytes(parent[:], !first)
-	d.number(h.AfterRevision)
-	d.text(FormatTime(h.RecordedAt), true)
-	d.text(h.CommandID, h.CommandID != "")
-	d.text(h.Part.String(), h.Part != Part{})
-	d.text(h.ContentType, true)
-	d.text(h.Encoding, h.Encoding != "")
 	user := encodeUser(h.Metadata)
-	d.text(user, user != "")
-	d.text(h.Ancestors.packed, !first)
-	d.bytes(h.ContentSHA256[:], true)
+	d := make(digester, 0, digestSize).
+		text("ropewalk/1", true).
+		text(h.AggregateID, true).
+		number(h.Version).
+		bytes(h.ID[:], true).
+		bytes(h.Parent[:], !first).
+		bytes(parent[:], !first).
+		number(h.AfterRevision).
+		text(FormatTime(h.RecordedAt), true).
+		text(h.CommandID, h.CommandID != "").
+		text(h.Part.String(), h.Part != Part{}).
+		text(h.ContentType, true).
+		text(h.Encoding, h.Encoding != "").
+		text(user, user != "").
+		text(h.Ancestors.packed, !first).
+		bytes(h.ContentSHA256[:], true)
 	return sha256.Sum256(d)
 }
 
@@ -68,41 +68,52 @@ const digestSize = 2 << 10
 
 // digester collects what is hashed, and frames its fields so that no two lists
 // of fields hash alike: a present one is 0x01, its length and its bytes, an
-// absent one 0x00.
+// absent one 0x00. It is a value that its methods return, so that it stays on
+// the stack.
 type digester []byte
 
-// begin frames a field, and reports whether it is present.
-func (d *digester) begin(size int, present bool) bool {
+// begin frames a field, whose bytes must follow if it is present.
+func (d digester) begin(size int, present bool) digester {
 	if !present {
-		*d = append(*d, 0)
-		return false
+		return append(d, 0)
 	}
-	*d = binary.BigEndian.AppendUint32(append(*d, 1), uint32(size))
-	return true
+	return binary.BigEndian.AppendUint32(append(d, 1), uint32(size))
 }
 
-func (d *digester) bytes(b []byte, present bool) {
-	if d.begin(len(b), present) {
-		*d = append(*d, b...)
+func (d digester) bytes(b []byte, present bool) digester {
+	d = d.begin(len(b), present)
+	if present {
+		d = append(d, b...)
 	}
+	return d
 }
 
-func (d *digester) text(s string, present bool) {
-	if d.begin(len(s), present) {
-		*d = append(*d, s...)
+func (d digester) text(s string, present bool) digester {
+	d = d.begin(len(s), present)
+	if present {
+		d = append(d, s...)
 	}
+	return d
 }
 
-func (d *digester) number(n uint64) {
-	d.begin(8, true)
-	*d = binary.BigEndian.AppendUint64(*d, n)
+func (d digester) number(n uint64) digester {
+	return binary.BigEndian.AppendUint64(d.begin(8, true), n)
 }
 
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
 // FormatTime returns the one text that a time has in storage: RFC 3339, UTC,
 // always nine decimals.
-func FormatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
+func FormatTime(t time.Time) string {
+	t = t.UTC()
+	// Package time writes its own layout in a third of the time of another.
+	b := t.AppendFormat(make([]byte, 0, len(timeLayout)), time.RFC3339)
+	b = append(b[:len(b)-len("Z")], ".000000000Z"...)
+	for i, n := len(b)-len("0Z"), t.Nanosecond(); n > 0; i, n = i-1, n/10 {
+		b[i] = byte('0' + n%10)
+	}
+	return string(b)
+}
 
 // ParseTime reverses [FormatTime]; any other spelling is an error.
 func ParseTime(s string) (time.Time, error) {

@@ -57,8 +57,8 @@ func Encode(h Header, s Spelling) (map[string]string, error) {
 // where it is absent.
 type pair struct{ key, value string }
 
-// pairs are in the order of their keys.
-func (h Header) pairs() [14]pair {
+// texts are the pairs but those of bytes, in the order of their keys.
+func (h Header) texts() [11]pair {
 	parent := ""
 	if h.Version > 0 {
 		parent = h.Parent.String()
@@ -67,12 +67,9 @@ func (h Header) pairs() [14]pair {
 		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
 		{keyAggregateID, Escape(h.AggregateID)},
 		{keyVersion, strconv.FormatUint(h.Version, 10)},
-		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
 		{keyAppend, h.Part.String()},
 		{keyID, h.ID.String()},
 		{keyCommandID, Escape(h.CommandID)},
-		{keySHA256, h.ContentSHA256.String()},
-		{keyDigest, h.Digest.String()},
 		{keyEncoding, h.Encoding},
 		{keyFormat, strconv.Itoa(Format)},
 		{keyParent, parent},
@@ -81,13 +78,31 @@ func (h Header) pairs() [14]pair {
 	}
 }
 
-func (h Header) encode(s Spelling) map[string]string {
-	pairs := h.pairs()
-	m := make(map[string]string, len(pairs))
-	for _, p := range pairs {
-		if p.value != "" {
-			m[s.key(p.key)] = p.value
+// bytes are the pairs of bytes, in base64.
+func (h Header) bytes() [3]pair {
+	return [...]pair{
+		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
+		{keySHA256, h.ContentSHA256.String()},
+		{keyDigest, h.Digest.String()},
+	}
+}
+
+// pairs yields the pairs that are present.
+func (h Header) pairs(yield func(key, value string) bool) {
+	texts, bytes := h.texts(), h.bytes()
+	for _, pairs := range [...][]pair{texts[:], bytes[:]} {
+		for _, p := range pairs {
+			if p.value != "" && !yield(p.key, p.value) {
+				return
+			}
 		}
+	}
+}
+
+func (h Header) encode(s Spelling) map[string]string {
+	m := make(map[string]string, len(h.texts())+len(h.bytes()))
+	for key, value := range h.pairs {
+		m[s.key(key)] = value
 	}
 	return m
 }
@@ -95,12 +110,8 @@ func (h Header) encode(s Spelling) map[string]string {
 // isEncodedAs reports whether the metadata is exactly what encode returns.
 func (h Header) isEncodedAs(metadata map[string]string, s Spelling) bool {
 	present := 0
-	for _, p := range h.pairs() {
-		if p.value == "" {
-			continue
-		}
-		present++
-		if metadata[s.key(p.key)] != p.value {
+	for key, value := range h.pairs {
+		if present++; metadata[s.key(key)] != value {
 			return false
 		}
 	}

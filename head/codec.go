@@ -33,17 +33,21 @@ func EncodeJSON(h Head) ([]byte, error) {
 	if err := h.Validate(); err != nil {
 		return nil, fmt.Errorf("encode head: %w", err)
 	}
-	return encodeJSON(h)
+	return appendJSON(make(object, 0, 1<<10), h, true)
 }
 
-func encodeJSON(h Head) ([]byte, error) {
+// appendJSON writes ancestors and digest only into the whole record.
+func appendJSON(known object, h Head, whole bool) ([]byte, error) {
 	f := h.Formats.Numbers()
-	known := make(object, 0, 1024)
 	known.text(FieldAggregateID, changeset.Escape(h.AggregateID))
 	known.number(FieldVersion, h.Version)
-	known.base64(FieldAncestors, h.Ancestors.Packed())
+	if whole {
+		known.base64(FieldAncestors, h.Ancestors.Packed())
+	}
 	known.text(FieldChangesetID, h.ID.String())
-	known.text(FieldDigest, h.Digest.String())
+	if whole {
+		known.text(FieldDigest, h.Digest.String())
+	}
 	known.number(FieldFormat, f.Written)
 	known.number(FieldMinReader, f.MinReader)
 	known.number(FieldMinWriter, f.MinWriter)
@@ -69,7 +73,12 @@ func encodeJSON(h Head) ([]byte, error) {
 // [*changeset.CorruptError] that names the object. A record that only newer
 // readers may trust is an error that matches [changeset.ErrUnsupportedFormat].
 func DecodeJSON(aggregateID, object string, record []byte) (Head, error) {
-	h, err := decodeJSON(record)
+	return decode(aggregateID, object, record, nil)
+}
+
+// decode reads a record, of which some fields are beside it.
+func decode(aggregateID, object string, record []byte, beside map[string]string) (Head, error) {
+	h, err := decodeJSON(record, beside)
 	if err == nil && h.AggregateID != aggregateID {
 		err = fmt.Errorf("the record is that of %q", h.AggregateID)
 	}
@@ -93,10 +102,10 @@ func DecodeError(aggregateID, object string, err error) error {
 	}
 }
 
-func decodeJSON(record []byte) (Head, error) {
-	h, err := decodeFields(record)
+func decodeJSON(record []byte, beside map[string]string) (Head, error) {
+	h, err := decodeFields(record, beside)
 	if err == nil {
-		if again, failed := encodeJSON(h); failed != nil || !bytes.Equal(again, record) {
+		if again, failed := appendJSON(nil, h, len(beside) == 0); failed != nil || !bytes.Equal(again, record) {
 			err = errors.New("the record is not in its canonical form")
 		}
 	}
@@ -107,7 +116,7 @@ func decodeJSON(record []byte) (Head, error) {
 	return h, nil
 }
 
-func decodeFields(record []byte) (Head, error) {
+func decodeFields(record []byte, beside map[string]string) (Head, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(record, &fields); err != nil {
 		return Head{}, fmt.Errorf("not a JSON object: %w", err)
@@ -115,7 +124,9 @@ func decodeFields(record []byte) (Head, error) {
 	texts := make(map[string]string, len(knownFields))
 	for _, name := range knownFields {
 		var err error
-		if texts[name], err = scalar(fields[name], numeric[name]); err != nil {
+		if text, ok := beside[name]; ok && fields[name] == nil {
+			texts[name] = text
+		} else if texts[name], err = scalar(fields[name], numeric[name]); err != nil {
 			return Head{}, fmt.Errorf("%s: %w", name, err)
 		}
 		delete(fields, name)

@@ -1,6 +1,7 @@
 package head_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -34,6 +35,38 @@ func FuzzDecodeJSON(f *testing.F) {
 			return
 		}
 		require.Equal(t, string(record), encode(t, h))
+		require.NoError(t, h.Validate())
+	})
+}
+
+func FuzzDecodeRow(f *testing.F) {
+	for _, h := range samples(f) {
+		row, err := head.EncodeRow(h)
+		require.NoError(f, err)
+		f.Add(row.Record, row.Ancestors, row.Digest)
+		for _, other := range damaged(row) {
+			f.Add(other.Record, other.Ancestors, other.Digest)
+		}
+	}
+	f.Fuzz(func(t *testing.T, record string, ancestors, digest []byte) {
+		var asked struct {
+			ID string `json:"aggregate-id"`
+		}
+		_ = json.Unmarshal([]byte(record), &asked)
+		aggregateID, _ := changeset.Unescape(asked.ID)
+		h, err := head.DecodeRow(aggregateID, "the-row", head.Row{Record: record, Ancestors: ancestors, Digest: digest})
+		if err != nil {
+			var corrupt *changeset.CorruptError
+			require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
+			require.ErrorContains(t, err, "the-row")
+			require.Zero(t, h)
+			return
+		}
+		again, err := head.EncodeRow(h)
+		require.NoError(t, err)
+		require.Equal(t, record, again.Record)
+		require.True(t, bytes.Equal(ancestors, again.Ancestors))
+		require.True(t, bytes.Equal(digest, again.Digest))
 		require.NoError(t, h.Validate())
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"maps"
@@ -40,7 +41,7 @@ type vault interface {
 }
 
 // item is one object, or one head, as its storage keeps it: heads of DynamoDB
-// have fields alone, all others a body.
+// have fields alone, those of SQLite both, all others a body.
 type item struct {
 	body        []byte
 	contentType string
@@ -221,51 +222,82 @@ func (v sqliteVault) exec(t testing.TB, statement string, args ...any) {
 }
 
 // row takes the name of a changeset's object apart into the row's key.
-func row(name string) (aggregate, object any) {
-	parts := strings.Split(name, "/")
-	return parts[1], parts[2]
+func row(t testing.TB, name string) (aggregate string, object []byte) {
+	t.Helper()
+	ref, err := changeset.ParseObjectName(name)
+	require.NoError(t, err)
+	return changeset.Escape(ref.AggregateID), append(binary.BigEndian.AppendUint64(nil, ref.Version), ref.ID[:]...)
 }
+
+// blobs are the columns of a changeset's row that are bytes: fields of an item
+// as they are, where they are not empty.
+var blobs = []string{"ancestors", "content_sha256", "digest"}
 
 func (v sqliteVault) object(t testing.TB, name string) item {
 	t.Helper()
-	aggregate, object := row(name)
+	aggregate, object := row(t, name)
 	var i item
 	var metadata string
-	err := v.QueryRow(`SELECT metadata, content_type, content FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).
-		Scan(&metadata, &i.contentType, &i.body)
+	values := make([][]byte, len(blobs))
+	err := v.QueryRow(`SELECT metadata, content_type, content, ancestors, content_sha256, digest FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).
+		Scan(&metadata, &i.contentType, &i.body, &values[0], &values[1], &values[2])
 	require.NoError(t, err, name)
 	require.NoError(t, json.Unmarshal([]byte(metadata), &i.fields))
+	for n, value := range values {
+		if len(value) > 0 {
+			i.fields[blobs[n]] = string(value)
+		}
+	}
 	return i
 }
 
 func (v sqliteVault) putObject(t testing.TB, name string, i item) {
 	t.Helper()
-	aggregate, object := row(name)
-	metadata, err := json.Marshal(i.fields)
+	aggregate, object := row(t, name)
+	texts := maps.Clone(i.fields)
+	values := make([][]byte, len(blobs))
+	for n, column := range blobs {
+		values[n] = []byte(texts[column])
+		delete(texts, column)
+	}
+	metadata, err := json.Marshal(texts)
 	require.NoError(t, err)
 	if i.body == nil {
 		i.body = []byte{}
 	}
-	v.exec(t, `INSERT OR REPLACE INTO changesets (aggregate_id, object, metadata, content_type, last_modified, content) VALUES (?, ?, ?, ?, ?, ?)`,
-		aggregate, object, string(metadata), i.contentType, changeset.FormatTime(time.Now()), i.body)
+	v.exec(t, `INSERT OR REPLACE INTO changesets (aggregate_id, object, metadata, ancestors, content_sha256, digest, content_type, last_modified, content)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		aggregate, object, string(metadata), values[0], values[1], values[2], i.contentType, changeset.FormatTime(time.Now()), i.body)
 }
 
 func (v sqliteVault) removeObject(t testing.TB, name string) {
 	t.Helper()
-	aggregate, object := row(name)
+	aggregate, object := row(t, name)
 	v.exec(t, `DELETE FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object)
 }
 
+// head spells the columns of bytes as those of a table.
 func (v sqliteVault) head(t testing.TB, id string) item {
 	t.Helper()
 	var i item
-	require.NoError(t, v.QueryRow(`SELECT record FROM heads WHERE aggregate_id = ?`, changeset.Escape(id)).Scan(&i.body), id)
+	var ancestors, digest []byte
+	err := v.QueryRow(`SELECT record, ancestors, digest FROM heads WHERE aggregate_id = ?`, changeset.Escape(id)).Scan(&i.body, &ancestors, &digest)
+	require.NoError(t, err, id)
+	i.fields = map[string]string{
+		"ancestors": "B" + base64.StdEncoding.EncodeToString(ancestors), "digest": "B" + base64.StdEncoding.EncodeToString(digest),
+	}
 	return i
 }
 
 func (v sqliteVault) putHead(t testing.TB, id string, i item) {
 	t.Helper()
-	v.exec(t, `INSERT OR REPLACE INTO heads (aggregate_id, record) VALUES (?, ?)`, changeset.Escape(id), string(i.body))
+	bytesOf := func(column string) []byte {
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(i.fields[column], "B"))
+		require.NoError(t, err)
+		return raw
+	}
+	v.exec(t, `INSERT OR REPLACE INTO heads (aggregate_id, record, ancestors, digest) VALUES (?, ?, ?, ?)`,
+		changeset.Escape(id), string(i.body), bytesOf("ancestors"), bytesOf("digest"))
 }
 
 func (v sqliteVault) removeHead(t testing.TB, id string) {

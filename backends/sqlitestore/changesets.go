@@ -3,9 +3,9 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"ropewalk/changeset"
@@ -13,33 +13,62 @@ import (
 
 // row is a changeset as the table keeps it.
 type row struct {
-	aggregateID, object   string
-	metadata, contentType string
-	content               []byte
+	aggregateID string
+	object      []byte
+	changeset.Row
+	contentType string
+	content     []byte
 }
 
-// key returns the two columns that name a changeset.
-func key(ref changeset.Ref) (aggregateID, object string) {
-	aggregateID, object, _ = strings.Cut(strings.TrimPrefix(ref.ObjectName(), changeset.Folder), "/")
-	return aggregateID, object
+// headerColumns hold the header of a changeset, but what its key tells.
+const headerColumns = "metadata, ancestors, content_sha256, digest, content_type"
+
+// header is where a query's headerColumns are scanned to.
+func (r *row) header() []any {
+	return []any{&r.Metadata, &r.Ancestors, &r.ContentSHA256, &r.Digest, &r.contentType}
 }
 
-func newRow(c changeset.Changeset) (row, error) {
-	metadata, err := changeset.EncodeJSON(c.Header)
-	if err != nil {
+// objectSize is the size of the column object.
+const objectSize = 8 + len(changeset.ID{})
+
+// key returns the two columns that name a changeset. Those of one aggregate
+// sort by version.
+func key(ref changeset.Ref) (aggregateID string, object []byte) {
+	object = binary.BigEndian.AppendUint64(make([]byte, 0, objectSize), ref.Version)
+	return changeset.Escape(ref.AggregateID), append(object, ref.ID[:]...)
+}
+
+// refOf reverses key; false where the columns name no changeset.
+func refOf(aggregateID string, object []byte) (changeset.Ref, bool) {
+	id, err := changeset.Unescape(aggregateID)
+	if err != nil || changeset.ValidateAggregateID(id) != nil || len(object) != objectSize {
+		return changeset.Ref{}, false
+	}
+	ref := changeset.Ref{AggregateID: id, Version: binary.BigEndian.Uint64(object), ID: changeset.ID(object[8:])}
+	return ref, !ref.ID.IsZero()
+}
+
+func newRow(c changeset.Changeset) (r row, err error) {
+	if r.Row, err = changeset.EncodeRow(c.Header); err != nil {
 		return row{}, err
 	}
-	r := row{metadata: metadata, contentType: c.ContentType, content: c.Content}
 	r.aggregateID, r.object = key(c.Ref)
-	if r.content == nil {
-		r.content = []byte{} // nil would be NULL
-	}
+	r.contentType = c.ContentType
+	r.Ancestors, r.content = present(r.Ancestors), present(c.Content)
 	return r, nil
+}
+
+// present returns no bytes as such: nil would be NULL.
+func present(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 func (s *session) insertRow(r row) error {
 	now := changeset.FormatTime(time.Now())
-	_, err := s.insert.Exec(r.aggregateID, r.object, r.metadata, r.contentType, now, r.content)
+	_, err := s.insert.Exec(r.aggregateID, r.object, r.Metadata, r.Ancestors, r.ContentSHA256, r.Digest, r.contentType, now, r.content)
 	return err
 }
 
@@ -93,10 +122,11 @@ func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) 
 // Stat returns what Get returns but the content, which it does not read, and
 // the time of the put by the clock of the machine that wrote it.
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
-	var metadata, modified string
-	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref)}
+	var r row
+	var size int64
+	var modified string
 	aggregateID, object := key(ref)
-	err := s.reader.header.QueryRowContext(ctx, aggregateID, object).Scan(&metadata, &stored.ContentType, &stored.Size, &modified)
+	err := s.reader.header.QueryRowContext(ctx, aggregateID, object).Scan(append(r.header(), &size, &modified)...)
 	if err != nil {
 		return changeset.Info{}, s.getFailure(ref, err)
 	}
@@ -104,8 +134,14 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 	if info.LastModified, err = changeset.ParseTime(modified); err != nil {
 		return info, s.corrupt(ref, fmt.Errorf("last_modified: %w", err))
 	}
-	info.Header, err = changeset.DecodeJSON(stored, metadata)
+	info.Header, err = s.decode(ref, r, size)
 	return info, err
+}
+
+// decode reads the header of a row whose content has that size.
+func (s *Store) decode(ref changeset.Ref, r row, size int64) (changeset.Header, error) {
+	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref), ContentType: r.contentType, Size: size}
+	return changeset.DecodeRow(stored, r.Row)
 }
 
 func (s *Store) getFailure(ref changeset.Ref, err error) error {

@@ -37,15 +37,17 @@ func harness(path string) backendtest.Harness {
 		},
 		CorruptObject: func(t testing.TB, ref changeset.Ref) {
 			aggregateID, object := key(ref)
-			tamper(t, path, `UPDATE changesets SET metadata = json_remove(metadata, '$.digest')
-				WHERE aggregate_id = ? AND object = ?`, aggregateID, object)
+			tamper(t, path, "UPDATE changesets SET digest = x'' WHERE aggregate_id = ? AND object = ?", aggregateID, object)
 		},
 		PutForeign: func(t testing.TB, name string) {
 			aggregateID, object, _ := strings.Cut(strings.TrimPrefix(name, changeset.Folder), "/")
-			tamper(t, path, "INSERT INTO changesets VALUES (?, ?, '{}', '', '', x'')", aggregateID, object)
+			tamper(t, path, insertForeign, aggregateID, []byte(object))
 		},
 	}
 }
+
+// insertForeign inserts a row that is no changeset.
+const insertForeign = "INSERT INTO changesets VALUES (?, ?, '{}', x'', x'', x'', '', '', x'')"
 
 // tamper changes one row of a database behind the store's back.
 func tamper(t testing.TB, path, statement string, args ...any) {

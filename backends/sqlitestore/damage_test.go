@@ -32,6 +32,10 @@ func TestTamperedRowsAreCorrupt(t *testing.T) {
 		"an unknown key":    `metadata = json_set(metadata, '$.zone', 'north')`,
 		"a number":          `metadata = json_set(metadata, '$.format', 1)`,
 		"another's":         `metadata = (SELECT metadata FROM changesets WHERE aggregate_id = 'order-2')`,
+		"no digest":         `digest = x''`,
+		"a byte of digest":  `digest = zeroblob(33)`,
+		"half a SHA-256":    `content_sha256 = substr(content_sha256, 1, 16)`,
+		"an ancestor":       `ancestors = zeroblob(20)`,
 		"a content type":    `content_type = 'a' || char(10)`,
 		"no content type":   `content_type = ''`,
 		"a time":            `last_modified = 'yesterday'`,
@@ -77,7 +81,7 @@ func TestNewerFormatIsUnsupported(t *testing.T) {
 func TestTamperedTimeInAListing(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one", "two", "three")
-	tamper(t, s.path, "UPDATE changesets SET last_modified = '' WHERE object LIKE '00000000000000000001-%'")
+	tamper(t, s.path, "UPDATE changesets SET last_modified = '' WHERE substr(object, 8, 1) = x'01'")
 	var listed int
 	for o, err := range s.Objects(t.Context(), "order-1") {
 		require.NoError(t, err)
@@ -93,16 +97,24 @@ func TestTamperedTimeInAListing(t *testing.T) {
 func TestTamperedHeadIsCorrupt(t *testing.T) {
 	s := open(t)
 	h := appendTo(t, s, head.Head{}, "order-1", "one")
+	for _, change := range []string{
+		"record = record || ' '", "digest = x''", "digest = zeroblob(31)", "ancestors = x''", "ancestors = zeroblob(20)",
+		"record = '{\"ancestors\":\"AQ\",' || substr(record, 2)",
+	} {
+		conn := raw(t, s.path)
+		conn.run(t, "CREATE TEMP TABLE saved AS SELECT * FROM main.heads", "UPDATE main.heads SET "+change)
+		_, err := s.Load(t.Context(), "order-1")
+		requireCorrupt(t, err, s.LocateHead("order-1"))
+		for h, err := range s.List(t.Context(), "") {
+			require.Zero(t, h, change)
+			requireCorrupt(t, err, s.LocateHead("order-1"))
+		}
+		conn.run(t, "DELETE FROM main.heads", "INSERT INTO main.heads SELECT * FROM saved", "DROP TABLE saved")
+	}
 	tamper(t, s.path, "UPDATE heads SET record = record || ' '")
-	_, err := s.Load(t.Context(), "order-1")
-	requireCorrupt(t, err, s.LocateHead("order-1"))
-	_, err = s.Swap(t.Context(), h, h.Fence())
+	_, err := s.Swap(t.Context(), h, h.Fence())
 	requireRefused(t, err, false)
 	requireCorrupt(t, err, s.LocateHead("order-1"))
-	for h, err := range s.List(t.Context(), "") {
-		require.Zero(t, h)
-		requireCorrupt(t, err, s.LocateHead("order-1"))
-	}
 	tamper(t, s.path, "UPDATE heads SET record = rtrim(record), aggregate_id = 'order.1'")
 	for _, err := range s.List(t.Context(), "") {
 		requireCorrupt(t, err, "sqlite:"+s.path+"#heads/order.1")

@@ -10,7 +10,7 @@ import (
 	"ropewalk/head"
 )
 
-const selectHead = "SELECT record FROM heads WHERE aggregate_id = ?"
+const selectHead = "SELECT record, ancestors, digest FROM heads WHERE aggregate_id = ?"
 
 // Load returns the aggregate's head, the zero Head if there is none. Errors
 // are a [*changeset.CorruptError], match [changeset.ErrUnsupportedFormat] or
@@ -22,24 +22,29 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 
 // scanHead reads the record that a row holds, if there is one.
 func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
-	var record []byte
-	err := row.Scan(&record)
+	var r head.Row
+	err := row.Scan(&r.Record, &r.Ancestors, &r.Digest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return head.Head{}, nil
 	}
 	if err != nil {
 		return head.Head{}, s.objectFailure(changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
 	}
-	return s.decodeHead(key, record)
+	return s.decodeHead(key, r)
 }
 
-func (s *Store) decodeHead(key string, record []byte) (head.Head, error) {
+// decodeHead returns the head with its record's text as the token.
+func (s *Store) decodeHead(key string, r head.Row) (head.Head, error) {
 	object := s.locate(head.Folder + key)
 	aggregateID, err := changeset.Unescape(key)
 	if err != nil {
 		return head.Head{}, head.DecodeError(key, object, err)
 	}
-	return head.DecodeJSON(aggregateID, object, record)
+	h, err := head.DecodeRow(aggregateID, object, r)
+	if err != nil {
+		return head.Head{}, err
+	}
+	return h.WithToken(r.Record), nil
 }
 
 // Swap replaces the record old by next in a transaction of its own or of
@@ -98,38 +103,45 @@ func (s *session) insertAll(rows []row) error {
 	return nil
 }
 
-// replacement is a swap, with its texts: they are made before the transaction,
-// for which others wait.
+// replacement is a swap, with what it writes: that is made before the
+// transaction, for which others wait.
 type replacement struct {
-	old, next        head.Head
-	key              string
-	expected, record string // no text is expected where there is no head yet
+	old, next head.Head
+	key       string
+	expected  string // the record of old
+	row       head.Row
 }
 
 // noRecord is the text of no record.
 const noRecord = "{}"
 
-func newReplacement(old, next head.Head) (replacement, error) {
-	next = next.Inherit(old).WithToken("") // heads have no token here
-	r := replacement{old: old, next: next, key: changeset.Escape(next.AggregateID)}
-	record, err := head.EncodeJSON(next)
-	if err != nil {
+// newReplacement takes the record that is expected from the token: a head that
+// was stored, or read, has it there.
+func newReplacement(old, next head.Head) (r replacement, err error) {
+	next = next.Inherit(old)
+	if r.row, err = head.EncodeRow(next); err != nil {
 		return r, fmt.Errorf("swap: %w", err)
 	}
-	r.record = string(record)
-	if old.Exists() {
-		r.expected = noRecord // of a head that cannot have been stored
-		if record, err := head.EncodeJSON(old); err == nil {
-			r.expected = string(record)
-		}
+	r.old, r.next = old, next.WithToken(r.row.Record)
+	r.key = changeset.Escape(next.AggregateID)
+	if r.expected = old.Token(); old.Exists() && r.expected == "" {
+		r.expected = recordOf(old)
 	}
 	return r, nil
+}
+
+// recordOf is what the record of a head that has no token should be.
+func recordOf(h head.Head) string {
+	if r, err := head.EncodeRow(h); err == nil {
+		return r.Record
+	}
+	return noRecord // of a head that cannot have been stored
 }
 
 // swap replaces the record within the writer's transaction. A record that is
 // to the letter the expected one, as nearly all are, need not be read.
 func (s *Store) swap(w *session, r replacement) (head.Head, error) {
-	done, err := w.replace(r.key, r.expected, r.record)
+	done, err := w.replace(r)
 	if done || err != nil {
 		return r.next, err
 	}
@@ -153,7 +165,7 @@ func (s *Store) swapOther(w *session, current head.Head, r replacement) (head.He
 	if err := head.CheckSwap(current, other.next); err != nil {
 		return head.Head{}, err
 	}
-	done, err := w.replace(other.key, other.expected, other.record)
+	done, err := w.replace(other)
 	if err == nil && !done {
 		err = errors.New("swap: the record cannot be found again")
 	}

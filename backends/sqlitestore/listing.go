@@ -62,19 +62,22 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 }
 
 func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p page[changeset.Object], err error) {
-	rows, err := s.reader.objects.QueryContext(ctx, changeset.Escape(aggregateID), after, pageSize)
+	key := changeset.Escape(aggregateID)
+	rows, err := s.reader.objects.QueryContext(ctx, key, []byte(after), pageSize)
 	if err != nil {
 		return p, s.failure(err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var o changeset.Object
-		var object, modified string
+		var object []byte
+		var modified string
 		if err := rows.Scan(&object, &o.Size, &modified); err != nil {
 			return p, s.failure(err)
 		}
-		p.reach(n, object)
-		if o.Ref, err = changeset.ParseObjectName(changeset.FolderOf(aggregateID) + object); err != nil {
+		p.reach(n, string(object))
+		var ok bool
+		if o.Ref, ok = refOf(key, object); !ok {
 			continue // not a changeset's name
 		}
 		if o.LastModified, err = changeset.ParseTime(modified); err != nil {
@@ -105,7 +108,7 @@ func behind(escaped string) string { return escaped + "!" }
 
 // aggregatesPage finds one aggregate, by a single step in the index.
 func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string], error) {
-	escaped, object := after, ""
+	escaped, object := after, []byte{}
 	for {
 		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -114,7 +117,7 @@ func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string],
 		if err != nil {
 			return page[string]{}, err
 		}
-		if ref, err := changeset.ParseObjectName(changeset.Folder + escaped + "/" + object); err == nil {
+		if ref, ok := refOf(escaped, object); ok {
 			return page[string]{[]string{ref.AggregateID}, behind(escaped)}, nil
 		}
 	}
@@ -135,12 +138,12 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var key string
-		var record []byte
-		if err := rows.Scan(&key, &record); err != nil {
+		var r head.Row
+		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
 			return p, s.failure(err)
 		}
 		p.reach(n, key)
-		h, err := s.decodeHead(key, record)
+		h, err := s.decodeHead(key, r)
 		if err != nil {
 			return p, err
 		}

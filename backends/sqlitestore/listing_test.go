@@ -47,7 +47,7 @@ func TestAggregatesSkipsForeignFolders(t *testing.T) {
 		appendTo(t, s, head.Head{}, id, "one")
 	}
 	for _, foreign := range [][2]string{{"", ""}, {"a", "!"}, {"a", "~"}, {"a!", "x"}, {"a.b", "x"}, {"aa", "x"}, {"z", "x"}} {
-		tamper(t, s.path, "INSERT INTO changesets VALUES (?, ?, '', '', '', x'')", foreign[0], foreign[1])
+		tamper(t, s.path, insertForeign, foreign[0], []byte(foreign[1]))
 	}
 	var ids []string
 	for id, err := range s.Aggregates(t.Context(), "") {

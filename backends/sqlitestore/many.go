@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 
@@ -12,9 +13,9 @@ import (
 // with its header, before it is admitted.
 const inline = 64 << 10
 
-// selectMany reads all rows of an aggregate whose objects are in a JSON array.
-const selectMany = `SELECT object, metadata, content_type, length(content), CASE WHEN length(content) <= ? THEN content END
-	FROM changesets WHERE aggregate_id = ? AND object IN (SELECT value FROM json_each(?))`
+// selectMany reads all rows of an aggregate whose objects are, in hex, in a JSON array.
+const selectMany = `SELECT object, ` + headerColumns + `, length(content), CASE WHEN length(content) <= ? THEN content END
+	FROM changesets WHERE aggregate_id = ? AND object IN (SELECT unhex(value) FROM json_each(?))`
 
 // GetMany returns the changesets by one query, and one more for each content
 // above 64 KiB. What is missing, damaged or not admitted it leaves out. It
@@ -46,13 +47,12 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 // admitted returns those changesets that are there, decode and are admitted,
 // with nil for the contents that are large.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-	byObject := make(map[string]changeset.Ref, len(refs))
 	objects := make([]string, len(refs))
-	aggregateID, _ := key(refs[0])
 	for i, ref := range refs {
-		_, objects[i] = key(ref)
-		byObject[objects[i]] = ref
+		_, object := key(ref)
+		objects[i] = hex.EncodeToString(object)
 	}
+	aggregateID, _ := key(refs[0])
 	list, err := json.Marshal(objects)
 	if err != nil {
 		return nil, err
@@ -64,14 +64,12 @@ func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset
 	defer rows.Close()
 	var all []changeset.Changeset
 	for rows.Next() {
-		var object, metadata string
-		var stored changeset.Stored
-		var content []byte
-		if err := rows.Scan(&object, &metadata, &stored.ContentType, &stored.Size, &content); err != nil {
+		r := row{aggregateID: aggregateID}
+		var size int64
+		if err := rows.Scan(append(append([]any{&r.object}, r.header()...), &size, &r.content)...); err != nil {
 			return nil, err
 		}
-		stored.Ref = byObject[object]
-		if c, ok := s.decodeMany(ctx, stored, metadata, content); ok {
+		if c, ok := s.decodeMany(ctx, r, size); ok {
 			all = append(all, c)
 		}
 	}
@@ -79,14 +77,17 @@ func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset
 }
 
 // decodeMany decodes one row, and asks for its admission.
-func (s *Store) decodeMany(ctx context.Context, stored changeset.Stored, metadata string, content []byte) (c changeset.Changeset, ok bool) {
-	var err error
-	stored.Object = s.Locate(stored.Ref)
-	if c.Header, err = changeset.DecodeJSON(stored, metadata); err != nil {
+func (s *Store) decodeMany(ctx context.Context, r row, size int64) (c changeset.Changeset, ok bool) {
+	ref, ok := refOf(r.aggregateID, r.object)
+	if !ok {
 		return c, false
 	}
-	c.Content = content
-	if content == nil && stored.Size == 0 {
+	var err error
+	if c.Header, err = s.decode(ref, r, size); err != nil {
+		return c, false
+	}
+	c.Content = r.content
+	if size == 0 {
 		c.Content = []byte{}
 	}
 	return c, changeset.Admit(ctx, c.Header) == nil

@@ -29,7 +29,7 @@ func openReader(path string, busy time.Duration) (*reader, error) {
 // queries returns the text of each statement.
 func (r *reader) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&r.header: `SELECT metadata, content_type, length(content), last_modified
+		&r.header: `SELECT ` + headerColumns + `, length(content), last_modified
 			FROM changesets WHERE aggregate_id = ? AND object = ?`,
 		&r.content: "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?",
 		&r.many:    selectMany,
@@ -38,7 +38,7 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.nextObject: `SELECT aggregate_id, object FROM changesets
 			WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`,
 		&r.head:  selectHead,
-		&r.heads: "SELECT aggregate_id, record FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?",
+		&r.heads: "SELECT record, ancestors, digest, aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?",
 	}
 }
 

@@ -19,20 +19,27 @@ const (
 	schemaVersion = 1
 )
 
-// Content comes last, so that SQLite finds all other columns without it.
+// Content comes last, so that SQLite finds all other columns without it. What
+// can be is kept in bytes: each append writes the page of the table and that of
+// the key that it touches, and the more fits on one, the fewer they are.
 const schema = `
 CREATE TABLE changesets (
-  aggregate_id  TEXT NOT NULL, -- percent-encoded
-  object        TEXT NOT NULL, -- the version in 20 digits, "-", the changeset ID
-  metadata      TEXT NOT NULL, -- a JSON object of strings
-  content_type  TEXT NOT NULL,
-  last_modified TEXT NOT NULL, -- RFC 3339, UTC
-  content       BLOB NOT NULL,
+  aggregate_id   TEXT NOT NULL, -- percent-encoded
+  object         BLOB NOT NULL, -- the version in 8 bytes, big-endian, and the changeset ID in 16
+  metadata       TEXT NOT NULL, -- a JSON object of strings: all that is not in other columns
+  ancestors      BLOB NOT NULL,
+  content_sha256 BLOB NOT NULL,
+  digest         BLOB NOT NULL,
+  content_type   TEXT NOT NULL,
+  last_modified  TEXT NOT NULL, -- RFC 3339, UTC
+  content        BLOB NOT NULL,
   PRIMARY KEY (aggregate_id, object)
 ) STRICT;
 CREATE TABLE heads (
   aggregate_id TEXT NOT NULL PRIMARY KEY, -- percent-encoded
-  record       TEXT NOT NULL              -- a JSON object
+  record       TEXT NOT NULL,             -- a JSON object: all that is not in other columns
+  ancestors    BLOB NOT NULL,
+  digest       BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 `
 

@@ -36,11 +36,16 @@
 // is open, are for their owner only (mode 0600). They hold two tables, which
 // the sqlite3 shell shows as they are:
 //
-//	changesets(aggregate_id, object, metadata, content_type, last_modified, content)
-//	heads(aggregate_id, record)
+//	changesets(aggregate_id, object, metadata, ancestors, content_sha256, digest,
+//	    content_type, last_modified, content)
+//	heads(aggregate_id, record, ancestors, digest)
 //
-// where aggregate_id is percent-encoded, metadata the header as a JSON object,
-// and record the head's JSON.
+// where aggregate_id is percent-encoded, object the version and the changeset
+// ID in bytes, metadata the rest of the header as a JSON object, and record that
+// of the head. So this is the log of an aggregate:
+//
+//	SELECT metadata ->> 'aggregate-version', metadata ->> 'recorded-at', content
+//	FROM changesets WHERE aggregate_id = 'order-1' ORDER BY object
 //
 // # Backup
 //

@@ -64,8 +64,8 @@ var formats = []mutant{
 		"err == nil && n > Format {", "err == nil && n < Format {", "./changeset",
 	},
 	{
-		"metadata as JSON need not be canonical", "changeset/json.go",
-		"err == nil && h.json() != metadata {", "false {", "./changeset",
+		"metadata of a row need not be canonical", "changeset/row.go",
+		"err == nil && h.json() != r.Metadata {", "false {", "./changeset",
 	},
 	{
 		"a head need not be canonical", "head/codec.go",
@@ -121,7 +121,11 @@ var storages = []mutant{
 	},
 	{
 		"SQLite updates whatever is there", "backends/sqlitestore/session.go",
-		"WHERE aggregate_id = ? AND record = ?", "WHERE aggregate_id = ? AND (record = ? OR true)", "./backends/sqlitestore",
+		"record = ? AND digest = ?", "(record = ? AND digest = ? OR true)", "./backends/sqlitestore",
+	},
+	{
+		"SQLite updates a head of another history", "backends/sqlitestore/session.go",
+		"record = ? AND digest = ?", "record = ? AND (digest = ? OR true)", "./backends/sqlitestore",
 	},
 	{
 		"SQLite commits what a failed request has written", "backends/sqlitestore/writer.go",

@@ -1,0 +1,68 @@
+package changeset
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+)
+
+// Row is a header's metadata for stores that keep it in fields of their own,
+// such as those of a database: what [Encode] returns, but with the bytes as
+// they are instead of in base64.
+type Row struct {
+	// Metadata is all the rest: one JSON text, an object of strings with sorted
+	// keys, compact.
+	Metadata string
+	// Ancestors is the packed ancestor index; empty at version 0.
+	Ancestors []byte
+	// ContentSHA256 and Digest have 32 bytes each.
+	ContentSHA256, Digest []byte
+}
+
+// EncodeRow returns a header's metadata as a row. An invalid header is an error.
+func EncodeRow(h Header) (Row, error) {
+	if err := h.validate(); err != nil {
+		return Row{}, fmt.Errorf("encode %s: %w", h.Ref, err)
+	}
+	// Slices of the arrays themselves would move the whole header to the heap.
+	return Row{h.json(), h.Ancestors.Packed(), bytes.Clone(h.ContentSHA256[:]), bytes.Clone(h.Digest[:])}, nil
+}
+
+// json needs no escapes: neither keys nor values have characters for them.
+func (h Header) json() string {
+	b := make([]byte, 0, 1<<10)
+	separator := byte('{')
+	for _, p := range h.texts() {
+		if p.value == "" {
+			continue
+		}
+		b = append(append(append(b, separator, '"'), p.key...), `":"`...)
+		b = append(append(b, p.value...), '"')
+		separator = ','
+	}
+	return string(append(b, '}'))
+}
+
+// DecodeRow reads the header of a stored object whose metadata is a row, as
+// [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
+// the letter. The object's own Metadata is not looked at.
+func DecodeRow(o Stored, r Row) (Header, error) {
+	o.Metadata = nil
+	if err := json.Unmarshal([]byte(r.Metadata), &o.Metadata); err != nil || o.Metadata == nil {
+		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata is not a JSON object of strings: %v", err)}
+	}
+	for key, value := range map[string][]byte{keyAncestors: r.Ancestors, keySHA256: r.ContentSHA256, keyDigest: r.Digest} {
+		if len(value) > 0 {
+			o.Metadata[key] = base64.RawURLEncoding.EncodeToString(value)
+		}
+	}
+	h, err := Decode(o, Hyphens)
+	if err == nil && h.json() != r.Metadata {
+		err = &CorruptError{o.Ref, o.Object, "metadata is not in its canonical form"}
+	}
+	if err != nil {
+		return Header{}, err
+	}
+	return h, nil
+}

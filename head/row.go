@@ -1,0 +1,38 @@
+package head
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+)
+
+// Row is a record for stores that keep its bytes in fields of their own, such
+// as those of a database: what [EncodeJSON] returns, but with the bytes as they
+// are instead of in base64.
+type Row struct {
+	// Record is all the rest: a JSON object with sorted keys, compact.
+	Record string
+	// Ancestors is the packed ancestor index.
+	Ancestors []byte
+	// Digest has 32 bytes.
+	Digest []byte
+}
+
+// EncodeRow returns the record as a row. Unknown fields that [DecodeRow] met
+// are in its Record again.
+func EncodeRow(h Head) (Row, error) {
+	if err := h.Validate(); err != nil {
+		return Row{}, fmt.Errorf("encode head: %w", err)
+	}
+	record, err := appendJSON(make(object, 0, 1<<9), h, false)
+	return Row{string(record), h.Ancestors.Packed(), bytes.Clone(h.Digest[:])}, err
+}
+
+// DecodeRow reads the row of an aggregate, as [DecodeJSON] does, with its
+// errors: it accepts only what [EncodeRow] writes, to the letter.
+func DecodeRow(aggregateID, object string, r Row) (Head, error) {
+	return decode(aggregateID, object, []byte(r.Record), map[string]string{
+		FieldAncestors: base64.RawURLEncoding.EncodeToString(r.Ancestors),
+		FieldDigest:    base64.RawURLEncoding.EncodeToString(r.Digest),
+	})
+}
