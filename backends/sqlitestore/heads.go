@@ -117,13 +117,13 @@ const noRecord = "{}"
 
 // newReplacement takes the record that is expected from the token: a head that
 // was stored, or read, has it there.
-func newReplacement(old, next head.Head) (r replacement, err error) {
+func newReplacement(old, next head.Head) (*replacement, error) {
 	next = next.Inherit(old)
-	if r.row, err = head.EncodeRow(next); err != nil {
-		return r, fmt.Errorf("swap: %w", err)
+	row, err := head.EncodeRow(next)
+	if err != nil {
+		return nil, fmt.Errorf("swap: %w", err)
 	}
-	r.old, r.next = old, next.WithToken(r.row.Record)
-	r.key = changeset.Escape(next.AggregateID)
+	r := &replacement{old: old, next: next.WithToken(row.Record), key: changeset.Escape(next.AggregateID), row: row}
 	if r.expected = old.Token(); old.Exists() && r.expected == "" {
 		r.expected = recordOf(old)
 	}
@@ -140,7 +140,7 @@ func recordOf(h head.Head) string {
 
 // swap replaces the record within the writer's transaction. A record that is
 // to the letter the expected one, as nearly all are, need not be read.
-func (s *Store) swap(w *session, r replacement) (head.Head, error) {
+func (s *Store) swap(w *session, r *replacement) (head.Head, error) {
 	done, err := w.replace(r)
 	if done || err != nil {
 		return r.next, err
@@ -157,7 +157,7 @@ func (s *Store) swap(w *session, r replacement) (head.Head, error) {
 
 // swapOther replaces a record that is the expected one, and yet another text:
 // one that a newer version has written, where old was made of a changeset.
-func (s *Store) swapOther(w *session, current head.Head, r replacement) (head.Head, error) {
+func (s *Store) swapOther(w *session, current head.Head, r *replacement) (head.Head, error) {
 	other, err := newReplacement(current, r.next)
 	if err != nil {
 		return head.Head{}, err

@@ -93,7 +93,7 @@ func (s *session) beginWrite() error {
 
 // replace writes the row of a head where the expected one is stored, to the
 // letter; none where there is no head to replace. It reports whether it did.
-func (s *session) replace(r replacement) (bool, error) {
+func (s *session) replace(r *replacement) (bool, error) {
 	stmt, args := s.update, []any{r.row.Record, r.row.Ancestors, r.row.Digest, r.key, r.expected, r.old.Digest[:]}
 	if !r.old.Exists() {
 		stmt, args = s.create, args[:4]
