@@ -92,7 +92,9 @@ func TestOpenFails(t *testing.T) {
 
 // TestOpenLeavesOthersAlone opens files that are not ours, or not any more.
 func TestOpenLeavesOthersAlone(t *testing.T) {
-	newer := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, schemaVersion+1)
+	ofVersion := func(version int) string {
+		return fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)
+	}
 	for name, other := range map[string]struct {
 		make func(path string)
 		want error
@@ -104,7 +106,8 @@ func TestOpenLeavesOthersAlone(t *testing.T) {
 			write(t, path, "")
 			raw(t, path).run(t, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 		}, ErrNotRopewalk},
-		"a newer version": {func(path string) { write(t, path, ""); raw(t, path).run(t, newer) }, changeset.ErrUnsupportedFormat},
+		"a newer version":  {func(path string) { write(t, path, ""); raw(t, path).run(t, ofVersion(schemaVersion+1)) }, changeset.ErrUnsupportedFormat},
+		"an older version": {func(path string) { write(t, path, ""); raw(t, path).run(t, ofVersion(schemaVersion-1)) }, changeset.ErrUnsupportedFormat},
 	} {
 		for _, opts := range []*Options{nil, {MustExist: true}} {
 			path := filepath.Join(t.TempDir(), "other.db")

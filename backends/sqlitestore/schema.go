@@ -15,8 +15,9 @@ import (
 const (
 	// applicationID marks the file as ours: "rope" in ASCII.
 	applicationID = 0x726f7065
-	// schemaVersion is the version of the tables below, kept in user_version.
-	schemaVersion = 1
+	// schemaVersion is the version of the tables below, kept in user_version; 1
+	// was never released.
+	schemaVersion = 2
 )
 
 // Content comes last, so that SQLite finds all other columns without it. What
@@ -148,8 +149,12 @@ func verify(ctx context.Context, conn connection) error {
 }
 
 func checkVersion(version int) error {
-	if version > schemaVersion {
+	switch {
+	case version > schemaVersion:
 		return fmt.Errorf("%w: schema %d, this version knows up to %d", changeset.ErrUnsupportedFormat, version, schemaVersion)
+	case version < schemaVersion:
+		return fmt.Errorf("%w: schema %d, of before the first release: export its chains with the program that wrote it, and import them",
+			changeset.ErrUnsupportedFormat, version)
 	}
 	return nil
 }

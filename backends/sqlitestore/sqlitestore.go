@@ -122,7 +122,7 @@ var (
 //
 // Errors match [fs.ErrNotExist] where the database must exist and does not,
 // [ErrNotRopewalk] where the file is something else, which is left as it is,
-// [changeset.ErrUnsupportedFormat] where a newer version has made it, and
+// [changeset.ErrUnsupportedFormat] where another version has made it, and
 // [ErrBusy].
 func Open(path string, opts *Options) (*Store, error) {
 	o := opts.orDefault()
