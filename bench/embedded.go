@@ -37,7 +37,7 @@ SyncAlways. *The disk alone* appends 4 KiB to a file and syncs, one after the ot
 type embeddedChains struct {
 	db    *sqlitestore.Store
 	store *ropewalk.Store
-	heads sync.Map // of aggregate ID
+	heads sync.Map // of aggregate ID: where its one writer keeps the head
 }
 
 func openChains(folder string) (*embeddedChains, error) {
@@ -49,11 +49,14 @@ func openChains(folder string) (*embeddedChains, error) {
 }
 
 func (c *embeddedChains) Append(ctx context.Context, aggregateID string, _ uint64, event []byte) error {
-	last, _ := c.heads.Load(aggregateID)
-	after, _ := last.(head.Head)
-	next, err := c.store.Chain(aggregateID).Append(ctx, after, changeset.Draft{Content: event})
+	kept, ok := c.heads.Load(aggregateID)
+	if !ok {
+		kept, _ = c.heads.LoadOrStore(aggregateID, new(head.Head))
+	}
+	last := kept.(*head.Head)
+	next, err := c.store.Chain(aggregateID).Append(ctx, *last, changeset.Draft{Content: event})
 	if err == nil {
-		c.heads.Store(aggregateID, next)
+		*last = next
 	}
 	return err
 }
