@@ -106,7 +106,7 @@ const timeLayout = "2006-01-02T15:04:05.000000000Z"
 // always nine decimals.
 func FormatTime(t time.Time) string {
 	t = t.UTC()
-	// Package time writes its own layout in a third of the time of another.
+	// Package time writes its own layout in less than half the time of another.
 	b := t.AppendFormat(make([]byte, 0, len(timeLayout)), time.RFC3339)
 	b = append(b[:len(b)-len("Z")], ".000000000Z"...)
 	for i, n := len(b)-len("0Z"), t.Nanosecond(); n > 0; i, n = i-1, n/10 {

@@ -57,6 +57,9 @@ func Encode(h Header, s Spelling) (map[string]string, error) {
 // where it is absent.
 type pair struct{ key, value string }
 
+// maxPairs is how many pairs there are at most.
+const maxPairs = 14
+
 // texts are the pairs but those of bytes, in the order of their keys.
 func (h Header) texts() [11]pair {
 	parent := ""
@@ -100,7 +103,7 @@ func (h Header) pairs(yield func(key, value string) bool) {
 }
 
 func (h Header) encode(s Spelling) map[string]string {
-	m := make(map[string]string, len(h.texts())+len(h.bytes()))
+	m := make(map[string]string, maxPairs)
 	for key, value := range h.pairs {
 		m[s.key(key)] = value
 	}

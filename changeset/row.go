@@ -48,14 +48,14 @@ func (h Header) json() string {
 // [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
-	o.Metadata = nil
-	if err := json.Unmarshal([]byte(r.Metadata), &o.Metadata); err != nil || o.Metadata == nil {
-		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata is not a JSON object of strings: %v", err)}
-	}
+	o.Metadata = make(map[string]string, maxPairs)
 	for key, value := range map[string][]byte{keyAncestors: r.Ancestors, keySHA256: r.ContentSHA256, keyDigest: r.Digest} {
 		if len(value) > 0 {
 			o.Metadata[key] = base64.RawURLEncoding.EncodeToString(value)
 		}
+	}
+	if err := json.Unmarshal([]byte(r.Metadata), &o.Metadata); err != nil {
+		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata: %v", err)}
 	}
 	h, err := Decode(o, Hyphens)
 	if err == nil && h.json() != r.Metadata {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -111,9 +110,7 @@ func FuzzDecodeRow(f *testing.F) {
 		row := changeset.Row{Metadata: text, Ancestors: ancestors, ContentSHA256: sha256, Digest: digest}
 		h, err := changeset.DecodeRow(o, row)
 		if err != nil {
-			var corrupt *changeset.CorruptError
-			require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
-			require.ErrorContains(t, err, o.Object)
+			requireNotTaken(t, err, o.Object)
 			require.Zero(t, h)
 			return
 		}

@@ -123,12 +123,14 @@ func decodeFields(record []byte, beside map[string]string) (Head, error) {
 	}
 	texts := make(map[string]string, len(knownFields))
 	for _, name := range knownFields {
-		var err error
-		if text, ok := beside[name]; ok && fields[name] == nil {
-			texts[name] = text
-		} else if texts[name], err = scalar(fields[name], numeric[name]); err != nil {
-			return Head{}, fmt.Errorf("%s: %w", name, err)
+		text, ok := beside[name]
+		if !ok {
+			var err error
+			if text, err = scalar(fields[name], numeric[name]); err != nil {
+				return Head{}, fmt.Errorf("%s: %w", name, err)
+			}
 		}
+		texts[name] = text
 		delete(fields, name)
 	}
 	h, err := FromTexts(texts)

@@ -21,22 +21,34 @@ func FuzzDecodeJSON(f *testing.F) {
 	f.Add([]byte(`{"a":1,"a":1}`))
 	f.Add([]byte(`{"a":{"b":[1,2,{"c":"\ud800"}]}}`))
 	f.Fuzz(func(t *testing.T, record []byte) {
-		var asked struct {
-			ID string `json:"aggregate-id"`
-		}
-		_ = json.Unmarshal(record, &asked)
-		aggregateID, _ := changeset.Unescape(asked.ID)
-		h, err := head.DecodeJSON(aggregateID, "the-object", record)
+		h, err := head.DecodeJSON(promised(record), "the-object", record)
 		if err != nil {
-			var corrupt *changeset.CorruptError
-			require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
-			require.ErrorContains(t, err, "the-object")
+			requireNotTaken(t, err, "the-object")
 			require.Zero(t, h)
 			return
 		}
 		require.Equal(t, string(record), encode(t, h))
 		require.NoError(t, h.Validate())
 	})
+}
+
+// promised returns the aggregate whose record it says that it is.
+func promised(record []byte) string {
+	var asked struct {
+		ID string `json:"aggregate-id"`
+	}
+	_ = json.Unmarshal(record, &asked)
+	aggregateID, _ := changeset.Unescape(asked.ID)
+	return aggregateID
+}
+
+// requireNotTaken demands of a decoder's error that it names the object, and
+// is of one of the two kinds.
+func requireNotTaken(t *testing.T, err error, object string) {
+	t.Helper()
+	var corrupt *changeset.CorruptError
+	require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
+	require.ErrorContains(t, err, object)
 }
 
 func FuzzDecodeRow(f *testing.F) {
@@ -49,16 +61,9 @@ func FuzzDecodeRow(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, record string, ancestors, digest []byte) {
-		var asked struct {
-			ID string `json:"aggregate-id"`
-		}
-		_ = json.Unmarshal([]byte(record), &asked)
-		aggregateID, _ := changeset.Unescape(asked.ID)
-		h, err := head.DecodeRow(aggregateID, "the-row", head.Row{Record: record, Ancestors: ancestors, Digest: digest})
+		h, err := head.DecodeRow(promised([]byte(record)), "the-row", head.Row{Record: record, Ancestors: ancestors, Digest: digest})
 		if err != nil {
-			var corrupt *changeset.CorruptError
-			require.True(t, errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat))
-			require.ErrorContains(t, err, "the-row")
+			requireNotTaken(t, err, "the-row")
 			require.Zero(t, h)
 			return
 		}

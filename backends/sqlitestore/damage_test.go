@@ -19,6 +19,17 @@ func requireCorrupt(t *testing.T, err error, object string) {
 	require.Equal(t, object, corrupt.Object)
 }
 
+// damage changes what a table has of order-1, until it is healed.
+func damage(t *testing.T, path, table, change string) (heal func()) {
+	t.Helper()
+	conn := raw(t, path)
+	conn.run(t, "CREATE TEMP TABLE saved AS SELECT * FROM main."+table,
+		"UPDATE main."+table+" SET "+change+" WHERE aggregate_id = 'order-1'")
+	return func() {
+		conn.run(t, "DELETE FROM main."+table, "INSERT INTO main."+table+" SELECT * FROM saved", "DROP TABLE saved")
+	}
+}
+
 func TestTamperedRowsAreCorrupt(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
@@ -41,16 +52,14 @@ func TestTamperedRowsAreCorrupt(t *testing.T) {
 		"a time":            `last_modified = 'yesterday'`,
 		"another time form": `last_modified = replace(last_modified, 'Z', '+00:00')`,
 	} {
-		conn := raw(t, s.path)
-		conn.run(t, "CREATE TEMP TABLE saved AS SELECT * FROM main.changesets",
-			"UPDATE main.changesets SET "+change+" WHERE aggregate_id = 'order-1'")
+		heal := damage(t, s.path, "changesets", change)
 		_, err := s.Stat(t.Context(), stored.Ref)
 		requireCorrupt(t, err, s.Locate(stored.Ref))
 		_, err = s.Get(t.Context(), stored.Ref)
 		requireCorrupt(t, err, s.Locate(stored.Ref))
 		_, err = s.Get(t.Context(), other.Ref)
 		require.NoError(t, err, name)
-		conn.run(t, "DELETE FROM main.changesets", "INSERT INTO main.changesets SELECT * FROM saved", "DROP TABLE saved")
+		heal()
 		_, err = s.Get(t.Context(), stored.Ref)
 		require.NoError(t, err, name)
 	}
@@ -101,15 +110,14 @@ func TestTamperedHeadIsCorrupt(t *testing.T) {
 		"record = record || ' '", "digest = x''", "digest = zeroblob(31)", "ancestors = x''", "ancestors = zeroblob(20)",
 		"record = '{\"ancestors\":\"AQ\",' || substr(record, 2)",
 	} {
-		conn := raw(t, s.path)
-		conn.run(t, "CREATE TEMP TABLE saved AS SELECT * FROM main.heads", "UPDATE main.heads SET "+change)
+		heal := damage(t, s.path, "heads", change)
 		_, err := s.Load(t.Context(), "order-1")
 		requireCorrupt(t, err, s.LocateHead("order-1"))
 		for h, err := range s.List(t.Context(), "") {
 			require.Zero(t, h, change)
 			requireCorrupt(t, err, s.LocateHead("order-1"))
 		}
-		conn.run(t, "DELETE FROM main.heads", "INSERT INTO main.heads SELECT * FROM saved", "DROP TABLE saved")
+		heal()
 	}
 	tamper(t, s.path, "UPDATE heads SET record = record || ' '")
 	_, err := s.Swap(t.Context(), h, h.Fence())

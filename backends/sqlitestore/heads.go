@@ -112,9 +112,6 @@ type replacement struct {
 	row       head.Row
 }
 
-// noRecord is the text of no record.
-const noRecord = "{}"
-
 // newReplacement takes the record that is expected from the token: a head that
 // was stored, or read, has it there.
 func newReplacement(old, next head.Head) (*replacement, error) {
@@ -125,17 +122,10 @@ func newReplacement(old, next head.Head) (*replacement, error) {
 	}
 	r := &replacement{old: old, next: next.WithToken(row.Record), key: changeset.Escape(next.AggregateID), row: row}
 	if r.expected = old.Token(); old.Exists() && r.expected == "" {
-		r.expected = recordOf(old)
+		row, _ := head.EncodeRow(old) // one that cannot have been stored has no record, as no stored one
+		r.expected = row.Record
 	}
 	return r, nil
-}
-
-// recordOf is what the record of a head that has no token should be.
-func recordOf(h head.Head) string {
-	if r, err := head.EncodeRow(h); err == nil {
-		return r.Record
-	}
-	return noRecord // of a head that cannot have been stored
 }
 
 // swap replaces the record within the writer's transaction. A record that is

@@ -47,12 +47,13 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 // admitted returns those changesets that are there, decode and are admitted,
 // with nil for the contents that are large.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	var aggregateID string
 	objects := make([]string, len(refs))
 	for i, ref := range refs {
-		_, object := key(ref)
+		var object []byte
+		aggregateID, object = key(ref)
 		objects[i] = hex.EncodeToString(object)
 	}
-	aggregateID, _ := key(refs[0])
 	list, err := json.Marshal(objects)
 	if err != nil {
 		return nil, err
