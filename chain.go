@@ -39,6 +39,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/walk"
 )
 
 // Store is the entry to all chains of a storage. It is safe for concurrent
@@ -196,23 +197,9 @@ func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changese
 func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
 	info, err := c.store.changesets.Stat(ctx, ref)
 	if err != nil {
-		return changeset.Header{}, c.store.readError(ref, err)
+		return changeset.Header{}, c.store.located(walk.ReadError(ref, err))
 	}
 	return info.Header, nil
-}
-
-// readError returns the error of reading a changeset that a chain says is
-// there: one that is missing is corruption.
-func (s *Store) readError(ref changeset.Ref, err error) error {
-	var corrupt *CorruptError
-	switch {
-	case errors.As(err, &corrupt): // names the changeset already
-	case errors.Is(err, ErrNotFound):
-		err = &CorruptError{Ref: ref, Reason: "the changeset is missing"}
-	default:
-		err = fmt.Errorf("read %s: %w", ref, err)
-	}
-	return s.located(err)
 }
 
 // located adds the object's own name to a [*CorruptError] that lacks it.

@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/walk"
 )
 
 // Reader reads a chain as it was at one head: ranging over it twice gives the
@@ -57,24 +58,24 @@ func (r *Reader) Head() head.Head { return r.head }
 
 // All yields the whole history, the oldest changeset first.
 func (r *Reader) All(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, span{last: r.head.Version})
+	return r.contents(ctx, walk.Span{Last: r.head.Version})
 }
 
 // Backward yields the whole history, the newest changeset first. It makes no
 // request beyond one for each changeset.
 func (r *Reader) Backward(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, span{last: r.head.Version, backward: true})
+	return r.contents(ctx, walk.Span{Last: r.head.Version, Backward: true})
 }
 
 // Range yields the versions first to last, both included, the oldest first.
 func (r *Reader) Range(ctx context.Context, first, last uint64) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, span{first: first, last: last})
+	return r.contents(ctx, walk.Span{First: first, Last: last})
 }
 
 // RangeBackward yields the versions last down to first, both included, the
 // newest first.
 func (r *Reader) RangeBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, span{first: first, last: last, backward: true})
+	return r.contents(ctx, walk.Span{First: first, Last: last, Backward: true})
 }
 
 // From yields the versions from first to the newest, the oldest first; nothing
@@ -83,7 +84,7 @@ func (r *Reader) From(ctx context.Context, first uint64) iter.Seq2[changeset.Cha
 	if first == r.head.Ancestors.Version() {
 		return func(func(changeset.Changeset, error) bool) {}
 	}
-	return r.contents(ctx, span{first: first, last: r.head.Version})
+	return r.contents(ctx, walk.Span{First: first, Last: r.head.Version})
 }
 
 // Since yields what came after a head that was read before, the oldest first:
@@ -99,22 +100,22 @@ func (r *Reader) Since(ctx context.Context, h head.Head) iter.Seq2[changeset.Cha
 	}
 	if h.AggregateID != r.id || h.Version >= r.head.Version {
 		return func(yield func(changeset.Changeset, error) bool) {
-			yield(changeset.Changeset{}, notPassed(h.Ref, r.head.Ref))
+			yield(changeset.Changeset{}, walk.NotPassed(h.Ref, r.head.Ref))
 		}
 	}
-	return r.contents(ctx, span{first: h.Version + 1, last: r.head.Version, after: &h})
+	return r.contents(ctx, walk.Span{First: h.Version + 1, Last: r.head.Version, After: &h})
 }
 
 // Headers yields the headers of the versions first to last, both included, the
 // oldest first, without reading contents.
 func (r *Reader) Headers(ctx context.Context, first, last uint64) iter.Seq2[changeset.Header, error] {
-	return r.headers(ctx, span{first: first, last: last, headers: true})
+	return r.headers(ctx, walk.Span{First: first, Last: last, Headers: true})
 }
 
 // HeadersBackward yields the headers of the versions last down to first, both
 // included, without reading contents.
 func (r *Reader) HeadersBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Header, error] {
-	return r.headers(ctx, span{first: first, last: last, headers: true, backward: true})
+	return r.headers(ctx, walk.Span{First: first, Last: last, Headers: true, Backward: true})
 }
 
 // At returns the changeset at one version.
@@ -125,20 +126,45 @@ func (r *Reader) At(ctx context.Context, version uint64) (changeset.Changeset, e
 	return changeset.Changeset{}, fmt.Errorf("version %d of %q, whose history is empty: %w", version, r.id, ErrNotFound)
 }
 
-func (r *Reader) contents(ctx context.Context, s span) iter.Seq2[changeset.Changeset, error] {
+// contents yields a span of the chain, each error with the name of its object.
+func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.Changeset, error] {
 	return func(yield func(changeset.Changeset, error) bool) {
-		if !r.head.Exists() && s == (span{backward: s.backward}) {
+		if !r.head.Exists() && s == (walk.Span{Backward: s.Backward}) {
 			return
 		}
-		if err := s.check(r); err != nil {
+		if err := r.check(s); err != nil {
 			yield(changeset.Changeset{}, err)
 			return
 		}
-		newWalk(ctx, r, s).run(yield)
+		o := r.store.options
+		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
+		for c, err := range walk.Changesets(ctx, r.changesets, r.head, s, limits) {
+			if !yield(c, r.store.located(err)) {
+				return
+			}
+		}
 	}
 }
 
-func (r *Reader) headers(ctx context.Context, s span) iter.Seq2[changeset.Header, error] {
+// check returns an error if the span does not lie within the chain.
+func (r *Reader) check(s walk.Span) error {
+	if err := changeset.ValidateAggregateID(r.id); err != nil {
+		return err
+	}
+	switch {
+	case r.head.AggregateID != r.id && r.head.Exists():
+		return fmt.Errorf("the head belongs to %q, not to %q", r.head.AggregateID, r.id)
+	case r.head.State == head.Erased:
+		return fmt.Errorf("chain %q: %w", r.id, ErrErased)
+	case s.First > s.Last:
+		return fmt.Errorf("range %d..%d of %q: the first version is above the last one", s.First, s.Last, r.id)
+	case s.Last >= r.head.Ancestors.Version():
+		return fmt.Errorf("version %d of %q, which is at %d: %w", s.Last, r.id, r.head.Version, ErrNotFound)
+	}
+	return nil
+}
+
+func (r *Reader) headers(ctx context.Context, s walk.Span) iter.Seq2[changeset.Header, error] {
 	return func(yield func(changeset.Header, error) bool) {
 		for c, err := range r.contents(ctx, s) {
 			if !yield(c.Header, err) {
@@ -146,10 +172,6 @@ func (r *Reader) headers(ctx context.Context, s span) iter.Seq2[changeset.Header
 			}
 		}
 	}
-}
-
-func notPassed(ref, newest changeset.Ref) error {
-	return fmt.Errorf("the chain up to %s does not pass through %s: %w", newest, ref, ErrNotFound)
 }
 
 // Collect returns all that a sequence yields, or what it has yielded before

@@ -148,7 +148,7 @@ func TestBadReads(t *testing.T) {
 	_, err = chain.HeadOf(t.Context(), changeset.Ref{AggregateID: "order-2", Version: 1, ID: changeset.NewID()})
 	require.ErrorIs(t, err, ropewalk.ErrNotFound)
 	_, err = ropewalk.Collect(none.ReaderAt(h).All(t.Context()))
-	require.ErrorContains(t, err, "not of")
+	require.ErrorContains(t, err, "not to")
 	_, err = store.Chain("a\x00").Reader(t.Context())
 	require.ErrorIs(t, err, ropewalk.ErrInvalidAggregateID)
 

@@ -17,7 +17,7 @@ import (
 // is older than the one that was read before.
 func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
 	if seen.Exists() && seen.AggregateID != c.id {
-		return head.Head{}, fmt.Errorf("the head is that of %q, not of %q", seen.AggregateID, c.id)
+		return head.Head{}, fmt.Errorf("the head belongs to %q, not to %q", seen.AggregateID, c.id)
 	}
 	h, err := c.reload(ctx, seen)
 	if err == nil && !h.Exists() {

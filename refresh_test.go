@@ -62,7 +62,7 @@ func TestRefreshTellsWhatBecameOfTheHead(t *testing.T) {
 	chain := ropewalk.New(db, db, nil).Chain("order-1")
 	h := chainOf(t, db, "order-1", 3)
 	_, err := ropewalk.New(db, db, nil).Chain("order-2").Refresh(t.Context(), h)
-	require.ErrorContains(t, err, "not of")
+	require.ErrorContains(t, err, "not to")
 
 	before := db.Clone()
 	h, err = chain.Append(t.Context(), h, chaintest.Draft("3"))

@@ -1,4 +1,4 @@
-package ropewalk
+package walk
 
 import (
 	"sync"
@@ -20,8 +20,9 @@ func (b *budget) need(version uint64) {
 	b.needed = version
 }
 
-// take also refuses what lies so far ahead that, were all before it as large,
-// there would be no room for them: it would be held for long, in their place.
+// take reserves room for a content. It also refuses a content so far ahead that
+// the changesets before it would have no room if they were as large: it would
+// be held for long, in their place.
 func (b *budget) take(h changeset.Header) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -33,7 +34,7 @@ func (b *budget) take(h changeset.Header) bool {
 	return true
 }
 
-// add counts bytes that are held, or with a negative size are no more.
+// add counts bytes that are held, or released if size is negative.
 func (b *budget) add(size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
