@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick lint bench fuzz soak emulators emulators-stop
+.PHONY: test quick lint bench fuzz module soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -23,6 +23,10 @@ lint:
 # twenty minutes. RUN='walk|hot' runs some experiments, ARGS=-quick tests the benchmarks themselves and writes nothing.
 bench:
 	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
+
+# Renames the module, for whoever publishes it: make module MODULE=host/owner/ropewalk
+module:
+	integration/module.sh '$(MODULE)'
 
 # Every fuzz target, FUZZTIME (10s) each.
 fuzz:

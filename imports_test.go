@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,11 +80,14 @@ func below(path, folders string) bool {
 
 // moduleFolder returns the folder of a package of this module.
 func moduleFolder(path string) (string, bool) {
-	if path == "ropewalk" {
+	if path == modulePath {
 		return ".", true
 	}
-	return strings.CutPrefix(path, "ropewalk/")
+	return strings.CutPrefix(path, modulePath+"/")
 }
+
+// modulePath is the path of this package, without the suffix of its tests.
+var modulePath = strings.TrimSuffix(reflect.TypeFor[importRule]().PkgPath(), "_test")
 
 // dependencies appends the imports, and all that those of this module import
 // in turn, to found.

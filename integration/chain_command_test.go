@@ -34,7 +34,7 @@ type result struct {
 func buildCommand(t *testing.T) command {
 	t.Helper()
 	c := command{filepath.Join(t.TempDir(), "ropewalk")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.path, "ropewalk/cmd/ropewalk")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.path, "../cmd/ropewalk")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return c
