@@ -19,6 +19,7 @@ type appendFlags struct {
 	commandID    string
 	contentType  string
 	metadataList []string
+	allowEmpty   bool
 }
 
 func newAppend(a *app) *cobra.Command {
@@ -30,13 +31,22 @@ func newAppend(a *app) *cobra.Command {
 print their references. Without files, and for the file -, content comes from
 standard input.
 
-What the chain must be for that has to be said: --new, that it does not exist;
---after, that this is its newest changeset, by version, reference or ETag;
---any, whatever it is. If it is something else, nothing is committed, and the
-exit code is 4. If nobody can tell whether it was committed, it is 5, and
-ropewalk settle ends it.`,
+The command must say what it expects of the chain: --new, that it does not
+exist; --after, that this is its newest changeset, by version, reference or
+ETag; --any, nothing. If the chain is something else, nothing is committed, and
+the exit code is 4. If it is unknown whether the append was committed, the exit
+code is 5, and ropewalk settle ends it.
+
+With --command-id an append that is sent again, after the same changeset or
+with --new, returns what the first one stored. It does not go with --any: the
+changeset that is the newest then differs from the first time, and the content
+would be stored twice.
+
+Empty content is refused with exit code 2, since it is usually the output of a
+command that failed, and what is appended stays; --allow-empty appends it.`,
 		Example: `  echo '{"type":"created"}' | ropewalk append order-4711 --new
-  ropewalk append order-4711 invoice.pdf --after 0 --meta correlation-id=91c2`,
+  ropewalk append order-4711 invoice.pdf --after 0 --meta correlation-id=91c2
+  ropewalk append order-4711 paid.json --after 1 --command-id payment-17`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: filesAfterID,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAppend(cmd, f, args[0], args[1:]) },
@@ -45,9 +55,10 @@ ropewalk settle ends it.`,
 	flags.BoolVar(&f.create, "new", false, "the chain must not exist yet")
 	flags.StringVar(&f.after, "after", "", "the newest changeset: `VERSION`, reference or ETag")
 	flags.BoolVar(&f.any, "any", false, "append to whatever is there")
-	flags.StringVar(&f.commandID, "command-id", "", "`KEY` that makes the append idempotent: after the same changeset it is stored once")
+	flags.StringVar(&f.commandID, "command-id", "", "`KEY` that makes the append idempotent, with --new or --after")
 	flags.StringVar(&f.contentType, "type", "", "content `TYPE` (default: by the files' names and contents)")
 	flags.StringArrayVar(&f.metadataList, "meta", nil, "metadata `KEY=VALUE`, for each changeset (repeatable)")
+	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "append empty content as well")
 	return cmd
 }
 
@@ -61,7 +72,7 @@ func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 }
 
 func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
-	id, err := parseID(idArg)
+	id, err := parseNewID(idArg)
 	if err != nil {
 		return err
 	}
@@ -72,7 +83,7 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 	if err != nil {
 		return err
 	}
-	drafts, err := a.readDrafts(cmd.Context(), files, f.contentType)
+	drafts, err := a.readDrafts(cmd.Context(), files, f)
 	if err != nil {
 		return err
 	}
@@ -102,6 +113,10 @@ func (f appendFlags) check(afterGiven bool) error {
 		return withHint(usagef("exactly one of --new, --after and --any is required"),
 			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
 	}
+	if f.any && f.commandID != "" {
+		return withHint(usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
+			"--after VERSION --command-id KEY stores it once, however often it is sent")
+	}
 	return nil
 }
 
@@ -120,7 +135,7 @@ func parseMetadata(list []string) (map[string]string, error) {
 	return metadata, nil
 }
 
-// append appends the drafts behind the head that the flags name, and returns
+// append appends the drafts after the head that the flags name, and returns
 // that head and the new one.
 func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain, drafts []changeset.Draft) (after, newest head.Head, err error) {
 	switch {

@@ -20,9 +20,9 @@ type appendedJSON struct {
 	RecordedAt string `json:"recorded_at"`
 }
 
-// printAppended prints the changesets behind after up to newest. One alone is
-// known from the head; more are looked up. They are committed whatever comes
-// of that: the last one is printed in any case.
+// printAppended prints the changesets after the head up to newest. A single
+// changeset is known from the head; more are looked up. If the lookup fails, the
+// last one is printed: all are committed.
 func (a *app) printAppended(ctx context.Context, s *store, after, newest head.Head) error {
 	first := uint64(0)
 	if after.Exists() {
@@ -45,10 +45,10 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 
 func (a *app) printAppendedOne(h head.Head) error {
 	if !a.json {
-		return a.print("%s\n", h.Ref)
+		return a.unread(a.print("%s\n", h.Ref), "%s is committed", h.Ref)
 	}
-	return a.emit(appendedJSON{
+	return a.unread(a.emit(appendedJSON{
 		kind: kindOf("appended"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		ETag: h.ETag(), Digest: h.Digest.String(), RecordedAt: changeset.FormatTime(h.UpdatedAt),
-	})
+	}), "%s is committed", h.Ref)
 }

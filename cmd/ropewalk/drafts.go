@@ -26,7 +26,7 @@ const (
 )
 
 // readDrafts reads each file, or standard input, as the content of one draft.
-func (a *app) readDrafts(ctx context.Context, files []string, contentType string) ([]changeset.Draft, error) {
+func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]changeset.Draft, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
@@ -42,8 +42,12 @@ func (a *app) readDrafts(ctx context.Context, files []string, contentType string
 		if err != nil {
 			return nil, err
 		}
-		d := changeset.Draft{Content: content, ContentType: contentType}
-		if contentType == "" {
+		if len(content) == 0 && !f.allowEmpty {
+			return nil, withHint(usagef("%s is empty: nothing was appended", inputName(file)),
+				"it is usually the output of a command that failed; --allow-empty appends empty content")
+		}
+		d := changeset.Draft{Content: content, ContentType: f.contentType}
+		if f.contentType == "" {
 			d.ContentType = guessType(file, content)
 		}
 		drafts = append(drafts, d)
@@ -67,16 +71,41 @@ func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
 	return content, nil
 }
 
-// input opens a file, or for "-" standard input.
+// input opens a file, or for "-" standard input. The context's end interrupts
+// the opening and each read, also of a pipe that nothing is written to.
 func (a *app) input(ctx context.Context, file string) (io.ReadCloser, error) {
 	if file == "-" {
+		a.announceInput(a.stdin)
 		return io.NopCloser(newInterruptible(ctx, a.stdin)), nil
 	}
-	f, err := os.Open(file)
+	f, err := openFile(ctx, file)
 	if err != nil {
 		return nil, inputError(file, err)
 	}
-	return f, nil
+	if isRegular(f) {
+		return f, nil
+	}
+	a.announceInput(f)
+	return struct {
+		io.Reader
+		io.Closer
+	}{newInterruptible(ctx, f), f}, nil
+}
+
+// announceInput says on a terminal that input is expected: a command that
+// waits looks like one that hangs.
+func (a *app) announceInput(in io.Reader) {
+	if a.terminal(in) {
+		a.complain("hint:", cyan, "content is read from the terminal; end it with Ctrl-D")
+	}
+}
+
+// inputName names a file of the command line in messages.
+func inputName(file string) string {
+	if file == "-" {
+		return "standard input"
+	}
+	return quote(file)
 }
 
 // inputError is the failure of reading a file that the user named. It has
@@ -111,11 +140,11 @@ func guessType(file string, content []byte) string {
 	return changeset.DefaultContentType
 }
 
-// isNDJSON reports whether content is lines of JSON, empty lines aside.
+// isNDJSON reports whether content is lines of JSON. Empty lines may be between them.
 func isNDJSON(content []byte) bool {
 	any := false
 	for line := range bytes.Lines(content) {
-		if len(bytes.TrimSpace(line)) == 0 {
+		if isBlank(line) {
 			continue
 		}
 		if any = json.Valid(line); !any {

@@ -72,8 +72,9 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 	case err != nil:
 		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", quote(idArgument(id)))
 	case a.json:
-		return a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)})
+		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}
-	return a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
+	err = a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
 		id, plural(r.Deleted.Objects, "object"), spacedSize(r.Deleted.Bytes))
+	return a.unread(err, "%s is erased", id)
 }

@@ -9,20 +9,32 @@ import (
 	"ropewalk/changeset"
 )
 
+// exportField is the field of --aggregate-field.
+type exportField struct {
+	name string
+	// forced is set if the flag was given: then every line has the field.
+	// Without it, lines that were imported come out as they went in.
+	forced bool
+}
+
 // printEvents prints a changeset's content as events, one a line.
-func (a *app) printEvents(c changeset.Changeset, field string) error {
+func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 	if a.json {
 		return a.printContent(c)
+	}
+	if !field.forced && wasImported(c) {
+		_, err := a.stdout.Write(c.Content)
+		return err
 	}
 	var out bytes.Buffer
 	values, ok := jsonValues(c.Content)
 	if !ok {
-		if err := writeWrapped(&out, c, field, "content_base64", base64.StdEncoding.EncodeToString(c.Content)); err != nil {
+		if err := writeWrapped(&out, c, field.name, "content_base64", base64.StdEncoding.EncodeToString(c.Content)); err != nil {
 			return err
 		}
 	}
 	for _, value := range values {
-		if err := writeEvent(&out, c, field, value); err != nil {
+		if err := writeEvent(&out, c, field.name, value); err != nil {
 			return err
 		}
 	}
@@ -30,16 +42,25 @@ func (a *app) printEvents(c changeset.Changeset, field string) error {
 	return err
 }
 
+// wasImported reports whether import appended a changeset: its command ID
+// commits to the content. Then the content is whole lines, whichever field of
+// them holds the aggregate ID.
+func wasImported(c changeset.Changeset) bool {
+	position, ok := importPosition(c.CommandID)
+	return ok && c.ContentType == typeNDJSON && c.CommandID == importCommandID(position, c.Content) &&
+		isNDJSON(c.Content) && bytes.HasSuffix(c.Content, []byte("\n"))
+}
+
 // jsonValues returns content as JSON values without newlines: its lines, or
-// all of it where it is one value on many lines.
+// all of it if it is one value on many lines.
 func jsonValues(content []byte) (values [][]byte, ok bool) {
 	if !utf8.Valid(content) {
 		return nil, false
 	}
 	if isNDJSON(content) {
 		for line := range bytes.Lines(content) {
-			if value := bytes.TrimSpace(line); len(value) > 0 {
-				values = append(values, value)
+			if !isBlank(line) {
+				values = append(values, bytes.TrimSuffix(line, []byte("\n")))
 			}
 		}
 		return values, true
@@ -54,37 +75,41 @@ func jsonValues(content []byte) (values [][]byte, ok bool) {
 // writeEvent writes one JSON value as a line that import would put into the
 // same aggregate again.
 func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []byte) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(value, &fields); err != nil || fields == nil {
-		return writeWrapped(out, c, field, "content", json.RawMessage(value))
+	values, err := valuesOf(value, field)
+	switch {
+	case err == nil && len(values) == 0:
+		return writeAfterField(out, c, field, value)
+	case err == nil:
+		if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
+			return writeWrapped(out, c, field, "content", json.RawMessage(value))
+		}
+		out.Write(value)
+		return out.WriteByte('\n')
 	}
-	if _, there := fields[field]; !there {
-		return writeBehindField(out, c, field, value)
-	}
-	if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
-		return writeWrapped(out, c, field, "content", json.RawMessage(value))
-	}
-	out.Write(value)
-	return out.WriteByte('\n')
+	return writeWrapped(out, c, field, "content", json.RawMessage(value))
 }
 
-// writeWrapped writes content that is no event of the aggregate within one.
+// writeWrapped writes content that is no event of the aggregate within an
+// event. Content that is nested too deep for that is written as base64.
 func writeWrapped(out *bytes.Buffer, c changeset.Changeset, field, name string, content any) error {
 	value, err := marshal(map[string]any{"content_type": c.ContentType, name: content})
 	if err != nil {
 		return err
 	}
-	return writeBehindField(out, c, field, value)
+	if raw, ok := content.(json.RawMessage); ok && !json.Valid(value) {
+		return writeWrapped(out, c, field, "content_base64", base64.StdEncoding.EncodeToString(raw))
+	}
+	return writeAfterField(out, c, field, value)
 }
 
-// writeBehindField writes a JSON object with the aggregate as its first field.
-func writeBehindField(out *bytes.Buffer, c changeset.Changeset, field string, object []byte) error {
+// writeAfterField writes a JSON object with the aggregate as its first field.
+func writeAfterField(out *bytes.Buffer, c changeset.Changeset, field string, object []byte) error {
 	first, err := marshal(map[string]string{field: c.AggregateID})
 	if err != nil {
 		return err
 	}
 	out.Write(bytes.TrimSuffix(first, []byte("}")))
-	rest := bytes.TrimSpace(bytes.TrimPrefix(object, []byte("{")))
+	rest := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(object), []byte("{")))
 	if !bytes.Equal(rest, []byte("}")) {
 		out.WriteByte(',')
 	}

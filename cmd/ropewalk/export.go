@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -21,31 +22,60 @@ const (
 )
 
 func newExport(a *app) *cobra.Command {
-	var field string
+	var field exportField
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "export [ID...]",
 		Short: "Export events as NDJSON",
 		Long: `Print the events of aggregates, or of all of them, one JSON object a line, in
 their order within each aggregate. Lines that were imported come out as they
-went in. A JSON object without the aggregate field gets it as its first; any
+went in, and the same import takes them again. A JSON object that was appended
+otherwise gets the aggregate as its first field if the field is missing. Any
 other content becomes an object with the aggregate, the content_type, and the
-content, or the content_base64 where it is not JSON.
+content, or the content_base64 if it is not JSON.
+
+With --aggregate-field every line has that field, also lines whose import used
+another one: use it if the export is to be imported as a whole.
 
 With --json whole changesets are printed, in the command's own format.`,
-		Example:           `  ropewalk export > events.ndjson`,
+		Example: `  ropewalk export > events.ndjson
+  ropewalk export order-4711 order-4712
+  ropewalk export --aggregate-field order_id > events.ndjson`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if field == "" {
-				return usagef("--aggregate-field must not be empty")
+			field.forced = cmd.Flags().Changed("aggregate-field")
+			if err := field.check(); err != nil {
+				return err
+			}
+			if err := refuseAll(all, args); err != nil {
+				return err
 			}
 			return a.runExport(cmd.Context(), field, args)
 		},
 	}
-	cmd.Flags().StringVar(&field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
+	cmd.Flags().StringVar(&field.name, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID in every line")
+	cmd.Flags().BoolVar(&all, "all", false, "export every aggregate, as without IDs")
 	return cmd
 }
 
-func (a *app) runExport(ctx context.Context, field string, args []string) error {
+// check refuses the names that export itself gives to content.
+func (f exportField) check() error {
+	if slices.Contains([]string{"content", "content_type", "content_base64"}, f.name) {
+		return withHint(usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
+			"without --aggregate-field, lines that were imported come out as they went in")
+	}
+	return checkField(f.name)
+}
+
+// refuseAll refuses --all beside aggregate IDs. Without both, all is meant.
+func refuseAll(all bool, args []string) error {
+	if all && len(args) > 0 {
+		return usagef("--all and aggregate IDs do not go together")
+	}
+	return nil
+}
+
+func (a *app) runExport(ctx context.Context, field exportField, args []string) error {
 	var ids []string
 	for _, arg := range args {
 		id, err := parseID(arg)

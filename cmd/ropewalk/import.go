@@ -11,9 +11,11 @@ import (
 
 // importFlags are the flags of import.
 type importFlags struct {
-	field    string
-	group    int
-	parallel int
+	field      string
+	group      int
+	parallel   int
+	skipErased bool
+	allowEmpty bool
 }
 
 func newImport(a *app) *cobra.Command {
@@ -22,13 +24,20 @@ func newImport(a *app) *cobra.Command {
 		Use:   "import FILE",
 		Short: "Import events from NDJSON",
 		Long: `Import events, one JSON object a line, each into the chain of the aggregate that
-one of its fields names; - stands for standard input. Lines are kept as they
-are. Empty lines are left out.
+one of its fields names; - stands for standard input. Each line is stored as it
+is, and ropewalk export gives it back. Exceptions: empty lines are left out, a
+last line without a newline gets one, and a byte order mark before the first
+line is skipped. A line holds at most 64 MiB.
 
-An import that was ended, in whatever way, continues where it stopped when it
-is run again, and one that is repeated adds nothing. A chain that holds
-something else than would be imported is refused with exit code 4. A bad line
-ends the import; what came before is kept.
+An import that was interrupted continues where it stopped when it is run again;
+repeating a finished import adds nothing. A chain whose changesets differ from
+the import is refused with exit code 4. The first bad line ends the import, and
+is named; the lines before it are kept.
+
+An erased aggregate ends the import with exit code 4. With --skip-erased the
+lines of erased aggregates are left out and counted. Input without any line is
+refused with exit code 2, since it is usually the output of a command that
+failed; --allow-empty accepts it.
 
 With --group the events of an aggregate are gathered from all over the file,
 in memory up to 256 MiB; beyond that the group that began first is closed early.`,
@@ -40,19 +49,19 @@ in memory up to 256 MiB; beyond that the group that began first is closed early.
 	cmd.Flags().StringVar(&f.field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
 	cmd.Flags().IntVar(&f.group, "group", 1, "put `N` events of an aggregate into one changeset")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
+	cmd.Flags().BoolVar(&f.skipErased, "skip-erased", false, "leave out the events of erased aggregates, and count them")
+	cmd.Flags().BoolVar(&f.allowEmpty, "allow-empty", false, "accept input without any line")
 	return cmd
 }
 
 func (f importFlags) check() error {
 	switch {
-	case f.field == "":
-		return usagef("--aggregate-field must not be empty")
 	case f.group < 1:
 		return usagef("--group %d: want 1 or more", f.group)
 	case f.parallel < 1 || f.parallel > 1024:
 		return usagef("--parallel %d: want 1 to 1024", f.parallel)
 	}
-	return nil
+	return checkField(f.field)
 }
 
 func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
@@ -64,10 +73,16 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 		return err
 	}
 	defer in.Close()
+	read := newLines(file, in)
+	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
+		return withHint(usagef("%s has no lines to import", inputName(file)), "--allow-empty accepts it")
+	} else if err != nil && !errors.Is(err, io.EOF) {
+		return errors.Join(err, a.printImport(newImportJSON()))
+	}
 	bar := a.newProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
-		m := newImporter(ctx, s, file, f.parallel, bar)
-		err := m.run(f, newLines(file, in))
+		m := newImporter(ctx, s, file, f, bar)
+		err := m.run(read)
 		bar.end()
 		return errors.Join(err, a.printImport(m.result()))
 	})
@@ -83,10 +98,10 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// run imports all lines of a file, and returns when no append is under way any more.
-func (m *importer) run(f importFlags, in *lines) error {
-	groups := newGroups(f.group, maxHeld)
-	err := m.feed(f.field, in, groups)
+// run imports all lines of a file, and returns when no append is under way.
+func (m *importer) run(in *lines) error {
+	groups := newGroups(m.flags.group, maxHeld)
+	err := m.feed(in, groups)
 	if errors.Is(err, io.EOF) {
 		// Only a whole file closes the groups that are not full: after an error
 		// the next run would fill them with the events that are still to come.
@@ -95,18 +110,21 @@ func (m *importer) run(f importFlags, in *lines) error {
 	if failed := m.wait(); failed != nil {
 		return failed
 	}
+	if errors.Is(err, context.Canceled) {
+		return withHint(err, againHint)
+	}
 	return err
 }
 
 // feed reads line after line and submits the groups that are full. It returns
 // io.EOF at the end of the file.
-func (m *importer) feed(field string, in *lines, groups *groups) error {
+func (m *importer) feed(in *lines, groups *groups) error {
 	for {
 		line, err := in.next()
 		if err != nil {
 			return err
 		}
-		id, err := aggregateOf(line.text, field)
+		id, err := aggregateOf(line.text, m.flags.field)
 		if err != nil {
 			return in.bad(err)
 		}
@@ -121,10 +139,13 @@ type importJSON struct {
 	kind
 	Imported countsJSON `json:"imported"`
 	Skipped  countsJSON `json:"skipped"`
+	Erased   countsJSON `json:"erased,omitzero"` // left out by --skip-erased
 }
 
-// countsJSON counts what import has done, or what was there already. An
-// aggregate of which anything was imported counts as imported.
+func newImportJSON() importJSON { return importJSON{kind: kindOf("import")} }
+
+// countsJSON counts aggregates and their changesets. An aggregate of which
+// anything was imported counts as imported.
 type countsJSON struct {
 	Aggregates int64 `json:"aggregates"`
 	Changesets int64 `json:"changesets"`
@@ -135,14 +156,21 @@ func (c countsJSON) String() string {
 	return plural(c.Aggregates, "aggregate") + ", " + plural(c.Changesets, "changeset") + ", " + plural(c.Events, "event")
 }
 
-// printImport prints what was imported, also where an error ended it.
-func (a *app) printImport(r importJSON) error {
-	if a.json {
-		return a.emit(r)
-	}
+func (r importJSON) String() string {
 	text := "imported " + r.Imported.String()
 	if r.Skipped != (countsJSON{}) {
 		text += "; there already: " + r.Skipped.String()
 	}
-	return a.print("%s\n", text)
+	if r.Erased != (countsJSON{}) {
+		text += "; left out as erased: " + r.Erased.String()
+	}
+	return text
+}
+
+// printImport prints the counts of an import, also if an error ended it.
+func (a *app) printImport(r importJSON) error {
+	if a.json {
+		return a.unread(a.emit(r), "%s", r)
+	}
+	return a.unread(a.print("%s\n", r), "%s", r)
 }

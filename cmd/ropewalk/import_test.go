@@ -202,7 +202,7 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 func TestImportNoticesALostHead(t *testing.T) {
 	p := newTestPlace()
 	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", 1, &progress{})
+	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &progress{})
 	g := func(position int64) *group {
 		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
 	}
@@ -219,10 +219,10 @@ func TestImportNoticesALostHead(t *testing.T) {
 // Chains beyond those that are remembered are read again, to the same end.
 func TestImportForgetsChains(t *testing.T) {
 	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", 4, &progress{})
+	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &progress{})
 	m.chains = maxChains
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
-	require.NoError(t, m.run(importFlags{field: "aggregate", group: 1}, newLines("file", strings.NewReader(ndjson))))
+	require.NoError(t, m.run(newLines("file", strings.NewReader(ndjson))))
 	require.Equal(t, maxChains, m.chains)
 	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
 }

@@ -29,6 +29,7 @@ type importer struct {
 	ctx   context.Context
 	store *store
 	file  string
+	flags importFlags
 	slots chan struct{}
 	room  *semaphore.Weighted // bytes that wait
 
@@ -36,7 +37,7 @@ type importer struct {
 	mu      sync.Mutex
 	tracks  map[string]*track
 	chains  int // tracks that remember their chain
-	failed  error
+	failed  *failure // nil while all is well
 	bar     *progress // counts bytes
 	counts  importJSON
 }
@@ -48,6 +49,7 @@ type track struct {
 	running  bool
 	seen     bool // something of it was there already
 	imported bool // something of it was not
+	erased   bool // its aggregate is erased, and --skip-erased leaves it out
 	// next is the version that the next group has or gets.
 	next  uint64
 	chain *importChain // nil where it is to be read
@@ -60,14 +62,23 @@ type importChain struct {
 	known []changeset.Header
 }
 
-func newImporter(ctx context.Context, s *store, file string, parallel int, bar *progress) *importer {
+// failure is the error that ends an import, and the line of its group.
+type failure struct {
+	line int64
+	err  error
+}
+
+func newImporter(ctx context.Context, s *store, file string, flags importFlags, bar *progress) *importer {
 	return &importer{
-		ctx: ctx, store: s, file: file, bar: bar, slots: make(chan struct{}, parallel), room: semaphore.NewWeighted(maxQueued),
-		tracks: map[string]*track{}, counts: importJSON{kind: kindOf("import")},
+		ctx: ctx, store: s, file: file, flags: flags, bar: bar, slots: make(chan struct{}, flags.parallel), room: semaphore.NewWeighted(maxQueued),
+		tracks: map[string]*track{}, counts: newImportJSON(),
 	}
 }
 
 var errStopped = errors.New("the import has failed")
+
+// againHint says what to do about an import that was interrupted.
+const againHint = "run the same import again to continue"
 
 // submit queues groups, and waits while too much is queued. Its error says
 // that nothing more will be imported.
@@ -118,11 +129,13 @@ func (m *importer) work(t *track) {
 	}
 }
 
-// take returns the next group of a track, and after a failure none.
+// take returns the next group of a track. After a failure it returns only
+// groups that begin on an earlier line, so that the failure that is reported is
+// the first in the file, whichever append was the fastest.
 func (m *importer) take(t *track) *group {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.failed != nil || len(t.waiting) == 0 {
+	if len(t.waiting) == 0 || m.failed != nil && m.failed.line < t.waiting[0].line {
 		for _, g := range t.waiting {
 			m.room.Release(int64(len(g.content)))
 		}
@@ -148,8 +161,11 @@ func (m *importer) done(t *track, g *group, added bool, err error) {
 	defer m.mu.Unlock()
 	m.bar.add(int64(len(g.content)))
 	switch {
+	case err != nil && t.erased:
+		m.counts.Erased.Changesets++
+		m.counts.Erased.Events += g.events
 	case err != nil:
-		m.failed = worse(m.failed, err)
+		m.failed = worse(m.failed, &failure{g.line, err})
 	case added:
 		t.imported = true
 		m.counts.Imported.Changesets++
@@ -161,19 +177,32 @@ func (m *importer) done(t *track, g *group, added bool, err error) {
 	}
 }
 
-// worse returns the error to report of two: the first, unless only the second
-// leaves something uncertain.
-func worse(first, second error) error {
-	if first == nil || is[*ropewalk.UncertainError](second) && !is[*ropewalk.UncertainError](first) {
-		return second
+// worse returns the failure to report of two: the first in the file, unless
+// only the other one leaves an append uncertain.
+func worse(one, other *failure) *failure {
+	if one == nil {
+		return other
 	}
-	return first
+	uncertain := is[*ropewalk.UncertainError](other.err)
+	if uncertain != is[*ropewalk.UncertainError](one.err) {
+		if uncertain {
+			return other
+		}
+		return one
+	}
+	if other.line < one.line {
+		return other
+	}
+	return one
 }
 
-// wait returns when no append is under way any more, with what has failed.
+// wait returns when no append is under way, with the error of the failure.
 func (m *importer) wait() error {
 	m.running.Wait()
-	return m.failed
+	if m.failed != nil {
+		return m.failed.err
+	}
+	return nil
 }
 
 // result counts what was done. It must come after wait.
@@ -185,6 +214,8 @@ func (m *importer) result() importJSON {
 			counts.Imported.Aggregates++
 		case t.seen:
 			counts.Skipped.Aggregates++
+		case t.erased:
+			counts.Erased.Aggregates++
 		}
 	}
 	return counts
@@ -193,6 +224,10 @@ func (m *importer) result() importJSON {
 // importOne sees to it that the chain has the group at its place, and reports
 // whether it was added. Only the track's own goroutine calls it.
 func (m *importer) importOne(t *track, g *group) (added bool, err error) {
+	if t.erased {
+		return false, ropewalk.ErrErased
+	}
+	defer func() { t.erased = m.flags.skipErased && errors.Is(err, ropewalk.ErrErased) }()
 	if t.chain == nil {
 		if err := m.load(t); err != nil {
 			return false, m.failedAt(g, err)
@@ -258,7 +293,9 @@ func (m *importer) failedAt(g *group, err error) error {
 	case is[*ropewalk.UncertainError](err):
 		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
 	case errors.Is(err, context.Canceled):
-		return withHint(err, "run the same import again to continue")
+		return withHint(err, againHint)
+	case errors.Is(err, ropewalk.ErrErased):
+		return withHint(err, "--skip-erased leaves erased aggregates out, and imports the others")
 	}
 	return err
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"ropewalk/changeset"
 )
@@ -24,11 +26,21 @@ type group struct {
 
 func (g *group) sum() changeset.Digest { return sha256.Sum256(g.content) }
 
-// commandID names the group's place and content, so that whoever imports the
-// same again, at the same time or later, is told that it is there.
-func (g *group) commandID() string {
-	sum := g.sum()
-	return fmt.Sprintf("import-%d-%s", g.position, base64.RawURLEncoding.EncodeToString(sum[:12]))
+// commandID names the group's place and content: whoever imports the same
+// group again, at the same time or later, learns that the chain has it.
+func (g *group) commandID() string { return importCommandID(g.position, g.content) }
+
+func importCommandID(position int64, content []byte) string {
+	sum := sha256.Sum256(content)
+	return fmt.Sprintf("import-%d-%s", position, base64.RawURLEncoding.EncodeToString(sum[:12]))
+}
+
+// importPosition returns the position in a command ID of an import.
+func importPosition(commandID string) (position int64, ok bool) {
+	rest, ok := strings.CutPrefix(commandID, "import-")
+	digits, _, dash := strings.Cut(rest, "-")
+	position, err := strconv.ParseInt(digits, 10, 64)
+	return position, ok && dash && err == nil
 }
 
 // groups gathers the events of each aggregate into groups of a size. Which

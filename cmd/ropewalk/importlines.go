@@ -3,13 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
-
-	"ropewalk/changeset"
 )
 
 // maxLine is the largest line that import takes, in bytes with its end: what
@@ -21,10 +17,11 @@ type lines struct {
 	file   string
 	r      *bufio.Reader
 	number int64
+	first  *line // read by begin, and not yet returned by next
 }
 
-// line is one line with the newline behind it. It is the reader's only until
-// the next one is read.
+// line is one line with its newline. It is valid only until the next line is
+// read.
 type line struct {
 	number int64
 	text   []byte
@@ -52,19 +49,43 @@ func (l *lines) bad(err error) error {
 	return &problem{class: &badLine, err: &lineError{l.file, l.number, err}}
 }
 
+// begin reads up to the first line, which next then returns. It returns io.EOF
+// if there is no line.
+func (l *lines) begin() error {
+	first, err := l.next()
+	if err == nil {
+		l.first = &first
+	}
+	return err
+}
+
 // next returns the next line that is not empty; io.EOF at the end. A last line
-// without a newline gets one.
+// without a newline gets one, and a byte order mark before the first line is
+// left out.
 func (l *lines) next() (line, error) {
+	if first := l.first; first != nil {
+		l.first = nil
+		return *first, nil
+	}
 	for {
 		text, err := l.read()
 		if err != nil {
 			return line{}, err
 		}
-		if len(bytes.TrimSpace(text)) > 0 {
+		if l.number == 1 {
+			text = bytes.TrimPrefix(text, byteOrderMark)
+		}
+		if !isBlank(text) {
 			return line{l.number, text}, nil
 		}
 	}
 }
+
+var byteOrderMark = []byte("\ufeff")
+
+// isBlank reports whether a line has nothing but the white space of JSON. Any
+// other space, such as a no-break space, is content.
+func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
 func (l *lines) read() ([]byte, error) {
 	l.number++
@@ -95,33 +116,3 @@ func (l *lines) read() ([]byte, error) {
 }
 
 var errTooLong = fmt.Errorf("longer than %d bytes", maxLine)
-
-// aggregateOf returns the aggregate ID that an event holds in a field.
-func aggregateOf(event []byte, field string) (string, error) {
-	if !utf8.Valid(event) {
-		return "", errors.New("not UTF-8")
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(event, &fields); err != nil {
-		var kind *json.UnmarshalTypeError
-		if errors.As(err, &kind) {
-			return "", fmt.Errorf("not a JSON object, but a JSON %s", kind.Value)
-		}
-		return "", fmt.Errorf("not JSON: %w", err)
-	}
-	if fields == nil {
-		return "", errors.New("not a JSON object, but null")
-	}
-	value, there := fields[field]
-	if !there {
-		return "", fmt.Errorf("field %q is missing", field)
-	}
-	var id *string
-	if err := json.Unmarshal(value, &id); err != nil || id == nil {
-		return "", fmt.Errorf("field %q is not a string: %.64s", field, value)
-	}
-	if err := changeset.ValidateAggregateID(*id); err != nil {
-		return "", fmt.Errorf("field %q: %w", field, err)
-	}
-	return *id, nil
-}

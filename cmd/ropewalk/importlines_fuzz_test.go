@@ -40,12 +40,13 @@ func FuzzImportLines(f *testing.F) {
 		number := int64(0)
 		for line := range bytes.Lines(input) {
 			number++
-			if len(bytes.TrimSpace(line)) > 0 {
+			if !isBlank(line) {
 				want = append(want, append(bytes.TrimSuffix(bytes.Clone(line), []byte("\n")), '\n'))
 				numbers = append(numbers, number)
 			}
 		}
-		for _, r := range []io.Reader{bytes.NewReader(input), iotest.HalfReader(bytes.NewReader(input)), iotest.DataErrReader(bytes.NewReader(input))} {
+		marked := append(bytes.Clone(byteOrderMark), input...)
+		for _, r := range []io.Reader{bytes.NewReader(marked), iotest.HalfReader(bytes.NewReader(marked)), iotest.DataErrReader(bytes.NewReader(marked))} {
 			got, at := readLines(t, r)
 			require.Equal(t, want, got)
 			require.Equal(t, numbers, at)

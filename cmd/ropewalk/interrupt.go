@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
+	"os"
+	"sync"
+	"time"
 )
 
 // interruptible reads from r until the context ends, even while a read waits,
-// as one from a terminal does. That read is left behind, and must be the last
-// use of r.
+// as a read from a terminal does. That read is left running, and must be the
+// last use of r.
 type interruptible struct {
 	ctx   context.Context
 	r     io.Reader
@@ -15,7 +20,7 @@ type interruptible struct {
 	rest  chunk
 }
 
-// chunk is what one read has given.
+// chunk is the result of one read.
 type chunk struct {
 	data []byte
 	err  error
@@ -44,4 +49,101 @@ func (i *interruptible) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return n, i.rest.err
+}
+
+// openFile opens a file for reading. Opening a named pipe waits for a writer,
+// until the context ends.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened)
+	go func() {
+		f, err := os.Open(name)
+		select {
+		case done <- opened{f, err}:
+		case <-ctx.Done():
+			_ = f.Close() // of no use to the command any longer; nil is no file
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// isRegular reports whether a stream is a regular file, which never makes a
+// read or a write wait for another process.
+func isRegular(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// lastWrite is how long a write may take once the context has ended: enough for
+// the last line of a command whose output is read, too short to wait for a
+// reader that has stopped.
+const lastWrite = 200 * time.Millisecond
+
+// interruptibleWriter writes to w until the context ends, even while a write
+// waits, as a write to a full pipe does. That write is left running, and each
+// later one fails. It may be used concurrently.
+type interruptibleWriter struct {
+	ctx  context.Context
+	w    io.Writer
+	mu   sync.Mutex
+	left bool // a write was left running
+}
+
+// newInterruptibleWriter returns a writer for a stream of the process.
+func newInterruptibleWriter(ctx context.Context, w io.Writer) io.Writer {
+	if isRegular(w) {
+		return w
+	}
+	return &interruptibleWriter{ctx: ctx, w: w}
+}
+
+func (i *interruptibleWriter) Write(p []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.left {
+		return 0, i.ctx.Err()
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	data := bytes.Clone(p) // the caller may reuse p while the write is left running
+	go func() {
+		n, err := i.w.Write(data)
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-i.ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-time.After(lastWrite):
+		i.left = true
+		return 0, i.ctx.Err()
+	}
+}
+
+// unread reports on stderr what a command has done, if err says that it was
+// interrupted while it wrote its result to a stdout that is not read.
+func (a *app) unread(err error, format string, args ...any) error {
+	if is[*outputError](err) && errors.Is(err, context.Canceled) {
+		a.warn(format, args...)
+	}
+	return err
 }

@@ -108,6 +108,9 @@ func isTerminal(stream any) bool {
 	if o, ok := stream.(output); ok {
 		stream = o.Writer
 	}
+	if w, ok := stream.(*interruptibleWriter); ok {
+		stream = w.w
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"ropewalk"
 	"ropewalk/changeset"
 )
 
@@ -123,6 +125,39 @@ func parseID(s string) (string, error) {
 		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", quote(s+"@"))
 	}
 	return r.id, err
+}
+
+// likeReference matches what follows the @ of a reference that was meant to
+// have a form, but has none. Few IDs end so, unlike alice@example.com.
+var likeReference = regexp.MustCompile(`^(\{.*|-[0-9]+|\.\.[0-9]*|[0-9]+\.\..*|[0-9]+-[0-9]+)$`)
+
+const referenceForms = "ID@7, ID@7.UUID, ID@2..5, ID@5.. and ID@{2026-01-31}"
+
+// parseNewID reads an argument that may name an aggregate for the first time.
+// An ID that looks like a reference must be marked by an @ at its end, so that
+// a slip does not begin a chain.
+func parseNewID(s string) (string, error) {
+	id, err := parseID(s)
+	if at := strings.LastIndexByte(s, '@'); err == nil && at >= 0 && likeReference.MatchString(s[at+1:]) {
+		err = withHint(usagef("%q looks like a reference, but has none of their forms: %s", s, referenceForms),
+			"if that is the ID, write %s", quote(s+"@"))
+	}
+	return id, err
+}
+
+// explainReference adds a hint to the error of an aggregate that was not found,
+// if its ID was perhaps meant to be a reference.
+func explainReference(args []string, err error) error {
+	if !errors.Is(err, ropewalk.ErrNotFound) || hintFor(err) != "" {
+		return err
+	}
+	for _, arg := range args {
+		r, parsed := parseReference(arg)
+		if parsed == nil && r.form == bare && r.id == arg && strings.Contains(arg, "@") && strings.Contains(err.Error(), arg) {
+			return withHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", quote(arg), referenceForms)
+		}
+	}
+	return err
 }
 
 // idArgument returns what a person writes to name the aggregate, whatever its

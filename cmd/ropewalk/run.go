@@ -18,6 +18,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	if o, ok := a.stdout.(output); ok { // streams of a process, not of a test
+		a.stdout, a.stderr = output{newInterruptibleWriter(ctx, o.Writer)}, newInterruptibleWriter(ctx, a.stderr)
+	}
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -25,7 +28,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.json = a.json || slices.Contains(args, "--json")
 		err = asUsage(root, args, err)
 	}
-	return a.end(ctx, err)
+	return a.end(ctx, explainReference(args, err))
 }
 
 // app is one run of the command: its streams, its environment and the flags

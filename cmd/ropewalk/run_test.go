@@ -212,7 +212,7 @@ func TestReferencesOfACommittedAppendCannotBeRead(t *testing.T) {
 	p.script.Every(faults.Stat, faults.Fault{Kind: faults.Dropped})
 	empty := t.TempDir() + "/empty"
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
-	got := p.run(t.Context(), "x", "append", "order", "--new", "-", empty)
+	got := p.run(t.Context(), "x", "append", "order", "--new", "--allow-empty", "-", empty)
 	require.Zero(t, got.exit)
 	require.Contains(t, got.stdout, "order@1.")
 	require.Contains(t, got.stderr, "warning: all is committed, but not all references could be read")

@@ -40,7 +40,7 @@ func TestBrokenStdout(t *testing.T) {
 	p := newTestPlace()
 	require.Zero(t, p.run(t.Context(), `{}`, "append", "order", "--new").exit)
 	for _, args := range [][]string{
-		{"append", "order", "--any"},
+		{"append", "order", "--any", "--allow-empty"},
 		{"settle", "order@0.ff"},
 		{"head", "order"},
 		{"log", "order"},
@@ -52,7 +52,7 @@ func TestBrokenStdout(t *testing.T) {
 		{"cat", "order"},
 		{"cat", "order@0.."},
 		{"export"},
-		{"import", "-"},
+		{"import", "-", "--allow-empty"},
 		{"init"},
 		{"init", "--print-policy", "reader"},
 		{"version"},

@@ -64,7 +64,7 @@ func TestColours(t *testing.T) {
 		{false, "", []string{"--color", "always"}, true},
 		{false, "NO_COLOR=1", []string{"--color", "always"}, true},
 	} {
-		a := newApp(strings.NewReader(""), nil, nil, []string{"A=b", test.env})
+		a := newApp(strings.NewReader("x"), nil, nil, []string{"A=b", test.env})
 		a.place, a.terminal = p.app("").place, func(any) bool { return test.terminal }
 		got := runApp(t.Context(), a, append([]string{"append", "x", "--after", "0"}, test.args...)...)
 		require.Equal(t, 3, got.exit, got.stderr)
@@ -79,7 +79,7 @@ func TestProgress(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Commit, faults.Fault{DelayBefore: delay})
 		a := p.app(strings.Repeat(`{"aggregate":"a"}`+"\n", 20_000) + `{"aggregate":"b"}`)
-		a.terminal = func(any) bool { return terminal }
+		a.terminal = func(stream any) bool { return terminal && stream != a.stdin }
 		got := runApp(t.Context(), a, append([]string{"import", "-", "--group", "5000", "--parallel", "1"}, args...)...)
 		require.Zero(t, got.exit, got.stderr)
 		return got.stderr

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"ropewalk/changeset"
+)
+
+// aggregateOf returns the aggregate ID that an event holds in a field.
+func aggregateOf(event []byte, field string) (string, error) {
+	if err := checkText(event); err != nil {
+		return "", err
+	}
+	values, err := valuesOf(event, field)
+	switch {
+	case err != nil:
+		return "", err
+	case len(values) == 0:
+		return "", withHint(fmt.Errorf("field %q is missing", field), "--aggregate-field names the field that holds the aggregate ID")
+	case len(values) > 1:
+		return "", fmt.Errorf("field %q occurs %d times", field, len(values))
+	}
+	var id *string
+	if err := json.Unmarshal(values[0], &id); err != nil || id == nil {
+		return "", fmt.Errorf("field %q is not a string: %.64s", field, values[0])
+	}
+	if hasLoneSurrogate(values[0]) {
+		return "", fmt.Errorf("field %q has half of a surrogate pair, which is not a character: %.64s", field, values[0])
+	}
+	if err := changeset.ValidateAggregateID(*id); err != nil {
+		return "", fmt.Errorf("field %q: %w", field, err)
+	}
+	return *id, nil
+}
+
+// checkText names encodings that are not plain UTF-8.
+func checkText(event []byte) error {
+	switch {
+	case bytes.HasPrefix(event, []byte("\xff\xfe")), bytes.HasPrefix(event, []byte("\xfe\xff")):
+		return errors.New("UTF-16, not UTF-8")
+	case !utf8.Valid(event):
+		return errors.New("not UTF-8")
+	case bytes.HasPrefix(event, byteOrderMark):
+		return errors.New("it begins with a byte order mark, which may stand only before the first line")
+	}
+	return nil
+}
+
+// valuesOf returns the values of each occurrence of a field in a JSON object.
+func valuesOf(object []byte, field string) (values []json.RawMessage, err error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(object, &all); err != nil {
+		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return nil, fmt.Errorf("not a JSON object, but a JSON %s", kind.Value)
+		}
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	if all == nil {
+		return nil, errors.New("not a JSON object, but null")
+	}
+	for name, value := range fields(object) {
+		if name == field {
+			values = append(values, value)
+		}
+	}
+	return values, nil
+}
+
+// hasLoneSurrogate reports whether a valid JSON string escapes half of a
+// surrogate pair. Go reads any such half as U+FFFD, so that different strings
+// would become the same.
+func hasLoneSurrogate(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		i++ // the escaped character
+		if text[i] != 'u' {
+			continue
+		}
+		r := escapedUnit(text[i-1:])
+		i += 4
+		if !utf16.IsSurrogate(r) {
+			continue
+		}
+		if utf16.DecodeRune(r, escapedUnit(text[i+1:])) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+// escapedUnit returns the UTF-16 unit that text begins with as \uXXXX, and -1
+// if it begins otherwise.
+func escapedUnit(text []byte) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(unit)
+}
+
+// checkField returns an error of usage unless --aggregate-field can name a field.
+func checkField(field string) error {
+	switch {
+	case field == "":
+		return usagef("--aggregate-field must not be empty")
+	case !utf8.ValidString(field):
+		return usagef("--aggregate-field %q is not UTF-8", field)
+	}
+	return nil
+}
