@@ -45,7 +45,7 @@ func TestCommandCollects(t *testing.T) {
 		exits(0, "append order-2 --new")
 		require.Contains(t, exits(0, "graph order-1").stdout, "lost to")
 		require.Contains(t, exits(0, "gc --delete").stdout,
-			"deleted 0 objects, 0 B, of 0 aggregates; looked at 2 aggregates, 4 objects, 28 B; kept 1 object younger than 168h")
+			"deleted 0 objects, 0 B, of 0 aggregates; looked at 2 aggregates, 4 objects, 28 B; kept 1 object younger than 7d")
 		exits(2, "erase order-1")
 		require.Contains(t, exits(0, "erase order-1 --yes").stdout, "order-1 is erased: 3 objects deleted, 21 B")
 		exits(0, "erase order-1")

@@ -130,7 +130,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 		hint    string
 	}{
 		{gcFlags{delete: true, grace: 7 * 24 * time.Hour}, []collect.Report{{AggregateID: "a"}, {AggregateID: "c d"}}, context.Canceled, 130, "all up to c d is done; continue: ropewalk gc --after 'c d' --delete"},
-		{gcFlags{grace: 48 * time.Hour}, []collect.Report{{AggregateID: "a"}, {AggregateID: "b", Err: unreachable}, {AggregateID: "c"}}, nil, 7, "all up to a is done; continue: ropewalk gc --after a --grace 48h"},
+		{gcFlags{grace: 48 * time.Hour}, []collect.Report{{AggregateID: "a"}, {AggregateID: "b", Err: unreachable}, {AggregateID: "c"}}, nil, 7, "all up to a is done; continue: ropewalk gc --after a --grace 2d"},
 		{gcFlags{}, nil, context.Canceled, 130, ""},
 	} {
 		a := newTestPlace().app("")

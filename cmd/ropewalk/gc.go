@@ -16,13 +16,14 @@ import (
 
 // leastGrace is the shortest --grace: clocks that differ, and appends that are
 // settled by hand, are well within.
-const leastGrace = 24 * time.Hour
+const leastGrace = day
 
 // gcFlags are the flags of gc.
 type gcFlags struct {
 	delete bool
 	grace  time.Duration
 	after  string
+	all    bool
 }
 
 func newGC(a *app) *cobra.Command {
@@ -41,14 +42,16 @@ younger than --grace are kept, by the storage's clock.
 An aggregate whose head is older than what was built on it, as after a restore
 of the heads, is left as it is, with exit code 6 when the others are done.`,
 		Example: `  ropewalk gc
-  ropewalk gc --delete --grace 336h
+  ropewalk gc --delete --grace 14d
   ropewalk gc --delete --after order-4711`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.runGC(cmd.Context(), f, args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.delete, "delete", false, "delete what is found; a dry run otherwise")
-	flags.DurationVar(&f.grace, "grace", 7*24*time.Hour, "keep what is younger; 24h at least")
+	f.grace = 7 * day
+	flags.Var((*durationValue)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
+	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
 	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of a run that was ended")
 	return cmd
 }
@@ -75,7 +78,9 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 func (f gcFlags) parse(args []string) (ids []string, err error) {
 	switch {
 	case f.grace < leastGrace:
-		return nil, usagef("--grace %s: want %s or more", hours(f.grace), hours(leastGrace))
+		return nil, usagef("--grace %s: want %s or more", formatDuration(f.grace), formatDuration(leastGrace))
+	case f.all && len(args) > 0:
+		return nil, usagef("--all and aggregate IDs do not go together")
 	case f.after != "" && len(args) > 0:
 		return nil, usagef("--after and aggregate IDs do not go together")
 	case f.after != "":
@@ -157,8 +162,8 @@ func (g *collecting) resumable(err error) error {
 	if g.delete {
 		again += " --delete"
 	}
-	if g.grace != 7*24*time.Hour {
-		again += " --grace " + hours(g.grace)
+	if g.grace != 7*day {
+		again += " --grace " + formatDuration(g.grace)
 	}
 	return withHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }

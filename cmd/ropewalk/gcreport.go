@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"strconv"
-	"strings"
-	"time"
 
 	"ropewalk/collect"
 )
@@ -136,17 +134,9 @@ func (g *collecting) summary(rows int64) string {
 	text := what + plural(n.Objects, "object") + ", " + spacedSize(n.Bytes) + ", of " + plural(rows, "aggregate") +
 		"; looked at " + plural(t.Aggregates, "aggregate") + ", " + plural(t.Seen.Objects, "object") + ", " + spacedSize(t.Seen.Bytes)
 	if t.Young.Objects > 0 {
-		text += "; kept " + plural(t.Young.Objects, "object") + " younger than " + hours(g.grace)
+		text += "; kept " + plural(t.Young.Objects, "object") + " younger than " + formatDuration(g.grace)
 	}
 	return text
-}
-
-// hours returns a duration as a flag takes it: 168h, 36h30m0s.
-func hours(d time.Duration) string {
-	if s, whole := strings.CutSuffix(d.String(), "h0m0s"); whole {
-		return s + "h"
-	}
-	return d.String()
 }
 
 // warnOf says what was left alone.

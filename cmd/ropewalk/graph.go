@@ -76,8 +76,8 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "draw it as `FORMAT`: "+strings.Join(formats, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // there is the flag
-	cmd.Flags().Uint64Var(&last, "last", 100, "draw the latest `N` versions; 0 draws all")
+	completeFlag(cmd, "format", formats, cobra.ShellCompDirectiveDefault)
+	cmd.Flags().Uint64VarP(&last, "limit", "n", 100, "draw the latest `N` versions; 0 draws all")
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func (a *app) drawGraph(g inspect.Graph) error {
 func (t graphText) line(r laneRow) string {
 	switch {
 	case r.older:
-		return "~ " + t.older() + ": --last 0"
+		return "~ " + t.older() + ": --limit 0"
 	case r.node == nil:
 		return r.lanes
 	}

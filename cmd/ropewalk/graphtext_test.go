@@ -123,7 +123,7 @@ func TestDrawingOfManyLosers(t *testing.T) {
 *  7 …000071 2026-11-21 00:31:07Z
 | x  7 …000072 2026-11-21 00:31:07Z        lost to …000071
 |/
-~ 7 older versions: --last 0`, s.draw(t, true))
+~ 7 older versions: --limit 0`, s.draw(t, true))
 }
 
 func TestDrawingOfPendingAppends(t *testing.T) {

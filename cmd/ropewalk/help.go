@@ -6,6 +6,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// familiarNames are names that other tools have for what a command does.
+var familiarNames = map[string]string{
+	"rm": "erase", "remove": "erase", "del": "erase", "delete": "erase", "drop": "erase",
+	"get": "cat", "read": "cat", "fetch": "cat", "history": "log", "events": "log --events", "grep": "log --events", "search": "log --events", "find": "log --events",
+	"add": "append", "put": "append", "write": "append", "push": "append", "create": "append --new, or init", "list": "ls",
+	"load": "import", "dump": "export", "check": "verify, or init --check", "fsck": "verify", "prune": "gc", "clean": "gc", "stat": "head", "repair": "rebuild-head",
+}
+
 // newHelp stands in for cobra's own help command, which is content with a
 // command that does not exist.
 func newHelp() *cobra.Command {

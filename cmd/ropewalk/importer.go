@@ -36,8 +36,8 @@ type importer struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	tracks  map[string]*track
-	chains  int // tracks that remember their chain
-	failed  *failure // nil while all is well
+	chains  int       // tracks that remember their chain
+	failed  *failure  // nil while all is well
 	bar     *progress // counts bytes
 	counts  importJSON
 }

@@ -33,6 +33,9 @@ type policyJSON struct {
 	Policy string `json:"policy"`
 }
 
+// roles are the values of --print-policy.
+var roles = []string{"writer", "reader", "maintainer"}
+
 func newInit(a *app) *cobra.Command {
 	var check bool
 	var role string
@@ -63,6 +66,7 @@ dangerous; then the exit code is 7.`,
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing: say what is there, missing or dangerous")
 	cmd.Flags().StringVar(&role, "print-policy", "", "print the access policy for a `ROLE`: writer, reader or maintainer")
+	completeFlag(cmd, "print-policy", roles, cobra.ShellCompDirectiveDefault)
 	return cmd
 }
 
@@ -132,7 +136,7 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 }
 
 func (a *app) printPolicy(p place, role string) error {
-	if !slices.Contains([]string{"writer", "reader", "maintainer"}, role) {
+	if !slices.Contains(roles, role) {
 		return usagef("--print-policy %s: want writer, reader or maintainer", quote(role))
 	}
 	text, err := p.policy(role)

@@ -34,7 +34,7 @@ heads are read.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.limit, "limit", 0, "list at most `N`; 0 lists all")
+	flags.Uint64VarP(&f.limit, "limit", "n", 0, "list at most `N`; 0 lists all")
 	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of an earlier list")
 	flags.BoolVarP(&f.long, "long", "l", false, "show newest version, time and state")
 	flags.BoolVar(&f.erased, "erased", false, "list erased aggregates as well")

@@ -84,6 +84,9 @@ Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
 5 uncertain whether it was committed, 6 corrupt, 7 storage missing, denied or
 unreachable, 130 interrupted.`
 
+// colors are the values of --color.
+var colors = []string{"auto", "always", "never"}
+
 // newRoot returns the command with all its subcommands.
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -95,7 +98,7 @@ func newRoot(a *app) *cobra.Command {
 		DisableSuggestions: true, // asUsage makes a hint of them
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
+			if !slices.Contains(colors, a.color) {
 				return usagef("--color %s: want auto, always or never", a.color)
 			}
 			a.began = true
@@ -110,7 +113,12 @@ func newRoot(a *app) *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print JSON, one object a line")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
 	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
+	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
 	root.AddCommand(commands(a)...)
+	for _, cmd := range root.Commands() {
+		explainArguments(cmd)
+	}
 	root.SetHelpCommand(newHelp())
 	return root
 }
@@ -150,6 +158,9 @@ func asUsage(root *cobra.Command, args []string, err error) error {
 	found, rest, _ := root.Find(args)
 	hint := "see " + found.CommandPath() + " --help"
 	if found == root && len(rest) > 0 {
+		if name := familiarNames[rest[0]]; name != "" {
+			return &problem{class: &usage, err: err, hint: "did you mean ropewalk " + name + "?"}
+		}
 		root.SuggestionsMinimumDistance = 2
 		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
 			hint = "did you mean ropewalk " + strings.Join(near, ", or ") + "?"

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// argumentNames says what the first placeholder of a usage line stands for.
+var argumentNames = map[string]string{
+	"ID":        "the aggregate",
+	"ID|RANGE":  "the aggregate, or some of its versions",
+	"REF":       "the changeset",
+	"REF|RANGE": "the changeset, or some versions of an aggregate",
+	"FILE":      "the file",
+	"URL":       "the store",
+}
+
+// explainArguments replaces cobra's messages about the number of arguments by
+// messages that name what is missing, with an example.
+func explainArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if check(cmd, args) == nil {
+			return nil
+		}
+		if len(args) == 0 {
+			return missingArgument(cmd)
+		}
+		i := 0 // of the first argument that is one too many
+		for i < len(args)-1 && check(cmd, args[:i+1]) == nil {
+			i++
+		}
+		if i == 0 && len(cmd.ValidArgs) > 0 {
+			return usagef("%q is not one of %s", args[0], strings.Join(cmd.ValidArgs, ", "))
+		}
+		return withHint(usagef("unexpected argument %q", args[i]), "usage: %s", cmd.UseLine())
+	}
+}
+
+func missingArgument(cmd *cobra.Command) error {
+	if len(cmd.ValidArgs) > 0 {
+		return withHint(usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])
+	}
+	placeholder := strings.Fields(cmd.Use)[1]
+	what, ok := argumentNames[placeholder]
+	if !ok {
+		what = placeholder
+	}
+	example, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
+	if example == "" {
+		example = cmd.CommandPath() + " order-4711"
+	}
+	return withHint(usagef("name %s", what), "for example: %s", example)
+}

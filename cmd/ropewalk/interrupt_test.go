@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/faults"
+)
+
+// stuckRun runs a command whose stdout nobody reads, and interrupts it after a second.
+func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr string, took time.Duration) {
+	r, w := io.Pipe()
+	errs := &strings.Builder{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	time.AfterFunc(time.Second, cancel)
+	a := p.app("{\"aggregate\":\"new\"}\n")
+	a.stdout, a.stderr = output{w}, errs
+	start := time.Now()
+	exit = a.run(ctx, args)
+	took = time.Since(start)
+	require.NoError(t, r.Close()) // ends the write that was left running
+	synctest.Wait()
+	return exit, errs.String(), took
+}
+
+// stuckCommands has arguments for every command, with which it writes to stdout.
+func stuckCommands(ref string) map[string][]string {
+	return map[string][]string{
+		"append": {"order", "--any"}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "erase": {"order", "--yes"}, "export": nil,
+		"gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "rebuild-head": {"order"},
+		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "verify": {"--all"}, "version": nil,
+	}
+}
+
+// The first signal ends every command, also while it writes into a full pipe.
+func TestInterruptWhileStandardOutputIsFull(t *testing.T) {
+	for _, cmd := range commands(newTestPlace().app("")) {
+		name := cmd.Name()
+		if name == "demo" { // makes a SQLite file, and prints as the others do
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestPlace()
+			require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--new").exit)
+			h, err := p.memory.Load(t.Context(), "order")
+			require.NoError(t, err)
+			args, ok := stuckCommands(h.Ref.String())[name]
+			require.True(t, ok, "%s: say how it is run", name)
+			for _, more := range [][]string{nil, {"--json"}} {
+				exit, stderr, took := stuckRun(t, p, append(append([]string{name}, args...), more...))
+				require.Equal(t, 130, exit, "%s: %s", name, stderr)
+				require.Contains(t, stderr, "error: interrupted\n", name)
+				require.Less(t, took, 2*time.Second, name)
+				if name == "erase" {
+					break // there is nothing left to erase
+				}
+			}
+		})
+	}
+}
+
+// What was done is said on stderr if stdout is not read.
+func TestInterruptedCommandsReportWhatIsCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		_, stderr, _ := stuckRun(t, p, []string{"append", "order", "--new"})
+		require.Regexp(t, `^warning: order@0\.\S+ is committed\nerror: interrupted\n$`, stderr)
+		require.Len(t, p.contents(t)["order"], 1)
+		_, stderr, _ = stuckRun(t, p, []string{"import", "-"})
+		require.Contains(t, stderr, "warning: imported 1 aggregate, 1 changeset, 1 event\n")
+		_, stderr, _ = stuckRun(t, p, []string{"erase", "order", "--yes"})
+		require.Contains(t, stderr, "warning: order is erased\n")
+	})
+}
+
+// A stdout that is read slowly gets everything, also the last line of a
+// command that is interrupted.
+func TestInterruptWhileStandardOutputIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		read := make(chan string, 1)
+		go func() {
+			var got []byte
+			for buffer := make([]byte, 64<<10); ; {
+				time.Sleep(lastWrite / 2)
+				n, err := r.Read(buffer)
+				if got = append(got, buffer[:n]...); err != nil {
+					read <- string(got)
+					return
+				}
+			}
+		}()
+		out := newInterruptibleWriter(ctx, w)
+		_, err := out.Write([]byte("first\n"))
+		require.NoError(t, err)
+		cancel()
+		n, err := out.Write([]byte("last\n"))
+		require.NoError(t, err)
+		require.Equal(t, 5, n)
+		require.NoError(t, w.Close())
+		require.Equal(t, "first\nlast\n", <-read)
+	})
+}
+
+// An import that is interrupted while it waits for more lines says what it has
+// imported so far, and how to go on.
+func TestInterruptWhileAnImportWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		go func() {
+			_, _ = w.Write([]byte("{\"aggregate\":\"a\"}\n"))
+			synctest.Wait()
+			cancel()
+		}()
+		a := p.app("")
+		a.stdin = r
+		got := runApp(ctx, a, "import", "-")
+		require.Equal(t, 130, got.exit)
+		require.Equal(t, "imported 1 aggregate, 1 changeset, 1 event\n", got.stdout)
+		require.Equal(t, "error: interrupted\nhint: run the same import again to continue\n", got.stderr)
+		require.NoError(t, w.Close())
+	})
+}
+
+// A terminal is told that its input is read; nothing else is.
+func TestInputFromATerminalIsAnnounced(t *testing.T) {
+	const hint = "hint: content is read from the terminal; end it with Ctrl-D\n"
+	p := newTestPlace()
+	for _, args := range [][]string{{"append", "order", "--any", "--color", "never"}, {"import", "-", "--color", "never"}} {
+		got := p.onTerminal(t, "{\"aggregate\":\"a\"}\n", args...)
+		require.Zero(t, got.exit, got.stderr)
+		require.Equal(t, hint, got.stderr)
+		require.Empty(t, p.run(t.Context(), "{\"aggregate\":\"a\"}\n", args...).stderr)
+		got = p.onTerminal(t, "", args...)
+		require.Equal(t, 2, got.exit, "Ctrl-D at once")
+		require.Contains(t, got.stderr, "--allow-empty")
+	}
+}
+
+// Of several failures the first line of the file is reported, whichever append
+// was the fastest.
+func TestTheFirstBadLineIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		require.Zero(t, p.run(t.Context(), "{\"aggregate\":\"slow\",\"n\":1}\n{\"aggregate\":\"quick\",\"n\":1}\n", "import", "-").exit)
+		p.script.On(faults.Stat, 1, faults.Fault{DelayBefore: time.Second})
+		got := p.run(t.Context(), "{\"aggregate\":\"slow\",\"n\":2}\n{\"aggregate\":\"quick\",\"n\":2}\n", "import", "-")
+		require.Equal(t, 4, got.exit)
+		require.Contains(t, got.stderr, `error: -, line 1: aggregate "slow"`)
+	})
+}
