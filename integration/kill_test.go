@@ -26,6 +26,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/soak"
+	"ropewalk/internal/testenv"
 )
 
 // writerVariable makes the test binary a writer that is to be killed: it holds
@@ -33,6 +34,7 @@ import (
 const writerVariable = "ROPEWALK_TEST_WRITER"
 
 func TestMain(m *testing.M) {
+	testenv.Clear()
 	if place := os.Getenv(writerVariable); place != "" {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(context.Background(), place))
 		os.Exit(1)

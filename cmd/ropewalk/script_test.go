@@ -20,10 +20,24 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/testenv"
 )
 
+// cleared runs the tests without the variables that the command reads. The
+// command itself, which the scripts run, has the environment of its script.
+type cleared struct{ *testing.M }
+
+func (c cleared) Run() int {
+	testenv.Clear()
+	return c.M.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ropewalk": main})
+	testscript.Main(cleared{m}, map[string]func(){"ropewalk": main})
+}
+
+func TestTestsSurviveAnyEnvironment(t *testing.T) {
+	testenv.RunHostile(t, "^(TestScripts|TestColours|TestPlaces)$/^(streams|stores|init|completion)$")
 }
 
 // TestScripts runs the scripts in testdata/script. Beside the usual commands
@@ -105,6 +119,7 @@ func closed(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), w, &stderr
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "ROPEWALK_STORE=" + ts.Getenv("ROPEWALK_STORE")}
 	err = cmd.Run()
 	if stderr.Len() > 0 || err != nil && err.Error() != "signal: broken pipe" && err.Error() != "exit status 141" {
 		ts.Fatalf("%s: %v: %s", strings.Join(args, " "), err, stderr.String())
