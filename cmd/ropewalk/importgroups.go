@@ -26,8 +26,8 @@ type group struct {
 
 func (g *group) sum() changeset.Digest { return sha256.Sum256(g.content) }
 
-// commandID names the group's place and content: whoever imports the same
-// group again, at the same time or later, learns that the chain has it.
+// commandID names the group's place and content, so that an import of the same
+// group, at the same time or later, finds that the chain has it.
 func (g *group) commandID() string { return importCommandID(g.position, g.content) }
 
 func importCommandID(position int64, content []byte) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 	"ropewalk/faults"
 )
 
-// stuckRun runs a command whose stdout nobody reads, and interrupts it after a second.
+// stuckRun runs a command whose stdout is not read, and interrupts it after a second.
 func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr string, took time.Duration) {
 	r, w := io.Pipe()
 	errs := &strings.Builder{}
@@ -66,7 +67,7 @@ func TestInterruptWhileStandardOutputIsFull(t *testing.T) {
 	}
 }
 
-// What was done is said on stderr if stdout is not read.
+// A command that has changed the store says so on stderr if stdout is not read.
 func TestInterruptedCommandsReportWhatIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPlace()
@@ -132,7 +133,7 @@ func TestInterruptWhileAnImportWaits(t *testing.T) {
 	})
 }
 
-// A terminal is told that its input is read; nothing else is.
+// Reading from a terminal is announced, and from nothing else.
 func TestInputFromATerminalIsAnnounced(t *testing.T) {
 	const hint = "hint: content is read from the terminal; end it with Ctrl-D\n"
 	p := newTestPlace()
@@ -152,10 +153,20 @@ func TestInputFromATerminalIsAnnounced(t *testing.T) {
 func TestTheFirstBadLineIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPlace()
-		require.Zero(t, p.run(t.Context(), "{\"aggregate\":\"slow\",\"n\":1}\n{\"aggregate\":\"quick\",\"n\":1}\n", "import", "-").exit)
+		line := func(id string, n int) string { return fmt.Sprintf("{\"aggregate\":%q,\"n\":%d}\n", id, n) }
+		require.Zero(t, p.run(t.Context(), line("slow", 1)+line("slow", 2)+line("quick", 1), "import", "-").exit)
 		p.script.On(faults.Stat, 1, faults.Fault{DelayBefore: time.Second})
-		got := p.run(t.Context(), "{\"aggregate\":\"slow\",\"n\":2}\n{\"aggregate\":\"quick\",\"n\":2}\n", "import", "-")
+		r, w := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(w, line("slow", 1)+line("slow", 9))
+			synctest.Wait() // until the slow one is under way
+			_, _ = io.WriteString(w, line("quick", 9))
+			_ = w.Close()
+		}()
+		a := p.app("")
+		a.stdin = r
+		got := runApp(t.Context(), a, "import", "-")
 		require.Equal(t, 4, got.exit)
-		require.Contains(t, got.stderr, `error: -, line 1: aggregate "slow"`)
+		require.Contains(t, got.stderr, `error: -, line 2: aggregate "slow"`)
 	})
 }

@@ -128,7 +128,7 @@ func parseID(s string) (string, error) {
 }
 
 // likeReference matches what follows the @ of a reference that was meant to
-// have a form, but has none. Few IDs end so, unlike alice@example.com.
+// have a form, and has no known form. Few IDs end so, unlike alice@example.com.
 var likeReference = regexp.MustCompile(`^(\{.*|-[0-9]+|\.\.[0-9]*|[0-9]+\.\..*|[0-9]+-[0-9]+)$`)
 
 const referenceForms = "ID@7, ID@7.UUID, ID@2..5, ID@5.. and ID@{2026-01-31}"
@@ -139,7 +139,7 @@ const referenceForms = "ID@7, ID@7.UUID, ID@2..5, ID@5.. and ID@{2026-01-31}"
 func parseNewID(s string) (string, error) {
 	id, err := parseID(s)
 	if at := strings.LastIndexByte(s, '@'); err == nil && at >= 0 && likeReference.MatchString(s[at+1:]) {
-		err = withHint(usagef("%q looks like a reference, but has none of their forms: %s", s, referenceForms),
+		err = withHint(usagef("%q looks like a reference, but has no form of one: %s", s, referenceForms),
 			"if that is the ID, write %s", quote(s+"@"))
 	}
 	return id, err

@@ -77,7 +77,7 @@ func requireSameExport(t *testing.T, rt *rapid.T, good, args []string) {
 	require.True(rt, strings.HasPrefix(again.stdout, "imported 0 aggregates"), again.stdout)
 }
 
-// An export of whatever was appended, imported elsewhere, is the same export.
+// An export of any contents, imported into another store, is the same export.
 func TestExportsSurviveAnotherStore(t *testing.T) {
 	deep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)
 	content := rapid.SampledFrom([]string{

@@ -12,4 +12,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestTestsSurviveAnyEnvironment(t *testing.T) { testenv.RunHostile(t, "^(TestOpen|TestRunOnAFile)$") }
+func TestTestsSurviveAnyEnvironment(t *testing.T) {
+	testenv.RunHostile(t, "^(TestOpen|TestRunOnAFile)$")
+}

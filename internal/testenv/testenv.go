@@ -1,5 +1,4 @@
-// Package testenv keeps the environment of whoever runs the tests out of them:
-// the command, the example service and the SDKs read variables that developers
+// Package testenv keeps the developer's environment out of the tests: the command, the example service and the SDKs read variables that developers
 // are likely to have set, such as ROPEWALK_STORE and AWS_PROFILE.
 package testenv
 
@@ -11,8 +10,8 @@ import (
 	"testing"
 )
 
-// names are the variables that the product reads, and prefixes begin those of
-// the SDKs.
+// names are the variables that the product reads, and prefixes begin the names
+// that the SDKs read.
 var (
 	names    = []string{"ROPEWALK_STORE", "NO_COLOR", "TERM", "ORDERS_ADDR", "ORDERS_STORE"}
 	prefixes = []string{"AWS_", "AZURE_"}
