@@ -134,6 +134,9 @@ func (m *importer) feed(in *lines, groups *groups) error {
 	}
 }
 
+// againHint says what to do about an import that was interrupted.
+const againHint = "run the same import again to continue"
+
 // importJSON is what import prints with --json.
 type importJSON struct {
 	kind

@@ -77,9 +77,6 @@ func newImporter(ctx context.Context, s *store, file string, flags importFlags, 
 
 var errStopped = errors.New("the import has failed")
 
-// againHint says what to do about an import that was interrupted.
-const againHint = "run the same import again to continue"
-
 // submit queues groups, and waits while too much is queued. Its error says
 // that nothing more will be imported.
 func (m *importer) submit(groups ...*group) error {

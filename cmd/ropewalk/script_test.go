@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestTestsSurviveAnyEnvironment(t *testing.T) {
-	testenv.RunHostile(t, "^(TestScripts|TestColours|TestPlaces)$/^(streams|stores|init|completion)$")
+	testenv.RunHostile(t, "^(TestScripts|TestColours)$/^(streams|init)$")
 }
 
 // TestScripts runs the scripts in testdata/script. Beside the usual commands
