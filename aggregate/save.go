@@ -112,8 +112,8 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 // refused returns the outcome of an append that failed. Behind a conflict the
 // command may have been processed meanwhile: the changesets that have come tell.
 func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, cause error) (Loaded[S], error) {
-	var conflict *ropewalk.ConflictError
-	if c.key == "" || !errors.As(cause, &conflict) {
+	conflict, ok := errors.AsType[*ropewalk.ConflictError](cause)
+	if c.key == "" || !ok {
 		return l, cause
 	}
 	now, err := r.catchUp(ctx, l, conflict.Actual)
