@@ -1,13 +1,12 @@
 package aggregate
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/eventline"
 )
 
 // ContentType is the content type of the changesets that a [Repository] saves:
@@ -93,11 +92,7 @@ func (p *plan[S, E]) encodeLine(r Recorded[E]) ([]byte, error) {
 
 func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 	var records []Recorded[E]
-	index := 0
-	for text := range bytes.Lines(content) {
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
+	for index, text := range eventline.Lines(content) {
 		raw, err := decodeLine(text)
 		if err != nil {
 			return nil, &DecodeError{Position: Position{Index: index}, Type: raw.Type, Err: err}
@@ -105,25 +100,20 @@ func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 		if records, err = p.append(records, raw, index); err != nil {
 			return nil, err
 		}
-		index++
 	}
 	return records, nil
 }
 
 func decodeLine(text []byte) (Raw, error) {
-	var l line
-	if err := json.Unmarshal(text, &l); err != nil {
+	l, err := eventline.Parse(text)
+	if err != nil {
 		return Raw{}, err
 	}
-	raw := Raw{Type: l.Type, ID: l.ID, Data: l.Data, Metadata: l.Meta}
-	if l.Type == "" || l.Data == nil {
-		return raw, errors.New("the line has no type or no data")
+	e, err := l.Event()
+	if err != nil {
+		return Raw{Type: l.Type}, err
 	}
-	var err error
-	if l.Time != "" {
-		raw.Time, err = time.Parse(time.RFC3339Nano, l.Time)
-	}
-	return raw, err
+	return Raw{Type: e.Type, ID: e.ID, Time: e.Time, Metadata: e.Metadata, Data: e.Data}, nil
 }
 
 // append adds the present events that a stored one stands for.
