@@ -11,8 +11,7 @@ import (
 //
 // Every event is decoded before it is saved, and refused if it does not come
 // back equal. A codec whose events hold more in memory than they mean, such as
-// messages of protocol buffers, may have a method Equal(a, b E) bool: it then
-// decides.
+// caches, may have a method Equal(a, b E) bool, which then decides.
 type Codec[E any] interface {
 	// Encode must return the event's data: one JSON value, whatever it holds.
 	// [Base64] makes one of any bytes.

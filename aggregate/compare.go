@@ -21,6 +21,8 @@ import (
 //   - a [json.RawMessage] may differ in the space between tokens, and a
 //     [big.Int] or [big.Rat] in how it is held in memory.
 //   - two NaN are equal; 0 and -0 are not.
+//   - messages of protocol buffers are compared by their exported fields. The
+//     other fields are caches, which encoding changes.
 //   - types that have a JSON or text form of their own and a method Equal are
 //     compared by that method. Without such a form the method is not asked: it
 //     may compare identities, and miss a field that was lost.
@@ -81,7 +83,10 @@ func (c *comparison) equal(a, b reflect.Value) bool {
 func (c *comparison) equalFields(a, b reflect.Value) bool {
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
-		if f.Name != "_" && !c.equal(open(a.Field(i)), open(b.Field(i))) {
+		if f.Name == "_" || !f.IsExported() && !f.Anonymous && isMessage(a.Type()) {
+			continue
+		}
+		if !c.equal(open(a.Field(i)), open(b.Field(i))) {
 			if c.field == "" {
 				c.field = a.Type().String() + "." + f.Name
 			}
@@ -133,6 +138,12 @@ func (c *comparison) equalEntries(a, b reflect.Value) bool {
 		}
 	}
 	return true
+}
+
+// isMessage reports whether a struct is a message of protocol buffers.
+func isMessage(t reflect.Type) bool {
+	_, ok := reflect.PointerTo(t).MethodByName("ProtoReflect")
+	return ok && t.Kind() == reflect.Struct
 }
 
 // open returns a field, exported or not, as if it were exported.

@@ -5,12 +5,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 )
 
-// lostInJSON returns what encoding/json always loses of a type, in words;
-// empty if the type alone does not show a loss. A state that lost a field in a
-// snapshot would be wrong for good.
+// lostInJSON returns what encoding/json loses of a type whatever its value, in
+// words; empty if the type alone does not show a loss. Losses that depend on the
+// value, such as an empty map with omitempty, are found when a snapshot is made.
 func lostInJSON(t reflect.Type) string { return (&typeWalk{}).lost(t, false) }
 
 // typeWalk is the way into a type.
@@ -144,6 +143,9 @@ func (w *typeWalk) lostFieldOf(t reflect.Type, addressable bool, names map[strin
 	embedding = append(slices.Clip(embedding), t)
 	for f := range t.Fields() {
 		field := jsonField{f, t.String() + "." + f.Name}
+		if f.Name == "_" {
+			continue // it has no value
+		}
 		if lost := field.lost(); lost != "" {
 			return lost
 		}
@@ -171,35 +173,13 @@ type jsonField struct {
 	path string
 }
 
-// lost returns the field if it is always left out, or left out where it is not
-// what decoding makes of nothing.
+// lost returns the field if it is always left out, or cannot be decoded.
 func (f jsonField) lost() string {
-	pointer := f.Type.Kind() == reflect.Pointer
-	base := f.Type
-	if pointer {
-		base = base.Elem()
-	}
-	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-	has := func(option string) bool { return slices.Contains(strings.Split(options, ","), option) }
-	switch {
-	case f.Name == "_":
-		return ""
-	case f.Tag.Get("json") == "-",
-		!f.IsExported() && !f.Anonymous,
-		!f.IsExported() && (pointer || base.Kind() != reflect.Struct):
+	unexportedStruct := f.Anonymous && f.Type.Kind() == reflect.Struct // its exported fields count
+	if f.Tag.Get("json") == "-" || !f.IsExported() && !unexportedStruct {
 		return "the field " + f.path
-	case has("omitempty") && f.Type.Kind() == reflect.Map:
-		return "the field " + f.path + " where it is an empty map: with omitempty it becomes nil"
-	case has("omitzero") && f.Type != reflect.TypeFor[time.Time]() && decidesZero(f.Type):
-		return "the field " + f.path + " where its IsZero returns true, though it may be another value"
 	}
 	return ""
-}
-
-type isZeroer interface{ IsZero() bool }
-
-func decidesZero(t reflect.Type) bool {
-	return t.Implements(reflect.TypeFor[isZeroer]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[isZeroer]())
 }
 
 // embedded returns the struct whose fields count as those of the outer one; nil

@@ -61,7 +61,7 @@ func TestFailures(t *testing.T) {
 		}, "the decision"},
 		"an event that its stored form loses": {func(_ *testing.T, tb testing.TB) {
 			aggregatetest.For(tb, hidden).Given(itemAdded{}).When(basket.pay).Then(paid{"card"})
-		}, "encoded and decoded"},
+		}, "paid.Method would not come back"},
 		"an event without a name": {func(_ *testing.T, tb testing.TB) {
 			aggregatetest.For(tb, baskets).Given(paidBy{})
 		}, "not among the Events"},
