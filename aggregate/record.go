@@ -80,6 +80,7 @@ func (p *plan[S, E]) encode(records []Recorded[E]) (content []byte, read []Recor
 // readBack reads the line of a record. It fails if what it reads is not what
 // was written.
 func (p *plan[S, E]) readBack(line []byte, r Recorded[E]) (read Recorded[E], err error) {
+	defer recovered(&err)
 	raw, err := decodeLine(line)
 	if err != nil {
 		return read, fmt.Errorf("it could not be read back: %w", err)
@@ -101,6 +102,14 @@ func (p *plan[S, E]) readBack(line []byte, r Recorded[E]) (read Recorded[E], err
 		return read, fmt.Errorf("%q: %w", raw.Type, &lossError{lost})
 	}
 	return Recorded[E]{Event: event, Type: raw.Type, ID: raw.ID, Time: raw.Time, Metadata: raw.Metadata}, nil
+}
+
+// recovered makes an error of a panic in the decoding of what was just encoded:
+// nothing is stored yet, and what is stored would panic in every load.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("it could not be read back: decoding panics: %v", p)
+	}
 }
 
 // lost returns what the codec lost of an event, empty if it lost nothing.

@@ -85,12 +85,8 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	if n := int64(len(content)); n > r.options.MaxSnapshotSize {
 		return changeset.Changeset{}, fmt.Errorf("it takes %d bytes, more than %d", n, r.options.MaxSnapshotSize)
 	}
-	read, err := r.decodeSnapshot(l.ID, h.Version, content)
-	if err != nil {
-		return changeset.Changeset{}, fmt.Errorf("it could not be read back: %w", err)
-	}
-	if lost := r.plan.Snapshots.lost(l.State, read.State); lost != "" {
-		return changeset.Changeset{}, &lossError{lost}
+	if err := r.checkSnapshot(l, h, content); err != nil {
+		return changeset.Changeset{}, err
 	}
 	draft := r.store.Encode(changeset.Draft{Content: content, ContentType: "application/json"})
 	header := changeset.Header{
@@ -104,6 +100,20 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
 	return changeset.Changeset{Header: header, Content: draft.Content}, nil
+}
+
+// checkSnapshot reads the content of a snapshot back. It fails if the state
+// does not come back equal.
+func (r *Repository[S, E]) checkSnapshot(l Loaded[S], h head.Head, content []byte) (err error) {
+	defer recovered(&err)
+	read, err := r.decodeSnapshot(l.ID, h.Version, content)
+	if err != nil {
+		return fmt.Errorf("it could not be read back: %w", err)
+	}
+	if lost := r.plan.Snapshots.lost(l.State, read.State); lost != "" {
+		return &lossError{lost}
+	}
+	return nil
 }
 
 // readSnapshot returns the aggregate as a snapshot has it. Its error matches
