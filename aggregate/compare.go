@@ -82,18 +82,22 @@ func (c *comparison) equal(a, b reflect.Value) bool {
 
 func (c *comparison) equalFields(a, b reflect.Value) bool {
 	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		if f.Name == "_" || !f.IsExported() && !f.Anonymous && isMessage(a.Type()) {
+		f := a.Field(i)
+		if !f.CanInterface() && ignored(a.Type(), i) || c.equal(open(f), open(b.Field(i))) {
 			continue
 		}
-		if !c.equal(open(a.Field(i)), open(b.Field(i))) {
-			if c.field == "" {
-				c.field = a.Type().String() + "." + f.Name
-			}
-			return false
+		if c.field == "" {
+			c.field = a.Type().String() + "." + a.Type().Field(i).Name
 		}
+		return false
 	}
 	return true
+}
+
+// ignored reports whether an unexported field has nothing that counts.
+func ignored(t reflect.Type, i int) bool {
+	f := t.Field(i)
+	return f.Name == "_" || !f.Anonymous && isMessage(t)
 }
 
 func (c *comparison) equalElements(a, b reflect.Value) bool {
