@@ -98,11 +98,6 @@ func TestCheckAgreesWithJSON(t *testing.T) {
 			B int `json:"N"`
 		}{}, false},
 		{struct {
-			A int `json:"a\"b"` // not a name that encoding/json takes
-			B int `json:"-,"`
-			C int `json:",omitempty"`
-		}{}, false},
-		{struct {
 			Base `json:"base"`
 			X    int
 		}{}, false},
