@@ -52,6 +52,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"unicode/utf8"
 )
 
 // Type says what an aggregate is. It is plain data: define it once, as a
@@ -109,13 +110,15 @@ func (t Type[S, E]) Fold(state S, events ...E) S {
 }
 
 // Encode returns the stored form of records: NDJSON, one a line. Of a record
-// it reads the event, the ID, the time and the metadata.
+// it reads the event, the ID, the time and the metadata. It fails, as a Save
+// does, if any of these would not come back equal.
 func (t Type[S, E]) Encode(records ...Recorded[E]) ([]byte, error) {
 	p, err := t.plan()
 	if err != nil {
 		return nil, err
 	}
-	return p.encode(records)
+	content, _, err := p.encode(records)
+	return content, err
 }
 
 // Decode reads what Encode has written, now or in an earlier version of the
@@ -161,6 +164,9 @@ func (p *plan[S, E]) checkNames() error {
 		of := reflect.TypeOf(p.Events[name])
 		if name == "" || of == nil {
 			return fmt.Errorf("event %q has no name or no value", name)
+		}
+		if !utf8.ValidString(name) {
+			return fmt.Errorf("the event name %q is not UTF-8", name)
 		}
 		if p.names[of] = append(p.names[of], name); len(p.names[of]) > 1 && !of.Implements(reflect.TypeFor[Named]()) {
 			return fmt.Errorf("events %q share the type %s, which must be Named", p.names[of], of)

@@ -8,6 +8,10 @@ import (
 
 // Codec turns events into the data that is stored of them, and back. An
 // implementation must be safe for concurrent use.
+//
+// Every event is decoded before it is saved, and refused if it does not come
+// back equal. A codec whose events hold more in memory than they mean, such as
+// caches, may have a method Equal(a, b E) bool, which then decides.
 type Codec[E any] interface {
 	// Encode must return the event's data: one JSON value, whatever it holds.
 	// [Base64] makes one of any bytes.
@@ -18,6 +22,9 @@ type Codec[E any] interface {
 	// in [Events]; it has the Go type to return, and must not be changed.
 	Decode(data []byte, prototype E) (E, error)
 }
+
+// comparer is a codec that says which events are equal.
+type comparer[E any] interface{ Equal(a, b E) bool }
 
 // JSON returns the codec that is used where a [Type] names none: encoding/json.
 // Fields that a stored event has and the struct has not are left out, and
@@ -42,12 +49,65 @@ func clone[E any](prototype E) (target any, value func() E) {
 		p := reflect.New(v.Type().Elem())
 		if !v.IsNil() {
 			p.Elem().Set(v.Elem())
+			unshare(p.Elem())
 		}
 		return p.Interface(), func() E { return p.Interface().(E) }
 	}
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
+	unshare(p.Elem())
 	return p.Interface(), func() E { return p.Elem().Interface().(E) }
+}
+
+// unshare gives a value, into which JSON is to be decoded, maps, slices and
+// pointers of its own: decoding writes into those that it finds.
+func unshare(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				unshare(v.Field(i))
+			}
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			unshare(v.Index(i))
+		}
+	case reflect.Slice, reflect.Map, reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			v.Set(unshared(v))
+		}
+	}
+}
+
+// unshared returns a copy of what a value refers to.
+func unshared(v reflect.Value) reflect.Value {
+	switch v.Kind() {
+	case reflect.Slice:
+		c := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		reflect.Copy(c, v)
+		for i := range c.Len() {
+			unshare(c.Index(i))
+		}
+		return c
+	case reflect.Map:
+		c := reflect.MakeMapWithSize(v.Type(), v.Len())
+		for entry := v.MapRange(); entry.Next(); {
+			value := copied(entry.Value())
+			unshare(value)
+			c.SetMapIndex(entry.Key(), value)
+		}
+		return c
+	case reflect.Pointer:
+		c := reflect.New(v.Type().Elem())
+		c.Elem().Set(v.Elem())
+		unshare(c.Elem())
+		return c
+	default:
+		c := copied(v.Elem())
+		unshare(c)
+		return c
+	}
 }
 
 // marshal is json.Marshal that leaves <, > and & readable.

@@ -60,12 +60,9 @@ func of(ref changeset.Ref) string {
 
 // located adds the changeset to an error of decoding.
 func located(err error, ref changeset.Ref) error {
-	var unknown *UnknownEventError
-	var decode *DecodeError
-	switch {
-	case errors.As(err, &unknown):
+	if unknown, ok := errors.AsType[*UnknownEventError](err); ok {
 		unknown.Ref, unknown.Position.Version = ref, ref.Version
-	case errors.As(err, &decode):
+	} else if decode, ok := errors.AsType[*DecodeError](err); ok {
 		decode.Ref, decode.Position.Version = ref, ref.Version
 	}
 	return err

@@ -35,8 +35,8 @@ func (r *Repository[S, E]) fromNewest(ctx context.Context, h head.Head, due uint
 		running.Wait()
 	}()
 	l, err = r.tail(inner, h, due, replies)
-	var over *passedOver
-	if !errors.As(err, &over) {
+	over, ok := errors.AsType[*passedOver](err)
+	if !ok {
 		return l, noVersion, err
 	}
 	if ctx.Err() != nil {
@@ -144,8 +144,8 @@ func (r *Repository[S, E]) proveEarlier(ctx context.Context, h, base head.Head) 
 // passOver counts and logs a snapshot that is not used, and reports whether it
 // is because there is none.
 func (r *Repository[S, E]) passOver(ctx context.Context, h head.Head, version uint64, cause error) (missing bool) {
-	var corrupt *changeset.CorruptError
-	if errors.Is(cause, changeset.ErrNotFound) && !errors.As(cause, &corrupt) {
+	_, corrupt := errors.AsType[*changeset.CorruptError](cause)
+	if errors.Is(cause, changeset.ErrNotFound) && !corrupt {
 		r.stats.missing.Add(1)
 		return true
 	}

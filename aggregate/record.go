@@ -1,13 +1,13 @@
 package aggregate
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/eventline"
 )
 
 // ContentType is the content type of the changesets that a [Repository] saves:
@@ -59,16 +59,76 @@ type line struct {
 	Meta map[string]string `json:"meta,omitempty"`
 }
 
-func (p *plan[S, E]) encode(records []Recorded[E]) ([]byte, error) {
-	var content []byte
+// encode returns the stored form of records, and the records as they are read
+// back, before any upcaster.
+func (p *plan[S, E]) encode(records []Recorded[E]) (content []byte, read []Recorded[E], err error) {
+	read = make([]Recorded[E], len(records))
 	for i, r := range records {
 		text, err := p.encodeLine(r)
-		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", i, err)
+		if err == nil {
+			read[i], err = p.readBack(text, r)
 		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("event %d: %w", i, err)
+		}
+		read[i].Index = i
 		content = append(append(content, text...), '\n')
 	}
-	return content, nil
+	return content, read, nil
+}
+
+// readBack reads the line of a record. It fails if what it reads is not what
+// was written.
+func (p *plan[S, E]) readBack(line []byte, r Recorded[E]) (read Recorded[E], err error) {
+	defer recovered(&err)
+	raw, err := decodeLine(line)
+	if err != nil {
+		return read, fmt.Errorf("it could not be read back: %w", err)
+	}
+	event, err := p.Codec.Decode(raw.Data, p.Events[raw.Type])
+	if err != nil {
+		return read, fmt.Errorf("%q could not be read back: %w", raw.Type, err)
+	}
+	lost := p.lost(r.Event, event)
+	switch {
+	case raw.ID != r.ID:
+		lost = "the ID, which is not UTF-8,"
+	case !raw.Time.Equal(r.Time):
+		lost = "the time"
+	case !maps.Equal(raw.Metadata, r.Metadata):
+		lost = "metadata, which is not UTF-8,"
+	}
+	if lost != "" {
+		return read, fmt.Errorf("%q: %w", raw.Type, &lossError{lost})
+	}
+	return Recorded[E]{Event: event, Type: raw.Type, ID: raw.ID, Time: raw.Time, Metadata: raw.Metadata}, nil
+}
+
+// recovered makes an error of a panic in the decoding of what was just encoded:
+// nothing is stored yet, and what is stored would panic in every load.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("it could not be read back: decoding panics: %v", p)
+	}
+}
+
+// lost returns what the codec lost of an event, empty if it lost nothing.
+func (p *plan[S, E]) lost(event, read E) string {
+	codec := p.Codec
+	if b, ok := codec.(base64Codec[E]); ok {
+		codec = b.binary
+	}
+	if c, ok := codec.(comparer[E]); ok && c.Equal(event, read) {
+		return ""
+	}
+	return lost(event, read)
+}
+
+// lossError means that a value is not what comes back from its stored form.
+type lossError struct{ what string }
+
+func (e *lossError) Error() string {
+	return e.what + " would not come back from storage as it is"
 }
 
 func (p *plan[S, E]) encodeLine(r Recorded[E]) ([]byte, error) {
@@ -93,11 +153,7 @@ func (p *plan[S, E]) encodeLine(r Recorded[E]) ([]byte, error) {
 
 func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 	var records []Recorded[E]
-	index := 0
-	for text := range bytes.Lines(content) {
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
+	for index, text := range eventline.Lines(content) {
 		raw, err := decodeLine(text)
 		if err != nil {
 			return nil, &DecodeError{Position: Position{Index: index}, Type: raw.Type, Err: err}
@@ -105,25 +161,20 @@ func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 		if records, err = p.append(records, raw, index); err != nil {
 			return nil, err
 		}
-		index++
 	}
 	return records, nil
 }
 
 func decodeLine(text []byte) (Raw, error) {
-	var l line
-	if err := json.Unmarshal(text, &l); err != nil {
+	l, err := eventline.Parse(text)
+	if err != nil {
 		return Raw{}, err
 	}
-	raw := Raw{Type: l.Type, ID: l.ID, Data: l.Data, Metadata: l.Meta}
-	if l.Type == "" || l.Data == nil {
-		return raw, errors.New("the line has no type or no data")
+	e, err := l.Event()
+	if err != nil {
+		return Raw{Type: l.Type}, err
 	}
-	var err error
-	if l.Time != "" {
-		raw.Time, err = time.Parse(time.RFC3339Nano, l.Time)
-	}
-	return raw, err
+	return Raw{Type: e.Type, ID: e.ID, Time: e.Time, Metadata: e.Metadata, Data: e.Data}, nil
 }
 
 // append adds the present events that a stored one stands for.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 
 	"ropewalk"
 	"ropewalk/changeset"
@@ -48,6 +49,7 @@ type Repository[S, E any] struct {
 	options   Options
 	snapshots *snapshotWriter
 	stats     counters
+	losses    sync.Map // what was logged of losses, once each
 }
 
 // New returns the repository of a type in a store. It does no I/O. Nil options
@@ -78,6 +80,7 @@ type Loaded[S any] struct {
 
 	commands []string             // command IDs that were met, oldest first
 	due      *changeset.Changeset // a snapshot that is missing, ready to be put
+	unmade   error                // why a snapshot that is due could not be made
 }
 
 // Load returns an aggregate as it is now. It reads the head, and then, at
@@ -166,7 +169,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 			return Loaded[S]{ID: l.ID}, err
 		}
 		if c.Version == note {
-			l.due = r.snapshotOf(ctx, l, head.Of(c.Header))
+			l.due, l.unmade = r.snapshotOf(ctx, l, head.Of(c.Header))
 		}
 	}
 	l.Head = h

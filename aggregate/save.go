@@ -98,13 +98,14 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 	for i, event := range events {
 		records[i] = Recorded[E]{Event: event, ID: changeset.NewID().String(), Time: at, Metadata: c.metadata}
 	}
-	content, err := r.plan.encode(records)
+	content, read, err := r.plan.encode(records)
 	if err != nil {
 		return changeset.Draft{}, nil, err
 	}
-	read, err := r.plan.decode(content)
-	if err != nil {
-		return changeset.Draft{}, nil, fmt.Errorf("it could not be read back: %w", err)
+	if len(r.plan.Upcasters) > 0 {
+		if read, err = r.plan.decode(content); err != nil {
+			return changeset.Draft{}, nil, fmt.Errorf("it could not be read back: %w", err)
+		}
 	}
 	return r.store.Encode(changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}), read, nil
 }
@@ -112,8 +113,8 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 // refused returns the outcome of an append that failed. Behind a conflict the
 // command may have been processed meanwhile: the changesets that have come tell.
 func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, cause error) (Loaded[S], error) {
-	var conflict *ropewalk.ConflictError
-	if c.key == "" || !errors.As(cause, &conflict) {
+	conflict, ok := errors.AsType[*ropewalk.ConflictError](cause)
+	if c.key == "" || !ok {
 		return l, cause
 	}
 	now, err := r.catchUp(ctx, l, conflict.Actual)
@@ -180,7 +181,7 @@ func (r *Repository[S, E]) catchUp(ctx context.Context, l Loaded[S], h head.Head
 // was found missing.
 func (r *Repository[S, E]) keep(ctx context.Context, l *Loaded[S]) {
 	if due, ok := r.plan.Snapshots.due(l.Head.Version); ok && due == l.Head.Version {
-		l.due = r.snapshotOf(ctx, *l, l.Head)
+		l.due, l.unmade = r.snapshotOf(ctx, *l, l.Head)
 	}
 	if l.due != nil && !r.plan.Snapshots.Manual {
 		r.snapshots.start(ctx, *l.due)

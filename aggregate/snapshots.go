@@ -31,11 +31,21 @@ type Snapshots[S any] struct {
 	// both may be in use at once, which rolling deployments need. At most 64
 	// bytes.
 	Schema string
-	// Encode and Decode are the codec of states; both nil mean JSON, which S
-	// must survive: [Type.Check] refuses fields that JSON would lose. They must
+	// Encode and Decode are the codec of states; both nil mean JSON. They must
 	// be safe for concurrent use.
+	//
+	// A snapshot is decoded before it is written. If the state does not come
+	// back equal, the snapshot is not written: [Stats.Failed] counts it, and the
+	// log names the field once. [Type.Check] refuses what the type S alone
+	// shows that JSON loses.
 	Encode func(S) ([]byte, error)
 	Decode func([]byte) (S, error)
+	// Equal, if not nil, compares a state with what Decode made of it. By default
+	// states are equal if reflect.DeepEqual says so, with a few exceptions that
+	// Evolve should not depend on: the names of time zones, the space between
+	// the tokens of a json.RawMessage. Types that encode themselves are compared
+	// by their method Equal, if they have one.
+	Equal func(S, S) bool
 }
 
 const maxSchema = 64
@@ -51,7 +61,7 @@ func (s Snapshots[S]) check() error {
 	case s.Every == 0 || s.Encode != nil:
 		return nil
 	}
-	if lost := lostInJSON(reflect.TypeFor[S](), nil); lost != "" {
+	if lost := lostInJSON(reflect.TypeFor[S]()); lost != "" {
 		return fmt.Errorf("a snapshot in JSON would lose %s: set Snapshots.Encode and Decode, or give it a JSON form", lost)
 	}
 	return nil
@@ -65,6 +75,17 @@ func (s Snapshots[S]) due(version uint64) (uint64, bool) {
 	every := uint64(s.Every)
 	count := (version + 1) / every * every
 	return count - 1, count > 0
+}
+
+// lost returns what a snapshot lost of a state, empty if it lost nothing.
+func (s Snapshots[S]) lost(state, read S) string {
+	if s.Equal != nil {
+		if s.Equal(state, read) {
+			return ""
+		}
+		return "the state"
+	}
+	return lost(state, read)
 }
 
 // encode returns the state as a JSON value: bytes of a codec as base64.

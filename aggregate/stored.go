@@ -48,17 +48,23 @@ func snapshotRef(aggregateID string, version uint64, schema string) changeset.Re
 	return changeset.Ref{AggregateID: changeset.SnapshotsOf(aggregateID), ID: changeset.ID(id)}
 }
 
-// snapshotOf returns the snapshot of a state at a head, ready to be put; nil,
-// and the reason in the log, where it cannot be made. It encodes at once: a
-// state that shares memory with a later one cannot become that.
-func (r *Repository[S, E]) snapshotOf(ctx context.Context, l Loaded[S], h head.Head) *changeset.Changeset {
+// snapshotOf returns the snapshot of a state at a head, ready to be put; nil if
+// it cannot be made, which is counted and logged. It encodes at once: a state
+// that shares memory with a later one cannot become that.
+func (r *Repository[S, E]) snapshotOf(ctx context.Context, l Loaded[S], h head.Head) (*changeset.Changeset, error) {
 	c, err := r.encodeSnapshot(l, h)
-	if err != nil {
-		r.stats.failed.Add(1)
-		r.options.Logger.WarnContext(ctx, "cannot make snapshot", "of", h.Ref, "cause", err)
-		return nil
+	if err == nil {
+		return &c, nil
 	}
-	return &c
+	r.stats.failed.Add(1)
+	logged := false
+	if loss, ok := errors.AsType[*lossError](err); ok {
+		_, logged = r.losses.LoadOrStore(loss.what, true)
+	}
+	if !logged {
+		r.options.Logger.WarnContext(ctx, "cannot make snapshot", "of", h.Ref, "cause", err)
+	}
+	return nil, fmt.Errorf("snapshot of %s: %w", h.Ref, err)
 }
 
 func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.Changeset, error) {
@@ -79,6 +85,9 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	if n := int64(len(content)); n > r.options.MaxSnapshotSize {
 		return changeset.Changeset{}, fmt.Errorf("it takes %d bytes, more than %d", n, r.options.MaxSnapshotSize)
 	}
+	if err := r.checkSnapshot(l, h, content); err != nil {
+		return changeset.Changeset{}, err
+	}
 	draft := r.store.Encode(changeset.Draft{Content: content, ContentType: "application/json"})
 	header := changeset.Header{
 		Ref:           snapshotRef(l.ID, h.Version, schema),
@@ -91,6 +100,20 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
 	return changeset.Changeset{Header: header, Content: draft.Content}, nil
+}
+
+// checkSnapshot reads the content of a snapshot back. It fails if the state
+// does not come back equal.
+func (r *Repository[S, E]) checkSnapshot(l Loaded[S], h head.Head, content []byte) (err error) {
+	defer recovered(&err)
+	read, err := r.decodeSnapshot(l.ID, h.Version, content)
+	if err != nil {
+		return fmt.Errorf("it could not be read back: %w", err)
+	}
+	if lost := r.plan.Snapshots.lost(l.State, read.State); lost != "" {
+		return &lossError{lost}
+	}
+	return nil
 }
 
 // readSnapshot returns the aggregate as a snapshot has it. Its error matches

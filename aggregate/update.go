@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"ropewalk"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // Update loads an aggregate, which must exist, lets decide make events of its
@@ -49,7 +47,7 @@ func (r *Repository[S, E]) update(ctx context.Context, id string, load func(cont
 	if err != nil {
 		return l, err
 	}
-	for pause := newPauses(); ; {
+	for pauses := pause.New(); ; {
 		if repeated, err := c.admit(&l.Repeated, l.commands, l.Head); repeated || err != nil {
 			return l, err
 		}
@@ -58,11 +56,11 @@ func (r *Repository[S, E]) update(ctx context.Context, id string, load func(cont
 			return l, err
 		}
 		now, err := r.save(ctx, l, events, c)
-		var conflict *ropewalk.ConflictError
-		if !errors.As(err, &conflict) {
+		conflict, ok := errors.AsType[*ropewalk.ConflictError](err)
+		if !ok {
 			return now, err
 		}
-		if err := pause(ctx); err != nil {
+		if err := pauses.Wait(ctx); err != nil {
 			return l, errors.Join(err, conflict)
 		}
 		if l, err = r.reload(ctx, now, conflict.Actual); err != nil {
@@ -82,22 +80,4 @@ func (r *Repository[S, E]) reload(ctx context.Context, l Loaded[S], seen head.He
 		return l, err
 	}
 	return r.catchUp(ctx, l, h)
-}
-
-// newPauses returns a function that waits between two tries: longer each time,
-// with jitter. It returns the context's error.
-func newPauses() func(context.Context) error {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval = 20 * time.Millisecond
-	b.MaxInterval = 2 * time.Second
-	return func(ctx context.Context) error {
-		t := time.NewTimer(b.NextBackOff())
-		defer t.Stop()
-		select {
-		case <-t.C:
-			return ctx.Err()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -33,8 +33,9 @@ type Stats struct {
 	Rejected uint64
 	// Written ones are stored, or were there before.
 	Written uint64
-	// Failed ones could not be made or written, or were left out because too
-	// many others were being written. The log says which and why.
+	// Failed ones could not be made or written, would have lost a part of the
+	// state, or were left out because too many others were being written. The
+	// log says which and why; it names each part that would be lost once.
 	Failed uint64
 }
 
@@ -59,16 +60,19 @@ func (r *Repository[S, E]) Wait(ctx context.Context) error {
 }
 
 // Snapshot writes the newest snapshot that is due for an aggregate, if it is
-// missing. Its errors are those of [Repository.Load], and that of the write; it
-// is an error, too, if the type has no snapshots. Where none is due yet, or it
-// is there already, there is nothing to do.
+// missing. Its errors are those of [Repository.Load] and of the write. It is also
+// an error if the type has no snapshots, or if the state would not come back
+// equal. There is nothing to do if no snapshot is due yet or it exists already.
 func (r *Repository[S, E]) Snapshot(ctx context.Context, id string) error {
 	if r.plan.Snapshots.Every == 0 {
 		return fmt.Errorf("snapshot of %q: aggregate type %q has none", id, r.plan.Name)
 	}
 	l, err := r.Load(ctx, id)
-	if err != nil || l.due == nil {
+	if err != nil {
 		return err
+	}
+	if l.due == nil {
+		return l.unmade // nil if the snapshot is not missing
 	}
 	return r.snapshots.put(ctx, *l.due)
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"ropewalk"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // maxSwaps is how often a swap is tried: each conflict means that an append
@@ -24,7 +22,7 @@ const maxStalls = 20
 // whoever made it. It returns the head that is there in the end, and whether
 // one of its own swaps is known to have made it.
 func (c *Collector) advance(ctx context.Context, h head.Head, next func(head.Head) head.Head, done func(head.Head) bool) (head.Head, bool, error) {
-	pause := newPause()
+	pauses := pause.New()
 	var cause error
 	swapped := false
 	for try, stalls := 0, 0; !done(h); try++ {
@@ -40,7 +38,7 @@ func (c *Collector) advance(ctx context.Context, h head.Head, next func(head.Hea
 		}
 		if stalls++; !now.SameRecord(h) {
 			stalls = 0
-		} else if err := pause(ctx); err != nil {
+		} else if err := pauses.Wait(ctx); err != nil {
 			return h, false, errors.Join(err, cause)
 		}
 		h = now
@@ -55,14 +53,13 @@ func (c *Collector) swap(ctx context.Context, old, next head.Head) (head.Head, e
 // look returns the head as it is after a swap that has not succeeded, or of
 // which nobody knows; an error where trying again cannot help.
 func (c *Collector) look(ctx context.Context, old head.Head, failed error) (head.Head, error) {
-	var refused *head.NotApplied
-	if errors.As(failed, &refused) && !refused.Retryable || ctx.Err() != nil {
+	refused, ok := errors.AsType[*head.NotApplied](failed)
+	if ok && !refused.Retryable || ctx.Err() != nil {
 		return head.Head{}, failed
 	}
-	var conflict *head.SwapConflict
 	var h head.Head
 	var err error
-	if errors.As(failed, &conflict) && conflict.Winner != nil {
+	if conflict, ok := errors.AsType[*head.SwapConflict](failed); ok && conflict.Winner != nil {
 		h = *conflict.Winner
 	} else if h, err = c.load(ctx, old.AggregateID); err != nil {
 		return head.Head{}, errors.Join(failed, err)
@@ -71,20 +68,4 @@ func (c *Collector) look(ctx context.Context, old head.Head, failed error) (head
 		return head.Head{}, fmt.Errorf("%w: it was at revision %d, and is at %d", ropewalk.ErrHeadLost, old.Revision, h.Revision)
 	}
 	return h, nil
-}
-
-// newPause returns what sleeps between tries, longer each time, until the
-// context ends.
-func newPause() func(context.Context) error {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 20*time.Millisecond, 2*time.Second
-	return func(ctx context.Context) error {
-		timer := time.NewTimer(b.NextBackOff())
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		return ctx.Err()
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 var (
@@ -24,9 +25,8 @@ var (
 )
 
 const (
-	applyAttempts = 4
+	applyAttempts = 10               // with pauses of a second and a half between them
 	applyTimeout  = 10 * time.Second // of one request
-	applyPause    = 100 * time.Millisecond
 )
 
 // Apply writes the head that a plan of [Inspector.Rebuild] has found: one that
@@ -43,23 +43,26 @@ func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Re
 		return head.Head{}, err
 	}
 	unknown := error(nil) // of an attempt that may have been applied, or may be yet
+	pauses := pause.New()
 	for attempt := range applyAttempts {
-		if err := pause(ctx, attempt); err != nil {
+		err := ctx.Err()
+		if attempt > 0 {
+			err = pauses.Wait(ctx)
+		}
+		if err != nil {
 			return head.Head{}, undecided(plan, unknown, err)
 		}
 		got, err := in.swapOnce(ctx, plan.Head, next)
 		if err == nil {
 			return got, nil
 		}
-		var refused *head.NotApplied
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*head.NotApplied](err); ok {
 			if !refused.Retryable {
 				return head.Head{}, undecided(plan, unknown, err)
 			}
 			continue
 		}
-		var conflict *head.SwapConflict
-		if !errors.As(err, &conflict) {
+		if _, conflict := errors.AsType[*head.SwapConflict](err); !conflict {
 			unknown = err
 		}
 		now, done, err := in.lookAgain(ctx, plan.Head, next)
@@ -129,17 +132,4 @@ func undecided(plan Rebuilding, unknown, err error) error {
 		return fmt.Errorf("rebuild the head of %q: %w", plan.AggregateID, err)
 	}
 	return fmt.Errorf("rebuild the head of %q: %w: %w", plan.AggregateID, ErrUnknown, errors.Join(unknown, err))
-}
-
-// pause waits before an attempt, but before the first.
-func pause(ctx context.Context, attempt int) error {
-	if attempt == 0 {
-		return ctx.Err()
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(applyPause << attempt):
-		return nil
-	}
 }

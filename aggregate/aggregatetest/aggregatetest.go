@@ -56,7 +56,8 @@ func (s *Spec[S, E]) GivenStored(content []byte) *Spec[S, E] {
 	return &next
 }
 
-// stored returns the events as they are stored.
+// stored returns the events as they are stored. It fails, as a Save does, if
+// one of them would not come back equal.
 func (s *Spec[S, E]) stored(events []E) []byte {
 	s.t.Helper()
 	var records []aggregate.Recorded[E]
@@ -84,19 +85,16 @@ type Outcome[S, E any] struct {
 	err    error
 }
 
-// Then requires that exactly these events were decided, and that each of them
-// survives its stored form. Without events: that nothing was to be done.
+// Then requires that exactly these events were decided, and that a Save would
+// take them: that each comes back equal from its stored form. Without events,
+// Then requires that nothing was decided.
 func (o *Outcome[S, E]) Then(events ...E) *Outcome[S, E] {
 	t := o.spec.t
 	t.Helper()
 	require.NoError(t, o.err, "the decision")
 	require.Equal(t, append([]E{}, events...), append([]E{}, o.events...), "the events that were decided")
-	records, err := o.spec.typ.Decode(o.spec.stored(o.events))
+	_, err := o.spec.typ.Decode(o.spec.stored(o.events))
 	require.NoError(t, err)
-	require.Len(t, records, len(o.events))
-	for i, record := range records {
-		require.Equal(t, o.events[i], record.Event, "the event, encoded and decoded")
-	}
 	return o
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +38,8 @@ func TestFailures(t *testing.T) {
 	type paidBy struct{ paid }
 	reshaped := baskets
 	reshaped.Events = aggregate.Events[event]{"item-added": itemAdded{}, "paid": paidBy{}}
+	secretive := baskets
+	secretive.Events = aggregate.Events[event]{"secret": &secret{hidden: nil}}
 	hidden := baskets
 	hidden.Codec = forgetful{aggregate.JSON[event]()}
 
@@ -61,7 +64,14 @@ func TestFailures(t *testing.T) {
 		}, "the decision"},
 		"an event that its stored form loses": {func(_ *testing.T, tb testing.TB) {
 			aggregatetest.For(tb, hidden).Given(itemAdded{}).When(basket.pay).Then(paid{"card"})
-		}, "encoded and decoded"},
+		}, "paid.Method would not come back"},
+		"an event with a field that JSON does not store": {func(t *testing.T, tb testing.TB) {
+			t.Setenv(aggregatetest.Update, "1")
+			aggregatetest.For(tb, secretive).Golden(t.TempDir())
+		}, "secret.hidden would not come back"},
+		"an event with text that JSON changes": {func(_ *testing.T, tb testing.TB) {
+			aggregatetest.For(tb, baskets).Given(paid{"\xff"})
+		}, "paid.Method would not come back"},
 		"an event without a name": {func(_ *testing.T, tb testing.TB) {
 			aggregatetest.For(tb, baskets).Given(paidBy{})
 		}, "not among the Events"},
@@ -99,6 +109,21 @@ func pinned(t *testing.T, typ aggregate.Type[basket, event], run func(dir string
 	require.FileExists(t, filepath.Join(dir, "item-added.json"))
 	require.FileExists(t, filepath.Join(dir, "thing-added.json"))
 	run(dir)
+}
+
+// secret is an event with a field that JSON does not store.
+type secret struct{ hidden []int }
+
+func (*secret) happened() {}
+
+// A time is equal to itself, whatever clock and zone it was read in.
+func TestTimesComeBackEqual(t *testing.T) {
+	now := time.Now()
+	typ := baskets
+	typ.Events = aggregate.Events[event]{"item-added": itemAdded{}}
+	aggregatetest.For(t, typ).When(func(basket) ([]event, error) {
+		return []event{itemAdded{Since: &now}}, nil
+	}).Then(itemAdded{Since: &now})
 }
 
 // forgetful is a codec that loses what events hold.

@@ -1,18 +1,27 @@
 package aggregatetest
 
 import (
+	"encoding"
+	"encoding/json"
 	"reflect"
 	"time"
+	"unsafe"
 )
 
 // depth bounds the samples of types that hold themselves.
 const depth = 4
 
 // filled returns a copy of an event with every field that it has set to
-// something, so that its stored form shows the field.
+// something, exported or not, so that its stored form shows the field, or loses
+// it and fails the test.
 func filled[E any](prototype E) E {
 	v := reflect.New(reflect.TypeOf(prototype)).Elem()
 	v.Set(reflect.ValueOf(prototype))
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		v.Set(reflect.New(v.Type().Elem())) // Events keeps its own
+		v.Elem().Set(reflect.ValueOf(prototype).Elem())
+		fill(v.Elem(), depth)
+	}
 	fill(v, depth)
 	return v.Interface().(E)
 }
@@ -41,12 +50,23 @@ func fill(v reflect.Value, depth int) {
 	}
 }
 
+// hasForm reports whether a type encodes itself: what it holds is its own matter.
+func hasForm(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	_, message := p.MethodByName("ProtoReflect")
+	return message || p.Implements(reflect.TypeFor[json.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+}
+
 // fillHolder fills what holds other values.
 func fillHolder(v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), depth+1)
+			field := v.Field(i)
+			if !field.CanSet() && v.Type().Field(i).Name != "_" && !hasForm(v.Type()) {
+				field = reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem()
+			}
+			fill(field, depth+1)
 		}
 	case reflect.Array:
 		for i := range v.Len() {

@@ -19,10 +19,12 @@ const Update = "UPDATE_GOLDEN"
 
 // Golden pins the stored form of events in a folder: one file for each name in
 // Events, NAME.json, one line as it would be stored. A sample is what the file
-// of its name holds; a name without one is sampled with every field filled in.
+// of its name holds; a name without one is sampled with every field filled in,
+// unexported fields too.
 //
 // It requires that
-//   - each event is stored exactly as its file says, and comes back equal;
+//   - each event is stored exactly as its file says, and comes back equal, so
+//     that a Save would take it;
 //   - every other file of the folder, that of a name which is no more, can
 //     still be read, through the upcasters.
 //

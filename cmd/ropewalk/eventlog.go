@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/eventline"
 )
 
 // maxCell is how many bytes of a type, of metadata or of a line are shown to
@@ -146,7 +147,7 @@ func (e event) when(layout func(time.Time) string) string {
 	if e.Time == "" {
 		return layout(e.RecordedAt)
 	}
-	at, err := time.Parse(time.RFC3339Nano, e.Time)
+	at, err := eventline.ParseTime(e.Time)
 	if err != nil {
 		return clip(quoteText(e.Time), maxCell)
 	}
@@ -171,7 +172,7 @@ func metaText(meta json.RawMessage) map[string]string {
 	if meta == nil {
 		return all
 	}
-	for name, value := range fields(meta) {
+	for name, value := range eventline.Fields(meta) {
 		var text string
 		if json.Unmarshal(value, &text) != nil {
 			text = string(value)

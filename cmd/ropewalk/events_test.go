@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"ropewalk/aggregate"
 	"ropewalk/changeset"
 )
 
@@ -49,7 +49,8 @@ func TestEventsOfOddContents(t *testing.T) {
 		"\n\r\n{\"type\":\"a\"}\n\n":           "4.0 a",
 		"{\"type\":\"a\"}\r\n{\"type\":\"b\"}": "4.0 a, 4.1 b",
 		"{\"type\":\"a\"}\n\n{\"n\":1}\n{\"ty\n{\"type\":\"b\"}":             "4.0 a, 4.1 -, 4.2 -, 4.3 b",
-		`{"type":"a","id":7,"id":"x","id":"y"}`:                              `4.0 a id=x other={"id":7,"id":"y"}`,
+		`{"type":"a","id":7,"Id":"x","ID":"y"}`:                              `4.0 a other={"id":7,"Id":"x","ID":"y"}`,
+		"{\"type\":\"a\",\"type\":\"b\"}\n{\"type\":\"c\"}":                  "4.0 -, 4.1 c", // the library rejects a repeated field, too
 		`{"type":"a","meta":[],"time":null,"data":null}`:                     `4.0 a data=null other={"meta":[],"time":null}`,
 		`{"type":"a","data":{"type":"b"},"meta":{"k":"v"},"time":"t","x":1}`: `4.0 a time=t data={"type":"b"} meta={"k":"v"} other={"x":1}`,
 	} {
@@ -91,25 +92,43 @@ var anyContent = rapid.SliceOf(rapid.OneOf(
 	rapid.String(),
 ))
 
-// Backward is forward, reversed; and no line that is not empty is left out.
-func TestEventLines(t *testing.T) {
+// raws is an aggregate type that keeps events as they are stored.
+var raws = aggregate.Type[int, aggregate.Raw]{
+	Name: "raw", Events: aggregate.Events[aggregate.Raw]{"raw": {}},
+	Evolve:  func(n int, _ aggregate.Raw) int { return n + 1 },
+	Unknown: func(r aggregate.Raw) (aggregate.Raw, bool) { return r, true },
+}
+
+var anyFields = rapid.SliceOfN(rapid.SampledFrom([]string{
+	`"type":"a"`, `"type":"b"`, `"Type":"c"`, `"type":7`, `"\u0074ype":"d"`, `"data":1`, `"data":{"n":[2]}`, `"DATA":3`, `"data":null`,
+	`"id":"x"`, `"ID":7`, `"id":8`, `"id":null`, `"meta":{"k":"v"}`, `"meta":{"k":1}`, `"meta":{"k":"v","k":"w"}`, `"META":[]`, `"meta":[]`,
+	`"time":"2016-12-31T23:59:60Z"`, `"time":"2016-12-31t23:59:59z"`, `"time":"2016-12-31T23:59:59,5Z"`, `"time":"2016-12-31T23:59:59+24:00"`, `"other":"\ud800"`,
+}), 1, 6)
+
+// The command and package aggregate agree on what an event is: what the
+// package reads, the command lists with the same fields, and what the command
+// calls no event, the package cannot read.
+func TestCommandAndPackageAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		content := strings.Join(anyContent.Draw(t, "content"), "")
-		var want, forward, backward []string
-		for _, line := range strings.Split(content, "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				want = append(want, fmt.Sprint(len(want), line))
+		line := "{" + strings.Join(anyFields.Draw(t, "fields"), ",") + "}"
+		records, err := raws.Decode([]byte(line))
+		for e := range eventsOf(contentOf(`{"type":"first"}`+"\n"+line), true) {
+			if e.Index == 0 {
+				continue
+			}
+			require.False(t, e.Type == "" && err == nil, "the package alone reads %s", line)
+			if err != nil {
+				continue
+			}
+			raw := records[0].Event
+			require.Equal(t, []string{raw.Type, raw.ID, string(raw.Data)}, []string{e.Type, e.ID, string(e.Data)}, line)
+			for key, value := range raw.Metadata {
+				require.Equal(t, value, metaText(e.Meta)[key])
+			}
+			if e.Time != "" {
+				require.Equal(t, precisely(raw.Time), e.when(precisely))
 			}
 		}
-		for i, text := range eventLines([]byte(content), false) {
-			forward = append(forward, fmt.Sprint(i, string(text)))
-		}
-		for i, text := range eventLines([]byte(content), true) {
-			backward = append(backward, fmt.Sprint(i, string(text)))
-		}
-		slices.Reverse(backward)
-		require.Equal(t, want, forward)
-		require.Equal(t, want, backward)
 	})
 }
 

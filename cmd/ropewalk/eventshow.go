@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/eventline"
 )
 
 const (
@@ -45,7 +46,7 @@ func (a *app) showEvents(c changeset.Changeset) error {
 func (a *app) eventHeading(e event) string {
 	words := []string{fmt.Sprintf("%d.%d", e.Version, e.Index)}
 	if e.Type == "" {
-		return words[0] + "  (no event)\n"
+		return words[0] + "  (no event: " + escape(e.fault.Error(), maxCell) + ")\n"
 	}
 	words = append(words, a.paint(a.stdout, cyan, escape(e.Type, maxCell)))
 	if e.Time != "" {
@@ -87,7 +88,7 @@ func (e event) onlyNamesAggregate() bool {
 	if e.Other == nil {
 		return false
 	}
-	for _, value := range fields(e.Other) {
+	for _, value := range eventline.Fields(e.Other) {
 		var id string
 		if json.Unmarshal(value, &id) != nil || id != e.AggregateID {
 			return false

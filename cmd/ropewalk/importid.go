@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/eventline"
 )
 
 // aggregateOf returns the aggregate ID that an event holds in a field.
@@ -64,7 +65,7 @@ func valuesOf(object []byte, field string) (values []json.RawMessage, err error)
 	if all == nil {
 		return nil, errors.New("not a JSON object, but null")
 	}
-	for name, value := range fields(object) {
+	for name, value := range eventline.Fields(object) {
 		if name == field {
 			values = append(values, value)
 		}

@@ -48,5 +48,5 @@ var orders = aggregate.Type[Order, Event]{
 		}
 		return o
 	},
-	Snapshots: aggregate.Snapshots[Order]{Every: 100, Schema: "1"},
+	Snapshots: aggregate.Snapshots[Order]{Every: 64, Schema: "1"},
 }
