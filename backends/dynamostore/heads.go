@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/transport"
 )
 
 // Load returns the aggregate's head by one consistent GetItem. Its errors are
@@ -55,17 +57,14 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	s.condition(in, old)
-	var call awscall.Call
-	once := func(o *dynamodb.Options) { o.Retryer = awscall.OneAttempt }
-	if _, err = s.client.PutItem(ctx, in, watch(&call), once); err == nil {
+	_, call, err := awscall.Once(ctx, s.calls, s.client.PutItem, in)
+	if err == nil {
 		return next.WithToken(token), nil
 	}
-	var failed *types.ConditionalCheckFailedException
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return head.Head{}, s.conflict(old, next.AggregateID, failed.Item)
 	}
-	text := fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), s.explain(&call, err))
-	return head.Head{}, call.SwapError(err, text, refusals)
+	return head.Head{}, call.SwapError(fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), err), refusals)
 }
 
 // condition makes the put one that replaces old. Attribute names with hyphens
@@ -100,13 +99,12 @@ func (s *Store) conflict(old head.Head, aggregateID string, item map[string]type
 // List yields the heads by a consistent Scan, a request for each megabyte of
 // the table, in DynamoDB's own order. Its errors are those of [Store.Load].
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	in := &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)}
+	if cursor != "" {
+		in.ExclusiveStartKey = s.itemKey(cursor)
+	}
 	return func(yield func(head.Head, error) bool) {
-		in := &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)}
-		if cursor != "" {
-			in.ExclusiveStartKey = s.itemKey(cursor)
-		}
-		for {
-			page, err := do(ctx, s, s.client.Scan, in)
+		for page, err := range s.pages(ctx, in) {
 			if err != nil {
 				yield(head.Head{}, fmt.Errorf("list heads in table %s: %w", s.table, err))
 				return
@@ -120,11 +118,49 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 					return
 				}
 			}
-			if in.ExclusiveStartKey = page.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
-				return
-			}
 		}
 	}
+}
+
+// pages yields the pages of a scan; at most one error ends it.
+func (s *Store) pages(ctx context.Context, in *dynamodb.ScanInput) iter.Seq2[*dynamodb.ScanOutput, error] {
+	return func(yield func(*dynamodb.ScanOutput, error) bool) {
+		next := *in // a second iteration begins at the first page again
+		for {
+			page, err := do(transport.WithLimit(ctx, transport.ListingLimit), s, s.client.Scan, &next)
+			if err == nil {
+				err = checkPage(page, next.ExclusiveStartKey)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(page, nil) || len(page.LastEvaluatedKey) == 0 {
+				return
+			}
+			next.ExclusiveStartKey = page.LastEvaluatedKey
+		}
+	}
+}
+
+// checkPage returns the error of a page that leaves out what DynamoDB always
+// says, or that would make the listing never end.
+func checkPage(page *dynamodb.ScanOutput, start map[string]types.AttributeValue) error {
+	broken := func(format string, args ...any) error { return awscall.Foreign(service, fmt.Errorf(format, args...)) }
+	switch {
+	case page.Items == nil:
+		return broken("a page of the scan has no list of items")
+	case int(page.Count) > len(page.Items):
+		return broken("a page of the scan has %d of its %d items", len(page.Items), page.Count)
+	case len(start) > 0 && reflect.DeepEqual(page.LastEvaluatedKey, start):
+		return broken("a page of the scan names its own beginning as the next page")
+	}
+	for _, item := range page.Items {
+		if item[head.FieldAggregateID] == nil {
+			return broken("the scan has an item without its key")
+		}
+	}
+	return nil
 }
 
 func (s *Store) itemKey(aggregateID string) map[string]types.AttributeValue {

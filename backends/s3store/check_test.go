@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,12 +19,16 @@ var goodBucket = bucket{
 	"HEAD /":                 {status: 200},
 	"PUT If-None-Match":      {status: 200},
 	"PUT If-None-Match 2":    {status: 412, code: "PreconditionFailed"},
-	"PUT If-Match":           {status: 412, code: "PreconditionFailed"},
+	"GET":                    {status: 200, body: "1"},
+	"PUT If-Match":           {status: 200},
+	"PUT If-Match 2":         {status: 412, code: "PreconditionFailed"},
 	"DELETE":                 {status: 204},
 	"GET ?lifecycle":         {status: 404, code: "NoSuchLifecycleConfiguration"},
 	"GET ?publicAccessBlock": {status: 200, body: publicAccess(true)},
 	"GET ?versioning":        {status: 200, body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"},
 }
+
+const encryption = "<ServerSideEncryptionConfiguration><Rule><BucketKeyEnabled>true</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>"
 
 func publicAccess(blocked bool) string {
 	body := "<PublicAccessBlockConfiguration>"
@@ -40,13 +45,11 @@ func publicAccess(blocked bool) string {
 // check returns what Check finds in a good bucket that has other replies.
 func check(t *testing.T, others bucket) map[string]s3store.Finding {
 	t.Helper()
-	created := 0
+	writes := map[string]int{}
 	server := &canned{reply: func(_ int, r *http.Request) reply {
 		request := requestOf(r)
-		if request == "PUT If-None-Match" {
-			if created++; created > 1 {
-				request += " 2"
-			}
+		if writes[request]++; r.Method == http.MethodPut && writes[request] > 1 {
+			request += fmt.Sprint(" ", writes[request])
 		}
 		if other, ok := others[request]; ok {
 			return other
@@ -104,9 +107,15 @@ func TestCheckFinds(t *testing.T) {
 		"denied bucket":            {bucket{"HEAD /": {status: 403}}, "bucket bucket", "denies access"},
 		"bucket elsewhere":         {bucket{"HEAD /": {status: 301}}, "bucket bucket", "not in region"},
 		"create-only ignored":      {bucket{"PUT If-None-Match 2": ok}, "conditional writes", "If-None-Match is not honoured"},
-		"If-Match ignored":         {bucket{"PUT If-Match": ok}, "conditional writes", "If-Match is not honoured"},
-		"conditions not offered":   {bucket{"PUT If-None-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "NotImplemented"},
-		"If-Match not offered":     {bucket{"PUT If-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "NotImplemented"},
+		"If-Match ignored":         {bucket{"PUT If-Match 2": ok}, "conditional writes", "If-Match is not honoured"},
+		"conditions not offered":   {bucket{"PUT If-None-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "does not offer conditional writes"},
+		"If-Match not offered":     {bucket{"PUT If-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "does not offer conditional writes"},
+		"ETag stripped from reads": {bucket{"GET": {status: 200, header: map[string]string{"ETag": ""}}}, "conditional writes", "no ETag"},
+		"ETag stripped from all":   {bucket{"PUT If-None-Match": {status: 200, header: map[string]string{"ETag": ""}}}, "conditional writes", "no ETag"},
+		"ETag changed":             {bucket{"PUT If-Match": {status: 412, code: "PreconditionFailed"}}, "conditional writes", `S3 does not know the ETag that it returned, "canned"`},
+		"login page":               {bucket{"HEAD /": {status: 200, header: bare(nil)}}, "bucket bucket", "not from S3"},
+		"no rules":                 {bucket{"GET ?lifecycle": ok}, "no expiry rule", "not from S3"},
+		"no configuration":         {bucket{"GET ?publicAccessBlock": ok}, "public access", "not from S3"},
 		"denied writes":            {bucket{"PUT If-None-Match": denied}, "conditional writes", "denies access"},
 		"denied lifecycle":         {bucket{"GET ?lifecycle": denied}, "no expiry rule", "not known"},
 		"public access":            {bucket{"GET ?publicAccessBlock": {status: 200, body: publicAccess(false)}}, "public access", "not blocked in all"},
@@ -195,7 +204,7 @@ func TestProvisionBucket(t *testing.T) {
 				if other, ok := test.replies[requestOf(r)]; ok {
 					return other
 				}
-				return reply{status: 200}
+				return reply{status: 200, body: encryption}
 			}
 			err := open(t, server).Provision(t.Context())
 			require.Contains(t, created, test.created)
