@@ -77,6 +77,7 @@ func (c *Call) inspect(ctx context.Context, in middleware.DeserializeInput, next
 	c.lacks = c.foreign(c.name, reply.Response)
 	if c.lacks != "" && reply.StatusCode < http.StatusInternalServerError {
 		_ = reply.Body.Close()
+		reply.Body = http.NoBody // the SDK reads what is left
 		err = &foreignError{c.lacks}
 	}
 	return out, metadata, err
