@@ -152,6 +152,8 @@ func checkPage(page *dynamodb.ScanOutput, start map[string]types.AttributeValue)
 		return broken("a page of the scan has no list of items")
 	case int(page.Count) > len(page.Items):
 		return broken("a page of the scan has %d of its %d items", len(page.Items), page.Count)
+	case page.LastEvaluatedKey != nil && page.LastEvaluatedKey[head.FieldAggregateID] == nil:
+		return broken("a page of the scan does not name the key that it ends with")
 	case len(start) > 0 && reflect.DeepEqual(page.LastEvaluatedKey, start):
 		return broken("a page of the scan names its own beginning as the next page")
 	}
