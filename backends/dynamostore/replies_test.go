@@ -144,6 +144,7 @@ func changes(a answer) map[string]answer {
 		"a bad gateway":       page(502, "text/html", "<html></html>"),
 		"a condition":         page(400, "application/json", `{"__type":"x#ConditionalCheckFailedException"}`),
 		"an empty body":       good(""), "half a body": good(a.body[:len(a.body)/2]),
+		"ok {}":  good("{}"),
 		"a list": good("[]"), "null": good("null"),
 	}
 	for name := range a.header {
@@ -196,7 +197,7 @@ func without(v any, path string) map[string]string {
 
 // complete are elements whose absence makes another whole reply: that there is
 // no item, and that a page is the last one.
-var complete = []string{"Load: ok without element /Item", "List: ok without element /LastEvaluatedKey"}
+var complete = []string{"Load: ok without element /Item", "Load: ok {}", "List: ok without element /LastEvaluatedKey"}
 
 // TestWhatIsMissingIsNoticed: without any one part of any one reply, and with
 // another server's reply in its place, every operation returns what it returned
