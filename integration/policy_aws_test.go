@@ -80,7 +80,6 @@ var iamActions = map[string]string{
 	"S3.PutObject":                       "s3:PutObject",
 	"S3.DeleteObject":                    "s3:DeleteObject",
 	"S3.ListObjectsV2":                   "s3:ListBucket",
-	"S3.HeadBucket":                      "s3:ListBucket",
 	"S3.CreateBucket":                    "s3:CreateBucket",
 	"S3.GetPublicAccessBlock":            "s3:GetBucketPublicAccessBlock",
 	"S3.PutPublicAccessBlock":            "s3:PutBucketPublicAccessBlock",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -150,12 +151,13 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput
 }
 
 // Stat returns the changeset without its content by one HeadObject. A GetObject
-// follows if the reply does not say enough: that either the object or the bucket
-// is missing, or not how large the object is. The errors are those of [Store.Get].
+// follows if the reply does not say enough: an error has no body that says which
+// it is, and a success may leave out how large the object is. The errors are
+// those of [Store.Get].
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	out, err := do(ctx, s, s.client.HeadObject, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(ref.ObjectName())})
 	switch {
-	case awscall.Code(err) == codeNotFound:
+	case refusedHead(err):
 		return s.statByGet(ctx, ref)
 	case err != nil:
 		return changeset.Info{}, fmt.Errorf("stat %s: %w", s.Locate(ref), err)
@@ -163,6 +165,11 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 		return s.statByGet(ctx, ref)
 	}
 	return s.decode(ref, object{out.Metadata, out.ContentType, out.ContentLength, out.LastModified})
+}
+
+func refusedHead(err error) bool {
+	status, _ := awscall.Response(err)
+	return http.StatusBadRequest <= status && status < http.StatusInternalServerError
 }
 
 func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {

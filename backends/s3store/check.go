@@ -62,14 +62,21 @@ func unknown(name string, err error) Finding {
 
 func (s *Store) checkBucket(ctx context.Context) Finding {
 	name := "bucket " + s.bucket
-	_, err := do(ctx, s, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket})
+	err := s.findBucket(ctx)
 	switch {
-	case awscall.Code(err) == codeNotFound:
+	case awscall.Code(err) == codeNoBucket:
 		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init, or check its name"}
 	case err != nil:
 		return failed(name, err)
 	}
 	return Finding{Name: name, OK: true, Detail: "ok"}
+}
+
+// findBucket returns an error if the bucket cannot be listed. The reply to a
+// HeadBucket, which needs the same right, has no body that says why.
+func (s *Store) findBucket(ctx context.Context) error {
+	_, err := do(ctx, s, s.client.ListObjectsV2, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.options.Prefix, MaxKeys: aws.Int32(1)})
+	return err
 }
 
 // checkConditions tries the conditions that the store relies on, with an ETag
@@ -138,7 +145,7 @@ func (s *Store) probeTag(ctx context.Context, name string) (string, error) {
 	}
 	defer out.Body.Close()
 	if aws.ToString(out.ETag) == "" {
-		return "", changesTags("the reply of S3 has no ETag", errNoETag)
+		return "", changesTags("the reply of S3 has no ETag", nil)
 	}
 	return *out.ETag, nil
 }

@@ -56,7 +56,7 @@ func (s *Store) explain(call *awscall.Call, err error) error {
 	region := header.Get("x-amz-bucket-region")
 	switch {
 	case errors.Is(err, errNoETag):
-		return changesTags("the reply of S3 has no ETag", err)
+		return changesTags("the reply of S3 has no ETag", nil)
 	case call.NotOffered("PutObject", err):
 		return noConditions(err)
 	case code == codeNoBucket:

@@ -86,7 +86,7 @@ func (s *Store) headOf(aggregateID string, record []byte, etag *string) (head.He
 		return head.Head{}, err
 	}
 	if aws.ToString(etag) == "" {
-		return head.Head{}, fmt.Errorf("load %s: %w", object, changesTags("S3 returned the head without its ETag", errNoETag))
+		return head.Head{}, fmt.Errorf("load %s: %w", object, changesTags("S3 returned the head without its ETag", nil))
 	}
 	return h.WithToken(*etag), nil
 }

@@ -41,8 +41,8 @@ func (s *Store) Provision(ctx context.Context) error {
 // provisionBucket creates the bucket only where it is not there: to create it
 // again would reset its access rules in the oldest region.
 func (s *Store) provisionBucket(ctx context.Context) error {
-	_, err := do(ctx, s, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket})
-	if awscall.Code(err) != codeNotFound {
+	err := s.findBucket(ctx)
+	if awscall.Code(err) != codeNoBucket {
 		return err
 	}
 	in := &s3.CreateBucketInput{Bucket: &s.bucket}

@@ -107,8 +107,15 @@ func skew(err error) time.Duration {
 	return time.Until(at).Round(time.Second)
 }
 
+// signature are the codes by which a service refuses a signature, or its time.
+// Forbidden is all that the reply to a HEAD says.
+var signature = map[string]bool{
+	"RequestTimeTooSkewed": true, "RequestExpired": true, "InvalidSignatureException": true,
+	"SignatureDoesNotMatch": true, "AuthFailure": true, "AccessDeniedException": true, "Forbidden": true,
+}
+
 // refusedByClock reports whether the service refused a request whose signature
 // has a time that is too far from its own, and named its own.
 func refusedByClock(err error) bool {
-	return err != nil && denies(Code(err)) && skew(err).Abs() > maxSkew
+	return err != nil && signature[Code(err)] && skew(err).Abs() > maxSkew
 }
