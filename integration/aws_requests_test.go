@@ -41,8 +41,8 @@ func TestAWSRequests(t *testing.T) {
 		{"refresh unchanged from S3", func() error { return refreshed(t, objects, seen, true) }, []string{"GET"}},
 		{"refresh changed from S3", func() error { return refreshed(t, objects, inS3, false) }, []string{"GET"}},
 		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
-		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"PutItem"}},
-		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"PutItem"}},
+		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"UpdateItem"}},
+		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"UpdateItem"}},
 		{"load from DynamoDB", func() error { _, err := heads.Load(t.Context(), first.AggregateID); return err }, []string{"GetItem"}},
 		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
 		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
@@ -68,7 +68,7 @@ func TestAWSRequests(t *testing.T) {
 	_, err = heads.Swap(t.Context(), inTable, inTable.Fence())
 	require.ErrorAs(t, err, &conflict)
 	require.True(t, conflict.Winner.SameRecord(inTable.Fence()))
-	require.Equal(t, []string{"PutItem"}, wire.sent(), "the winner comes with the conflict")
+	require.Equal(t, []string{"UpdateItem"}, wire.sent(), "the winner comes with the conflict")
 }
 
 // refreshed refreshes a head, and holds the result to being the same or another.

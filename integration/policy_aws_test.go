@@ -89,7 +89,7 @@ var iamActions = map[string]string{
 	"S3.PutBucketVersioning":             "s3:PutBucketVersioning",
 	"S3.GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
 	"DynamoDB.GetItem":                   "dynamodb:GetItem",
-	"DynamoDB.PutItem":                   "dynamodb:PutItem",
+	"DynamoDB.UpdateItem":                "dynamodb:UpdateItem",
 	"DynamoDB.DeleteItem":                "dynamodb:DeleteItem",
 	"DynamoDB.Scan":                      "dynamodb:Scan",
 	"DynamoDB.CreateTable":               "dynamodb:CreateTable",
@@ -175,8 +175,8 @@ func (q iamRequest) describe(in any) (object string) {
 		return *in.Key
 	case *dynamodb.GetItemInput:
 		item(in.Key)
-	case *dynamodb.PutItemInput:
-		item(in.Item)
+	case *dynamodb.UpdateItemInput:
+		item(in.Key)
 	case *dynamodb.DeleteItemInput:
 		item(in.Key)
 	}

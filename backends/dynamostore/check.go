@@ -64,20 +64,20 @@ func (s *Store) checkTable(table *types.TableDescription, err error) Finding {
 	return Finding{Name: name, OK: true, Detail: "ok"}
 }
 
-// checkConditions puts an item on condition that it does not exist, and puts it
-// again.
+// checkConditions writes an item on condition that it does not exist, and writes
+// it again.
 func (s *Store) checkConditions(ctx context.Context) Finding {
 	const name = "conditional writes"
 	key := map[string]types.AttributeValue{
 		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
 	}
-	in := &dynamodb.PutItemInput{
-		TableName: &s.table, Item: key,
+	in := &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: key,
 		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
 		ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
 	}
-	_, first := do(ctx, s, s.client.PutItem, in)
-	_, second := do(ctx, s, s.client.PutItem, in)
+	_, first := do(ctx, s, s.client.UpdateItem, in)
+	_, second := do(ctx, s, s.client.UpdateItem, in)
 	_, removed := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
 	switch {
 	case first != nil && !conditionFailed(first): // which a repetition by the SDK may have met

@@ -33,7 +33,7 @@ func set(o *dynamodb.Options, settings awscall.Settings) {
 
 // guard refuses a write without its condition.
 func guard(in any) error {
-	if put, ok := in.(*dynamodb.PutItemInput); ok && aws.ToString(put.ConditionExpression) == "" {
+	if write, ok := in.(*dynamodb.UpdateItemInput); ok && aws.ToString(write.ConditionExpression) == "" {
 		return errors.New("dynamostore: a write without a condition is never sent")
 	}
 	return nil

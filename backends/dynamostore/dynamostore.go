@@ -2,9 +2,10 @@
 // each aggregate. Changesets belong elsewhere, in S3 for example.
 //
 // A head is loaded by a consistent GetItem and swapped by a conditional
-// PutItem, which tests revision, version, changeset ID and digest of the item
-// that is there. Where the condition fails, DynamoDB returns that item with the
-// error, so that a conflict needs no further request.
+// UpdateItem, which tests revision, version, changeset ID and digest of the
+// stored item, and leaves attributes of newer versions alone. If the condition
+// fails, DynamoDB returns the item with the error, so that a conflict needs no
+// further request.
 //
 // The caller makes the client, and so decides on credentials, endpoint,
 // region, tracing and time limits:

@@ -18,7 +18,7 @@ var again = map[string]bool{
 	"ProvisionedThroughputExceededException": true, "RequestLimitExceeded": true, "ThrottlingException": true,
 }
 
-// refusals are the codes by which DynamoDB refuses a conditional PutItem before
+// refusals are the codes by which DynamoDB refuses a conditional write before
 // it takes effect.
 var refusals = awscall.Refusals{
 	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true,

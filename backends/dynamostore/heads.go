@@ -32,66 +32,45 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 	return s.decode(aggregateID, out.Item)
 }
 
-// Swap replaces the head by one PutItem under the condition that revision,
-// version, changeset ID and digest are old's, or that there is no item. Where
-// old has no token it loads the item first, for the sake of attributes that
-// this version does not know. The one attempt has the client's retries switched
-// off.
+// Swap replaces the head by one UpdateItem on condition that revision, version,
+// changeset ID and digest are old's and that this version may replace the item,
+// or that there is no item. Attributes that this version does not know stay as
+// they are. The client's retries are off for the one attempt.
 //
-// Its errors are those of [head.Store]. A conflict names the winner. Whatever
-// is refused by a code of DynamoDB, or was never sent, is a [*head.NotApplied],
-// with a [*SetupError] where one fits. Every answer of 500 and above, every
-// code that is not known, and every lost reply is an error that tells neither.
+// Its errors are those of [head.Store]. A conflict names the winner. A code by
+// which DynamoDB refuses the write and a request that was never sent are a
+// [*head.NotApplied], with a [*SetupError] if one fits. After any other error,
+// such as a status of 500 and above, an unknown code, a reply without
+// DynamoDB's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	old, next, err := awscall.Current(ctx, s, old, next)
-	if err != nil {
+	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
 	}
-	item, err := s.encode(next)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return head.Head{}, &head.NotApplied{Err: err}
 	}
-	in := &dynamodb.PutItemInput{
-		TableName:                           &s.table,
-		Item:                                item,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}
-	s.condition(in, old)
-	_, call, err := awscall.Once(ctx, s.calls, s.client.PutItem, in)
+	_, call, err := awscall.Once(ctx, s.calls, s.client.UpdateItem, s.update(old, next))
 	if err == nil {
-		return next.WithToken(token), nil
+		return next, nil
 	}
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return head.Head{}, s.conflict(old, next.AggregateID, failed.Item)
+		return head.Head{}, s.conflict(old, next, failed.Item)
 	}
 	return head.Head{}, call.SwapError(fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), err), refusals)
 }
 
-// condition makes the put one that replaces old. Attribute names with hyphens
-// need aliases.
-func (s *Store) condition(in *dynamodb.PutItemInput, old head.Head) {
-	if !old.Exists() {
-		in.ConditionExpression = aws.String("attribute_not_exists(#id)")
-		in.ExpressionAttributeNames = map[string]string{"#id": head.FieldAggregateID}
-		return
-	}
-	is := attributes(old)
-	in.ConditionExpression = aws.String("#r = :r AND #v = :v AND #c = :c AND #d = :d")
-	in.ExpressionAttributeNames = map[string]string{
-		"#r": head.FieldRevision, "#v": head.FieldVersion, "#c": head.FieldChangesetID, "#d": head.FieldDigest,
-	}
-	in.ExpressionAttributeValues = map[string]types.AttributeValue{
-		":r": is[head.FieldRevision], ":v": is[head.FieldVersion], ":c": is[head.FieldChangesetID], ":d": is[head.FieldDigest],
-	}
-}
-
-// conflict returns the error of a condition that failed on the item. No item,
-// where there must have been one for the condition to fail, and an item that
-// does not decode leave the winner open: who loads the head will see.
-func (s *Store) conflict(old head.Head, aggregateID string, item map[string]types.AttributeValue) error {
-	winner, err := s.decode(aggregateID, item)
+// conflict returns the error of a condition that failed on the item. If there
+// is no item although the condition failed on one, or the item does not decode,
+// the winner is left open: loading the head will show it.
+func (s *Store) conflict(old, next head.Head, item map[string]types.AttributeValue) error {
+	winner, err := s.decode(next.AggregateID, item)
 	if err != nil || !winner.Exists() && !old.Exists() {
 		return &head.SwapConflict{}
+	}
+	if winner.Exists() && winner.SameRecord(old) {
+		if err := head.CheckSwap(winner, next); err != nil {
+			return err // only newer versions may replace the item
+		}
 	}
 	return &head.SwapConflict{Winner: &winner}
 }

@@ -50,7 +50,7 @@ type faithful struct {
 
 func newFaithful(t *testing.T) faithful {
 	h := build(t)
-	first := item(t, head.Head{}, h, "")
+	first := item(t, h, "")
 	return faithful{h, first, strings.ReplaceAll(first, "p/order-1", "p/order-2")}
 }
 
@@ -64,7 +64,7 @@ func (f faithful) do(operation string, n int) answer {
 			return good(`{"Count":1,"ScannedCount":1,"Items":[` + f.first + `],"LastEvaluatedKey":{"aggregate-id":{"S":"p/order-1"}}}`)
 		}
 		return good(`{"Count":1,"ScannedCount":1,"Items":[` + f.other + `]}`)
-	case "PutItem":
+	case "UpdateItem":
 		if n == 1 { // Check's second one
 			a := good(`{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"m"}`)
 			a.status = 400
