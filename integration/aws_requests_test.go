@@ -3,12 +3,16 @@
 package integration_test
 
 import (
+	"context"
 	"iter"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/dynamostore"
@@ -116,4 +120,36 @@ func TestAWSBareConfiguration(t *testing.T) {
 	require.ErrorContains(t, objects.Put(t.Context(), c), "BadDigest")
 	_, err = objects.Stat(t.Context(), c.Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
+}
+
+// TestDynamoDBWriteUnits: a swap consumes one write unit, however often the head
+// was swapped before.
+func TestDynamoDBWriteUnits(t *testing.T) {
+	a := newLocalStack(t).provisionedTable(t)
+	var consumed []float64
+	ask := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		update, ok := in.Parameters.(*dynamodb.UpdateItemInput)
+		if !ok {
+			return next.HandleInitialize(ctx, in)
+		}
+		update.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+		out, metadata, err := next.HandleInitialize(ctx, in)
+		if reply, ok := out.Result.(*dynamodb.UpdateItemOutput); ok && err == nil {
+			consumed = append(consumed, *reply.ConsumedCapacity.CapacityUnits)
+		}
+		return out, metadata, err
+	}
+	heads := a.heads(t, func(o *dynamodb.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("test:capacity", ask), middleware.Before)
+		})
+	})
+	var h head.Head
+	for range 100 {
+		_, next := newAWSAppend(t, h)
+		var err error
+		h, err = heads.Swap(t.Context(), h, next)
+		require.NoError(t, err)
+	}
+	require.Equal(t, slices.Repeat([]float64{1}, 100), consumed)
 }
