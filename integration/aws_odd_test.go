@@ -28,10 +28,10 @@ import (
 // odd returns the same account behind a proxy with an oddity.
 func (a *awsAccount) odd(t testing.TB, odd oddity) *awsAccount {
 	a.needsEmulator(t)
-	behind := *a
-	behind.endpoint = newOddProxy(t, a.endpoint, odd)
-	behind.config.Logger = logging.Nop{} // it writes of every odd reply
-	return &behind
+	proxied := *a
+	proxied.endpoint = newOddProxy(t, a.endpoint, odd)
+	proxied.config.Logger = logging.Nop{} // it writes of every odd reply
+	return &proxied
 }
 
 // attempts are the operations of both seams. Each returns the error that it
@@ -56,7 +56,7 @@ func attempts(t *testing.T, objects *s3store.Store, heads head.Store) map[string
 	}
 }
 
-// TestAWSRepliesOfAnotherServer: whatever another server replies, nothing is
+// TestAWSRepliesOfAnotherServer: when another server replies, nothing is
 // acknowledged, nothing is called missing or empty, and every call ends.
 func TestAWSRepliesOfAnotherServer(t *testing.T) {
 	place := newLocalStack(t)
@@ -192,7 +192,7 @@ func throttling() oddity {
 	}}
 }
 
-// TestAWSOddButWhole: behind a proxy that leaves out what can be done without,
+// TestAWSOddButWhole: with a proxy that leaves out what can be done without,
 // with a wrong clock, or throttled, everything works.
 func TestAWSOddButWhole(t *testing.T) {
 	odd := maps.Clone(harmless)

@@ -134,7 +134,7 @@ func changesTag(change func(string) string) oddity {
 	}}
 }
 
-// harmless are proxies behind which everything must work.
+// harmless are proxies through which everything must work.
 var harmless = map[string]oddity{
 	"no Content-Length": {change: func(r *http.Response) error {
 		if r.Request.Method == http.MethodGet {

@@ -189,7 +189,7 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 	return s.decode(ref, o)
 }
 
-// admitAll admits a content that is read only for its size.
+// admitAll admits content that is read only for its size.
 func admitAll(changeset.Header) error { return nil }
 
 // object is what the answers to GetObject and HeadObject have in common.

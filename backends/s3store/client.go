@@ -32,8 +32,8 @@ func set(o *s3.Options, settings awscall.Settings) {
 	}
 }
 
-// guard refuses a write without its condition: servers ignore an empty one, and
-// would overwrite whatever they have.
+// guard refuses a write without its condition: servers ignore an empty
+// condition, and would overwrite the object.
 func guard(in any) error {
 	empty := func(condition *string) bool { return condition != nil && *condition == "" }
 	switch in := in.(type) {

@@ -177,7 +177,7 @@ func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error)
 		return &head.NotApplied{Err: changesTags("the head is unchanged, but S3 does not know the ETag "+old.Token(), failed)}
 	}
 	return &head.NotApplied{Err: &SetupError{
-		What: "S3 refuses to create a head as if it existed, but there is none",
+		What: "S3 refuses to create a head as if it existed, but it does not exist",
 		Hint: "run ropewalk init --check: it says whether the server honours conditions", Err: failed,
 	}}
 }

@@ -57,7 +57,7 @@ func TestNoETag(t *testing.T) {
 	requireSetup(t, open(t, always(reply{status: http.StatusOK, header: map[string]string{"ETag": ""}})).Put(t.Context(), c), "no ETag")
 }
 
-// TestConditionsAreNeverEmpty: whatever a server sends as an ETag, a request
+// TestConditionsAreNeverEmpty: for every ETag that a server sends, a request
 // that writes has one condition, which is not empty.
 func TestConditionsAreNeverEmpty(t *testing.T) {
 	_, h := build(t, "")
@@ -101,7 +101,7 @@ func TestChangedETags(t *testing.T) {
 	}
 	err := swap(head.Head{}, h, reply{status: 404, code: "NoSuchKey"})
 	require.Equal(t, never, kindOf(err))
-	requireSetup(t, err, "there is none")
+	requireSetup(t, err, "does not exist")
 
 	err = swap(h.WithToken(`"1"`), h.Fence(), found(t, h.Fence(), `"2"`))
 	require.Equal(t, gone, kindOf(err), "a conflict names the head that was found")

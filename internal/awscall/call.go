@@ -113,7 +113,7 @@ var denied = map[string]bool{
 	"TokenRefreshRequired": true, "UnrecognizedClientException": true,
 }
 
-// denies reports whether a code refuses whoever asks. Forbidden is all that the
+// denies reports whether a code refuses the caller. Forbidden is all that the
 // reply to a HEAD says.
 func denies(code string) bool { return denied[code] || code == "Forbidden" }
 

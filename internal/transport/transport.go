@@ -39,8 +39,8 @@ type Client interface {
 type limitKey struct{}
 
 // WithLimit returns a context under which the body of a success may have as
-// many bytes. A limit below 0 is none: it is for content, whose reader knows
-// the size and reads no further.
+// many bytes. A limit below 0 means no limit: it is for content, whose reader
+// knows the size and reads no further.
 func WithLimit(ctx context.Context, bytes int64) context.Context {
 	return context.WithValue(ctx, limitKey{}, bytes)
 }
