@@ -32,7 +32,7 @@ var awsSetUps = map[string]struct {
 }{
 	"S3 and DynamoDB": {
 		func(t testing.TB) *awsAccount { return newLocalStack(t).provisionedBucket(t).provisionedTable(t) },
-		func(t testing.TB, a *awsAccount) head.Store { return a.heads(t) }, "GetItem", "PutItem",
+		func(t testing.TB, a *awsAccount) head.Store { return a.heads(t) }, "GetItem", "UpdateItem",
 	},
 	"S3": {
 		func(t testing.TB) *awsAccount { return newLocalStack(t).provisionedBucket(t) },

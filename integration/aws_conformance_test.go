@@ -5,7 +5,9 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,6 +105,13 @@ func (a *awsAccount) dynamoHarness() backendtest.Harness {
 				"size":  &dynamotypes.AttributeValueMemberN{Value: "7"},
 			}})
 		},
+		UnknownField: func(t testing.TB, aggregateID string) string {
+			out, err := a.dynamodb().GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &a.table, Key: a.itemKey(aggregateID)})
+			require.NoError(t, err)
+			zone := out.Item["zone"].(*dynamotypes.AttributeValueMemberM).Value
+			names := slices.Sorted(slices.Values(zone["names"].(*dynamotypes.AttributeValueMemberSS).Value))
+			return fmt.Sprint(names, zone["size"].(*dynamotypes.AttributeValueMemberN).Value)
+		},
 		CorruptHead: func(t testing.TB, aggregateID string) func() {
 			old := a.setAttribute(t, aggregateID, head.FieldDigest, &dynamotypes.AttributeValueMemberS{Value: "no digest"})
 			return func() { a.setAttribute(t, aggregateID, head.FieldDigest, old) }
@@ -115,10 +124,8 @@ func (a *awsAccount) dynamoHarness() backendtest.Harness {
 func (a *awsAccount) setAttribute(t testing.TB, aggregateID, name string, value dynamotypes.AttributeValue) dynamotypes.AttributeValue {
 	t.Helper()
 	out, err := a.dynamodb().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &a.table,
-		Key: map[string]dynamotypes.AttributeValue{
-			head.FieldAggregateID: &dynamotypes.AttributeValueMemberS{Value: a.prefix + changeset.Escape(aggregateID)},
-		},
+		TableName:                 &a.table,
+		Key:                       a.itemKey(aggregateID),
 		UpdateExpression:          aws.String("SET #n = :v"),
 		ExpressionAttributeNames:  map[string]string{"#n": name},
 		ExpressionAttributeValues: map[string]dynamotypes.AttributeValue{":v": value},
@@ -126,4 +133,10 @@ func (a *awsAccount) setAttribute(t testing.TB, aggregateID, name string, value 
 	})
 	require.NoError(t, err)
 	return out.Attributes[name]
+}
+
+func (a *awsAccount) itemKey(aggregateID string) map[string]dynamotypes.AttributeValue {
+	return map[string]dynamotypes.AttributeValue{
+		head.FieldAggregateID: &dynamotypes.AttributeValueMemberS{Value: a.prefix + changeset.Escape(aggregateID)},
+	}
 }

@@ -72,7 +72,7 @@ func TestAWSSwapsDoNotLie(t *testing.T) {
 		request string
 	}{
 		"S3":       {a.objects(t), "PUT"},
-		"DynamoDB": {a.heads(t), "PutItem"},
+		"DynamoDB": {a.heads(t), "UpdateItem"},
 	}
 	for service, s := range stores {
 		for name, lose := range awsLosses {

@@ -3,12 +3,16 @@
 package integration_test
 
 import (
+	"context"
 	"iter"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/dynamostore"
@@ -41,8 +45,8 @@ func TestAWSRequests(t *testing.T) {
 		{"refresh unchanged from S3", func() error { return refreshed(t, objects, seen, true) }, []string{"GET"}},
 		{"refresh changed from S3", func() error { return refreshed(t, objects, inS3, false) }, []string{"GET"}},
 		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
-		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"PutItem"}},
-		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"PutItem"}},
+		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"UpdateItem"}},
+		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"UpdateItem"}},
 		{"load from DynamoDB", func() error { _, err := heads.Load(t.Context(), first.AggregateID); return err }, []string{"GetItem"}},
 		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
 		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
@@ -63,11 +67,12 @@ func TestAWSRequests(t *testing.T) {
 	var conflict *head.SwapConflict
 	_, err = objects.Swap(t.Context(), inS3, inS3.Fence())
 	require.ErrorAs(t, err, &conflict)
-	require.Equal(t, []string{"PUT"}, wire.sent())
+	require.True(t, conflict.Winner.SameRecord(inS3.Fence()))
+	require.Equal(t, []string{"PUT", "GET"}, wire.sent(), "the winner is read")
 	_, err = heads.Swap(t.Context(), inTable, inTable.Fence())
 	require.ErrorAs(t, err, &conflict)
 	require.True(t, conflict.Winner.SameRecord(inTable.Fence()))
-	require.Equal(t, []string{"PutItem"}, wire.sent(), "the winner comes with the conflict")
+	require.Equal(t, []string{"UpdateItem"}, wire.sent(), "the winner comes with the conflict")
 }
 
 // refreshed refreshes a head, and holds the result to being the same or another.
@@ -115,4 +120,36 @@ func TestAWSBareConfiguration(t *testing.T) {
 	require.ErrorContains(t, objects.Put(t.Context(), c), "BadDigest")
 	_, err = objects.Stat(t.Context(), c.Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
+}
+
+// TestDynamoDBWriteUnits: a swap consumes one write unit, however often the head
+// was swapped before.
+func TestDynamoDBWriteUnits(t *testing.T) {
+	a := newLocalStack(t).provisionedTable(t)
+	var consumed []float64
+	ask := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		update, ok := in.Parameters.(*dynamodb.UpdateItemInput)
+		if !ok {
+			return next.HandleInitialize(ctx, in)
+		}
+		update.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+		out, metadata, err := next.HandleInitialize(ctx, in)
+		if reply, ok := out.Result.(*dynamodb.UpdateItemOutput); ok && err == nil {
+			consumed = append(consumed, *reply.ConsumedCapacity.CapacityUnits)
+		}
+		return out, metadata, err
+	}
+	heads := a.heads(t, func(o *dynamodb.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("test:capacity", ask), middleware.Before)
+		})
+	})
+	var h head.Head
+	for range 100 {
+		_, next := newAWSAppend(t, h)
+		var err error
+		h, err = heads.Swap(t.Context(), h, next)
+		require.NoError(t, err)
+	}
+	require.Equal(t, slices.Repeat([]float64{1}, 100), consumed)
 }

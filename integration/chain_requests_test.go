@@ -24,7 +24,7 @@ type headRequests struct {
 
 func headRequestsOf(c cloud) headRequests {
 	if c.name == "S3 and DynamoDB" {
-		return headRequests{"GetItem", "PutItem", []string{"PutItem"}} // the winner comes with the refusal
+		return headRequests{"GetItem", "UpdateItem", []string{"UpdateItem"}} // the winner comes with the refusal
 	}
 	return headRequests{"GET", "PUT", []string{"PUT", "GET"}}
 }

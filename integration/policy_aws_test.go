@@ -80,7 +80,6 @@ var iamActions = map[string]string{
 	"S3.PutObject":                       "s3:PutObject",
 	"S3.DeleteObject":                    "s3:DeleteObject",
 	"S3.ListObjectsV2":                   "s3:ListBucket",
-	"S3.HeadBucket":                      "s3:ListBucket",
 	"S3.CreateBucket":                    "s3:CreateBucket",
 	"S3.GetPublicAccessBlock":            "s3:GetBucketPublicAccessBlock",
 	"S3.PutPublicAccessBlock":            "s3:PutBucketPublicAccessBlock",
@@ -90,7 +89,7 @@ var iamActions = map[string]string{
 	"S3.PutBucketVersioning":             "s3:PutBucketVersioning",
 	"S3.GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
 	"DynamoDB.GetItem":                   "dynamodb:GetItem",
-	"DynamoDB.PutItem":                   "dynamodb:PutItem",
+	"DynamoDB.UpdateItem":                "dynamodb:UpdateItem",
 	"DynamoDB.DeleteItem":                "dynamodb:DeleteItem",
 	"DynamoDB.Scan":                      "dynamodb:Scan",
 	"DynamoDB.CreateTable":               "dynamodb:CreateTable",
@@ -176,8 +175,8 @@ func (q iamRequest) describe(in any) (object string) {
 		return *in.Key
 	case *dynamodb.GetItemInput:
 		item(in.Key)
-	case *dynamodb.PutItemInput:
-		item(in.Item)
+	case *dynamodb.UpdateItemInput:
+		item(in.Key)
 	case *dynamodb.DeleteItemInput:
 		item(in.Key)
 	}

@@ -41,6 +41,9 @@ type Harness struct {
 	// InjectUnknownField, where it is not nil, must add a field that this
 	// version does not know to the aggregate's stored head.
 	InjectUnknownField func(t testing.TB, aggregateID string)
+	// UnknownField must return that field's stored value. It is nil for a store
+	// that reads such fields, since [head.Head.Extra] then has them.
+	UnknownField func(t testing.TB, aggregateID string) string
 	// CorruptHead, where it is not nil, must change the aggregate's stored head
 	// so that it does not decode, and return what repairs it.
 	CorruptHead func(t testing.TB, aggregateID string) (repair func())

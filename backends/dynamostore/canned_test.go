@@ -83,12 +83,12 @@ func open(t testing.TB, transport aws.HTTPClient, options ...func(*dynamodb.Opti
 	return s
 }
 
-// build returns the head of a new chain, as a store returns it.
+// build returns the head of a new chain.
 func build(t testing.TB) head.Head {
 	t.Helper()
 	_, next, err := head.Extend(head.Head{}, "order-1", make([]changeset.Draft, 1), time.Unix(1, 0))
 	require.NoError(t, err)
-	return next.WithToken("known")
+	return next
 }
 
 // The kinds of what is known of a swap that failed.

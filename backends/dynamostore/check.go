@@ -43,8 +43,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 // failed is the finding that something could not be looked at.
 func failed(name string, err error) Finding {
 	f := Finding{Name: name, Detail: "not known: " + err.Error()}
-	var setup *finding.SetupError
-	if errors.As(err, &setup) {
+	if setup, ok := errors.AsType[*finding.SetupError](err); ok {
 		f.Detail, f.Hint = "not known: "+setup.What, setup.Hint
 	}
 	return f
@@ -54,7 +53,7 @@ func (s *Store) checkTable(table *types.TableDescription, err error) Finding {
 	name := "table " + s.table
 	switch {
 	case awscall.Code(err) == codeNoTable:
-		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init (Store.Provision), or check its name and region"}
+		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init, or check its name and region"}
 	case err != nil:
 		return failed(name, err)
 	case !hasKey(table):
@@ -65,20 +64,20 @@ func (s *Store) checkTable(table *types.TableDescription, err error) Finding {
 	return Finding{Name: name, OK: true, Detail: "ok"}
 }
 
-// checkConditions puts an item under the condition that it is not there, and
-// puts it again.
+// checkConditions writes an item on condition that it does not exist, and writes
+// it again.
 func (s *Store) checkConditions(ctx context.Context) Finding {
 	const name = "conditional writes"
 	key := map[string]types.AttributeValue{
 		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
 	}
-	in := &dynamodb.PutItemInput{
-		TableName: &s.table, Item: key,
+	in := &dynamodb.UpdateItemInput{
+		TableName: &s.table, Key: key,
 		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
 		ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
 	}
-	_, first := do(ctx, s, s.client.PutItem, in)
-	_, second := do(ctx, s, s.client.PutItem, in)
+	_, first := do(ctx, s, s.client.UpdateItem, in)
+	_, second := do(ctx, s, s.client.UpdateItem, in)
 	_, removed := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
 	switch {
 	case first != nil && !conditionFailed(first): // which a repetition by the SDK may have met
@@ -94,8 +93,8 @@ func (s *Store) checkConditions(ctx context.Context) Finding {
 }
 
 func conditionFailed(err error) bool {
-	var failed *types.ConditionalCheckFailedException
-	return errors.As(err, &failed)
+	_, failed := errors.AsType[*types.ConditionalCheckFailedException](err)
+	return failed
 }
 
 func (s *Store) checkExpiry(ctx context.Context) Finding {
@@ -104,7 +103,11 @@ func (s *Store) checkExpiry(ctx context.Context) Finding {
 	if err != nil {
 		return failed(name, err)
 	}
-	if d := out.TimeToLiveDescription; d != nil && d.TimeToLiveStatus != types.TimeToLiveStatusDisabled && d.TimeToLiveStatus != "" {
+	d := out.TimeToLiveDescription
+	if d == nil || d.TimeToLiveStatus == "" {
+		return failed(name, awscall.Foreign(service, errors.New("the reply does not describe the time to live")))
+	}
+	if d.TimeToLiveStatus != types.TimeToLiveStatusDisabled {
 		return Finding{
 			Name: name, Detail: fmt.Sprintf("items expire by their attribute %q (%s)", aws.ToString(d.AttributeName), d.TimeToLiveStatus),
 			Hint: "switch time to live off: a head that expires takes its chain along",

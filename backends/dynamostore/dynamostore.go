@@ -2,9 +2,10 @@
 // each aggregate. Changesets belong elsewhere, in S3 for example.
 //
 // A head is loaded by a consistent GetItem and swapped by a conditional
-// PutItem, which tests revision, version, changeset ID and digest of the item
-// that is there. Where the condition fails, DynamoDB returns that item with the
-// error, so that a conflict needs no further request.
+// UpdateItem, which tests revision, version, changeset ID and digest of the
+// stored item, and leaves attributes of newer versions alone. If the condition
+// fails, DynamoDB returns the item with the error, so that a conflict needs no
+// further request.
 //
 // The caller makes the client, and so decides on credentials, endpoint,
 // region, tracing and time limits:
@@ -13,14 +14,15 @@
 //     context with a deadline, and the client an HTTP client with a dial
 //     timeout, so that an endpoint that cannot be reached fails in seconds.
 //   - Loads and listings keep the retries of the client. A swap never does: see
-//     [Store.Swap]. The HTTP client must not retry by itself.
+//     [Store.Swap]. The HTTP client must not retry on its own.
+//   - Redirects are not followed, and bodies are bounded, whichever HTTP client
+//     it is: a reply that DynamoDB cannot have sent is a [*SetupError].
 //
 // The table must not be a global table with eventual consistency, whose last
 // writer wins, and must have no time to live: [Store.Check] looks for both.
 package dynamostore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,6 +71,7 @@ type Options struct {
 // Store keeps heads in one table. It is safe for concurrent use.
 type Store struct {
 	client  *dynamodb.Client
+	calls   *awscall.Client[dynamodb.Options]
 	table   string
 	options Options
 	log     *slog.Logger
@@ -91,6 +94,7 @@ func New(client *dynamodb.Client, table string, opts *Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.calls = s.newClient()
 	return s, nil
 }
 
@@ -102,23 +106,4 @@ func (s *Store) LocateHead(aggregateID string) string {
 // key returns the partition key of the aggregate's item.
 func (s *Store) key(aggregateID string) string {
 	return s.options.Prefix + changeset.Escape(aggregateID)
-}
-
-// operation is a method of the DynamoDB client.
-type operation[In, Out any] func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error)
-
-// do calls an operation that may be repeated, and repeats it while DynamoDB
-// asks for that. Where the context has already ended it sends nothing.
-func do[In, Out any](ctx context.Context, s *Store, op operation[In, Out], in *In) (*Out, error) {
-	var out *Out
-	err := awscall.Retry(ctx, s.log, again, func() (err error) {
-		var call awscall.Call
-		out, err = op(ctx, in, watch(&call))
-		return s.explain(&call, err)
-	})
-	return out, err
-}
-
-func watch(call *awscall.Call) func(*dynamodb.Options) {
-	return func(o *dynamodb.Options) { o.APIOptions = append(o.APIOptions, call.Watch) }
 }

@@ -18,7 +18,7 @@ var again = map[string]bool{
 	"ProvisionedThroughputExceededException": true, "RequestLimitExceeded": true, "ThrottlingException": true,
 }
 
-// refusals are the codes by which DynamoDB refuses a conditional PutItem before
+// refusals are the codes by which DynamoDB refuses a conditional write before
 // it takes effect.
 var refusals = awscall.Refusals{
 	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true,
@@ -32,14 +32,11 @@ var refusals = awscall.Refusals{
 // explain returns an error of the SDK with what people should do about it,
 // where that is known.
 func (s *Store) explain(call *awscall.Call, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case awscall.Code(err) == codeNoTable:
+	if awscall.Code(err) == codeNoTable {
 		return &finding.SetupError{
-			What: fmt.Sprintf("table %s does not exist in region %q", s.table, s.client.Options().Region),
-			Hint: "create it with ropewalk init (Store.Provision), or check its name and region", Err: err,
+			What: fmt.Sprintf("table %s does not exist in region %q", s.table, s.calls.Region),
+			Hint: "create it with ropewalk init, or check its name and region", Err: err,
 		}
 	}
-	return call.Setup(err, "DynamoDB")
+	return call.Setup(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/transport"
 )
 
 // Load returns the aggregate's head by one consistent GetItem. Its errors are
@@ -30,69 +32,45 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 	return s.decode(aggregateID, out.Item)
 }
 
-// Swap replaces the head by one PutItem under the condition that revision,
-// version, changeset ID and digest are old's, or that there is no item. Where
-// old has no token it loads the item first, for the sake of attributes that
-// this version does not know. The one attempt has the client's retries switched
-// off.
+// Swap replaces the head by one UpdateItem on condition that revision, version,
+// changeset ID and digest are old's and that this version may replace the item,
+// or that there is no item. Attributes that this version does not know stay as
+// they are. The client's retries are off for the one attempt.
 //
-// Its errors are those of [head.Store]. A conflict names the winner. Whatever
-// is refused by a code of DynamoDB, or was never sent, is a [*head.NotApplied],
-// with a [*SetupError] where one fits. Every answer of 500 and above, every
-// code that is not known, and every lost reply is an error that tells neither.
+// Its errors are those of [head.Store]. A conflict names the winner. A code by
+// which DynamoDB refuses the write and a request that was never sent are a
+// [*head.NotApplied], with a [*SetupError] if one fits. After any other error,
+// such as a status of 500 and above, an unknown code, a reply without
+// DynamoDB's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	old, next, err := awscall.Current(ctx, s, old, next)
-	if err != nil {
+	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
 	}
-	item, err := s.encode(next)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return head.Head{}, &head.NotApplied{Err: err}
 	}
-	in := &dynamodb.PutItemInput{
-		TableName:                           &s.table,
-		Item:                                item,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	_, call, err := awscall.Once(ctx, s.calls, s.client.UpdateItem, s.update(old, next))
+	if err == nil {
+		return next, nil
 	}
-	s.condition(in, old)
-	var call awscall.Call
-	once := func(o *dynamodb.Options) { o.Retryer = awscall.OneAttempt }
-	if _, err = s.client.PutItem(ctx, in, watch(&call), once); err == nil {
-		return next.WithToken(token), nil
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		return head.Head{}, s.conflict(old, next, failed.Item)
 	}
-	var failed *types.ConditionalCheckFailedException
-	if errors.As(err, &failed) {
-		return head.Head{}, s.conflict(old, next.AggregateID, failed.Item)
-	}
-	text := fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), s.explain(&call, err))
-	return head.Head{}, call.SwapError(err, text, refusals)
+	return head.Head{}, call.SwapError(fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), err), refusals)
 }
 
-// condition makes the put one that replaces old. Attribute names with hyphens
-// need aliases.
-func (s *Store) condition(in *dynamodb.PutItemInput, old head.Head) {
-	if !old.Exists() {
-		in.ConditionExpression = aws.String("attribute_not_exists(#id)")
-		in.ExpressionAttributeNames = map[string]string{"#id": head.FieldAggregateID}
-		return
-	}
-	is := attributes(old)
-	in.ConditionExpression = aws.String("#r = :r AND #v = :v AND #c = :c AND #d = :d")
-	in.ExpressionAttributeNames = map[string]string{
-		"#r": head.FieldRevision, "#v": head.FieldVersion, "#c": head.FieldChangesetID, "#d": head.FieldDigest,
-	}
-	in.ExpressionAttributeValues = map[string]types.AttributeValue{
-		":r": is[head.FieldRevision], ":v": is[head.FieldVersion], ":c": is[head.FieldChangesetID], ":d": is[head.FieldDigest],
-	}
-}
-
-// conflict returns the error of a condition that failed on the item. No item,
-// where there must have been one for the condition to fail, and an item that
-// does not decode leave the winner open: who loads the head will see.
-func (s *Store) conflict(old head.Head, aggregateID string, item map[string]types.AttributeValue) error {
-	winner, err := s.decode(aggregateID, item)
+// conflict returns the error of a condition that failed on the item. If there
+// is no item although the condition failed on one, or the item does not decode,
+// the winner is left open: loading the head will show it.
+func (s *Store) conflict(old, next head.Head, item map[string]types.AttributeValue) error {
+	winner, err := s.decode(next.AggregateID, item)
 	if err != nil || !winner.Exists() && !old.Exists() {
 		return &head.SwapConflict{}
+	}
+	if winner.Exists() && winner.SameRecord(old) {
+		if err := head.CheckSwap(winner, next); err != nil {
+			return err // only newer versions may replace the item
+		}
 	}
 	return &head.SwapConflict{Winner: &winner}
 }
@@ -100,13 +78,12 @@ func (s *Store) conflict(old head.Head, aggregateID string, item map[string]type
 // List yields the heads by a consistent Scan, a request for each megabyte of
 // the table, in DynamoDB's own order. Its errors are those of [Store.Load].
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
+	in := &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)}
+	if cursor != "" {
+		in.ExclusiveStartKey = s.itemKey(cursor)
+	}
 	return func(yield func(head.Head, error) bool) {
-		in := &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)}
-		if cursor != "" {
-			in.ExclusiveStartKey = s.itemKey(cursor)
-		}
-		for {
-			page, err := do(ctx, s, s.client.Scan, in)
+		for page, err := range s.pages(ctx, in) {
 			if err != nil {
 				yield(head.Head{}, fmt.Errorf("list heads in table %s: %w", s.table, err))
 				return
@@ -120,11 +97,51 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 					return
 				}
 			}
-			if in.ExclusiveStartKey = page.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
-				return
-			}
 		}
 	}
+}
+
+// pages yields the pages of a scan; at most one error ends it.
+func (s *Store) pages(ctx context.Context, in *dynamodb.ScanInput) iter.Seq2[*dynamodb.ScanOutput, error] {
+	return func(yield func(*dynamodb.ScanOutput, error) bool) {
+		next := *in // a second iteration begins at the first page again
+		for {
+			page, err := do(transport.WithLimit(ctx, transport.ListingLimit), s, s.client.Scan, &next)
+			if err == nil {
+				err = checkPage(page, next.ExclusiveStartKey)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(page, nil) || len(page.LastEvaluatedKey) == 0 {
+				return
+			}
+			next.ExclusiveStartKey = page.LastEvaluatedKey
+		}
+	}
+}
+
+// checkPage returns the error of a page that leaves out what DynamoDB always
+// says, or that would make the listing never end.
+func checkPage(page *dynamodb.ScanOutput, start map[string]types.AttributeValue) error {
+	broken := func(format string, args ...any) error { return awscall.Foreign(service, fmt.Errorf(format, args...)) }
+	switch {
+	case page.Items == nil:
+		return broken("a page of the scan has no list of items")
+	case int(page.Count) > len(page.Items):
+		return broken("a page of the scan has %d of its %d items", len(page.Items), page.Count)
+	case page.LastEvaluatedKey != nil && page.LastEvaluatedKey[head.FieldAggregateID] == nil:
+		return broken("a page of the scan does not name the key that it ends with")
+	case len(start) > 0 && reflect.DeepEqual(page.LastEvaluatedKey, start):
+		return broken("a page of the scan names its own beginning as the next page")
+	}
+	for _, item := range page.Items {
+		if item[head.FieldAggregateID] == nil {
+			return broken("the scan has an item without its key")
+		}
+	}
+	return nil
 }
 
 func (s *Store) itemKey(aggregateID string) map[string]types.AttributeValue {

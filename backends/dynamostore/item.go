@@ -11,11 +11,6 @@ import (
 	"ropewalk/head"
 )
 
-// token marks a head that was read from an item, or written to it. A swap's
-// condition needs no token; but only such a head knows the attributes that the
-// item has beyond its fields.
-const token = "item"
-
 // kind is the type of a field's attribute.
 type kind int
 
@@ -30,22 +25,6 @@ var kinds = map[string]kind{
 	head.FieldState: text, head.FieldAggregateID: text, head.FieldVersion: number,
 	head.FieldChangesetID: text, head.FieldAncestors: binary, head.FieldDigest: binary,
 	head.FieldRevision: number, head.FieldUpdatedAt: text,
-}
-
-// encode returns the head's item, with the attributes that decode did not know.
-func (s *Store) encode(h head.Head) (map[string]types.AttributeValue, error) {
-	if err := h.Validate(); err != nil {
-		return nil, fmt.Errorf("encode head: %w", err)
-	}
-	item, err := decodeExtra(h.Extra())
-	if err != nil {
-		return nil, fmt.Errorf("encode head: unknown attributes: %w", err)
-	}
-	for name, value := range attributes(h) {
-		item[name] = value
-	}
-	item[head.FieldAggregateID] = &types.AttributeValueMemberS{Value: s.key(h.AggregateID)}
-	return item, nil
 }
 
 // attributes returns the head's fields but the key.
@@ -79,16 +58,14 @@ func (s *Store) decode(aggregateID string, item map[string]types.AttributeValue)
 	if err != nil {
 		return head.Head{}, head.DecodeError(aggregateID, s.LocateHead(aggregateID), err)
 	}
-	return h.WithToken(token), nil
+	return h, nil
 }
 
 func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (head.Head, error) {
 	texts := map[string]string{}
-	extra := map[string]types.AttributeValue{}
 	for name, value := range item {
 		want, known := kinds[name]
 		if !known {
-			extra[name] = value
 			continue
 		}
 		var ok bool
@@ -105,12 +82,7 @@ func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (
 		return head.Head{}, fmt.Errorf("the item is that of %q", texts[head.FieldAggregateID])
 	}
 	texts[head.FieldAggregateID] = changeset.Escape(aggregateID)
-	h, err := head.FromTexts(texts)
-	if err != nil {
-		return head.Head{}, err
-	}
-	encoded, err := encodeExtra(extra)
-	return h.WithExtra(encoded), err
+	return head.FromTexts(texts)
 }
 
 // textOf returns the text of a field's attribute, as [head.FromTexts] takes

@@ -15,7 +15,7 @@ import (
 func loadItem(t *testing.T, change func(item map[string]any)) (head.Head, error) {
 	t.Helper()
 	var stored map[string]any
-	require.NoError(t, json.Unmarshal([]byte(item(t, head.Head{}, build(t), "")), &stored))
+	require.NoError(t, json.Unmarshal([]byte(item(t, build(t), "")), &stored))
 	change(stored)
 	body, err := json.Marshal(map[string]any{"Item": stored})
 	require.NoError(t, err)
@@ -24,7 +24,7 @@ func loadItem(t *testing.T, change func(item map[string]any)) (head.Head, error)
 
 func TestItemHasTheTypesOfTheFormat(t *testing.T) {
 	var stored map[string]map[string]any
-	require.NoError(t, json.Unmarshal([]byte(item(t, head.Head{}, build(t), "")), &stored))
+	require.NoError(t, json.Unmarshal([]byte(item(t, build(t), "")), &stored))
 	types := map[string]string{}
 	for name, value := range stored {
 		for kind := range value {
@@ -59,7 +59,7 @@ func TestItemIsRefused(t *testing.T) {
 		"format 0":               set("format", "N", "0"),
 	}
 	var names map[string]any
-	require.NoError(t, json.Unmarshal([]byte(item(t, head.Head{}, build(t), "")), &names))
+	require.NoError(t, json.Unmarshal([]byte(item(t, build(t), "")), &names))
 	for name := range names {
 		tests["no "+name] = func(item map[string]any) { delete(item, name) }
 	}
@@ -95,20 +95,20 @@ func TestItemTakesOneWriteUnit(t *testing.T) {
 		_, next, err := head.Extend(h, id, make([]changeset.Draft, 1), build(t).UpdatedAt)
 		require.NoError(t, err)
 		if v%16 == 14 || v == 3999 { // where the first wheel is full
-			largest = max(largest, sizeOf(t, h, next))
+			largest = max(largest, sizeOf(t, next))
 		}
-		h = next.WithToken("known")
+		h = next
 	}
 	t.Logf("the largest item has %d bytes", largest)
 	require.LessOrEqual(t, largest, 1024)
 }
 
-// sizeOf returns the size of the item that replaces old's: the names and
-// values, where a number takes a byte for two digits and one more.
-func sizeOf(t *testing.T, old, next head.Head) int {
+// sizeOf returns the size of a head's item: the names and values, where a number
+// takes a byte for two digits and one more.
+func sizeOf(t *testing.T, h head.Head) int {
 	t.Helper()
 	var stored map[string]map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal([]byte(item(t, old, next, "")), &stored))
+	require.NoError(t, json.Unmarshal([]byte(item(t, h, "")), &stored))
 	size := 0
 	for name, value := range stored {
 		size += len(name)
@@ -134,7 +134,7 @@ func sizeOf(t *testing.T, old, next head.Head) int {
 // TestListOfASharedTable: items of other prefixes, and what is no head, are
 // not this store's.
 func TestListOfASharedTable(t *testing.T) {
-	ours := item(t, head.Head{}, build(t), "")
+	ours := item(t, build(t), "")
 	items := []string{ours}
 	for _, key := range []string{"order-1", "q/order-1", "p/", "p/x/order-1", "p/ropewalk-probe/1", "p/a b", "P/order-1"} {
 		items = append(items, strings.Replace(ours, `"p/order-1"`, `"`+key+`"`, 1))

@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,19 +71,35 @@ func (s *Store) describe(ctx context.Context) (*types.TableDescription, error) {
 	if err != nil {
 		return nil, err
 	}
+	return tableOf(out)
+}
+
+// tableOf returns the described table, which every such reply has.
+func tableOf(out *dynamodb.DescribeTableOutput) (*types.TableDescription, error) {
+	if out.Table == nil || out.Table.TableStatus == "" || len(out.Table.KeySchema) == 0 {
+		return nil, awscall.Foreign(service, errors.New("the reply does not describe the table"))
+	}
 	return out.Table, nil
 }
 
 // wait returns the table once it is active.
 func (s *Store) wait(ctx context.Context) (*types.TableDescription, error) {
-	waiter := dynamodb.NewTableExistsWaiter(s.client, func(o *dynamodb.TableExistsWaiterOptions) {
-		o.MinDelay, o.MaxDelay = 250*time.Millisecond, 5*time.Second
-	})
-	out, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: &s.table}, provisionTime)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, provisionTime)
+	defer cancel()
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		table, err := s.describe(ctx)
+		if err == nil && table.TableStatus == types.TableStatusActive {
+			return table, nil
+		}
+		if err != nil && awscall.Code(err) != codeNoTable {
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("it has not become active: %w", errors.Join(ctx.Err(), err))
+		}
 	}
-	return out.Table, nil
 }
 
 // hasKey reports whether the table's key is the one that items are stored by.
@@ -123,6 +140,8 @@ func (s *Store) recoverable(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	d := out.ContinuousBackupsDescription
-	return d != nil && d.PointInTimeRecoveryDescription != nil &&
-		d.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus == types.PointInTimeRecoveryStatusEnabled, nil
+	if d == nil || d.PointInTimeRecoveryDescription == nil {
+		return false, awscall.Foreign(service, errors.New("the reply does not describe point-in-time recovery"))
+	}
+	return d.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus == types.PointInTimeRecoveryStatusEnabled, nil
 }

@@ -75,7 +75,7 @@ func TestUnreachable(t *testing.T) {
 func goodTable(others map[string]reply) *canned {
 	puts := 0
 	return &canned{reply: func(_ int, operation string) reply {
-		if operation == "PutItem" {
+		if operation == "UpdateItem" {
 			if puts++; puts > 1 {
 				operation += " 2"
 			}
@@ -86,7 +86,7 @@ func goodTable(others map[string]reply) *canned {
 		switch operation {
 		case "DescribeTable":
 			return reply{status: 200, body: table(`"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`)}
-		case "PutItem 2":
+		case "UpdateItem 2":
 			return reply{status: 400, code: "ConditionalCheckFailedException"}
 		case "DescribeTimeToLive":
 			return reply{status: 200, body: `{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`}
@@ -148,9 +148,9 @@ func TestCheckFinds(t *testing.T) {
 		"provisioned":      {"DescribeTable", ok(table(`"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":3}`)), "billing", true, "5 reads and 3 writes"},
 		"TTL":              {"DescribeTimeToLive", ok(`{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"expires"}}`), "no TTL", false, `"expires"`},
 		"denied TTL":       {"DescribeTimeToLive", denied, "no TTL", false, "not known"},
-		"no conditions":    {"PutItem 2", ok("{}"), "conditional writes", false, "not honoured"},
-		"denied writes":    {"PutItem", denied, "conditional writes", false, "denies access"},
-		"failing writes":   {"PutItem 2", denied, "conditional writes", false, "denies access"},
+		"no conditions":    {"UpdateItem 2", ok("{}"), "conditional writes", false, "not honoured"},
+		"denied writes":    {"UpdateItem", denied, "conditional writes", false, "denies access"},
+		"failing writes":   {"UpdateItem 2", denied, "conditional writes", false, "denies access"},
 		"probe left":       {"DeleteItem", denied, "conditional writes", true, "could not be removed"},
 		"no recovery":      {"DescribeContinuousBackups", ok(recovery("DISABLED")), "point-in-time recovery", true, "off"},
 		"unknown recovery": {"DescribeContinuousBackups", denied, "point-in-time recovery", false, "not known"},

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -58,7 +61,7 @@ func TestSwapTellsWhatIsKnown(t *testing.T) {
 			server := always(reply{status: test.status, code: test.code})
 			_, err := open(t, server).Swap(t.Context(), old, old.Fence())
 			require.Equal(t, test.want, kindOf(err), "%v", err)
-			require.Equal(t, []string{"PutItem"}, server.operations, "a swap is one attempt")
+			require.Equal(t, []string{"UpdateItem"}, server.operations, "a swap is one attempt")
 		})
 	}
 }
@@ -127,16 +130,31 @@ func TestSwapEndedOnItsWay(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// item returns the item that a swap puts, with more attributes, as DynamoDB
-// would send it.
-func item(t testing.TB, old, next head.Head, more string) string {
+// item returns the item of a head that is created, with more attributes, as
+// DynamoDB would send it.
+func item(t testing.TB, h head.Head, more string) string {
 	t.Helper()
 	server := always(reply{status: 200, body: "{}"})
-	_, err := open(t, server).Swap(t.Context(), old, next)
+	_, err := open(t, server).Swap(t.Context(), head.Head{}, h)
 	require.NoError(t, err)
-	put, err := json.Marshal(server.bodies[0]["Item"])
+	stored, err := json.Marshal(written(t, server.bodies[0]))
 	require.NoError(t, err)
-	return string(put[:len(put)-1]) + more + "}"
+	return string(stored[:len(stored)-1]) + more + "}"
+}
+
+// written returns the attributes that an UpdateItem sets, and its key.
+func written(t testing.TB, update map[string]any) map[string]any {
+	t.Helper()
+	attributes := maps.Clone(update["Key"].(map[string]any))
+	names, values := update["ExpressionAttributeNames"].(map[string]any), update["ExpressionAttributeValues"].(map[string]any)
+	assignments, ok := strings.CutPrefix(update["UpdateExpression"].(string), "SET ")
+	require.True(t, ok)
+	for assignment := range strings.SplitSeq(assignments, ", ") {
+		name, value, ok := strings.Cut(assignment, " = ")
+		require.True(t, ok)
+		attributes[names[name].(string)] = values[value]
+	}
+	return attributes
 }
 
 func TestSwapNamesTheWinner(t *testing.T) {
@@ -146,7 +164,7 @@ func TestSwapNamesTheWinner(t *testing.T) {
 		_, err := open(t, server).Swap(t.Context(), old, winner.Fence())
 		return err
 	}
-	err := lost(winner, `,"Item":`+item(t, head.Head{}, winner, ""))
+	err := lost(winner, `,"Item":`+item(t, winner, ""))
 	var c *head.SwapConflict
 	require.ErrorAs(t, err, &c)
 	require.True(t, c.Winner.SameRecord(winner))
@@ -168,41 +186,56 @@ func TestSwapSendsItsCondition(t *testing.T) {
 	_, err = s.Swap(t.Context(), created, created.Fence())
 	require.NoError(t, err)
 
-	require.Equal(t, []string{"PutItem", "PutItem"}, server.operations)
+	require.Equal(t, []string{"UpdateItem", "UpdateItem"}, server.operations)
 	create, replace := server.bodies[0], server.bodies[1]
-	require.Equal(t, "attribute_not_exists(#id)", create["ConditionExpression"])
+	require.Equal(t, "attribute_not_exists(#aggregate_id)", create["ConditionExpression"])
 	require.Equal(t, "ALL_OLD", create["ReturnValuesOnConditionCheckFailure"])
-	require.Equal(t, "#r = :r AND #v = :v AND #c = :c AND #d = :d", replace["ConditionExpression"])
-	require.Equal(t, map[string]any{"#r": "revision", "#v": "aggregate-version", "#c": "changeset-id", "#d": "digest"}, replace["ExpressionAttributeNames"])
-	require.Equal(t, map[string]any{"N": "1"}, replace["ExpressionAttributeValues"].(map[string]any)[":r"])
-	require.Equal(t, map[string]any{"N": "2"}, replace["Item"].(map[string]any)["revision"])
-	require.Equal(t, map[string]any{"S": "p/order-1"}, replace["Item"].(map[string]any)["aggregate-id"])
+	require.Equal(t, "#revision = :old_revision AND #aggregate_version = :old_aggregate_version AND "+
+		"#changeset_id = :old_changeset_id AND #digest = :old_digest AND #min_writer <= :own_min_writer", replace["ConditionExpression"])
+	names, values := replace["ExpressionAttributeNames"].(map[string]any), replace["ExpressionAttributeValues"].(map[string]any)
+	require.Equal(t, "changeset-id", names["#changeset_id"])
+	require.Equal(t, map[string]any{"N": "1"}, values[":old_revision"])
+	require.Equal(t, map[string]any{"N": "1"}, values[":own_min_writer"])
+	require.Equal(t, map[string]any{"N": "2"}, written(t, replace)["revision"])
+	require.Equal(t, map[string]any{"S": "p/order-1"}, written(t, replace)["aggregate-id"])
 }
 
-// TestSwapWithoutToken: the item is read for what only it knows.
-func TestSwapWithoutToken(t *testing.T) {
-	first := build(t).WithToken("")
-	found := reply{status: 200, body: `{"Item":` + item(t, head.Head{}, first, `,"zone":{"M":{"names":{"SS":["b","a"]},"b":{"B":""}}}`) + `}`}
-
-	server := oneAfterAnother(found, reply{status: 200, body: "{}"})
+// TestSwapLeavesAloneWhatItDoesNotKnow: the format numbers too, of a head that
+// was rebuilt from a changeset.
+func TestSwapLeavesAloneWhatItDoesNotKnow(t *testing.T) {
+	first := build(t)
+	server := always(reply{status: 200, body: "{}"})
 	_, err := open(t, server).Swap(t.Context(), first, first.Fence())
 	require.NoError(t, err)
-	require.Equal(t, []string{"GetItem", "PutItem"}, server.operations)
-	require.Equal(t, map[string]any{"M": map[string]any{"names": map[string]any{"SS": []any{"a", "b"}}, "b": map[string]any{"B": ""}}},
-		server.bodies[1]["Item"].(map[string]any)["zone"])
+	require.Equal(t, []string{"UpdateItem"}, server.operations, "nothing is read before")
+	set := written(t, server.bodies[0])
+	for _, name := range []string{"format", "min-reader", "min-writer"} {
+		require.NotContains(t, set, name)
+	}
 
-	server = always(found)
-	fenced := first.Fence()
-	_, err = open(t, server).Swap(t.Context(), fenced, fenced.Fence())
-	require.Equal(t, conflict, kindOf(err))
-	require.Equal(t, []string{"GetItem"}, server.operations)
+	newer := first
+	newer.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 1}
+	_, err = open(t, server).Swap(t.Context(), newer, newer.Fence())
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"N": "3"}, written(t, server.bodies[1])["format"])
+}
+
+// TestSwapOfAnItemForNewerVersions: the item is the expected one, but only newer
+// versions may replace it, which the expected head does not know.
+func TestSwapOfAnItemForNewerVersions(t *testing.T) {
+	first := build(t)
+	newer := strings.NewReplacer(`"min-writer":{"N":"1"}`, `"min-writer":{"N":"2"}`, `"format":{"N":"1"}`, `"format":{"N":"2"}`).Replace(item(t, first, ""))
+	server := always(reply{status: 400, code: "ConditionalCheckFailedException", body: `,"Item":` + newer})
+	_, err := open(t, server).Swap(t.Context(), first, first.Fence())
+	require.Equal(t, never, kindOf(err))
+	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 }
 
 func TestLoadIsConsistentAndRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stored := build(t)
 		throttled := reply{status: 400, code: "ProvisionedThroughputExceededException"}
-		server := oneAfterAnother(throttled, throttled, throttled, throttled, throttled, reply{status: 200, body: `{"Item":` + item(t, head.Head{}, stored, "") + `}`})
+		server := oneAfterAnother(throttled, throttled, throttled, throttled, throttled, reply{status: 200, body: `{"Item":` + item(t, stored, "") + `}`})
 		loaded, err := open(t, server).Load(t.Context(), "order-1")
 		require.NoError(t, err)
 		require.Equal(t, stored.WithToken(""), loaded.WithToken(""))

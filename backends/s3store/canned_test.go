@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -19,7 +20,9 @@ import (
 	"ropewalk/head"
 )
 
-// reply is a canned answer of S3. One without a code has no body.
+// reply is a canned reply of S3, with an ETag and a request ID unless the header
+// has others; a header that is "" is left out. A reply with a code has S3's XML
+// of an error.
 type reply struct {
 	status int
 	code   string
@@ -28,14 +31,28 @@ type reply struct {
 }
 
 func (r reply) write(w http.ResponseWriter) {
-	for name, value := range r.header {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(r.status)
 	if r.code != "" {
 		r.body = fmt.Sprintf("<Error><Code>%s</Code><Message>canned</Message></Error>", r.code)
 	}
+	header := map[string]string{"X-Amz-Request-Id": "canned", "Content-Length": fmt.Sprint(len(r.body))}
+	if r.status < http.StatusMultipleChoices {
+		header["ETag"] = `"canned"`
+	}
+	maps.Copy(header, r.header)
+	for name, value := range header {
+		if value != "" {
+			w.Header().Set(name, value)
+		}
+	}
+	w.WriteHeader(r.status)
 	_, _ = io.WriteString(w, r.body)
+}
+
+// bare is a header without the marks of S3.
+func bare(more map[string]string) map[string]string {
+	header := map[string]string{"X-Amz-Request-Id": "", "ETag": ""}
+	maps.Copy(header, more)
+	return header
 }
 
 // canned is a server of canned replies, and an HTTP client that reaches it
@@ -74,8 +91,13 @@ func oneAfterAnother(replies ...reply) *canned {
 // open returns a store whose client was built from a bare configuration.
 func open(t testing.TB, transport aws.HTTPClient, options ...func(*s3.Options)) *s3store.Store {
 	t.Helper()
+	return openIn(t, "eu-west-1", transport, options...)
+}
+
+func openIn(t testing.TB, region string, transport aws.HTTPClient, options ...func(*s3.Options)) *s3store.Store {
+	t.Helper()
 	client := s3.NewFromConfig(aws.Config{
-		Region: "eu-west-1", HTTPClient: transport,
+		Region: region, HTTPClient: transport,
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 	}, options...)
 	s, err := s3store.New(client, "bucket", &s3store.Options{Prefix: "p/"})

@@ -1,11 +1,12 @@
 package s3store
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,9 +18,9 @@ import (
 	"ropewalk/internal/awscall"
 )
 
-// Put stores the changeset by one PutObject, create-only. Where the object is
-// there already, it returns nil: a reference is never used twice, so the object
-// is that of an earlier attempt. S3 refuses content that does not match the
+// Put stores the changeset by one PutObject, create-only. If the object exists
+// already, it returns nil: a reference is never used twice, so an earlier
+// attempt stored the object. S3 refuses content that does not match the
 // header's SHA-256. It returns [changeset.Encode]'s errors, the context's, a
 // [*SetupError] and S3's own.
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
@@ -41,14 +42,6 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	return nil
 }
 
-// put is PutObject with a body that is read from its beginning at each call.
-func (s *Store) put(body []byte) operation[s3.PutObjectInput, s3.PutObjectOutput] {
-	return func(ctx context.Context, in *s3.PutObjectInput, opts ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
-		in.Body = bytes.NewReader(body)
-		return s.client.PutObject(ctx, in, opts...)
-	}
-}
-
 // checksum spells a SHA-256 as S3 does. As part of the input it is sent by
 // every client, also by one that computes no checksums.
 func checksum(sum [32]byte) *string {
@@ -60,8 +53,8 @@ func checksum(sum [32]byte) *string {
 const bodyTries = 3
 
 // Get returns the changeset by one GetObject, whose checksum the SDK verifies;
-// it repeats that where the body breaks off or fails its checksum. It returns
-// an error that matches [changeset.ErrNotFound], [changeset.Decode]'s,
+// it repeats the request if the body breaks off or fails its checksum. It
+// returns an error that matches [changeset.ErrNotFound], [changeset.Decode]'s,
 // [changeset.Admit]'s, the context's, a [*SetupError] and S3's own.
 func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	out, err := s.get(ctx, ref)
@@ -69,6 +62,9 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 		return changeset.Changeset{}, err
 	}
 	defer out.Body.Close()
+	if out.ContentLength == nil {
+		return s.getUnsized(ctx, ref, out)
+	}
 	info, err := s.decode(ref, gotten(out))
 	if err != nil {
 		return changeset.Changeset{}, err
@@ -91,6 +87,48 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	return changeset.Changeset{Header: info.Header, Content: content}, nil
 }
 
+// getUnsized reads a changeset from replies that do not say how large they are.
+// The size is what arrives, and a body that was cut is known by its hash, so
+// that the content is read before it can be admitted. A hostile server cannot
+// make the store hold more than a few such contents at a time.
+func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
+	select {
+	case s.unsized <- struct{}{}:
+		defer func() { <-s.unsized }()
+	case <-ctx.Done():
+		return changeset.Changeset{}, ctx.Err()
+	}
+	c, err := s.readUnsized(ref, out)
+	for tries := 1; tries < bodyTries && (err != nil && !isCorrupt(err) || err == nil && c.VerifyContent() != nil); tries++ {
+		if out, err = s.get(ctx, ref); err != nil {
+			return changeset.Changeset{}, err
+		}
+		c, err = s.readUnsized(ref, out)
+	}
+	if err != nil {
+		return changeset.Changeset{}, err
+	}
+	return c, changeset.Admit(ctx, c.Header)
+}
+
+func (s *Store) readUnsized(ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
+	defer out.Body.Close()
+	content, err := announced.ReadUnknown(out.Body)
+	if err != nil {
+		return changeset.Changeset{}, fmt.Errorf("get %s: %w", s.Locate(ref), err)
+	}
+	o := gotten(out)
+	o.size = aws.Int64(int64(len(content)))
+	info, err := s.decode(ref, o)
+	return changeset.Changeset{Header: info.Header, Content: content}, err
+}
+
+// isCorrupt reports whether an object cannot be decoded, however often it is read.
+func isCorrupt(err error) bool {
+	_, corrupt := errors.AsType[*changeset.CorruptError](err)
+	return corrupt || errors.Is(err, changeset.ErrUnsupportedFormat)
+}
+
 // readBody reads and closes a body, and returns what it has read of it in any case.
 func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 	defer body.Close()
@@ -98,7 +136,7 @@ func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 }
 
 func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput, error) {
-	out, err := do(ctx, s, s.client.GetObject, &s3.GetObjectInput{
+	out, err := stream(ctx, s, s.client.GetObject, &s3.GetObjectInput{
 		Bucket:       &s.bucket,
 		Key:          s.key(ref.ObjectName()),
 		ChecksumMode: types.ChecksumModeEnabled,
@@ -112,18 +150,26 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput
 	return out, nil
 }
 
-// Stat returns the changeset without its content by one HeadObject. The answer
-// to that cannot tell a missing object from a missing bucket; where one of them
-// is missing, a GetObject follows. The errors are those of [Store.Get].
+// Stat returns the changeset without its content by one HeadObject. A GetObject
+// follows if the reply does not say enough: an error has no body that says which
+// it is, and a success may leave out how large the object is. The errors are
+// those of [Store.Get].
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	out, err := do(ctx, s, s.client.HeadObject, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(ref.ObjectName())})
 	switch {
-	case awscall.Code(err) == codeNotFound:
+	case refusedHead(err):
 		return s.statByGet(ctx, ref)
 	case err != nil:
 		return changeset.Info{}, fmt.Errorf("stat %s: %w", s.Locate(ref), err)
+	case out.ContentLength == nil:
+		return s.statByGet(ctx, ref)
 	}
 	return s.decode(ref, object{out.Metadata, out.ContentType, out.ContentLength, out.LastModified})
+}
+
+func refusedHead(err error) bool {
+	status, _ := awscall.Response(err)
+	return http.StatusBadRequest <= status && status < http.StatusInternalServerError
 }
 
 func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
@@ -132,8 +178,19 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 		return changeset.Info{}, err
 	}
 	defer out.Body.Close()
-	return s.decode(ref, gotten(out))
+	o := gotten(out)
+	if o.size == nil {
+		c, err := s.getUnsized(changeset.WithAdmission(ctx, admitAll), ref, out)
+		if err != nil {
+			return changeset.Info{}, err
+		}
+		o.size = &c.ContentSize
+	}
+	return s.decode(ref, o)
 }
+
+// admitAll admits content that is read only for its size.
+func admitAll(changeset.Header) error { return nil }
 
 // object is what the answers to GetObject and HeadObject have in common.
 type object struct {

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/s3store"
@@ -215,4 +217,20 @@ func TestEndedContextSendsNothing(t *testing.T) {
 		require.ErrorIs(t, call(), context.Canceled, name)
 	}
 	require.Empty(t, server.requests)
+}
+
+// TestTheLastCauseIsKept: the time is up while the SDK waits for its next
+// attempt.
+func TestTheLastCauseIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		slow := retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Minute, nil })
+		})
+		s := open(t, always(reply{status: 500, code: "InternalError"}), func(o *s3.Options) { o.Retryer = slow })
+		_, err := s.Load(ctx, "order-1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "InternalError")
+	})
 }

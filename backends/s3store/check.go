@@ -62,58 +62,92 @@ func unknown(name string, err error) Finding {
 
 func (s *Store) checkBucket(ctx context.Context) Finding {
 	name := "bucket " + s.bucket
-	_, err := do(ctx, s, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket})
+	err := s.findBucket(ctx)
 	switch {
-	case awscall.Code(err) == codeNotFound:
-		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init (Store.Provision), or check its name"}
+	case awscall.Code(err) == codeNoBucket:
+		return Finding{Name: name, Detail: "does not exist", Hint: "create it with ropewalk init, or check its name"}
 	case err != nil:
 		return failed(name, err)
 	}
 	return Finding{Name: name, OK: true, Detail: "ok"}
 }
 
-// checkConditions tries both conditions that the store lives on.
+// findBucket returns an error if the bucket cannot be listed. The reply to a
+// HeadBucket, which needs the same right, has no body that says why.
+func (s *Store) findBucket(ctx context.Context) error {
+	_, err := do(ctx, s, s.client.ListObjectsV2, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.options.Prefix, MaxKeys: aws.Int32(1)})
+	return err
+}
+
+// checkConditions tries the conditions that the store relies on, with an ETag
+// that it has read: a proxy that changes or removes ETags is found so.
 func (s *Store) checkConditions(ctx context.Context) Finding {
 	const name = "conditional writes"
 	probe := probes + changeset.NewID().String()
-	first, onlyNew, onlyMatching := s.probe(ctx, probe)
+	f := s.tryConditions(ctx, probe)
 	err := s.remove(ctx, probe)
 	switch {
-	case first != nil:
-		return failed(name, first)
-	case onlyNew == nil:
-		return Finding{Name: name, Detail: "If-None-Match is not honoured", Hint: "do not use this server: it would overwrite changesets"}
-	case awscall.Code(onlyNew) != codePrecondition:
-		return failed(name, onlyNew)
-	case onlyMatching == nil:
-		return Finding{Name: name, Detail: "If-Match is not honoured", Hint: "keep the heads elsewhere: this server would lose appends"}
-	case awscall.Code(onlyMatching) != codePrecondition:
-		return failed(name, onlyMatching)
+	case !f.OK:
+		f.Name = name
+		return f
 	case err != nil:
 		return Finding{Name: name, OK: true, Detail: "ok, but the probe " + s.locate(probe) + " could not be removed"}
 	}
 	return Finding{Name: name, OK: true, Detail: "ok"}
 }
 
-// probe creates an object, and then tries to overwrite it under conditions
-// that must both fail.
-func (s *Store) probe(ctx context.Context, name string) (first, onlyNew, onlyMatching error) {
-	write := func(body string, condition func(*s3.PutObjectInput)) error {
-		in := &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(name)}
-		condition(in)
-		_, err := do(ctx, s, s.put([]byte(body)), in)
-		return err
+func (s *Store) tryConditions(ctx context.Context, probe string) Finding {
+	in := &s3.PutObjectInput{Bucket: &s.bucket, Key: s.key(probe), IfNoneMatch: aws.String("*")}
+	_, err := do(ctx, s, s.put([]byte("1")), in)
+	if err != nil && awscall.Code(err) != codePrecondition { // which a repetition by the SDK may have met
+		return failed("", err)
 	}
-	create := func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") }
-	if first = write("1", create); awscall.Code(first) == codePrecondition {
-		first = nil // the SDK met its own first attempt
+	if f := refused(s.attempt(ctx, in, "2"), "If-None-Match", "do not use this server: it would overwrite changesets"); !f.OK {
+		return f
 	}
-	if first != nil {
-		return first, nil, nil
+	etag, err := s.probeTag(ctx, probe)
+	if err != nil {
+		return failed("", err)
 	}
-	onlyNew = write("2", create)
-	onlyMatching = write("3", func(in *s3.PutObjectInput) { in.IfMatch = aws.String(`"00000000000000000000000000000000"`) })
-	return nil, onlyNew, onlyMatching
+	in.IfNoneMatch, in.IfMatch = nil, &etag
+	err = s.attempt(ctx, in, "3")
+	if awscall.Code(err) == codePrecondition {
+		err = changesTags("S3 does not know the ETag that it returned, "+etag, err)
+	}
+	if err != nil {
+		return failed("", err)
+	}
+	return refused(s.attempt(ctx, in, "4"), "If-Match", "keep the heads elsewhere: this server would lose appends")
+}
+
+// refused judges a write whose condition must fail.
+func refused(err error, condition, hint string) Finding {
+	switch {
+	case err == nil:
+		return Finding{Detail: condition + " is not honoured", Hint: hint}
+	case awscall.Code(err) != codePrecondition:
+		return failed("", err)
+	}
+	return Finding{OK: true}
+}
+
+// attempt writes once: a repetition would meet what the first one wrote.
+func (s *Store) attempt(ctx context.Context, in *s3.PutObjectInput, body string) error {
+	_, _, err := awscall.Once(ctx, s.calls, s.put([]byte(body)), in)
+	return err
+}
+
+// probeTag reads the object's ETag as Load does.
+func (s *Store) probeTag(ctx context.Context, name string) (string, error) {
+	out, err := do(ctx, s, s.client.GetObject, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name)})
+	if err != nil {
+		return "", err
+	}
+	defer out.Body.Close()
+	if aws.ToString(out.ETag) == "" {
+		return "", changesTags("the reply of S3 has no ETag", nil)
+	}
+	return *out.ETag, nil
 }
 
 func (s *Store) checkLifecycle(ctx context.Context) Finding {
@@ -124,6 +158,9 @@ func (s *Store) checkLifecycle(ctx context.Context) Finding {
 		return Finding{Name: name, OK: true}
 	case err != nil:
 		return unknown(name, err)
+	}
+	if len(out.Rules) == 0 {
+		return unknown(name, awscall.Foreign("S3", errors.New("the reply has no rules")))
 	}
 	for _, rule := range out.Rules {
 		if harm := s.harm(rule); harm != "" {
@@ -139,7 +176,7 @@ func (s *Store) checkLifecycle(ctx context.Context) Finding {
 // harm says what a lifecycle rule does to objects of this store; nothing where
 // it leaves them readable.
 func (s *Store) harm(rule types.LifecycleRule) string {
-	if rule.Status != types.ExpirationStatusEnabled || !s.covered(rule) {
+	if rule.Status == types.ExpirationStatusDisabled || !s.covered(rule) {
 		return ""
 	}
 	if e := rule.Expiration; e != nil && (e.Days != nil || e.Date != nil) {
@@ -177,7 +214,7 @@ func (s *Store) covered(rule types.LifecycleRule) bool {
 }
 
 func (s *Store) checkPublicAccess(ctx context.Context) Finding {
-	const name, hint = "public access", "block it with ropewalk init (Store.Provision)"
+	const name, hint = "public access", "block it with ropewalk init"
 	out, err := do(ctx, s, s.client.GetPublicAccessBlock, &s3.GetPublicAccessBlockInput{Bucket: &s.bucket})
 	switch {
 	case awscall.Code(err) == "NoSuchPublicAccessBlockConfiguration":
@@ -186,6 +223,9 @@ func (s *Store) checkPublicAccess(ctx context.Context) Finding {
 		return unknown(name, err)
 	}
 	c := out.PublicAccessBlockConfiguration
+	if c == nil {
+		return failed(name, awscall.Foreign("S3", errors.New("the reply has no configuration")))
+	}
 	for _, blocked := range []*bool{c.BlockPublicAcls, c.BlockPublicPolicy, c.IgnorePublicAcls, c.RestrictPublicBuckets} {
 		if !aws.ToBool(blocked) {
 			return Finding{Name: name, Detail: "not blocked in all four ways", Hint: hint}

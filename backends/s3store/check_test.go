@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,15 +16,19 @@ import (
 type bucket map[string]reply
 
 var goodBucket = bucket{
-	"HEAD /":                 {status: 200},
+	"LIST":                   {status: 200, body: "<ListBucketResult/>"},
 	"PUT If-None-Match":      {status: 200},
 	"PUT If-None-Match 2":    {status: 412, code: "PreconditionFailed"},
-	"PUT If-Match":           {status: 412, code: "PreconditionFailed"},
+	"GET":                    {status: 200, body: "1"},
+	"PUT If-Match":           {status: 200},
+	"PUT If-Match 2":         {status: 412, code: "PreconditionFailed"},
 	"DELETE":                 {status: 204},
 	"GET ?lifecycle":         {status: 404, code: "NoSuchLifecycleConfiguration"},
 	"GET ?publicAccessBlock": {status: 200, body: publicAccess(true)},
 	"GET ?versioning":        {status: 200, body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"},
 }
+
+const encryption = "<ServerSideEncryptionConfiguration><Rule><BucketKeyEnabled>true</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>"
 
 func publicAccess(blocked bool) string {
 	body := "<PublicAccessBlockConfiguration>"
@@ -40,13 +45,11 @@ func publicAccess(blocked bool) string {
 // check returns what Check finds in a good bucket that has other replies.
 func check(t *testing.T, others bucket) map[string]s3store.Finding {
 	t.Helper()
-	created := 0
+	writes := map[string]int{}
 	server := &canned{reply: func(_ int, r *http.Request) reply {
 		request := requestOf(r)
-		if request == "PUT If-None-Match" {
-			if created++; created > 1 {
-				request += " 2"
-			}
+		if writes[request]++; r.Method == http.MethodPut && writes[request] > 1 {
+			request += fmt.Sprint(" ", writes[request])
 		}
 		if other, ok := others[request]; ok {
 			return other
@@ -66,6 +69,9 @@ func check(t *testing.T, others bucket) map[string]s3store.Finding {
 }
 
 func requestOf(r *http.Request) string {
+	if r.URL.Query().Has("list-type") {
+		return "LIST"
+	}
 	request := r.Method
 	for _, condition := range []string{"If-None-Match", "If-Match"} {
 		if r.Header.Get(condition) != "" {
@@ -100,13 +106,19 @@ func TestCheckFinds(t *testing.T) {
 		others       bucket
 		name, detail string
 	}{
-		"no bucket":                {bucket{"HEAD /": {status: 404}}, "bucket bucket", "does not exist"},
-		"denied bucket":            {bucket{"HEAD /": {status: 403}}, "bucket bucket", "denies access"},
-		"bucket elsewhere":         {bucket{"HEAD /": {status: 301}}, "bucket bucket", "not in region"},
+		"no bucket":                {bucket{"LIST": {status: 404, code: "NoSuchBucket"}}, "bucket bucket", "does not exist"},
+		"denied bucket":            {bucket{"LIST": denied}, "bucket bucket", "denies access"},
+		"bucket elsewhere":         {bucket{"LIST": {status: 301, code: "PermanentRedirect"}}, "bucket bucket", "not in region"},
 		"create-only ignored":      {bucket{"PUT If-None-Match 2": ok}, "conditional writes", "If-None-Match is not honoured"},
-		"If-Match ignored":         {bucket{"PUT If-Match": ok}, "conditional writes", "If-Match is not honoured"},
-		"conditions not offered":   {bucket{"PUT If-None-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "NotImplemented"},
-		"If-Match not offered":     {bucket{"PUT If-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "NotImplemented"},
+		"If-Match ignored":         {bucket{"PUT If-Match 2": ok}, "conditional writes", "If-Match is not honoured"},
+		"conditions not offered":   {bucket{"PUT If-None-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "does not offer conditional writes"},
+		"If-Match not offered":     {bucket{"PUT If-Match": {status: 501, code: "NotImplemented"}}, "conditional writes", "does not offer conditional writes"},
+		"ETag stripped from reads": {bucket{"GET": {status: 200, header: map[string]string{"ETag": ""}}}, "conditional writes", "no ETag"},
+		"ETag stripped from all":   {bucket{"PUT If-None-Match": {status: 200, header: map[string]string{"ETag": ""}}}, "conditional writes", "no ETag"},
+		"ETag changed":             {bucket{"PUT If-Match": {status: 412, code: "PreconditionFailed"}}, "conditional writes", `S3 does not know the ETag that it returned, "canned"`},
+		"login page":               {bucket{"LIST": {status: 200, header: bare(nil)}}, "bucket bucket", "not from S3"},
+		"no rules":                 {bucket{"GET ?lifecycle": ok}, "no expiry rule", "not from S3"},
+		"no configuration":         {bucket{"GET ?publicAccessBlock": ok}, "public access", "not from S3"},
 		"denied writes":            {bucket{"PUT If-None-Match": denied}, "conditional writes", "denies access"},
 		"denied lifecycle":         {bucket{"GET ?lifecycle": denied}, "no expiry rule", "not known"},
 		"public access":            {bucket{"GET ?publicAccessBlock": {status: 200, body: publicAccess(false)}}, "public access", "not blocked in all"},
@@ -176,10 +188,10 @@ func TestProvisionBucket(t *testing.T) {
 		created string
 		err     string
 	}{
-		"new":                  {bucket{"HEAD /": {status: 404}}, "<LocationConstraint>eu-west-1<", ""},
+		"new":                  {bucket{"LIST": {status: 404, code: "NoSuchBucket"}}, "<LocationConstraint>eu-west-1<", ""},
 		"there":                {bucket{}, "", ""},
-		"created by another":   {bucket{"HEAD /": {status: 404}, create: {status: 409, code: "BucketAlreadyOwnedByYou"}}, "eu-west-1", ""},
-		"taken":                {bucket{"HEAD /": {status: 404}, create: {status: 409, code: "BucketAlreadyExists"}}, "eu-west-1", "taken by another account"},
+		"created by another":   {bucket{"LIST": {status: 404, code: "NoSuchBucket"}, create: {status: 409, code: "BucketAlreadyOwnedByYou"}}, "eu-west-1", ""},
+		"taken":                {bucket{"LIST": {status: 404, code: "NoSuchBucket"}, create: {status: 409, code: "BucketAlreadyExists"}}, "eu-west-1", "taken by another account"},
 		"settings not offered": {bucket{"PUT ?publicAccessBlock": no, "GET ?encryption": no}, "", ""},
 		"settings denied":      {bucket{"PUT ?publicAccessBlock": {status: 403, code: "AccessDenied"}}, "", "denies access"},
 		"no encryption":        {bucket{"GET ?encryption": {status: 404, code: "ServerSideEncryptionConfigurationNotFoundError"}, encrypt: {status: 403, code: "AccessDenied"}}, "", "denies access"},
@@ -195,7 +207,10 @@ func TestProvisionBucket(t *testing.T) {
 				if other, ok := test.replies[requestOf(r)]; ok {
 					return other
 				}
-				return reply{status: 200}
+				if requestOf(r) == "LIST" {
+					return goodBucket["LIST"]
+				}
+				return reply{status: 200, body: encryption}
 			}
 			err := open(t, server).Provision(t.Context())
 			require.Contains(t, created, test.created)

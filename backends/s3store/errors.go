@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -50,15 +51,16 @@ var refusals = awscall.Refusals{
 // explain returns an error of the SDK with what people should do about it,
 // where that is known.
 func (s *Store) explain(call *awscall.Call, err error) error {
-	if err == nil {
-		return nil
-	}
 	code := awscall.Code(err)
 	_, header := awscall.Response(err)
 	region := header.Get("x-amz-bucket-region")
 	switch {
+	case errors.Is(err, errNoETag):
+		return changesTags("the reply of S3 has no ETag", nil)
+	case call.NotOffered("PutObject", err):
+		return noConditions(err)
 	case code == codeNoBucket:
-		return &finding.SetupError{What: fmt.Sprintf("bucket %s does not exist", s.bucket), Hint: "create it with ropewalk init (Store.Provision), or check its name", Err: err}
+		return &finding.SetupError{What: fmt.Sprintf("bucket %s does not exist", s.bucket), Hint: "create it with ropewalk init, or check its name", Err: err}
 	case code == "InvalidBucketName":
 		return &finding.SetupError{What: fmt.Sprintf("%q is not the name of a bucket", s.bucket), Hint: "check the name", Err: err}
 	case wrongRegion[code] || code == "BadRequest" && region != "" && region != s.region():
@@ -66,22 +68,12 @@ func (s *Store) explain(call *awscall.Call, err error) error {
 	case code == "InvalidObjectState":
 		return &finding.SetupError{What: "the object is in an archive tier", Hint: "restore it first, and keep lifecycle rules from moving changesets to tiers that cannot be read at once", Err: err}
 	}
-	return call.Setup(err, "S3")
+	return call.Setup(err)
 }
 
-// misplaced says in which region the bucket is, as far as S3 has told.
-func (s *Store) misplaced(err error, region string) error {
-	hint := "configure the client with the bucket's own region"
-	if region != "" {
-		hint += ", " + region
-	}
-	return &finding.SetupError{What: fmt.Sprintf("bucket %s is not in region %q", s.bucket, s.region()), Hint: hint, Err: err}
-}
-
-func (s *Store) region() string { return s.client.Options().Region }
-
-// notOffered reports whether an S3-compatible server lacks the operation.
+// notOffered reports whether an S3-compatible server says that it lacks the
+// operation; a reply that is not its own does not say so.
 func notOffered(err error) bool {
 	status, _ := awscall.Response(err)
-	return status == http.StatusNotImplemented || status == http.StatusMethodNotAllowed || awscall.Code(err) == "NotImplemented"
+	return !isSetup(err) && (status == http.StatusNotImplemented || status == http.StatusMethodNotAllowed || awscall.Code(err) == "NotImplemented")
 }

@@ -3,6 +3,8 @@ package s3store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -42,7 +44,8 @@ func (s *Store) Refresh(ctx context.Context, seen head.Head) (head.Head, error) 
 	return s.load(ctx, seen.AggregateID, seen)
 }
 
-// load returns seen where that has a token and the object is unchanged.
+// load returns seen if it has a token and the object is unchanged. It reads
+// again what breaks off on its way, as Get does.
 func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (head.Head, error) {
 	in := &s3.GetObjectInput{
 		Bucket:       &s.bucket,
@@ -52,38 +55,76 @@ func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (h
 	if seen.Token() != "" {
 		in.IfNoneMatch = aws.String(seen.Token())
 	}
-	out, err := do(ctx, s, s.client.GetObject, in)
 	object := s.LocateHead(aggregateID)
-	if awscall.Code(err) == codeNoKey {
-		return head.Head{}, nil
+	for tries := 1; ; tries++ {
+		out, err := do(ctx, s, s.client.GetObject, in)
+		if awscall.Code(err) == codeNoKey {
+			return head.Head{}, nil
+		}
+		if status, _ := awscall.Response(err); status == http.StatusNotModified && in.IfNoneMatch != nil && !isSetup(err) {
+			return seen, nil
+		}
+		if err != nil {
+			return head.Head{}, fmt.Errorf("load %s: %w", object, err)
+		}
+		record, whole, err := readRecord(out)
+		if !whole && tries < bodyTries {
+			continue
+		}
+		if err != nil {
+			return head.Head{}, fmt.Errorf("load %s: %w", object, err)
+		}
+		return s.headOf(aggregateID, record, out.ETag)
 	}
-	if status, _ := awscall.Response(err); status == http.StatusNotModified && in.IfNoneMatch != nil {
-		return seen, nil
-	}
-	if err != nil {
-		return head.Head{}, fmt.Errorf("load %s: %w", object, err)
-	}
-	defer out.Body.Close()
-	record, err := io.ReadAll(io.LimitReader(out.Body, maxRecord))
-	if err != nil {
-		return head.Head{}, fmt.Errorf("load %s: %w", object, err)
-	}
+}
+
+// headOf decodes a record. A head without an ETag could not be swapped.
+func (s *Store) headOf(aggregateID string, record []byte, etag *string) (head.Head, error) {
+	object := s.LocateHead(aggregateID)
 	h, err := head.DecodeJSON(aggregateID, object, record)
 	if err != nil {
 		return head.Head{}, err
 	}
-	return h.WithToken(aws.ToString(out.ETag)), nil
+	if aws.ToString(etag) == "" {
+		return head.Head{}, fmt.Errorf("load %s: %w", object, changesTags("S3 returned the head without its ETag", nil))
+	}
+	return h.WithToken(*etag), nil
+}
+
+// isSetup reports whether only a change of the setup ends an error.
+func isSetup(err error) bool {
+	_, ok := errors.AsType[*SetupError](err)
+	return ok
+}
+
+// readRecord reads the body of a head's object, and reports whether it looks
+// whole. Without its size, only its text says so.
+func readRecord(out *s3.GetObjectOutput) (record []byte, whole bool, err error) {
+	defer out.Body.Close()
+	record, err = io.ReadAll(io.LimitReader(out.Body, maxRecord))
+	if err != nil {
+		return nil, false, err
+	}
+	if out.ContentLength == nil {
+		return record, json.Valid(record), nil
+	}
+	if size := *out.ContentLength; size <= maxRecord && int64(len(record)) != size {
+		return nil, false, fmt.Errorf("%d bytes arrived of %d: %w", len(record), size, io.ErrUnexpectedEOF)
+	}
+	return record, true, nil
 }
 
 // Swap replaces the head by one PutObject with If-Match on old's ETag, or
-// creates it with If-None-Match *. Where old has no token it loads the record
-// first. The one attempt has the client's retries switched off.
+// creates it with If-None-Match *. If old has no token it loads the record
+// first. The client's retries are off for the one attempt.
 //
-// Its errors are those of [head.Store]. A conflict leaves open which record
-// won, but where the head is gone. Whatever is refused by a code of S3, or was
-// never sent, is a [*head.NotApplied], with a [*SetupError] where one fits.
-// Every answer of 500 and above, every code that is not known, and every lost
-// reply is an error that tells neither.
+// Its errors are those of [head.Store]. If the condition failed, the head is
+// loaded: a conflict names the head that was found then, and a head that is
+// still old means that the ETags here are not S3's, which is a
+// [*head.NotApplied]. A code by which S3 refuses the write and a request that
+// was never sent are a [*head.NotApplied] too, with a [*SetupError] if one
+// fits. After any other error, such as a status of 500 and above, an unknown
+// code, a reply without S3's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	old, next, err := awscall.Current(ctx, s, old, next)
 	if err != nil {
@@ -104,23 +145,41 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 	} else {
 		in.IfNoneMatch = aws.String("*")
 	}
-	return s.swap(ctx, in, record, next)
+	out, call, err := awscall.Once(ctx, s.calls, s.put(record), in)
+	if err != nil {
+		return head.Head{}, s.swapError(ctx, call, old, next, err)
+	}
+	return next.WithToken(*out.ETag), nil
 }
 
-func (s *Store) swap(ctx context.Context, in *s3.PutObjectInput, record []byte, next head.Head) (head.Head, error) {
-	var call awscall.Call
-	once := func(o *s3.Options) { o.Retryer = awscall.OneAttempt }
-	out, err := s.put(record)(ctx, in, watch(&call), once)
+func (s *Store) swapError(ctx context.Context, call *awscall.Call, old, next head.Head, err error) error {
+	text := fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), err)
 	switch code := awscall.Code(err); {
-	case err == nil:
-		return next.WithToken(aws.ToString(out.ETag)), nil
 	case code == codePrecondition:
-		return head.Head{}, &head.SwapConflict{}
-	case code == codeNoKey && in.IfMatch != nil:
-		return head.Head{}, &head.SwapConflict{Winner: &head.Head{}}
+		return s.conflict(ctx, old, next, text)
+	case code == codeNoKey && old.Exists():
+		return &head.SwapConflict{Winner: &head.Head{}}
+	case call.NotOffered("PutObject", err):
+		return &head.NotApplied{Err: text}
 	}
-	text := fmt.Errorf("swap %s: %w", s.LocateHead(next.AggregateID), s.explain(&call, err))
-	return head.Head{}, call.SwapError(err, text, refusals)
+	return call.SwapError(text, refusals)
+}
+
+// conflict finds out why a condition failed. The swap changed nothing in any case.
+func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error) error {
+	found, err := s.Load(ctx, next.AggregateID)
+	switch {
+	case err != nil:
+		return &head.SwapConflict{}
+	case !found.SameRecord(old) || found.Token() != old.Token(): // the object was written again, unchanged
+		return &head.SwapConflict{Winner: &found}
+	case old.Exists():
+		return &head.NotApplied{Err: changesTags("the head is unchanged, but S3 does not know the ETag "+old.Token(), failed)}
+	}
+	return &head.NotApplied{Err: &SetupError{
+		What: "S3 refuses to create a head as if it existed, but it does not exist",
+		Hint: "run ropewalk init --check: it says whether the server honours conditions", Err: failed,
+	}}
 }
 
 // List yields the heads in the order of their names: a ListObjectsV2 for each

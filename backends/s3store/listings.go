@@ -10,7 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/awscall"
 	"ropewalk/internal/folders"
+	"ropewalk/internal/transport"
 )
 
 // Objects yields the aggregate's objects by ListObjectsV2, a request for each
@@ -24,7 +26,7 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 			}
 			for _, o := range page.Contents {
 				ref, err := changeset.ParseObjectName(s.name(o.Key))
-				if err == nil && !yield(changeset.Object{Ref: ref, Size: aws.ToInt64(o.Size), LastModified: aws.ToTime(o.LastModified).UTC()}, nil) {
+				if err == nil && !yield(changeset.Object{Ref: ref, Size: *o.Size, LastModified: o.LastModified.UTC()}, nil) {
 					return
 				}
 			}
@@ -64,7 +66,7 @@ func (s *Store) folders(ctx context.Context, after string) iter.Seq2[folders.Pag
 		for page, err := range s.pages(ctx, in) {
 			var p folders.Page
 			if err == nil {
-				p.Last = !aws.ToBool(page.IsTruncated)
+				p.Last = isLast(page)
 				for _, folder := range page.CommonPrefixes {
 					p.Names = append(p.Names, strings.TrimSuffix(strings.TrimPrefix(*folder.Prefix, *above), "/"))
 				}
@@ -92,20 +94,51 @@ func (s *Store) name(key *string) string {
 }
 
 // pages yields the pages of a listing in the bucket; at most one error ends it.
+// It goes on while there is a token, since not every server says IsTruncated.
 func (s *Store) pages(ctx context.Context, in *s3.ListObjectsV2Input) iter.Seq2[*s3.ListObjectsV2Output, error] {
 	return func(yield func(*s3.ListObjectsV2Output, error) bool) {
 		next := *in // a second iteration begins at the first page again
 		next.Bucket = &s.bucket
 		for {
-			page, err := do(ctx, s, s.client.ListObjectsV2, &next)
+			page, err := do(transport.WithLimit(ctx, transport.ListingLimit), s, s.client.ListObjectsV2, &next)
+			if err == nil {
+				err = checkPage(page, aws.ToString(next.ContinuationToken))
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("list %s: %w", s.locate(s.name(in.Prefix)), err))
 				return
 			}
-			if !yield(page, nil) || !aws.ToBool(page.IsTruncated) {
+			if !yield(page, nil) || isLast(page) {
 				return
 			}
 			next.ContinuationToken = page.NextContinuationToken
 		}
 	}
+}
+
+func isLast(page *s3.ListObjectsV2Output) bool { return aws.ToString(page.NextContinuationToken) == "" }
+
+// checkPage returns the error of a page that leaves out what S3 always says, or
+// that would make the listing end too early or never.
+func checkPage(page *s3.ListObjectsV2Output, token string) error {
+	broken := func(format string, args ...any) error { return awscall.Foreign("S3", fmt.Errorf(format, args...)) }
+	switch {
+	case isLast(page) && aws.ToBool(page.IsTruncated):
+		return broken("a page of the listing is truncated, but names no next page")
+	case !isLast(page) && *page.NextContinuationToken == token:
+		return broken("a page of the listing names itself as the next page")
+	case len(page.Contents)+len(page.CommonPrefixes) < int(aws.ToInt32(page.KeyCount)):
+		return broken("a page of the listing does not have all of its %d names", *page.KeyCount)
+	}
+	for _, o := range page.Contents {
+		if aws.ToString(o.Key) == "" || o.Size == nil || o.LastModified == nil {
+			return broken("the listing has an object without its key, size or time")
+		}
+	}
+	for _, folder := range page.CommonPrefixes {
+		if aws.ToString(folder.Prefix) == "" {
+			return broken("the listing has a folder without its name")
+		}
+	}
+	return nil
 }

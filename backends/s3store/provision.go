@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,8 +41,8 @@ func (s *Store) Provision(ctx context.Context) error {
 // provisionBucket creates the bucket only where it is not there: to create it
 // again would reset its access rules in the oldest region.
 func (s *Store) provisionBucket(ctx context.Context) error {
-	_, err := do(ctx, s, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket})
-	if awscall.Code(err) != codeNotFound {
+	err := s.findBucket(ctx)
+	if awscall.Code(err) != codeNoBucket {
 		return err
 	}
 	in := &s3.CreateBucketInput{Bucket: &s.bucket}
@@ -71,7 +72,10 @@ func (s *Store) blockPublicAccess(ctx context.Context) error {
 
 // encrypt leaves a default encryption that is there, such as one by KMS, as it is.
 func (s *Store) encrypt(ctx context.Context) error {
-	_, err := do(ctx, s, s.client.GetBucketEncryption, &s3.GetBucketEncryptionInput{Bucket: &s.bucket})
+	out, err := do(ctx, s, s.client.GetBucketEncryption, &s3.GetBucketEncryptionInput{Bucket: &s.bucket})
+	if err == nil && out.ServerSideEncryptionConfiguration == nil {
+		return awscall.Foreign("S3", errors.New("the reply has no configuration"))
+	}
 	if awscall.Code(err) != "ServerSideEncryptionConfigurationNotFoundError" {
 		return err
 	}

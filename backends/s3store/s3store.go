@@ -15,7 +15,9 @@
 //     context with a deadline, and the client an HTTP client with a dial
 //     timeout, so that an endpoint that cannot be reached fails in seconds.
 //   - Puts, reads and listings keep the retries of the client. A swap of a head
-//     never does: see [Store.Swap]. The HTTP client must not retry by itself.
+//     never does: see [Store.Swap]. The HTTP client must not retry on its own.
+//   - Redirects are not followed, and bodies are bounded, whichever HTTP client
+//     it is: a reply that S3 cannot have sent is a [*SetupError].
 //   - The policy must allow s3:ListBucket on the bucket even to readers. S3
 //     denies access otherwise where it should say that an object is not there.
 //
@@ -23,7 +25,6 @@
 package s3store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,10 +75,15 @@ type Options struct {
 // and is safe for concurrent use.
 type Store struct {
 	client  *s3.Client
+	calls   *awscall.Client[s3.Options]
 	bucket  string
 	options Options
 	log     *slog.Logger
+	unsized chan struct{} // bounds the contents of unknown size under way
 }
+
+// maxUnsized is how many contents of unknown size are read at the same time.
+const maxUnsized = 4
 
 // New returns a store in the bucket, which needs not exist yet. It makes no
 // request. A missing client or bucket name and a bad prefix are errors; nil
@@ -92,10 +98,11 @@ func New(client *s3.Client, bucket string, opts *Options) (*Store, error) {
 	if err := awscall.CheckPrefix(opts.Prefix, MaxPrefix); err != nil {
 		return nil, fmt.Errorf("s3store: %w", err)
 	}
-	s := &Store{client: client, bucket: bucket, options: *opts, log: opts.Logger}
+	s := &Store{client: client, bucket: bucket, options: *opts, log: opts.Logger, unsized: make(chan struct{}, maxUnsized)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.calls = s.newClient()
 	return s, nil
 }
 
@@ -113,23 +120,4 @@ func (s *Store) locate(name string) string { return "s3://" + s.bucket + "/" + *
 func (s *Store) key(name string) *string {
 	key := s.options.Prefix + name
 	return &key
-}
-
-// operation is a method of the S3 client.
-type operation[In, Out any] func(context.Context, *In, ...func(*s3.Options)) (*Out, error)
-
-// do calls an operation that may be repeated, and repeats it while S3 asks for
-// that. Where the context has already ended it sends nothing.
-func do[In, Out any](ctx context.Context, s *Store, op operation[In, Out], in *In) (*Out, error) {
-	var out *Out
-	err := awscall.Retry(ctx, s.log, again, func() (err error) {
-		var call awscall.Call
-		out, err = op(ctx, in, watch(&call))
-		return s.explain(&call, err)
-	})
-	return out, err
-}
-
-func watch(call *awscall.Call) func(*s3.Options) {
-	return func(o *s3.Options) { o.APIOptions = append(o.APIOptions, call.Watch) }
 }

@@ -27,3 +27,13 @@ func Read(body io.Reader, size int64) ([]byte, error) {
 	}
 	return content.Bytes(), err
 }
+
+// ReadUnknown reads a body of unknown size, of at most [Trusted] bytes. A body
+// above that is an error.
+func ReadUnknown(body io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(body, Trusted+1))
+	if err == nil && len(content) > Trusted {
+		return nil, fmt.Errorf("the reply does not say how large it is, and has more than %d bytes", Trusted)
+	}
+	return content, err
+}

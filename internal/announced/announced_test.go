@@ -42,3 +42,19 @@ func TestAnAnnouncementCostsNoMoreThanIsTrusted(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*Trusted))
 }
+
+// repeated is a body of zeros without an end.
+type repeated struct{}
+
+func (repeated) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestReadUnknown(t *testing.T) {
+	got, err := ReadUnknown(iotest.OneByteReader(strings.NewReader("four")))
+	require.NoError(t, err)
+	require.Equal(t, "four", string(got))
+	_, err = ReadUnknown(repeated{})
+	require.ErrorContains(t, err, "does not say how large")
+	down := errors.New("down")
+	_, err = ReadUnknown(io.MultiReader(strings.NewReader("fo"), iotest.ErrReader(down)))
+	require.ErrorIs(t, err, down)
+}

@@ -5,37 +5,32 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"ropewalk/head"
 )
-
-// OneAttempt is the retryer of a swap. The SDK's own would send the request
-// again after a lost reply, meet its first attempt, and report a conflict.
-var OneAttempt aws.Retryer = aws.NopRetryer{}
 
 // Refusals are the error codes by which a service refuses a conditional write
 // before it takes effect, but for those that deny access. The value says
 // whether the same write may succeed a little later.
 type Refusals map[string]bool
 
-// SwapError tells what an error means for the one attempt of a swap: a
-// [*head.NotApplied] where nothing of it can have arrived, or where one of the
-// codes refuses it under a status below 500. About any other error nobody
-// knows. The result wraps text, which is the error as people should read it.
-func (c *Call) SwapError(err, text error, refusals Refusals) error {
+// SwapError says what an error means for the one attempt of a swap: a
+// [*head.NotApplied] if nothing of it can have arrived, or if one of the codes
+// refuses it under a status below 500. After any other error the outcome is
+// unknown, and the error is returned as it is.
+func (c *Call) SwapError(err error, refusals Refusals) error {
 	sent := c.sent.Load()
 	if !sent || unreachable(err) {
-		return &head.NotApplied{Retryable: sent, Err: text}
+		return &head.NotApplied{Retryable: sent, Err: err}
 	}
 	code := Code(err)
 	status, _ := Response(err)
 	retryable, refused := refusals[code]
 	if (refused || denied[code]) && 300 <= status && status < 500 {
-		return &head.NotApplied{Retryable: retryable, Err: text}
+		return &head.NotApplied{Retryable: retryable, Err: err}
 	}
-	return text
+	return err
 }
 
 // Current begins every swap: it checks it, and prepares it for a store that

@@ -90,7 +90,7 @@ func (a AWS) writer() []Statement {
 	if a.Table == "" {
 		return []Statement{a.read(changeset.Folder, head.Folder), a.missing(), a.create(changeset.Folder, head.Folder), a.replace(head.Folder)}
 	}
-	return []Statement{a.read(changeset.Folder), a.missing(), a.create(changeset.Folder), a.heads("dynamodb:GetItem", "dynamodb:PutItem")}
+	return []Statement{a.read(changeset.Folder), a.missing(), a.create(changeset.Folder), a.heads("dynamodb:GetItem", "dynamodb:UpdateItem")}
 }
 
 func (a AWS) maintainer() []Statement {
@@ -103,7 +103,7 @@ func (a AWS) maintainer() []Statement {
 	return []Statement{
 		a.read(changeset.Folder, probes), a.missing(),
 		a.create(probes), a.replace(probes), a.delete(), a.bucket(),
-		a.heads("dynamodb:GetItem", "dynamodb:PutItem"),
+		a.heads("dynamodb:GetItem", "dynamodb:UpdateItem"),
 		a.items("DeleteProbes", a.literal()+probes+"*", "dynamodb:DeleteItem"),
 		a.table(),
 	}

@@ -1,0 +1,76 @@
+package dynamostore
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// update returns the write that replaces old by next, or creates next if old is
+// the zero Head.
+func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
+	e := expressions{names: map[string]string{}, values: map[string]types.AttributeValue{}}
+	var assignments []string
+	fields := attributes(next)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if old.Exists() && next.Formats == (head.Formats{}) && formats[name] {
+			continue // next does not know them; the item does
+		}
+		assignments = append(assignments, e.term(name, "=", "new", fields[name]))
+	}
+	in := &dynamodb.UpdateItemInput{
+		TableName:                           &s.table,
+		Key:                                 s.itemKey(next.AggregateID),
+		UpdateExpression:                    aws.String("SET " + strings.Join(assignments, ", ")),
+		ConditionExpression:                 aws.String(e.condition(old)),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	in.ExpressionAttributeNames, in.ExpressionAttributeValues = e.names, e.values
+	return in
+}
+
+// formats are the fields that say which versions may read and replace the item.
+var formats = map[string]bool{head.FieldFormat: true, head.FieldMinReader: true, head.FieldMinWriter: true}
+
+// expressions are the names and values that a write's expressions stand for.
+type expressions struct {
+	names  map[string]string
+	values map[string]types.AttributeValue
+}
+
+// condition demands that the item is old, and that this version may replace it.
+func (e expressions) condition(old head.Head) string {
+	if !old.Exists() {
+		return "attribute_not_exists(" + e.name(head.FieldAggregateID) + ")"
+	}
+	is := attributes(old)
+	var terms []string
+	for _, name := range []string{head.FieldRevision, head.FieldVersion, head.FieldChangesetID, head.FieldDigest} {
+		terms = append(terms, e.term(name, "=", "old", is[name]))
+	}
+	own := &types.AttributeValueMemberN{Value: strconv.Itoa(changeset.Format)}
+	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
+}
+
+func (e expressions) term(name, operator, kind string, value types.AttributeValue) string {
+	placeholder := ":" + kind + "_" + underscored(name)
+	e.values[placeholder] = value
+	return e.name(name) + " " + operator + " " + placeholder
+}
+
+// name returns the alias of an attribute: names with hyphens need one.
+func (e expressions) name(attribute string) string {
+	alias := "#" + underscored(attribute)
+	e.names[alias] = attribute
+	return alias
+}
+
+func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
