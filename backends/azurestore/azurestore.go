@@ -13,41 +13,45 @@
 // access, and the one of the heads must have no immutability policy.
 // [Store.Provision] makes the containers and [Store.Check] looks at all this.
 //
-// The caller makes the client, and so decides on credentials, endpoint, tracing
-// and time limits:
+// A reply counts only with the headers that the service sends: whatever else
+// answers, such as a login page, is a [*SetupError]. The body of each reply has
+// a limit: 1 MiB for an error, 4 MiB for a head, 16 MiB for a page of a
+// listing, and the announced size for content. Redirects are not followed.
 //
-//   - By its defaults the SDK waits for a reply without a limit. Give calls a
-//     context with a deadline, and the client a transport with a dial timeout,
-//     so that an endpoint that cannot be reached fails in seconds. The
-//     transport must not retry by itself.
-//   - Reads and puts keep the client's retries, with their time limit for each
-//     try. A swap is sent once, under its context alone: with retries it could
-//     meet its own first attempt and report a conflict that never was.
-//   - The transport should keep as many idle connections to a host as reads are
-//     to run in parallel.
+// The caller decides on endpoint, credentials, tracing and time limits:
+//
+//   - By default the SDK waits for a reply without a limit. Give calls a context
+//     with a deadline, and [Options.Client] a transport with a dial timeout, so
+//     that an endpoint that cannot be reached fails in seconds. The transport
+//     must not retry.
+//   - Reads and puts keep the retries of [Options.Client], with their time limit
+//     for each try. A swap is sent once, under its context alone: with retries
+//     it could meet its own first attempt and report a conflict that never was.
 package azurestore
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/transport"
 )
 
 var (
@@ -55,7 +59,6 @@ var (
 	_ changeset.Lister  = (*Store)(nil)
 	_ changeset.Deleter = (*Store)(nil)
 	_ changeset.Locator = (*Store)(nil)
-	_ head.Refresher    = (*Store)(nil)
 	_ head.Refresher    = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
 )
@@ -89,6 +92,10 @@ type Options struct {
 	// blob, how long, the error; never content or credentials. By default
 	// nothing is logged.
 	Logger *slog.Logger
+	// Client holds the SDK's own settings: transport, retries, tracing. The
+	// default transport keeps 512 connections. A transport that is not an
+	// [*http.Client] must not follow redirects to other hosts.
+	Client service.ClientOptions
 }
 
 // Store implements both seams. It is safe for concurrent use and needs no
@@ -102,20 +109,49 @@ type Store struct {
 	log               *slog.Logger
 }
 
-// New returns a store over the client's account. It does no I/O. Nil options
-// stand for the defaults; a missing client and a bad prefix are errors. For an
-// [azblob.Client] pass its ServiceClient.
-//
-// [azblob.Client]: https://pkg.go.dev/github.com/Azure/azure-sdk-for-go/sdk/storage/azblob#Client
-func New(client *service.Client, opts *Options) (*Store, error) {
+// New returns a store in the account at serviceURL, such as
+// https://ACCOUNT.blob.core.windows.net/. It does no I/O. Where the URL holds a
+// shared access signature, the credential is nil. Nil options stand for the
+// defaults. A URL without a host and a bad prefix are errors, which do not hold
+// the URL; what the SDK refuses is a [*SetupError].
+func New(serviceURL string, credential azcore.TokenCredential, opts *Options) (*Store, error) {
+	if u, err := url.Parse(serviceURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("azurestore: the URL of the account is not of the form https://HOST/")
+	}
+	return connect(opts, func(guarded *service.ClientOptions) (*service.Client, error) {
+		if credential == nil {
+			return service.NewClientWithNoCredential(serviceURL, guarded)
+		}
+		return service.NewClient(serviceURL, credential, guarded)
+	})
+}
+
+// NewFromConnectionString is New with endpoint and credentials from a
+// connection string, as the service's own tools take it: with the account's key
+// or a shared access signature.
+func NewFromConnectionString(connection string, opts *Options) (*Store, error) {
+	return connect(opts, func(guarded *service.ClientOptions) (*service.Client, error) {
+		return service.NewClientFromConnectionString(connection, guarded)
+	})
+}
+
+// connect makes the client itself: no other code can get between the SDK,
+// which reads whole bodies, and the transport.
+func connect(opts *Options, newClient func(*service.ClientOptions) (*service.Client, error)) (*Store, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	if client == nil {
-		return nil, errors.New("azurestore: a client is needed")
-	}
 	if err := checkPrefix(opts.Prefix); err != nil {
 		return nil, fmt.Errorf("azurestore: prefix %q: %w", opts.Prefix, err)
+	}
+	guarded := opts.Client
+	if guarded.Transport == nil {
+		guarded.Transport = defaultTransport()
+	}
+	guarded.Transport = wire{transport.Guard(guarded.Transport)}
+	client, err := newClient(&guarded)
+	if err != nil {
+		return nil, &SetupError{What: "the client cannot be made", Hint: "check the connection string or the endpoint", Err: err}
 	}
 	s := &Store{
 		service:    client,
@@ -129,6 +165,19 @@ func New(client *service.Client, opts *Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// defaultTransport is shared by all stores. A read has up to 1,024 requests
+// under way, and the SDK's own transport keeps 10 connections.
+var defaultTransport = sync.OnceValue(func() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConns:        512, MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512,
+	}}
+})
 
 func checkPrefix(prefix string) error {
 	odd := func(part string) bool { return part == "" || strings.HasSuffix(part, ".") }
@@ -170,30 +219,4 @@ func location(clientURL string) string {
 	}
 	u.User, u.RawQuery = nil, ""
 	return strings.ReplaceAll(u.String(), "%2F", "/")
-}
-
-// do sends one request, unless the context has already ended, logs it, and
-// makes its error one that people can read. op says what for, and at where.
-func do[T any](ctx context.Context, s *Store, op, at string, request func() (T, error)) (T, error) {
-	if err := ctx.Err(); err != nil {
-		var none T
-		return none, explain(op, location(at), err)
-	}
-	began := time.Now()
-	response, err := request()
-	err = explain(op, location(at), err)
-	s.log.DebugContext(ctx, "azure request", "op", op, "at", location(at), "took", time.Since(began), "err", err)
-	return response, err
-}
-
-// pages yields the pages of a listing, or its first error.
-func pages[T any](ctx context.Context, s *Store, c *container.Client, pager *runtime.Pager[T]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for pager.More() {
-			page, err := do(ctx, s, "list", c.URL(), func() (T, error) { return pager.NextPage(ctx) })
-			if !yield(page, err) || err != nil {
-				return
-			}
-		}
-	}
 }

@@ -47,33 +47,49 @@ func (c *canned) take() []string {
 	return methods
 }
 
-func cannedClient(t testing.TB, wire *canned) *service.Client {
-	t.Helper()
-	client, err := service.NewClientWithNoCredential("https://acme.blob.core.windows.net/?sv=2026-06-06&sig="+secret, &service.ClientOptions{
-		ClientOptions: policy.ClientOptions{Transport: wire, Retry: policy.RetryOptions{RetryDelay: time.Millisecond}},
-	})
-	require.NoError(t, err)
-	return client
+// cannedURL is the URL of the tests' account.
+const cannedURL = "https://acme.blob.core.windows.net/?sv=2026-06-06&sig=" + secret
+
+func cannedClient(wire policy.Transporter) service.ClientOptions {
+	return service.ClientOptions{ClientOptions: policy.ClientOptions{
+		Transport: wire, Retry: policy.RetryOptions{RetryDelay: time.Millisecond},
+	}}
 }
 
 // cannedStore returns a store on a service with that answer; what it logs goes to log.
 func cannedStore(t testing.TB, log io.Writer, answer func(r *http.Request) (*http.Response, error)) (*azurestore.Store, *canned) {
 	t.Helper()
 	wire := &canned{answer: answer}
-	s, err := azurestore.New(cannedClient(t, wire), &azurestore.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s, err := azurestore.New(cannedURL, nil, &azurestore.Options{
+		Client: cannedClient(wire),
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
 	require.NoError(t, err)
 	return s, wire
 }
 
 // failing answers with a status and the service's error code, after it has
-// taken the whole request in, as the service does.
+// taken the whole request in, as the service does. Without a code, the answer
+// is not the service's.
 func failing(status int, code string) func(r *http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		consume(r)
 		reply := respond(r, status, "<Error><Message>Server used following string to sign: "+secret+"</Message></Error>")
-		if code != "" {
+		if code == "" {
+			reply.Header = http.Header{}
+		} else {
 			reply.Header.Set("x-ms-error-code", code)
 		}
+		return reply, nil
+	}
+}
+
+// succeeding answers as the service does to a request without a result.
+func succeeding(status int) func(r *http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		consume(r)
+		reply := respond(r, status, "")
+		reply.Header.Set("ETag", `"0x1"`)
 		return reply, nil
 	}
 }
@@ -84,9 +100,11 @@ func consume(r *http.Request) {
 	}
 }
 
+// respond returns a reply with the marks of the service.
 func respond(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Request: r, Header: http.Header{},
+		StatusCode: status, Status: http.StatusText(status), Request: r,
+		Header: http.Header{"X-Ms-Request-Id": {"1"}, "X-Ms-Version": {"2026-06-06"}},
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}
 }

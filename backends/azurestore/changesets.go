@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc64"
 	"strings"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
@@ -16,11 +15,13 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/admission"
 	"ropewalk/internal/announced"
+	"ropewalk/internal/transport"
 )
 
-// Put stores the changeset as one blob, by one request. Where that is told
-// that the blob is already there, a second one makes sure of it.
+// Put stores the changeset as one blob, by one request. If the service says
+// that the blob exists, a second request makes sure of it.
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
 	if err != nil {
@@ -32,61 +33,93 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	for key, value := range metadata {
 		options.Metadata[key] = &value
 	}
-	_, err = do(ctx, s, "put", target.URL(), func() (blockblob.UploadResponse, error) {
+	response, err := do(ctx, s, "put", target.URL(), func(ctx context.Context) (blockblob.UploadResponse, error) {
 		return target.Upload(ctx, streaming.NopCloser(bytes.NewReader(c.Content)), options)
 	})
-	if exists(err) {
+	switch {
+	case exists(err):
 		return s.confirm(ctx, c.Ref)
+	case err != nil:
+		return conditional(err)
+	case response.ETag == nil: // the service always sends it
+		return explain("put", s.Locate(c.Ref), errNoETag)
 	}
-	return err
+	return nil
 }
 
 // confirm makes sure that a blob which is said to be there can be read: the
 // service may say so as well while an earlier attempt is still on its way.
 func (s *Store) confirm(ctx context.Context, ref changeset.Ref) error {
 	target := s.changeset(ref)
-	_, err := do(ctx, s, "confirm", target.URL(), func() (blob.GetPropertiesResponse, error) {
+	_, err := do(ctx, s, "confirm", target.URL(), func(ctx context.Context) (blob.GetPropertiesResponse, error) {
 		return target.GetProperties(ctx, nil)
 	})
 	return err
 }
 
-// Get returns the changeset, header and content, by one request. Where the
-// connection breaks within the content, the rest is requested again.
+// Get returns the changeset, header and content, by one request, which is
+// repeated where the connection breaks within the content. Where a proxy removes
+// the size of the content from the reply, another request asks for the size.
 func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	once, _ := admission.Once(ctx)
+	return whole(ctx, func() (changeset.Changeset, error) { return s.get(once, ref) })
+}
+
+func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	source := s.changeset(ref)
-	response, err := do(ctx, s, "get", source.URL(), func() (blob.DownloadStreamResponse, error) {
-		return source.DownloadStream(ctx, nil)
+	response, err := do(ctx, s, "get", source.URL(), func(ctx context.Context) (blob.DownloadStreamResponse, error) {
+		return source.DownloadStream(transport.WithLimit(ctx, -1), nil)
 	})
 	if err != nil {
 		return changeset.Changeset{}, notFound(ref, err)
 	}
-	body := response.NewRetryReader(ctx, nil)
-	defer body.Close()
-	info, err := s.decode(ref, properties{response.Metadata, response.ContentType, response.ContentLength, response.LastModified})
+	defer response.Body.Close()
+	size := response.ContentLength
+	if size == nil {
+		asked, err := s.properties(ctx, ref)
+		if err != nil {
+			return changeset.Changeset{}, err
+		}
+		size = asked.ContentLength
+	}
+	h, err := s.decode(ref, response.Metadata, response.ContentType, size)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	if err := changeset.Admit(ctx, info.Header); err != nil {
+	if err := changeset.Admit(ctx, h); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content, err := announced.Read(body, info.ContentSize)
+	content, err := announced.Read(response.Body, h.ContentSize)
 	if err != nil {
-		return changeset.Changeset{}, explain("get", s.Locate(ref), err)
+		return changeset.Changeset{}, explain("get", s.Locate(ref), &brokenError{err})
 	}
-	return changeset.Changeset{Header: info.Header, Content: content}, nil
+	return changeset.Changeset{Header: h, Content: content}, nil
 }
 
-// Stat returns the header of the changeset, by one request.
+// Stat returns the header of the changeset, by one request. Its LastModified is
+// zero where a proxy has removed that from the reply.
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	response, err := s.properties(ctx, ref)
+	if err != nil {
+		return changeset.Info{}, err
+	}
+	h, err := s.decode(ref, response.Metadata, response.ContentType, response.ContentLength)
+	if err != nil {
+		return changeset.Info{}, err
+	}
+	info := changeset.Info{Header: h}
+	if response.LastModified != nil {
+		info.LastModified = response.LastModified.UTC()
+	}
+	return info, nil
+}
+
+func (s *Store) properties(ctx context.Context, ref changeset.Ref) (blob.GetPropertiesResponse, error) {
 	source := s.changeset(ref)
-	response, err := do(ctx, s, "stat", source.URL(), func() (blob.GetPropertiesResponse, error) {
+	response, err := do(ctx, s, "stat", source.URL(), func(ctx context.Context) (blob.GetPropertiesResponse, error) {
 		return source.GetProperties(ctx, nil)
 	})
-	if err != nil {
-		return changeset.Info{}, notFound(ref, err)
-	}
-	return s.decode(ref, properties{response.Metadata, response.ContentType, response.ContentLength, response.LastModified})
+	return response, notFound(ref, err)
 }
 
 // Delete removes the changeset's blob and its snapshots. Soft delete and
@@ -94,44 +127,35 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	target := s.changeset(ref)
 	options := &blob.DeleteOptions{DeleteSnapshots: to.Ptr(blob.DeleteSnapshotsOptionTypeInclude)}
-	_, err := do(ctx, s, "delete", target.URL(), func() (blob.DeleteResponse, error) {
+	_, err := do(ctx, s, "delete", target.URL(), func(ctx context.Context) (blob.DeleteResponse, error) {
 		return target.Delete(ctx, options)
 	})
-	if bloberror.HasCode(err, bloberror.BlobNotFound) {
+	if hasCode(err, bloberror.BlobNotFound) {
 		return nil
 	}
 	return err
 }
 
-// properties are what a reply's headers tell of a blob.
-type properties struct {
-	metadata     map[string]*string
-	contentType  *string
-	size         *int64
-	lastModified *time.Time
-}
-
-func (s *Store) decode(ref changeset.Ref, p properties) (changeset.Info, error) {
-	if p.size == nil || p.contentType == nil || p.lastModified == nil {
-		return changeset.Info{}, fmt.Errorf("%s: the reply lacks size, type or time: something on the way has changed it", s.Locate(ref))
+// decode reads a changeset's header from the headers of a reply.
+func (s *Store) decode(ref changeset.Ref, stored map[string]*string, contentType *string, size *int64) (changeset.Header, error) {
+	if size == nil || contentType == nil {
+		return changeset.Header{}, fmt.Errorf("%s: the reply lacks the size or the type: something on the way has changed it", s.Locate(ref))
 	}
-	metadata := make(map[string]string, len(p.metadata))
-	for key, value := range p.metadata { // the case of the keys does not survive HTTP
-		metadata[strings.ToLower(key)] = *value
+	metadata := make(map[string]string, len(stored))
+	for key, value := range stored { // the case of the keys does not survive HTTP
+		if value != nil {
+			metadata[strings.ToLower(key)] = *value
+		}
 	}
-	h, err := changeset.Decode(changeset.Stored{
-		Ref: ref, Object: s.Locate(ref), Metadata: metadata, ContentType: *p.contentType, Size: *p.size,
+	return changeset.Decode(changeset.Stored{
+		Ref: ref, Object: s.Locate(ref), Metadata: metadata, ContentType: *contentType, Size: *size,
 	}, changeset.NoHyphens)
-	if err != nil {
-		return changeset.Info{}, err
-	}
-	return changeset.Info{Header: h, LastModified: p.lastModified.UTC()}, nil
 }
 
 // notFound makes the reply for a missing blob [changeset.ErrNotFound]. A
 // missing container is another matter.
 func notFound(ref changeset.Ref, err error) error {
-	if bloberror.HasCode(err, bloberror.BlobNotFound) {
+	if hasCode(err, bloberror.BlobNotFound) {
 		return fmt.Errorf("%s: %w: %w", ref, changeset.ErrNotFound, err)
 	}
 	return err

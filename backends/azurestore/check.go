@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/google/uuid"
@@ -49,7 +50,7 @@ func (s *Store) checkContainer(ctx context.Context, c *container.Client) ([]Find
 	found, err := s.look(ctx, c)
 	var broken *SetupError
 	switch {
-	case bloberror.HasCode(err, bloberror.ContainerNotFound) && errors.As(err, &broken):
+	case hasCode(err, bloberror.ContainerNotFound) && errors.As(err, &broken):
 		return []Finding{{Name: name, Detail: "missing", Hint: broken.Hint}}, nil
 	case err != nil:
 		return nil, err
@@ -67,43 +68,64 @@ func private(name string, found container.GetPropertiesResponse) Finding {
 	}
 	return Finding{
 		Name: name, Detail: fmt.Sprintf("anybody may read it: its public access level is %q", *found.BlobPublicAccess),
-		Hint: "set it to private, as Provision does, and disallow public access for the whole account",
+		Hint: "run ropewalk init, which makes it private, and disallow public access for the whole account",
 	}
 }
 
 func replaceable(name string, found container.GetPropertiesResponse) Finding {
 	for what, set := range map[string]*bool{"an immutability policy": found.HasImmutabilityPolicy, "a legal hold": found.HasLegalHold} {
-		if set != nil && *set {
+		if set == nil {
+			return Finding{Name: name, Detail: "the reply does not say whether it has " + what, Hint: "connect to Azure Blob Storage directly: something on the way drops headers"}
+		}
+		if *set {
 			return Finding{Name: name, Detail: "has " + what + ", so that heads cannot be replaced", Hint: "remove it, or keep the heads in another container"}
 		}
 	}
 	return Finding{Name: name, OK: true, Detail: "not immutable"}
 }
 
-// conditionalWrites tries them with a blob of its own: a second create-only
-// write and a write with an outdated ETag must be refused.
+// conditionalWrites tries conditional writes with a blob of its own.
 func (s *Store) conditionalWrites(ctx context.Context, name string, c *container.Client) Finding {
 	probe := c.NewBlockBlobClient(s.prefix + probeFolder + uuid.NewString())
 	defer s.removeProbe(ctx, probe.BlobClient())
-	write := func(token string) (string, error) {
-		return s.write(ctx, "probe", probe, []byte(`"ropewalk probe"`), token)
-	}
-	first, err := write("")
-	if err != nil {
+	failed, err := s.probe(ctx, probe)
+	switch {
+	case err != nil:
 		return untried(name, err)
-	}
-	if _, err = write(first); err != nil {
-		return untried(name, err)
-	}
-	for what, outdated := range map[string]string{"create-only": "", "If-Match": first} {
-		var conflict *head.SwapConflict
-		if _, err := write(outdated); err == nil {
-			return Finding{Name: name, Detail: what + " writes are not honoured", Hint: "this storage cannot keep heads: use Azure Blob Storage itself, without anything in between that drops headers"}
-		} else if !errors.As(err, &conflict) {
-			return untried(name, err)
-		}
+	case failed != "":
+		return Finding{Name: name, Detail: failed, Hint: "this storage cannot keep heads: use Azure Blob Storage itself, without anything in between that changes ETags or drops headers"}
 	}
 	return Finding{Name: name, OK: true, Detail: "honours conditional writes"}
+}
+
+// probe creates a blob and replaces it by the ETag that it has read. Then it
+// sends a create-only write and a write with the outdated ETag, which must be
+// refused. It returns what went wrong, in a few words.
+func (s *Store) probe(ctx context.Context, probe *blockblob.Client) (failed string, err error) {
+	write := func(token string) error {
+		_, err := s.write(ctx, "probe", probe, []byte(`"ropewalk probe"`), token)
+		return err
+	}
+	if err := write(""); err != nil {
+		return "", err
+	}
+	first, err := s.read(ctx, "probe", probe, nil)
+	if err != nil {
+		return "", err
+	}
+	if err := write(first.token); is[*head.SwapConflict](err) {
+		return "a write with the ETag that was just read is refused", nil
+	} else if err != nil {
+		return "", err
+	}
+	for _, outdated := range []struct{ what, token string }{{"create-only", ""}, {"If-Match", first.token}} {
+		if err := write(outdated.token); err == nil {
+			return outdated.what + " writes are not honoured", nil
+		} else if !is[*head.SwapConflict](err) {
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 func untried(name string, err error) Finding {
@@ -123,7 +145,7 @@ func untried(name string, err error) Finding {
 func (s *Store) removeProbe(ctx context.Context, probe *blob.Client) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_, _ = do(ctx, s, "remove probe", probe.URL(), func() (blob.DeleteResponse, error) { return probe.Delete(ctx, nil) })
+	_, _ = do(ctx, s, "remove probe", probe.URL(), func(ctx context.Context) (blob.DeleteResponse, error) { return probe.Delete(ctx, nil) })
 }
 
 // endpoint finds out, without a request, whether the client speaks to the
@@ -140,7 +162,7 @@ func endpoint(serviceURL string) Finding {
 // credentials may see it.
 func (s *Store) account(ctx context.Context) []Finding {
 	var findings []Finding
-	info, err := do(ctx, s, "look at account", s.service.URL(), func() (service.GetAccountInfoResponse, error) {
+	info, err := do(ctx, s, "look at account", s.service.URL(), func(ctx context.Context) (service.GetAccountInfoResponse, error) {
 		return s.service.GetAccountInfo(ctx, nil)
 	})
 	if err == nil && info.AccountKind != nil && info.SKUName != nil {
@@ -149,7 +171,7 @@ func (s *Store) account(ctx context.Context) []Finding {
 	if hierarchical := info.IsHierarchicalNamespaceEnabled; err == nil && hierarchical != nil && *hierarchical {
 		findings = append(findings, Finding{Name: "account", OK: true, Detail: "has a hierarchical namespace: folders stay, and are listed, when they are empty"})
 	}
-	properties, err := do(ctx, s, "look at service", s.service.URL(), func() (service.GetPropertiesResponse, error) {
+	properties, err := document(ctx, s, "look at service", s.service.URL(), "StorageServiceProperties", func(ctx context.Context) (service.GetPropertiesResponse, error) {
 		return s.service.GetProperties(ctx, nil)
 	})
 	if keep := properties.DeleteRetentionPolicy; err == nil && keep != nil && keep.Enabled != nil && *keep.Enabled && keep.Days != nil {

@@ -2,13 +2,12 @@ package azurestore_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/azurestore"
@@ -39,7 +38,9 @@ func (a *account) answer(r *http.Request) (*http.Response, error) {
 	reply := respond(r, http.StatusOK, "")
 	switch what {
 	case "GET container":
-		for name, value := range map[string]string{"x-ms-blob-public-access": a.public, "x-ms-has-immutability-policy": a.immutable, "x-ms-has-legal-hold": a.hold} {
+		for name, value := range map[string]string{
+			"x-ms-blob-public-access": a.public, "x-ms-has-immutability-policy": cmp.Or(a.immutable, "false"), "x-ms-has-legal-hold": cmp.Or(a.hold, "false"),
+		} {
 			if value != "" {
 				reply.Header.Set(name, value)
 			}
@@ -50,6 +51,9 @@ func (a *account) answer(r *http.Request) (*http.Response, error) {
 		reply.Header.Set("x-ms-is-hns-enabled", fmt.Sprint(a.hierarchical))
 	case "GET service":
 		reply = respond(r, 200, `<StorageServiceProperties><DeleteRetentionPolicy><Enabled>true</Enabled><Days>7</Days></DeleteRetentionPolicy></StorageServiceProperties>`)
+	case "GET ":
+		reply = respond(r, http.StatusOK, `"ropewalk probe"`)
+		reply.Header.Set("ETag", a.tag())
 	case "PUT ":
 		return a.write(r)
 	case "DELETE ":
@@ -63,15 +67,17 @@ func (a *account) write(r *http.Request) (*http.Response, error) {
 	if header(r, "If-None-Match") != "" && a.blob && a.ignores != "If-None-Match" {
 		return failing(http.StatusConflict, "BlobAlreadyExists")(r)
 	}
-	if match := header(r, "If-Match"); match != "" && match != fmt.Sprint(a.etag) && a.ignores != "If-Match" {
+	if match := header(r, "If-Match"); match != "" && match != a.tag() && a.ignores != "If-Match" {
 		return failing(http.StatusPreconditionFailed, "ConditionNotMet")(r)
 	}
 	a.blob, a.left = true, 1
 	a.etag++
 	reply := respond(r, http.StatusCreated, "")
-	reply.Header.Set("ETag", fmt.Sprint(a.etag))
+	reply.Header.Set("ETag", a.tag())
 	return reply, nil
 }
+
+func (a *account) tag() string { return fmt.Sprintf(`"0x%d"`, a.etag) }
 
 // check returns the findings as text, those that are not OK with an exclamation mark.
 func (a *account) check(t *testing.T) ([]string, error) {
@@ -144,11 +150,9 @@ func TestCheckOfForbiddenAccount(t *testing.T) {
 }
 
 func TestCheckRefusesTheSecondaryEndpoint(t *testing.T) {
-	client, err := service.NewClientWithNoCredential("https://acme-secondary.blob.core.windows.net/?sig="+secret, &service.ClientOptions{
-		ClientOptions: policy.ClientOptions{Transport: &canned{answer: (&account{}).answer}},
+	s, err := azurestore.New("https://acme-secondary.blob.core.windows.net/?sig="+secret, nil, &azurestore.Options{
+		Client: cannedClient(&canned{answer: (&account{}).answer}),
 	})
-	require.NoError(t, err)
-	s, err := azurestore.New(client, nil)
 	require.NoError(t, err)
 	findings, err := s.Check(t.Context())
 	require.NoError(t, err)

@@ -5,25 +5,20 @@ import (
 	"log"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"ropewalk"
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 )
 
-// From the SDK's client to a chain. The containers "changesets" and
+// From credentials to a chain. The containers "changesets" and
 // "aggregates" exist already, or Provision makes them.
 func Example() {
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := service.NewClient("https://acme.blob.core.windows.net/", credential, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	azure, err := azurestore.New(client, &azurestore.Options{Prefix: "orders/"})
+	azure, err := azurestore.New("https://acme.blob.core.windows.net/", credential, &azurestore.Options{Prefix: "orders/"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -4,20 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/transport"
 )
 
 // maxRecord is the largest size of a head's record in bytes. That of this
@@ -42,36 +42,55 @@ func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (h
 		unless := blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETag(seen.Token()))}
 		options.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: &unless}
 	}
-	source := s.head(aggregateID)
-	response, err := do(ctx, s, "load", source.URL(), func() (blob.DownloadStreamResponse, error) {
-		return source.DownloadStream(ctx, options)
-	})
-	if bloberror.HasCode(err, bloberror.BlobNotFound) {
-		return head.Head{}, nil
-	}
-	if err != nil {
-		return head.Head{}, err
-	}
-	if code := response.ErrorCode; code != nil && *code == string(bloberror.ConditionNotMet) {
-		return seen, response.Body.Close() // the SDK takes 304 for a success
-	}
 	at := s.LocateHead(aggregateID)
-	body := response.NewRetryReader(ctx, nil)
-	defer body.Close()
-	record, err := io.ReadAll(io.LimitReader(body, maxRecord+1))
+	stored, err := s.read(ctx, "load", s.head(aggregateID), options)
 	switch {
+	case hasCode(err, bloberror.BlobNotFound):
+		return head.Head{}, nil
+	case seen.Token() != "" && is[*unchangedError](err):
+		return seen, nil
+	case errors.Is(err, errRecordTooLarge):
+		return head.Head{}, head.DecodeError(aggregateID, at, errRecordTooLarge)
 	case err != nil:
-		return head.Head{}, explain("load", at, err)
-	case len(record) > maxRecord:
-		return head.Head{}, head.DecodeError(aggregateID, at, fmt.Errorf("the record has more than %d bytes", maxRecord))
-	case response.ETag == nil:
-		return head.Head{}, explain("load", at, errors.New("the reply has no ETag"))
+		return head.Head{}, err
 	}
-	h, err := head.DecodeJSON(aggregateID, at, record)
+	h, err := head.DecodeJSON(aggregateID, at, stored.content)
 	if err != nil {
 		return head.Head{}, err
 	}
-	return h.WithToken(string(*response.ETag)), nil
+	return h.WithToken(stored.token), nil
+}
+
+// errRecordTooLarge says that a head's blob is no head.
+var errRecordTooLarge = fmt.Errorf("the record has more than %d bytes", maxRecord)
+
+// record is a small blob, and the ETag that a swap of it needs.
+type record struct {
+	content []byte
+	token   string
+}
+
+// read returns a small blob, by one request, which is repeated where the
+// connection breaks within the body.
+func (s *Store) read(ctx context.Context, op string, source *blockblob.Client, options *blob.DownloadStreamOptions) (record, error) {
+	return whole(ctx, func() (record, error) {
+		response, err := do(ctx, s, op, source.URL(), func(ctx context.Context) (blob.DownloadStreamResponse, error) {
+			return source.DownloadStream(ctx, options)
+		})
+		if err != nil {
+			return record{}, err
+		}
+		defer response.Body.Close()
+		content, err := readBody(response.Body, response.ContentLength, maxRecord)
+		switch {
+		case errors.Is(err, transport.ErrTooLarge):
+			return record{}, errRecordTooLarge
+		case err != nil:
+			return record{}, explain(op, location(source.URL()), &brokenError{err})
+		}
+		tag, err := token(response.ETag)
+		return record{content, tag}, explain(op, location(source.URL()), err)
+	})
 }
 
 // listAhead is how many heads List reads at the same time.
@@ -84,13 +103,17 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 	return func(yield func(head.Head, error) bool) {
 		folder := s.prefix + head.Folder
 		pager := s.heads.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder})
-		for page, err := range pages(ctx, s, s.heads, pager) {
+		for page, err := range pages(ctx, s, s.heads, pager, flatPage) {
+			var ids []string
+			if err == nil {
+				ids, err = s.aggregatesAfter(cursor, page)
+			}
 			if err != nil {
 				yield(head.Head{}, err)
 				return
 			}
-			for ids := range slices.Chunk(s.aggregatesBehind(cursor, page), listAhead) {
-				if !s.yieldHeads(ctx, ids, yield) {
+			for some := range slices.Chunk(ids, listAhead) {
+				if !s.yieldHeads(ctx, some, yield) {
 					return
 				}
 			}
@@ -98,18 +121,20 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 	}
 }
 
-// aggregatesBehind returns the aggregates whose heads a page names, without
-// those up to the cursor. What is not the name of a head is left out.
-func (s *Store) aggregatesBehind(cursor string, page container.ListBlobsFlatResponse) []string {
-	var ids []string
+// aggregatesAfter returns the aggregates whose heads a page names, without
+// those up to the cursor. Names that are not those of heads are left out.
+func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatResponse) (ids []string, err error) {
 	for _, item := range page.Segment.BlobItems {
-		escaped := strings.TrimPrefix(*item.Name, s.prefix+head.Folder)
+		escaped, err := s.listed(s.heads, item, s.prefix+head.Folder)
+		if err != nil {
+			return nil, err
+		}
 		id, err := changeset.Unescape(escaped)
 		if err == nil && changeset.ValidateAggregateID(id) == nil && escaped > changeset.Escape(cursor) {
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	return ids, nil
 }
 
 // yieldHeads loads the heads at the same time and yields them in order. It

@@ -17,14 +17,14 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 	return func(yield func(changeset.Object, error) bool) {
 		folder := s.prefix + changeset.FolderOf(aggregateID)
 		pager := s.changesets.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder})
-		for page, err := range pages(ctx, s, s.changesets, pager) {
+		for page, err := range pages(ctx, s, s.changesets, pager, flatPage) {
 			if err != nil {
 				yield(changeset.Object{}, err)
 				return
 			}
 			for _, item := range page.Segment.BlobItems {
-				o, ok := s.object(item)
-				if ok && !yield(o, nil) {
+				o, ok, err := s.object(item, folder)
+				if (ok || err != nil) && !yield(o, err) || err != nil {
 					return
 				}
 			}
@@ -32,14 +32,21 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 	}
 }
 
-// object reads one item of a listing; false where it is no changeset's.
-func (s *Store) object(item *container.BlobItem) (changeset.Object, bool) {
-	ref, err := changeset.ParseObjectName(strings.TrimPrefix(*item.Name, s.prefix))
+// object reads one item of a listing; false if it is not a changeset.
+func (s *Store) object(item *container.BlobItem, folder string) (changeset.Object, bool, error) {
+	name, err := s.listed(s.changesets, item, folder)
 	if err != nil {
-		return changeset.Object{}, false
+		return changeset.Object{}, false, err
+	}
+	ref, err := changeset.ParseObjectName(strings.TrimPrefix(folder, s.prefix) + name)
+	if err != nil {
+		return changeset.Object{}, false, nil
 	}
 	p := item.Properties
-	return changeset.Object{Ref: ref, Size: *p.ContentLength, LastModified: p.LastModified.UTC()}, true
+	if p == nil || p.ContentLength == nil || p.LastModified == nil {
+		return changeset.Object{}, false, s.badItem(s.changesets)
+	}
+	return changeset.Object{Ref: ref, Size: *p.ContentLength, LastModified: p.LastModified.UTC()}, true, nil
 }
 
 // Aggregates yields the aggregates, by one request for each 5,000 and now and
@@ -64,27 +71,67 @@ func (s *Store) folders(ctx context.Context) iter.Seq2[folders.Page, error] {
 	return func(yield func(folders.Page, error) bool) {
 		above := s.prefix + changeset.Folder
 		pager := s.changesets.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &above})
-		for page, err := range pages(ctx, s, s.changesets, pager) {
-			if err != nil {
-				yield(folders.Page{}, err)
-				return
+		for page, err := range pages(ctx, s, s.changesets, pager, hierarchyPage) {
+			var p folders.Page
+			if err == nil {
+				p, err = s.folderPage(page, above)
 			}
-			p := folders.Page{Last: !pager.More()}
-			for _, folder := range page.Segment.BlobPrefixes {
-				p.Names = append(p.Names, strings.TrimSuffix(strings.TrimPrefix(*folder.Name, above), "/"))
-			}
-			if !yield(p, nil) {
+			p.Last = !pager.More()
+			if !yield(p, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
+// folderPage returns the folders that a page names. Blobs beside the folders are
+// not the store's.
+func (s *Store) folderPage(page container.ListBlobsHierarchyResponse, above string) (folders.Page, error) {
+	var p folders.Page
+	for _, folder := range page.Segment.BlobPrefixes {
+		if folder == nil {
+			return p, s.badItem(s.changesets)
+		}
+		name, err := s.below(s.changesets, folder.Name, above)
+		if err != nil {
+			return p, err
+		}
+		p.Names = append(p.Names, strings.TrimSuffix(name, "/"))
+	}
+	return p, nil
+}
+
+// listed returns the name of an item of a listing, without the folder.
+func (s *Store) listed(c *container.Client, item *container.BlobItem, folder string) (string, error) {
+	if item == nil {
+		return "", s.badItem(c)
+	}
+	return s.below(c, item.Name, folder)
+}
+
+func (s *Store) below(c *container.Client, name *string, folder string) (string, error) {
+	if name != nil {
+		if rest, ok := strings.CutPrefix(*name, folder); ok {
+			return rest, nil
+		}
+	}
+	return "", s.badItem(c)
+}
+
+// badItem says that an item of a listing is not what was asked for.
+func (s *Store) badItem(c *container.Client) error {
+	return explain("list", location(c.URL()), &foreignError{reason: "an item of the listing lacks its name, size or time, or is outside the folder"})
+}
+
 func (s *Store) folderExists(ctx context.Context, name string) (bool, error) {
 	folder := s.prefix + changeset.Folder + name + "/"
 	pager := s.changesets.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder, MaxResults: to.Ptr(int32(1))})
-	for page, err := range pages(ctx, s, s.changesets, pager) {
-		if err != nil || len(page.Segment.BlobItems) > 0 {
+	for page, err := range pages(ctx, s, s.changesets, pager, flatPage) {
+		if err != nil {
+			return false, err
+		}
+		if items := page.Segment.BlobItems; len(items) > 0 {
+			_, err := s.listed(s.changesets, items[0], folder)
 			return err == nil, err
 		}
 	}

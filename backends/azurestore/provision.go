@@ -2,6 +2,7 @@ package azurestore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -28,10 +29,10 @@ func (s *Store) containers() []*container.Client {
 }
 
 func (s *Store) provision(ctx context.Context, c *container.Client) error {
-	_, err := do(ctx, s, "create container", c.URL(), func() (container.CreateResponse, error) {
+	_, err := do(ctx, s, "create container", c.URL(), func(ctx context.Context) (container.CreateResponse, error) {
 		return c.Create(ctx, nil)
 	})
-	if !bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+	if !hasCode(err, bloberror.ContainerAlreadyExists) {
 		return err
 	}
 	found, err := s.look(ctx, c)
@@ -42,7 +43,7 @@ func (s *Store) provision(ctx context.Context, c *container.Client) error {
 }
 
 func (s *Store) look(ctx context.Context, c *container.Client) (container.GetPropertiesResponse, error) {
-	return do(ctx, s, "look at container", c.URL(), func() (container.GetPropertiesResponse, error) {
+	return do(ctx, s, "look at container", c.URL(), func(ctx context.Context) (container.GetPropertiesResponse, error) {
 		return c.GetProperties(ctx, nil)
 	})
 }
@@ -50,15 +51,24 @@ func (s *Store) look(ctx context.Context, c *container.Client) (container.GetPro
 // closeToPublic ends the public access to a container. The service takes that
 // together with the stored access policies, and replaces both.
 func (s *Store) closeToPublic(ctx context.Context, c *container.Client) error {
-	policies, err := do(ctx, s, "read access policy of container", c.URL(), func() (container.GetAccessPolicyResponse, error) {
-		return c.GetAccessPolicy(ctx, nil)
+	policies, err := document(ctx, s, "read access policy of container", c.URL(), "SignedIdentifiers", func(ctx context.Context) (container.GetAccessPolicyResponse, error) {
+		policies, err := c.GetAccessPolicy(ctx, nil)
+		if err == nil && slices.ContainsFunc(policies.SignedIdentifiers, incomplete) {
+			err = &foreignError{reason: "an access policy of the container is not whole"}
+		}
+		return policies, err
 	})
 	if err != nil {
 		return err
 	}
 	options := &container.SetAccessPolicyOptions{ContainerACL: policies.SignedIdentifiers}
-	_, err = do(ctx, s, "end public access to container", c.URL(), func() (container.SetAccessPolicyResponse, error) {
+	_, err = do(ctx, s, "end public access to container", c.URL(), func(ctx context.Context) (container.SetAccessPolicyResponse, error) {
 		return c.SetAccessPolicy(ctx, options)
 	})
 	return err
+}
+
+// incomplete reports whether a policy that is sent back would lose what it grants.
+func incomplete(p *container.SignedIdentifier) bool {
+	return p == nil || p.ID == nil || p.AccessPolicy == nil
 }

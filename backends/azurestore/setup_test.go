@@ -10,7 +10,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/azurestore"
@@ -67,10 +66,8 @@ func TestWithoutTokenNothingIsSent(t *testing.T) {
 		"there is no token to sign requests with": &net.OpError{Op: "dial", Err: errors.New("no route to the token's issuer")},
 		said.What: fmt.Errorf("credential: %w", said),
 	} {
-		wire := &canned{answer: failing(200, "")}
-		client, err := service.NewClient("https://acme.blob.core.windows.net/", nobody{cause}, &service.ClientOptions{ClientOptions: policy.ClientOptions{Transport: wire}})
-		require.NoError(t, err)
-		s, err := azurestore.New(client, nil)
+		wire := &canned{answer: succeeding(200)}
+		s, err := azurestore.New("https://acme.blob.core.windows.net/", nobody{cause}, &azurestore.Options{Client: cannedClient(wire)})
 		require.NoError(t, err)
 		c, next := built(t)
 		_, swapErr := s.Swap(t.Context(), head.Head{}, next)

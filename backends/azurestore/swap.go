@@ -10,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -17,9 +18,11 @@ import (
 	"ropewalk/head"
 )
 
-// Swap replaces the head's blob by one request, sent once; where old has no
-// token, a request that reads the blob comes before. A conflict does not name
-// its winner: the service does not tell.
+// Swap replaces the head's blob by one request, sent once. If old has no token,
+// a request that reads the blob comes first. If the ETag does not match, a
+// request that reads the blob follows: its head is the winner, unless the ETag
+// is still the same. Then something on the way changes ETags, which is a
+// [*SetupError] within a [*head.NotApplied].
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
@@ -35,10 +38,28 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 		return head.Head{}, &head.NotApplied{Err: err}
 	}
 	token, err := s.write(ctx, "swap", s.head(next.AggregateID), record, old.Token())
+	if lost, ok := errors.AsType[*head.SwapConflict](err); ok && lost.Winner == nil && old.Exists() {
+		return head.Head{}, s.winner(ctx, old, lost)
+	}
 	if err != nil {
 		return head.Head{}, err
 	}
 	return next.WithToken(token), nil
+}
+
+// winner finds out why the ETag of old did not match.
+func (s *Store) winner(ctx context.Context, old head.Head, lost *head.SwapConflict) error {
+	stored, err := s.Load(ctx, old.AggregateID)
+	switch {
+	case is[*SetupError](err):
+		return &head.NotApplied{Err: err}
+	case err != nil:
+		return lost
+	case stored.Token() == old.Token():
+		changed := changedETag("the head is unchanged, and its ETag is refused: something on the way changes ETags")
+		return &head.NotApplied{Err: explain("swap", s.LocateHead(old.AggregateID), changed)}
+	}
+	return &head.SwapConflict{Winner: &stored}
 }
 
 // learn reads the stored record for a head without a token: it has the token,
@@ -60,52 +81,68 @@ var once = policy.RetryOptions{MaxRetries: -1}
 
 // write replaces the blob with that token, or creates it where the token is
 // empty, in one attempt. It returns the new token, and the errors of
-// [head.Store]'s Swap.
-func (s *Store) write(ctx context.Context, op string, target *blockblob.Client, content []byte, token string) (string, error) {
+// [head.Store]'s Swap. The new token is empty where a proxy has changed it: the
+// next swap finds that out before it sends anything.
+func (s *Store) write(ctx context.Context, op string, target *blockblob.Client, content []byte, old string) (string, error) {
 	condition := onlyNew
-	if token != "" {
-		etag := azcore.ETag(token)
-		condition = blob.ModifiedAccessConditions{IfMatch: &etag}
+	if old != "" {
+		condition = blob.ModifiedAccessConditions{IfMatch: to.Ptr(azcore.ETag(old))}
 	}
 	body := &guardedBody{content: bytes.NewReader(content)}
-	response, err := do(ctx, s, op, target.URL(), func() (blockblob.UploadResponse, error) {
+	response, err := do(ctx, s, op, target.URL(), func(ctx context.Context) (blockblob.UploadResponse, error) {
 		return target.Upload(policy.WithRetryOptions(ctx, once), body, uploadOptions(content, "application/json", condition))
 	})
-	switch {
-	case err != nil:
-		return "", outcome(err, token != "", body)
-	case response.ETag == nil:
-		return "", nil // the next swap reads it
+	if err != nil {
+		return "", outcome(conditional(err), old != "", body)
 	}
-	return string(*response.ETag), nil
+	written, err := token(response.ETag)
+	if errors.Is(err, errNoETag) { // the service always sends it: nobody knows
+		return "", explain(op, location(target.URL()), err)
+	}
+	return written, nil
 }
 
-// outcome tells what a failed write has done: nothing, for a reason that it
-// returns as [*head.SwapConflict] or [*head.NotApplied], or nobody knows.
+// conditional says of a write's error that the server has no conditional writes.
+func conditional(err error) error {
+	answer, ok := errors.AsType[*azcore.ResponseError](err)
+	if !ok || !fromService(answer.RawResponse) || answer.StatusCode != http.StatusNotImplemented {
+		return err
+	}
+	s := unconditional
+	s.Err = err
+	return &s
+}
+
+// outcome turns the error of a write into one that says what is known of the
+// attempt: [*head.SwapConflict], [*head.NotApplied], or neither.
 func outcome(err error, replaces bool, body *guardedBody) error {
-	var answer *azcore.ResponseError
-	answered := errors.As(err, &answer)
+	answer, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
-	case stale(err), !replaces && exists(err):
+	case !ok || !fromService(answer.RawResponse): // see the last case
+	case stale(err), !replaces && exists(err),
+		answer.StatusCode == http.StatusPreconditionFailed && answer.ErrorCode == "":
 		return &head.SwapConflict{}
-	case answered && answer.StatusCode == http.StatusPreconditionFailed && answer.ErrorCode == "":
-		return &head.SwapConflict{}
-	case replaces && bloberror.HasCode(err, bloberror.BlobNotFound):
+	case replaces && hasCode(err, bloberror.BlobNotFound):
 		return &head.SwapConflict{Winner: &head.Head{}}
-	case answered && refusal(answer):
+	case refusal(answer):
 		return &head.NotApplied{Retryable: answer.StatusCode == http.StatusTooManyRequests, Err: err}
-	case body.withhold():
+	}
+	if body.withhold() {
 		return &head.NotApplied{Retryable: unreachable(err), Err: err}
 	}
 	return err
 }
 
 // refusal reports whether the service has refused a request before it took
-// effect. Its own refusals have an error code; what has none comes from
-// something on the way, which cannot know what the service did.
+// effect. Its refusals have an error code.
 func refusal(answer *azcore.ResponseError) bool {
-	return answer.ErrorCode != "" && answer.StatusCode >= 400 && answer.StatusCode < 500 &&
-		answer.StatusCode != http.StatusRequestTimeout
+	switch answer.StatusCode {
+	case http.StatusRequestTimeout:
+		return false
+	case http.StatusNotImplemented:
+		return true
+	}
+	return answer.ErrorCode != "" && answer.StatusCode >= 400 && answer.StatusCode < 500
 }
 
 // guardedBody is a request's body that knows whether anybody has begun to read

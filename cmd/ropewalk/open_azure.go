@@ -63,40 +63,44 @@ func connectionAccount(connection string) string {
 
 // store returns the backend. It sends no request.
 func (p azurePlace) store() (*azurestore.Store, error) {
-	client, err := p.client()
-	if err != nil {
-		return nil, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check " + connectionVariable + ", or the credentials of the environment", Err: err}
-	}
-	s, err := azurestore.New(client, &p.options)
-	if err != nil {
-		return nil, &problem{class: &usage, err: err}
-	}
-	return s, nil
-}
-
-func (p azurePlace) client() (*service.Client, error) {
-	var dialer net.Dialer
-	limitDial(&dialer)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = dialer.DialContext
-	limitTransport(transport)
-	limits := azcore.ClientOptions{
-		Transport: &http.Client{Transport: transport},
-		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1, RetryDelay: maxPause / 4, MaxRetryDelay: maxPause},
-	}
-	options := &service.ClientOptions{ClientOptions: limits}
+	options := p.options
+	options.Client = limitedAzure()
 	if p.connection != "" {
-		return service.NewClientFromConnectionString(p.connection, options)
+		s, err := azurestore.NewFromConnectionString(p.connection, &options)
+		return s, azureProblem(err)
 	}
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
-		return nil, err
+		return nil, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check the credentials of the environment, or set " + connectionVariable, Err: err}
 	}
 	endpoint := p.endpoint
 	if endpoint == "" {
 		endpoint = "https://" + p.account + ".blob.core.windows.net/"
 	}
-	return service.NewClient(endpoint, explainedCredential{credential}, options)
+	s, err := azurestore.New(endpoint, explainedCredential{credential}, &options)
+	return s, azureProblem(err)
+}
+
+// azureProblem is the error of a store that cannot be made: what the store's
+// URL says is wrong, or what the environment holds.
+func azureProblem(err error) error {
+	if err == nil || is[*finding.SetupError](err) {
+		return err
+	}
+	return &problem{class: &usage, err: err}
+}
+
+// limitedAzure returns the settings of a client that ends within seconds.
+func limitedAzure() service.ClientOptions {
+	var dialer net.Dialer
+	limitDial(&dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	limitTransport(transport)
+	return service.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Transport: &http.Client{Transport: transport},
+		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1, RetryDelay: maxPause / 4, MaxRetryDelay: maxPause},
+	}}
 }
 
 // explainedCredential says what to do where there is no credential.

@@ -84,26 +84,16 @@ func openAWS(ctx context.Context, u *url.URL, options *ropewalk.Options) (*ropew
 
 // openAzure keeps both in Azure Blob Storage.
 func openAzure(u *url.URL, options *ropewalk.Options) (*ropewalk.Store, error) {
-	client, err := azureClient(u.Host)
-	if err != nil {
-		return nil, err
-	}
-	blobs, err := azurestore.New(client, &azurestore.Options{Prefix: prefix(u)})
+	blobs, err := azureBlobs(u.Host, &azurestore.Options{Prefix: prefix(u), Client: azureClient()})
 	if err != nil {
 		return nil, err
 	}
 	return ropewalk.New(blobs, blobs, options), nil
 }
 
-func azureClient(account string) (*blob.Client, error) {
-	var dialer net.Dialer
-	limitDial(&dialer)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = dialer.DialContext
-	keepConnections(transport)
-	options := &blob.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}}
+func azureBlobs(account string, options *azurestore.Options) (*azurestore.Store, error) {
 	if connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); connection != "" {
-		return blob.NewClientFromConnectionString(connection, options)
+		return azurestore.NewFromConnectionString(connection, options)
 	}
 	if account == "" {
 		return nil, errors.New("it names no account")
@@ -112,7 +102,16 @@ func azureClient(account string) (*blob.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return blob.NewClient("https://"+account+".blob.core.windows.net/", credential, options)
+	return azurestore.New("https://"+account+".blob.core.windows.net/", credential, options)
+}
+
+func azureClient() blob.ClientOptions {
+	var dialer net.Dialer
+	limitDial(&dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	keepConnections(transport)
+	return blob.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}}
 }
 
 // prefix returns the URL's path as stores want it: empty, or ending in a slash.
