@@ -30,7 +30,13 @@ type canned struct {
 	answer func(r *http.Request) (*http.Response, error)
 }
 
+// Do panics at a condition that is empty, which no request may have.
 func (c *canned) Do(r *http.Request) (*http.Response, error) {
+	for key, values := range r.Header {
+		if strings.HasPrefix(http.CanonicalHeaderKey(key), "If-") && strings.Join(values, "") == "" {
+			panic("an empty condition is sent: " + key)
+		}
+	}
 	c.mu.Lock()
 	c.sent = append(c.sent, r)
 	c.mu.Unlock()
@@ -105,7 +111,7 @@ func respond(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Request: r,
 		Header: http.Header{"X-Ms-Request-Id": {"1"}, "X-Ms-Version": {"2026-06-06"}},
-		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		Body:   io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}
 }
 

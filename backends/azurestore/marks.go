@@ -43,9 +43,9 @@ func (*unchangedError) Error() string { return "the blob is unchanged" }
 func (*unchangedError) NonRetriable() {}
 
 // checkMarks returns an error for a reply that the SDK would take for a success
-// although it is none. A failure without the marks is left to the SDK's
-// retries, and to explain.
-func checkMarks(reply *http.Response) error {
+// although it is none, or read without a limit: a success to a GET is 200. A
+// failure without the marks is left to the SDK's retries, and to explain.
+func checkMarks(method string, reply *http.Response) error {
 	encoding := reply.Header.Get("Content-Encoding")
 	switch {
 	case reply.StatusCode >= 300 && reply.StatusCode != http.StatusNotModified:
@@ -54,7 +54,7 @@ func checkMarks(reply *http.Response) error {
 		return &foreignError{reason: describe(reply)}
 	case reply.StatusCode == http.StatusNotModified:
 		return &unchangedError{}
-	case reply.Header.Get(versionHeader) == "":
+	case reply.Header.Get(versionHeader) == "", method == http.MethodGet && reply.StatusCode != http.StatusOK:
 		return &foreignError{reason: describe(reply)}
 	case encoding != "" && encoding != "identity" || reply.Uncompressed:
 		return &foreignError{reason: "something on the way has compressed it"}
@@ -79,7 +79,12 @@ func describe(reply *http.Response) string {
 	if to, err := reply.Location(); err == nil {
 		text += fmt.Sprintf(", a redirect to %q", to.Host)
 	}
-	return text + fmt.Sprintf(", without the headers %s and %s", requestIDHeader, versionHeader)
+	for _, name := range []string{requestIDHeader, versionHeader} {
+		if reply.Header.Get(name) == "" {
+			text += ", without " + name
+		}
+	}
+	return text
 }
 
 // hasCode reports whether the service has answered with one of the codes.

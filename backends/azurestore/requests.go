@@ -125,7 +125,7 @@ func (w wire) Do(r *http.Request) (*http.Response, error) {
 		if reply.Body == nil {
 			reply.Body = http.NoBody
 		}
-		if err = checkMarks(reply); err != nil {
+		if err = checkMarks(r.Method, reply); err != nil {
 			_ = reply.Body.Close()
 			reply = nil
 		}

@@ -1,0 +1,427 @@
+package azurestore_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/backends/azurestore"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/transport"
+)
+
+// requireForeign demands an error that says that the service did not answer.
+func requireForeign(t *testing.T, err error, what string) {
+	t.Helper()
+	var broken *azurestore.SetupError
+	require.ErrorAs(t, err, &broken, what)
+	require.Equal(t, "the reply is not from Azure Blob Storage", broken.What, what)
+	require.NotEmpty(t, broken.Hint)
+	require.NotErrorIs(t, err, changeset.ErrNotFound, what)
+	require.NotContains(t, err.Error(), secret)
+}
+
+// Whatever answers in the service's place, no call takes it for a success, a
+// conflict or an empty store.
+func TestNoCallTakesAnotherServersReply(t *testing.T) {
+	w := newWorld(t)
+	for _, reply := range []struct {
+		status     int
+		kind, body string
+	}{
+		{200, "text/html", "<html><body>Please log in</body></html>"},
+		{200, "application/json", `{"status": "running"}`},
+		{200, "application/xml", "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>"},
+		{201, "", ""},
+		{202, "", ""},
+		{204, "", ""},
+		{302, "text/html", "<html/>"},
+		{304, "", ""},
+		{307, "", ""},
+		{404, "text/html", "<html/>"},
+		{404, "application/xml", "<Error><Code>BlobNotFound</Code></Error>"},
+		{409, "application/xml", "<Error><Code>BlobAlreadyExists</Code></Error>"},
+		{412, "application/xml", "<Error><Code>ConditionNotMet</Code></Error>"},
+		{501, "", ""},
+		{502, "text/html", "<html/>"},
+	} {
+		for name, op := range w.operations() {
+			what := fmt.Sprint(name, ": ", reply.status, " ", reply.body)
+			s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+				consume(r)
+				got := respond(r, reply.status, reply.body)
+				got.Header = http.Header{"Content-Type": {reply.kind}, "Etag": {`"0x1"`}, "Last-Modified": {at}, "Location": {"https://login.example.com/?sig=" + secret}}
+				return got, nil
+			})
+			_, err := op.call(t.Context(), s)
+			requireForeign(t, err, what)
+			if strings.HasPrefix(name, "create") || name == "swap" {
+				require.Equal(t, unknown, fateOf(t, err), what)
+			}
+		}
+	}
+}
+
+// A reply "not modified" to a request without a condition is no answer.
+func TestNotModifiedWithoutAConditionIsNoHead(t *testing.T) {
+	s, _ := cannedStore(t, io.Discard, succeeding(http.StatusNotModified))
+	_, err := s.Load(t.Context(), "a")
+	require.Error(t, err)
+	_, next := built(t)
+	h, err := s.Refresh(t.Context(), next.WithToken(`"0x1"`))
+	require.NoError(t, err)
+	require.Equal(t, next.WithToken(`"0x1"`), h)
+}
+
+// circling answers listings with these markers, over and over.
+func circling(markers ...string) func(r *http.Request) (*http.Response, error) {
+	page := 0
+	return func(r *http.Request) (*http.Response, error) {
+		page++
+		return respond(r, 200, "<EnumerationResults><Blobs/><NextMarker>"+markers[page%len(markers)]+"</NextMarker></EnumerationResults>"), nil
+	}
+}
+
+func TestListingsThatGoInCirclesEnd(t *testing.T) {
+	w := newWorld(t)
+	for _, markers := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c", "d", "e"}} {
+		for _, name := range []string{"list", "objects", "aggregates"} {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			s, wire := cannedStore(t, io.Discard, circling(markers...))
+			_, err := w.operations()[name].call(ctx, s)
+			requireForeign(t, err, name)
+			require.LessOrEqual(t, len(wire.take()), 4*len(markers))
+		}
+	}
+}
+
+// endless is a body without an end, which counts what was read of it.
+type endless struct{ read atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func (*endless) Close() error { return nil }
+
+// No call reads more of an endless body than the limit of its kind, whatever
+// transport the caller passes.
+func TestEndlessBodiesEnd(t *testing.T) {
+	w := newWorld(t)
+	for _, status := range []int{200, 201, 202, 400, 404, 500} {
+		for name, op := range w.operations() {
+			body := &endless{}
+			s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+				consume(r)
+				reply := with(stored(r, w.stored, -1), "Content-Length", "")
+				reply.StatusCode, reply.ContentLength = status, -1
+				reply.Header.Del("Content-Length")
+				if r.Method != http.MethodHead {
+					reply.Body = body
+				} else {
+					reply.Header.Set("Content-Length", fmt.Sprint(len(w.stored.Content)))
+				}
+				return reply, nil
+			})
+			_, err := op.call(t.Context(), s)
+			attempts := int64(len(wire.take()))
+			limit := int64(transport.ErrorLimit)
+			switch {
+			case status < 300 && strings.Contains("list objects aggregates", name):
+				limit = transport.ListingLimit
+			case status < 300:
+				limit = transport.DefaultLimit
+			}
+			require.LessOrEqual(t, body.read.Load(), attempts*(limit+1), "%d %s", status, name)
+			if body.read.Load() > 0 {
+				require.Error(t, err, "%d %s", status, name)
+			}
+		}
+	}
+}
+
+// Redirects are not followed: what is sent to the account, and the signature in
+// its URL, goes nowhere else, and a redirect to itself ends.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	w := newWorld(t)
+	var strayed atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed.Add(1) }))
+	defer elsewhere.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, to := range []string{"", elsewhere.URL} {
+			var sent atomic.Int64
+			account := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				sent.Add(1)
+				location := to
+				if to == "" {
+					location = r.URL.String()
+				}
+				rw.Header().Set("Location", location)
+				rw.Header().Set("x-ms-request-id", "1")
+				rw.WriteHeader(status)
+			}))
+			for name, op := range w.operations() {
+				for _, client := range []*http.Client{nil, {}} {
+					options := &azurestore.Options{}
+					if client != nil {
+						options.Client.Transport = client
+					}
+					s, err := azurestore.New(account.URL+"/acme?sig="+secret, nil, options)
+					require.NoError(t, err)
+					sent.Store(0)
+					_, err = op.call(t.Context(), s)
+					require.Error(t, err)
+					require.EqualValues(t, 1, sent.Load(), "%s: %d to %q", name, status, to)
+				}
+			}
+			account.Close()
+		}
+	}
+	require.Zero(t, strayed.Load())
+}
+
+// changed is an account whose ETags something on the way changes.
+func (w *world) changed(change func(string) string) func(r *http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		if match := header(r, "If-Match"); match != "" && match != `"0x1"` {
+			return refusing(r, 412, "ConditionNotMet"), nil
+		}
+		reply := w.answer(r)
+		if tag := reply.Header.Get("ETag"); tag != "" {
+			reply.Header.Set("ETag", change(tag))
+		}
+		return reply, nil
+	}
+}
+
+// changedTags are what proxies make of ETags.
+var changedTags = map[string]func(string) string{
+	"removed":  func(string) string { return "" },
+	"weak":     func(tag string) string { return "W/" + tag },
+	"suffixed": func(tag string) string { return strings.TrimSuffix(tag, `"`) + `-gzip"` },
+	"unquoted": func(tag string) string { return strings.Trim(tag, `"`) },
+	"another":  func(string) string { return `"0123456789abcdef"` },
+}
+
+// An append over changed ETags is refused for good, and never in doubt.
+func TestChangedETagsAreADefiniteRefusal(t *testing.T) {
+	w := newWorld(t)
+	for name, change := range changedTags {
+		s, _ := cannedStore(t, io.Discard, w.changed(change))
+		seen, err := s.Load(t.Context(), w.next.AggregateID)
+		if name == "another" {
+			require.NoError(t, err)
+			_, err = s.Swap(t.Context(), seen, seen.Fence())
+			require.Equal(t, refused, fateOf(t, err))
+		}
+		requireChangedETag(t, err, name)
+		_, err = s.Swap(t.Context(), w.next, w.next.Fence())
+		require.Equal(t, refused, fateOf(t, err), name)
+		requireChangedETag(t, err, name)
+	}
+}
+
+func requireChangedETag(t *testing.T, err error, name string) {
+	t.Helper()
+	var broken *azurestore.SetupError
+	require.ErrorAs(t, err, &broken, name)
+	require.Contains(t, broken.What, "something on the way", name)
+	require.Contains(t, broken.Hint, "ropewalk init --check", name)
+}
+
+// A create whose reply has a changed ETag is committed all the same; one whose
+// reply has none is unknown.
+func TestCreateOverChangedETags(t *testing.T) {
+	w := newWorld(t)
+	w.fresh = true
+	for name, change := range changedTags {
+		s, _ := cannedStore(t, io.Discard, w.changed(change))
+		got, err := s.Swap(t.Context(), head.Head{}, w.next)
+		switch name {
+		case "removed":
+			require.Equal(t, unknown, fateOf(t, err))
+			requireChangedETag(t, err, name)
+		case "another":
+			require.Equal(t, w.next.WithToken(`"0123456789abcdef"`), got)
+		default:
+			require.NoError(t, err)
+			require.Equal(t, w.next, got, "the token is of no use")
+		}
+	}
+}
+
+// The check finds every change of ETags.
+func TestCheckFindsChangedETags(t *testing.T) {
+	for name, change := range changedTags {
+		a := &account{}
+		s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+			reply, err := a.answer(r)
+			if tag := reply.Header.Get("ETag"); tag != "" {
+				reply.Header.Set("ETag", change(tag))
+			}
+			return reply, err
+		})
+		findings, err := s.Check(t.Context())
+		require.NoError(t, err)
+		require.True(t, slices.ContainsFunc(findings, func(f azurestore.Finding) bool {
+			return !f.OK && strings.Contains(f.Name+f.Detail+f.Hint, "ETag")
+		}), "%s: %v", name, findings)
+	}
+}
+
+// A server without conditional writes is named as such, by swaps, puts and the check.
+func TestServersWithoutConditionalWrites(t *testing.T) {
+	w := newWorld(t)
+	w.fresh = true
+	s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut {
+			return failing(http.StatusNotImplemented, "NotImplemented")(r)
+		}
+		return (&account{}).answer(r)
+	})
+	_, swapErr := s.Swap(t.Context(), head.Head{}, w.next)
+	require.Equal(t, refused, fateOf(t, swapErr))
+	for _, err := range []error{swapErr, s.Put(t.Context(), w.stored)} {
+		var broken *azurestore.SetupError
+		require.ErrorAs(t, err, &broken)
+		require.Equal(t, "the server has no conditional writes", broken.What)
+	}
+	findings, err := s.Check(t.Context())
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(findings, func(f azurestore.Finding) bool {
+		return !f.OK && strings.Contains(f.Detail, "no conditional writes")
+	}))
+}
+
+// The size of a content is what the service says of the blob where the reply
+// itself has no size.
+func TestRepliesWithoutASize(t *testing.T) {
+	w := newWorld(t)
+	for _, of := range []string{"GET", "GET HEAD"} {
+		s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+			reply := w.answer(r)
+			if strings.Contains(of, r.Method) {
+				reply.Header.Del("Content-Length")
+				reply.ContentLength = -1
+			}
+			return reply, nil
+		})
+		got, err := s.Get(t.Context(), w.stored.Ref)
+		require.Equal(t, []string{"GET", "HEAD"}, wire.take())
+		if of == "GET" {
+			require.NoError(t, err)
+			require.Equal(t, w.stored, got)
+		} else {
+			require.ErrorContains(t, err, "lacks the size")
+		}
+		h, err := s.Load(t.Context(), w.next.AggregateID)
+		require.NoError(t, err)
+		require.Equal(t, w.next.WithToken(`"0x1"`), h)
+	}
+}
+
+// Nothing on the way is asked to compress a reply, and what is compressed
+// nevertheless is not taken for content.
+func TestRepliesAreNotCompressed(t *testing.T) {
+	w := newWorld(t)
+	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		return with(w.answer(r), "Content-Encoding", "gzip"), nil
+	})
+	_, err := s.Get(t.Context(), w.stored.Ref)
+	requireForeign(t, err, "get")
+	_, err = s.Load(t.Context(), w.next.AggregateID)
+	requireForeign(t, err, "load")
+	for _, r := range wire.sent {
+		require.Equal(t, "identity", header(r, "Accept-Encoding"))
+	}
+}
+
+// A wrong clock is named, in both directions, and other refusals are not
+// blamed on it.
+func TestAWrongClockIsNamed(t *testing.T) {
+	c, next := built(t)
+	for off, want := range map[time.Duration]string{
+		time.Hour:         "this machine's clock is 1h0m0s behind the service's",
+		-20 * time.Minute: "this machine's clock is 20m0s ahead of the service's",
+		time.Second:       "the credentials are not accepted",
+	} {
+		s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+			reply, err := failing(http.StatusForbidden, "AuthenticationFailed")(r)
+			return with(reply, "Date", time.Now().Add(off).UTC().Format(http.TimeFormat)), err
+		})
+		_, swapErr := s.Swap(t.Context(), head.Head{}, next)
+		require.Equal(t, refused, fateOf(t, swapErr))
+		_, loadErr := s.Load(t.Context(), next.AggregateID)
+		for _, err := range []error{swapErr, loadErr, s.Put(t.Context(), c)} {
+			var broken *azurestore.SetupError
+			require.ErrorAs(t, err, &broken)
+			require.Equal(t, want, broken.What)
+			require.Contains(t, broken.Hint, "clock")
+		}
+	}
+}
+
+// When the time is up between two attempts, the error says why the last one failed.
+func TestTheLastCauseIsReturned(t *testing.T) {
+	for want, answer := range map[string]func(r *http.Request) (*http.Response, error){
+		"the service is busy":                      failing(http.StatusServiceUnavailable, "ServerBusy"),
+		"the reply is not from Azure Blob Storage": failing(http.StatusBadGateway, ""),
+		"connection reset": func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: fmt.Errorf("connection reset")}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			s, err := azurestore.New(cannedURL, nil, &azurestore.Options{Client: service.ClientOptions{ClientOptions: policy.ClientOptions{
+				Transport: &canned{answer: answer}, Retry: policy.RetryOptions{MaxRetries: 100, RetryDelay: 100 * time.Millisecond},
+			}}})
+			require.NoError(t, err)
+			_, err = s.Load(ctx, "a")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, want)
+			require.NotContains(t, err.Error(), secret)
+		})
+	}
+}
+
+// What people read names commands, never methods.
+func TestHintsNameCommands(t *testing.T) {
+	w := newWorld(t)
+	for _, code := range []string{"ContainerNotFound", "AuthenticationFailed", "AuthorizationFailure", "ContainerBeingDeleted", "LeaseIdMissing", "BlobImmutableDueToPolicy", "ServerBusy"} {
+		s, _ := cannedStore(t, io.Discard, failing(http.StatusForbidden, code))
+		for _, name := range slices.Sorted(maps.Keys(w.operations())) {
+			_, err := w.operations()[name].call(t.Context(), s)
+			var broken *azurestore.SetupError
+			require.ErrorAs(t, err, &broken, name)
+			require.NotContains(t, broken.Hint+err.Error(), "Provision")
+		}
+	}
+	a := &account{public: "blob"}
+	s, _ := cannedStore(t, io.Discard, a.answer)
+	findings, err := s.Check(t.Context())
+	require.NoError(t, err)
+	for _, f := range findings {
+		require.NotContains(t, f.Hint, "Provision")
+	}
+}
