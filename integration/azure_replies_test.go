@@ -47,7 +47,7 @@ func azureLost(r *http.Request, err error) error {
 func azureFailure(r *http.Request, status int, code string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Request: r,
-		Header: http.Header{"X-Ms-Error-Code": {code}}, Body: http.NoBody,
+		Header: http.Header{"X-Ms-Request-Id": {"1"}, "X-Ms-Error-Code": {code}}, Body: http.NoBody,
 	}
 }
 
@@ -156,8 +156,8 @@ func TestAzurePutSurvivesLostReplies(t *testing.T) {
 	}
 }
 
-// A body that breaks off is read on from where it broke, and is whole.
-func TestAzureGetContinuesBrokenDownload(t *testing.T) {
+// A body that breaks off is requested again, and is whole.
+func TestAzureGetRepeatsBrokenDownload(t *testing.T) {
 	a := provisionedAzure(t)
 	content := strings.Repeat("0123456789", 100_000)
 	cs, _ := azureExtend(t, head.Head{}, "broken", content)

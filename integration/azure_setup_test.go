@@ -131,11 +131,9 @@ func TestAzureUnreachable(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		client, err := service.NewClientWithNoCredential(url, &service.ClientOptions{
+		s, err := azurestore.New(url, nil, &azurestore.Options{Client: service.ClientOptions{
 			ClientOptions: policy.ClientOptions{Retry: policy.RetryOptions{MaxRetries: 1, RetryDelay: time.Millisecond}},
-		})
-		require.NoError(t, err)
-		s, err := azurestore.New(client, nil)
+		}})
 		require.NoError(t, err)
 		_, next := azureExtend(t, head.Head{}, "order-1", "x")
 		_, err = s.Swap(ctx, head.Head{}, next)

@@ -82,7 +82,11 @@ func (a *azureAccount) client(t testing.TB, options *policy.ClientOptions) *serv
 
 func (a *azureAccount) store(t testing.TB, options *policy.ClientOptions) *azurestore.Store {
 	t.Helper()
-	s, err := azurestore.New(a.client(t, options), &a.options)
+	own := a.options
+	if options != nil {
+		own.Client.ClientOptions = *options
+	}
+	s, err := azurestore.NewFromConnectionString(a.connection, &own)
 	require.NoError(t, err)
 	return s
 }
