@@ -26,7 +26,7 @@ import (
 
 var blobEndpoint = regexp.MustCompile(`BlobEndpoint=(https?://[^/;]+)`)
 
-// behind returns a store in the same account whose way to the service is odd.
+// behind returns a store in the same account, which is reached through an odd proxy.
 func (a *azureAccount) behind(t *testing.T, odd oddity, perCall ...policy.Policy) *azurestore.Store {
 	t.Helper()
 	endpoint := blobEndpoint.FindStringSubmatch(a.connection)
@@ -71,7 +71,7 @@ func (a *azureAccount) stored(t *testing.T) (changeset.Changeset, head.Head) {
 	return cs[0], stored
 }
 
-// What is not the storage is neither a success, nor an empty store, nor a conflict.
+// The reply of another server is neither a success, nor an empty store, nor a conflict.
 func TestAzureBehindWhatIsNotTheService(t *testing.T) {
 	a := provisionedAzure(t)
 	c, old := a.stored(t)
@@ -131,7 +131,7 @@ func TestAzureBehindChangedETags(t *testing.T) {
 	}
 }
 
-// Behind proxies that take away what can be done without, all works.
+// Everything works behind proxies that remove headers which the store can do without.
 func TestAzureBehindHarmlessProxies(t *testing.T) {
 	a := provisionedAzure(t)
 	odd := maps.Clone(harmless)

@@ -13,8 +13,8 @@
 // access, and the one of the heads must have no immutability policy.
 // [Store.Provision] makes the containers and [Store.Check] looks at all this.
 //
-// A reply counts only with the headers that the service sends: whatever else
-// answers, such as a login page, is a [*SetupError]. The body of each reply has
+// A reply counts only with the headers that the service sends. Any other reply,
+// such as a login page, is a [*SetupError]. The body of each reply has
 // a limit: 1 MiB for an error, 4 MiB for a head, 16 MiB for a page of a
 // listing, and the announced size for content. Redirects are not followed.
 //
@@ -110,7 +110,7 @@ type Store struct {
 }
 
 // New returns a store in the account at serviceURL, such as
-// https://ACCOUNT.blob.core.windows.net/. It does no I/O. Where the URL holds a
+// https://ACCOUNT.blob.core.windows.net/. It does no I/O. If the URL holds a
 // shared access signature, the credential is nil. Nil options stand for the
 // defaults. A URL without a host and a bad prefix are errors, which do not hold
 // the URL; what the SDK refuses is a [*SetupError].

@@ -19,7 +19,7 @@ func (e *brokenError) Error() string { return e.err.Error() }
 
 func (e *brokenError) Unwrap() error { return e.err }
 
-// whole reads again where a body broke off.
+// whole reads again if a body broke off.
 func whole[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	got, err := read()
 	for tries := 1; is[*brokenError](err) && tries < bodyTries && ctx.Err() == nil; tries++ {
@@ -29,7 +29,7 @@ func whole[T any](ctx context.Context, read func() (T, error)) (T, error) {
 }
 
 // readBody reads a body of at most limit bytes: as many as the reply announces,
-// or all that arrive where it announces none. Beyond the limit its error matches
+// or all that arrive if it announces no size. Beyond the limit its error matches
 // [transport.ErrTooLarge].
 func readBody(body io.Reader, size *int64, limit int64) ([]byte, error) {
 	if size != nil && *size > limit {

@@ -58,8 +58,8 @@ func (s *Store) confirm(ctx context.Context, ref changeset.Ref) error {
 }
 
 // Get returns the changeset, header and content, by one request, which is
-// repeated where the connection breaks within the content. Where a proxy removes
-// the size of the content from the reply, another request asks for the size.
+// repeated if the connection breaks within the content. If a proxy removes the
+// size of the content from the reply, another request asks for the size.
 func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	once, _ := admission.Once(ctx)
 	return whole(ctx, func() (changeset.Changeset, error) { return s.get(once, ref) })
@@ -96,8 +96,8 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	return changeset.Changeset{Header: h, Content: content}, nil
 }
 
-// Stat returns the header of the changeset, by one request. Its LastModified is
-// zero where a proxy has removed that from the reply.
+// Stat returns the header of the changeset, by one request. LastModified is zero
+// if a proxy has removed it from the reply.
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	response, err := s.properties(ctx, ref)
 	if err != nil {

@@ -112,7 +112,7 @@ func answered(err error) (SetupError, bool) {
 	return s, ok
 }
 
-// replyOf returns the reply in an error's chain, and its code; nil if there is none.
+// replyOf returns the reply in an error's chain, which may be nil, and its code.
 func replyOf(err error) (*http.Response, bloberror.Code) {
 	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return answer.RawResponse, bloberror.Code(answer.ErrorCode)

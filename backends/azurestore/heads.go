@@ -70,8 +70,8 @@ type record struct {
 	token   string
 }
 
-// read returns a small blob, by one request, which is repeated where the
-// connection breaks within the body.
+// read returns a small blob, by one request, which is repeated if the connection
+// breaks within the body.
 func (s *Store) read(ctx context.Context, op string, source *blockblob.Client, options *blob.DownloadStreamOptions) (record, error) {
 	return whole(ctx, func() (record, error) {
 		response, err := do(ctx, s, op, source.URL(), func(ctx context.Context) (blob.DownloadStreamResponse, error) {
@@ -122,7 +122,7 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 }
 
 // aggregatesAfter returns the aggregates whose heads a page names, without
-// those up to the cursor. Names that are not those of heads are left out.
+// those up to the cursor. Other names are left out.
 func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatResponse) (ids []string, err error) {
 	for _, item := range page.Segment.BlobItems {
 		escaped, err := s.listed(s.heads, item, s.prefix+head.Folder)

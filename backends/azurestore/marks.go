@@ -24,7 +24,7 @@ const (
 // service sent.
 type foreignError struct {
 	reason string
-	err    error // nil if there is none
+	err    error // may be nil
 }
 
 func (e *foreignError) Error() string { return e.reason }
@@ -42,8 +42,8 @@ func (*unchangedError) Error() string { return "the blob is unchanged" }
 // NonRetriable tells the SDK that this is the answer.
 func (*unchangedError) NonRetriable() {}
 
-// checkMarks returns an error for a reply that the SDK would take for a success
-// although it is none, or read without a limit: a success to a GET is 200. A
+// checkMarks returns an error for a reply that the SDK would wrongly take for a
+// success, or would read without a limit: the success of a GET is 200. A
 // failure without the marks is left to the SDK's retries, and to explain.
 func checkMarks(method string, reply *http.Response) error {
 	encoding := reply.Header.Get("Content-Encoding")
@@ -93,7 +93,7 @@ func hasCode(err error, codes ...bloberror.Code) bool {
 	return ok && fromService(answer.RawResponse) && slices.Contains(codes, bloberror.Code(answer.ErrorCode))
 }
 
-// rootOf returns the name of a document's root element; empty if it has none.
+// rootOf returns the name of a document's root element; empty if the document is not XML.
 func rootOf(body []byte) string {
 	decoder := xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\uFEFF"))))
 	for {

@@ -36,7 +36,7 @@ func requireForeign(t *testing.T, err error, what string) {
 	require.NotContains(t, err.Error(), secret)
 }
 
-// Whatever answers in the service's place, no call takes it for a success, a
+// No call takes the reply of another server for a success, a
 // conflict or an empty store.
 func TestNoCallTakesAnotherServersReply(t *testing.T) {
 	w := newWorld(t)
@@ -124,8 +124,8 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (*endless) Close() error { return nil }
 
-// No call reads more of an endless body than the limit of its kind, whatever
-// transport the caller passes.
+// No call reads more of an endless body than the limit of its kind, also through
+// a transport of the caller's own.
 func TestEndlessBodiesEnd(t *testing.T) {
 	w := newWorld(t)
 	for _, status := range []int{200, 201, 404} {
@@ -160,8 +160,8 @@ func TestEndlessBodiesEnd(t *testing.T) {
 	}
 }
 
-// Redirects are not followed: what is sent to the account, and the signature in
-// its URL, goes nowhere else, and a redirect to itself ends.
+// Redirects are not followed. Requests, and the signature in their URL, go to no
+// other host, and a redirect to itself ends.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	w := newWorld(t)
 	var strayed atomic.Int64
@@ -292,7 +292,7 @@ func TestCheckFindsChangedETags(t *testing.T) {
 	}
 }
 
-// A server without conditional writes is named as such, by swaps, puts and the check.
+// Swaps, puts and the check say that a server has no conditional writes.
 func TestServersWithoutConditionalWrites(t *testing.T) {
 	w := newWorld(t)
 	w.fresh = true
@@ -316,8 +316,7 @@ func TestServersWithoutConditionalWrites(t *testing.T) {
 	}))
 }
 
-// The size of a content is what the service says of the blob where the reply
-// itself has no size.
+// If a reply has no size, the properties of the blob have it.
 func TestRepliesWithoutASize(t *testing.T) {
 	w := newWorld(t)
 	for _, of := range []string{"GET", "GET HEAD"} {

@@ -240,7 +240,7 @@ func TestNothingIsMadeOfAReplyThatIsNotWhole(t *testing.T) {
 	}
 }
 
-// untold are what the service may leave out, so that its absence means something.
+// untold are the headers and elements that the service may leave out.
 var untold = []string{"Blob", "BlobPrefix", "SignedIdentifier", "Permission", "X-Ms-Blob-Public-Access"}
 
 // changes returns the ways to change the n-th reply to an operation.

@@ -81,8 +81,8 @@ var once = policy.RetryOptions{MaxRetries: -1}
 
 // write replaces the blob with that token, or creates it where the token is
 // empty, in one attempt. It returns the new token, and the errors of
-// [head.Store]'s Swap. The new token is empty where a proxy has changed it: the
-// next swap finds that out before it sends anything.
+// [head.Store]'s Swap. The new token is empty if a proxy has changed it: the next
+// swap finds that out before it sends anything.
 func (s *Store) write(ctx context.Context, op string, target *blockblob.Client, content []byte, old string) (string, error) {
 	condition := onlyNew
 	if old != "" {
@@ -96,7 +96,7 @@ func (s *Store) write(ctx context.Context, op string, target *blockblob.Client, 
 		return "", outcome(conditional(err), old != "", body)
 	}
 	written, err := token(response.ETag)
-	if errors.Is(err, errNoETag) { // the service always sends it: nobody knows
+	if errors.Is(err, errNoETag) { // the service always sends it: the outcome is unknown
 		return "", explain(op, location(target.URL()), err)
 	}
 	return written, nil
