@@ -5,11 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
+	"net/http"
+	"net/url"
+	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/azurestore"
@@ -80,5 +88,75 @@ func TestWithoutTokenNothingIsSent(t *testing.T) {
 		var not *head.NotApplied
 		require.ErrorAs(t, swapErr, &not)
 		require.Empty(t, wire.take())
+	}
+}
+
+// A wrong clock is named, in both directions, and other refusals are not
+// blamed on it.
+func TestAWrongClockIsNamed(t *testing.T) {
+	c, next := built(t)
+	for off, want := range map[time.Duration]string{
+		time.Hour:         "this machine's clock is 1h0m0s behind the service's",
+		-20 * time.Minute: "this machine's clock is 20m0s ahead of the service's",
+		time.Second:       "the credentials are not accepted",
+	} {
+		s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+			reply, err := failing(http.StatusForbidden, "AuthenticationFailed")(r)
+			return with(reply, "Date", time.Now().Add(off).UTC().Format(http.TimeFormat)), err
+		})
+		_, swapErr := s.Swap(t.Context(), head.Head{}, next)
+		require.Equal(t, refused, fateOf(t, swapErr))
+		_, loadErr := s.Load(t.Context(), next.AggregateID)
+		for _, err := range []error{swapErr, loadErr, s.Put(t.Context(), c)} {
+			var broken *azurestore.SetupError
+			require.ErrorAs(t, err, &broken)
+			require.Equal(t, want, broken.What)
+			require.Contains(t, broken.Hint, "clock")
+		}
+	}
+}
+
+// When the time is up between two attempts, the error says why the last one failed.
+func TestTheLastCauseIsReturned(t *testing.T) {
+	for want, answer := range map[string]func(r *http.Request) (*http.Response, error){
+		"the service is busy":                      failing(http.StatusServiceUnavailable, "ServerBusy"),
+		"the reply is not from Azure Blob Storage": failing(http.StatusBadGateway, ""),
+		"connection reset": func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: fmt.Errorf("connection reset")}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			s, err := azurestore.New(cannedURL, nil, &azurestore.Options{Client: service.ClientOptions{ClientOptions: policy.ClientOptions{
+				Transport: &canned{answer: answer}, Retry: policy.RetryOptions{MaxRetries: 100, RetryDelay: 100 * time.Millisecond},
+			}}})
+			require.NoError(t, err)
+			_, err = s.Load(ctx, "a")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, want)
+			require.NotContains(t, err.Error(), secret)
+		})
+	}
+}
+
+// What people read names commands, never methods.
+func TestHintsNameCommands(t *testing.T) {
+	w := newWorld(t)
+	for _, code := range []string{"ContainerNotFound", "AuthenticationFailed", "AuthorizationFailure", "ContainerBeingDeleted", "LeaseIdMissing", "BlobImmutableDueToPolicy", "ServerBusy"} {
+		s, _ := cannedStore(t, io.Discard, failing(http.StatusForbidden, code))
+		for _, name := range slices.Sorted(maps.Keys(w.operations())) {
+			_, err := w.operations()[name].call(t.Context(), s)
+			var broken *azurestore.SetupError
+			require.ErrorAs(t, err, &broken, name)
+			require.NotContains(t, broken.Hint+err.Error(), "Provision")
+		}
+	}
+	a := &account{public: "blob"}
+	s, _ := cannedStore(t, io.Discard, a.answer)
+	findings, err := s.Check(t.Context())
+	require.NoError(t, err)
+	for _, f := range findings {
+		require.NotContains(t, f.Hint, "Provision")
 	}
 }
