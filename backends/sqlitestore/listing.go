@@ -2,8 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"iter"
 	"time"
 
@@ -65,7 +63,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 	key := changeset.Escape(aggregateID)
 	rows, err := s.reader.objects.QueryContext(ctx, key, []byte(after), pageSize)
 	if err != nil {
-		return p, s.failure(err)
+		return p, failure(s.path, s.closed.Load(), err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
@@ -73,7 +71,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 		var object []byte
 		var modified string
 		if err := rows.Scan(&object, &o.Size, &modified); err != nil {
-			return p, s.failure(err)
+			return p, failure(s.path, s.closed.Load(), err)
 		}
 		p.reach(n, string(object))
 		var ok bool
@@ -87,7 +85,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 		}
 		p.items = append(p.items, o)
 	}
-	return p, s.failure(rows.Err())
+	return p, failure(s.path, s.closed.Load(), rows.Err())
 }
 
 // Aggregates yields the aggregates that have objects, in the order of their
@@ -98,7 +96,7 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	}
 	return paged(ctx, after, func(after string) (page[string], error) {
 		p, err := s.aggregatesPage(ctx, after)
-		return p, s.failure(err)
+		return p, failure(s.path, s.closed.Load(), err)
 	})
 }
 
@@ -111,7 +109,7 @@ func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string],
 	escaped, object := after, []byte{}
 	for {
 		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
-		if errors.Is(err, sql.ErrNoRows) {
+		if isMissing(err) {
 			return page[string]{}, nil
 		}
 		if err != nil {
@@ -133,14 +131,14 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head], err error) {
 	rows, err := s.reader.heads.QueryContext(ctx, after, pageSize)
 	if err != nil {
-		return p, s.failure(err)
+		return p, failure(s.path, s.closed.Load(), err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var key string
 		var r head.Row
 		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
-			return p, s.failure(err)
+			return p, failure(s.path, s.closed.Load(), err)
 		}
 		p.reach(n, key)
 		h, err := s.decodeHead(key, r)
@@ -149,5 +147,5 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 		}
 		p.items = append(p.items, h)
 	}
-	return p, s.failure(rows.Err())
+	return p, failure(s.path, s.closed.Load(), rows.Err())
 }

@@ -59,6 +59,7 @@
 package sqlitestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,12 +99,14 @@ func (o *Options) orDefault() Options {
 // Store keeps changesets and heads in one SQLite file. It is safe for
 // concurrent use. A Store must be closed.
 type Store struct {
-	path   string
-	file   fs.FileInfo
+	path   string // absolute
 	busy   time.Duration
 	closed atomic.Bool
+	files  files
 	reader *reader
-	writer *writer
+	// writer commits, through session: what runs in its transactions uses session.
+	writer  *writer
+	session *session
 }
 
 var (
@@ -126,27 +129,35 @@ var (
 // [ErrBusy].
 func Open(path string, opts *Options) (*Store, error) {
 	o := opts.orDefault()
-	file, err := findFile(path, o.MustExist)
+	absolute, info, err := findFile(path, o.MustExist)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, file: file, busy: o.BusyTimeout}
-	if err := s.open(o.MustExist); err != nil {
-		return nil, errors.Join(err, s.Close())
+	s := &Store{path: absolute, busy: o.BusyTimeout}
+	if err := s.open(info, o.MustExist); err != nil {
+		return nil, errors.Join(failure(s.path, false, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(mustExist bool) error {
-	var err error
-	if s.writer, err = openWriter(s.path, s.busy); err != nil {
-		return s.failure(err)
+func (s *Store) open(info fs.FileInfo, mustExist bool) error {
+	target, err := resolve(s.path)
+	if err != nil {
+		return err
 	}
-	if err := s.writer.setUp(mustExist); err != nil {
-		return s.failure(err)
+	if err := checkWAL(context.Background(), s.path, target); err != nil {
+		return err
 	}
-	s.reader, err = openReader(s.path, s.busy)
-	return s.failure(err)
+	if s.session, err = openSession(s.path, s.busy, mustExist); err != nil {
+		return err
+	}
+	s.writer = &writer{transactions: s.session, busy: s.busy}
+	if s.files, err = openFiles(s.path, target, info); err != nil {
+		return err
+	}
+	s.session.files = s.files
+	s.reader, err = openReader(s.path, s.busy, s.files.check)
+	return err
 }
 
 // Close waits for the transaction in progress, refuses the calls that wait
@@ -157,7 +168,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	// The last connection that closes folds the WAL into the file: the writer's.
-	return errors.Join(s.reader.close(), s.writer.close())
+	return failure(s.path, false, errors.Join(s.reader.close(), s.writer.close()))
 }
 
 // Locate returns the changeset's name as "sqlite:PATH#changesets/AGGREGATE/OBJECT".
@@ -171,5 +182,5 @@ func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", 
 // Holds reports whether changesets is a Store of the same file.
 func (s *Store) Holds(changesets changeset.Store) bool {
 	other, ok := changesets.(*Store)
-	return ok && os.SameFile(s.file, other.file)
+	return ok && os.SameFile(s.files[0].info, other.files[0].info)
 }
