@@ -63,6 +63,8 @@ func failure(path string, closed bool, err error) error {
 		return fmt.Errorf("%s: %w: %w", path, ErrBusy, err)
 	case isNoDatabase(err):
 		return fmt.Errorf("%w: %w", ErrNotRopewalk, damaged(path, err))
+	case isCorrupt(err):
+		return err
 	case closed:
 		return fmt.Errorf("%s: %w (%w)", path, err, fs.ErrClosed)
 	case isDamage(err):
@@ -103,6 +105,12 @@ func isDamage(err error) bool {
 // hold. database/sql has no error to match.
 func isScanError(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "sql: Scan error on column")
+}
+
+// isCorrupt reports whether an error says already what is damaged.
+func isCorrupt(err error) bool {
+	_, ok := errors.AsType[*changeset.CorruptError](err)
+	return ok
 }
 
 // damaged returns the error of a file that is damaged as a whole.

@@ -1,7 +1,10 @@
 package sqlitestore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -100,6 +103,12 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	})
 }
 
+// outOfOrder returns the error of a row whose key does not come after the
+// cursor: the key has the wrong type. A listing that went on would never end.
+func (s *Store) outOfOrder(key string) error {
+	return damaged(s.path, fmt.Errorf("the key %q is out of order", key))
+}
+
 // behind returns a cursor that is behind all objects of an aggregate and
 // before those of the next one: ! sorts before all that Escape leaves.
 func behind(escaped string) string { return escaped + "!" }
@@ -108,9 +117,13 @@ func behind(escaped string) string { return escaped + "!" }
 func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string], error) {
 	escaped, object := after, []byte{}
 	for {
+		before, beforeObject := escaped, object
 		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
 		if isMissing(err) {
 			return page[string]{}, nil
+		}
+		if err == nil && cmp.Or(cmp.Compare(escaped, before), bytes.Compare(object, beforeObject)) <= 0 {
+			err = s.outOfOrder(escaped)
 		}
 		if err != nil {
 			return page[string]{}, err
@@ -139,6 +152,9 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 		var r head.Row
 		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
 			return p, failure(s.path, s.closed.Load(), err)
+		}
+		if key <= after {
+			return p, s.outOfOrder(key)
 		}
 		p.reach(n, key)
 		h, err := s.decodeHead(key, r)
