@@ -121,15 +121,16 @@ func (w *writer) lead() {
 	}
 }
 
-// withdrawn returns the error of a request whose context ended while it waited:
-// the context's, and what it waited for.
+// withdrawn returns the error of a request whose context ended while it waited.
+// If other processes held the database, the error says so, beside the cause of
+// the context's end.
 func (w *writer) withdrawn(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refusal == nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: %w", context.Cause(ctx), w.refusal)
+	return fmt.Errorf("%w: %w", context.Cause(ctx), errors.Unwrap(w.refusal))
 }
 
 // withdraw reports whether r was still waiting, and then is no more.
