@@ -39,7 +39,7 @@ func (s *Store) backUp(ctx context.Context, path string) error {
 	if err == nil {
 		err = errors.Join(copyInto(ctx, db, path), db.Close())
 	}
-	return failure(s.path, s.closed.Load(), err)
+	return failure(s.name, s.closed.Load(), err)
 }
 
 // copyInto copies a database to an empty file, with a stamp of its own, and

@@ -74,10 +74,10 @@ func (s *session) insertRow(r row) error {
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	r, err := newRow(c)
 	if err != nil {
-		return failure(s.path, s.closed.Load(), err)
+		return failure(s.name, s.closed.Load(), err)
 	}
 	err = s.writer.do(ctx, len(r.content), func() error { return s.session.insertRow(r) })
-	return plainFailure(s.path, s.closed.Load(), err)
+	return plainFailure(s.name, s.closed.Load(), err)
 }
 
 // Delete removes the object durably; that it is not there is no error.
@@ -87,7 +87,7 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 		_, err := s.session.remove.Exec(aggregateID, object)
 		return err
 	})
-	return plainFailure(s.path, s.closed.Load(), err)
+	return plainFailure(s.name, s.closed.Load(), err)
 }
 
 // Get returns the changeset, or an error that matches [changeset.ErrNotFound],
@@ -152,7 +152,7 @@ func (s *Store) getFailure(ref changeset.Ref, err error) error {
 	if isMissing(err) {
 		return fmt.Errorf("%s: %w", s.Locate(ref), changeset.ErrNotFound)
 	}
-	return objectFailure(s.path, s.closed.Load(), ref, s.Locate(ref), err)
+	return objectFailure(s.name, s.closed.Load(), ref, s.Locate(ref), err)
 }
 
 func (s *Store) corrupt(ref changeset.Ref, reason error) error {

@@ -18,7 +18,7 @@ func CheckFile(ctx context.Context, path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&Store{path: absolute, busy: DefaultBusyTimeout}).Check(ctx)
+	return (&Store{name: path, path: absolute, busy: DefaultBusyTimeout}).Check(ctx)
 }
 
 // Check returns a sentence about each fault of the store's file: others may read
@@ -28,7 +28,7 @@ func CheckFile(ctx context.Context, path string) ([]string, error) {
 // the whole file.
 func (s *Store) Check(ctx context.Context) (findings []string, err error) {
 	if err := s.files.check(); err != nil {
-		return nil, failure(s.path, s.closed.Load(), err)
+		return nil, failure(s.name, s.closed.Load(), err)
 	}
 	target, err := resolve(s.path)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) Check(ctx context.Context) (findings []string, err error) {
 		return append(findings, asFinding(err)), nil
 	}
 	found, err := s.checkDatabase(ctx)
-	return append(findings, found...), failure(s.path, s.closed.Load(), err)
+	return append(findings, found...), failure(s.name, s.closed.Load(), err)
 }
 
 func (s *Store) checkDatabase(ctx context.Context) (findings []string, err error) {

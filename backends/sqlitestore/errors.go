@@ -25,6 +25,10 @@ var (
 	// replaced while the store had it open. Nothing was written. The store must
 	// be closed; it can be opened again.
 	ErrReplaced = errors.New("the file was removed or replaced while it was open")
+	// ErrForeignWAL means that the -wal file beside a database belongs to another
+	// one: the database was restored, and the -wal file of its predecessor stayed.
+	// Nothing was changed. The error is also a [*changeset.CorruptError].
+	ErrForeignWAL = errors.New("the -wal file belongs to another database")
 	// ErrUnavailable means that the file system refuses the file: it denies
 	// access (then the error also matches [fs.ErrPermission]), the disk is full
 	// ([syscall.ENOSPC]), or it fails.

@@ -26,7 +26,7 @@ func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
 		return head.Head{}, nil
 	}
 	if err != nil {
-		return head.Head{}, objectFailure(s.path, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
+		return head.Head{}, objectFailure(s.name, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
 	}
 	return s.decodeHead(key, r)
 }
@@ -60,11 +60,11 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	}
 	rows, size, err := newRows(changesets)
 	if err != nil {
-		return head.Head{}, swapFailure(s.path, s.closed.Load(), &head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
 	}
 	r, err := newReplacement(old, next)
 	if err != nil {
-		return head.Head{}, swapFailure(s.path, s.closed.Load(), &head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
 	}
 	var swapped head.Head
 	err = s.writer.do(ctx, size, func() (err error) {
@@ -75,7 +75,7 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 		return s.session.insertAll(rows)
 	})
 	if err != nil {
-		return head.Head{}, swapFailure(s.path, s.closed.Load(), err)
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), err)
 	}
 	return swapped, nil
 }

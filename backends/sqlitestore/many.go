@@ -22,7 +22,7 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	}
 	all, err := s.admitted(ctx, refs)
 	if err != nil {
-		return nil, plainFailure(s.path, s.closed.Load(), err)
+		return nil, plainFailure(s.name, s.closed.Load(), err)
 	}
 	whole := all[:0]
 	for _, c := range all {

@@ -14,13 +14,13 @@ import (
 // nothing that is right already. Processes may race to do so.
 func (s *Store) Provision(ctx context.Context) error {
 	if err := s.files.check(); err != nil {
-		return failure(s.path, s.closed.Load(), err)
+		return failure(s.name, s.closed.Load(), err)
 	}
 	conn, err := connect(ctx, s.path, s.busy)
 	if err != nil {
-		return failure(s.path, s.closed.Load(), err)
+		return failure(s.name, s.closed.Load(), err)
 	}
-	return failure(s.path, s.closed.Load(), errors.Join(provision(ctx, conn, s.busy), conn.Close()))
+	return failure(s.name, s.closed.Load(), errors.Join(provision(ctx, conn, s.busy), conn.Close()))
 }
 
 // provision makes a store of an empty file.

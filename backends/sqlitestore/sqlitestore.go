@@ -99,7 +99,8 @@ func (o *Options) orDefault() Options {
 // Store keeps changesets and heads in one SQLite file. It is safe for
 // concurrent use. A Store must be closed.
 type Store struct {
-	path   string // absolute
+	name   string // the path that Open was given, for people
+	path   string // absolute, so that a change of the working directory does not matter
 	busy   time.Duration
 	closed atomic.Bool
 	files  files
@@ -133,9 +134,9 @@ func Open(path string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: absolute, busy: o.BusyTimeout}
+	s := &Store{name: path, path: absolute, busy: o.BusyTimeout}
 	if err := s.open(info, o.MustExist); err != nil {
-		return nil, errors.Join(failure(s.path, false, err), s.Close())
+		return nil, errors.Join(failure(s.name, false, err), s.Close())
 	}
 	return s, nil
 }
@@ -168,7 +169,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	// The last connection that closes folds the WAL into the file: the writer's.
-	return failure(s.path, false, errors.Join(s.reader.close(), s.writer.close()))
+	return failure(s.name, false, errors.Join(s.reader.close(), s.writer.close()))
 }
 
 // Locate returns the changeset's name as "sqlite:PATH#changesets/AGGREGATE/OBJECT".
@@ -177,7 +178,7 @@ func (s *Store) Locate(ref changeset.Ref) string { return s.locate(ref.ObjectNam
 // LocateHead returns the record's name as "sqlite:PATH#heads/AGGREGATE".
 func (s *Store) LocateHead(aggregateID string) string { return s.locate(head.ObjectName(aggregateID)) }
 
-func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.path, name) }
+func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.name, name) }
 
 // Holds reports whether changesets is a Store of the same file.
 func (s *Store) Holds(changesets changeset.Store) bool {

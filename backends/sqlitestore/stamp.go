@@ -29,7 +29,7 @@ const stampTolerance = 1 << 16
 // newStamp returns a random stamp, far above the cookies of files without one.
 func newStamp() int32 { return 1<<24 + rand.Int32N(1<<30) }
 
-// checkWAL returns a [*changeset.CorruptError] if the -wal file belongs to
+// checkWAL returns an error that matches [ErrForeignWAL] if the -wal file belongs to
 // another database than the file at path, which it leaves as it is.
 func checkWAL(ctx context.Context, path, target string) error {
 	info, err := os.Stat(walOf(target))
@@ -44,10 +44,17 @@ func checkWAL(ctx context.Context, path, target string) error {
 	if err != nil || max(own, replayed)-min(own, replayed) <= stampTolerance {
 		return nil
 	}
-	return &changeset.CorruptError{Object: "sqlite:" + path, Reason: fmt.Sprintf(
+	return foreignWAL{&changeset.CorruptError{Object: "sqlite:" + path, Reason: fmt.Sprintf(
 		"%s belongs to another database: the file was restored without removing it. Nothing was changed; while no program uses the file, remove %s and %s",
-		walOf(target), walOf(target), shmOf(target))}
+		walOf(target), walOf(target), shmOf(target))}}
 }
+
+// foreignWAL is a [*changeset.CorruptError] that matches [ErrForeignWAL].
+type foreignWAL struct{ *changeset.CorruptError }
+
+func (e foreignWAL) Unwrap() error { return e.CorruptError }
+
+func (e foreignWAL) Is(target error) bool { return target == ErrForeignWAL }
 
 // stamp reads the stamp of a file, and writes nothing, not even when it closes.
 func stamp(ctx context.Context, path, option string) (stamp int64, err error) {

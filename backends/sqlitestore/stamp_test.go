@@ -56,6 +56,7 @@ func TestStaleWAL(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = Open(path, nil)
+	require.ErrorIs(t, err, ErrForeignWAL)
 	require.ErrorAs(t, err, new(*changeset.CorruptError))
 	require.ErrorContains(t, err, "belongs to another database")
 	require.ErrorContains(t, err, walOf(path))
