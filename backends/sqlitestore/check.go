@@ -103,8 +103,8 @@ func checkModes(path string) (findings []string, err error) {
 	return findings, nil
 }
 
-// checkOurs compares the schema with ours, to the letter: a column, trigger,
-// view or index of somebody else may change what is written or read.
+// checkOurs compares the schema with ours, to the letter: a foreign column,
+// trigger, view or index may change the stored content.
 func checkOurs(ctx context.Context, conn connection) (findings []string, err error) {
 	if err := verify(ctx, conn); err != nil {
 		return nil, err

@@ -59,8 +59,8 @@ func TestCheckAcceptsJournalModes(t *testing.T) {
 	require.Equal(t, "wal", mode)
 }
 
-// TestCheckFindsForeignSchema: whatever the store did not create may change what
-// is written or read.
+// TestCheckFindsForeignSchema: a part of the schema that the store did not create
+// may change the stored content.
 func TestCheckFindsForeignSchema(t *testing.T) {
 	for statement, words := range map[string]string{
 		"ALTER TABLE heads ADD COLUMN note TEXT":      "the table heads is not as ropewalk creates it",

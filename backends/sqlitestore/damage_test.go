@@ -223,8 +223,8 @@ func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
 	require.Less(t, n, 10, "%s: a listing repeats itself", what)
 }
 
-// TestDamageHasOneKind: whatever call meets damage, or tables that are not ours,
-// returns a CorruptError.
+// TestDamageHasOneKind: every call that meets damage, or foreign tables, returns
+// a CorruptError.
 func TestDamageHasOneKind(t *testing.T) {
 	for name, harm := range map[string]func(t *testing.T, path string){
 		"pages": func(t *testing.T, path string) { overwrite(t, path, 4096, 5*4096) },

@@ -54,8 +54,8 @@ func Restore(ctx context.Context, backup, path string) (former string, err error
 	return former, nil
 }
 
-// restoreTarget returns the absolute path of the file to replace, behind any
-// symbolic link.
+// restoreTarget returns the absolute path of the file to replace. It follows
+// symbolic links.
 func restoreTarget(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -111,7 +111,7 @@ func TestRestoreOfAFileWithAWAL(t *testing.T) {
 	requireHead(t, path, last)
 }
 
-// TestRestoreOverDamage: what is restored over need not be sound.
+// TestRestoreOverDamage: the former store need not be sound.
 func TestRestoreOverDamage(t *testing.T) {
 	for name, content := range map[string]string{"text": "This is a letter to my aunt, and it is long enough.", "empty": ""} {
 		_, backup, first, _ := backedUp(t)
@@ -186,7 +186,7 @@ func TestRestoreOfSomethingElse(t *testing.T) {
 	require.NotEmpty(t, gone.Folder)
 }
 
-func TestRestoreBehindALink(t *testing.T) {
+func TestRestoreThroughALink(t *testing.T) {
 	path, backup, first, _ := backedUp(t)
 	link := filepath.Join(t.TempDir(), "link.db")
 	require.NoError(t, os.Symlink(path, link))

@@ -127,16 +127,16 @@ func outcomeOfCommit(err error, open bool) error {
 	return fmt.Errorf("commit: %w", err)
 }
 
-// isDefinite reports whether a COMMIT that failed with err, and that SQLite
-// rolled back by itself, wrote no commit record to the WAL. A full disk refuses
+// isDefinite reports whether a COMMIT that failed with err, and after which
+// SQLite rolled back, wrote no commit record to the WAL. A full disk refuses
 // the record, or a page before it. After an I/O error the record may have
 // reached the disk, where a recovery would find it.
 func isDefinite(err error) bool {
 	return code(err) == sqlite3.SQLITE_FULL || code(err) == sqlite3.SQLITE_READONLY
 }
 
-// rollback undoes the transaction. It reports whether one was open: SQLite
-// ends a transaction by itself after some errors.
+// rollback undoes the transaction. It reports whether a transaction was open:
+// some errors have ended it already.
 func (s *session) rollback() (open bool) {
 	_, err := s.conn.ExecContext(context.Background(), rollbackWork)
 	return err == nil

@@ -47,15 +47,24 @@
 //	SELECT metadata ->> 'aggregate-version', metadata ->> 'recorded-at', content
 //	FROM changesets WHERE aggregate_id = 'order-1' ORDER BY object
 //
+// Each transaction checks that the three files are still the files with their
+// names, and is refused with [ErrReplaced] if one was removed or replaced. The
+// check costs three calls of stat.
+//
 // # Backup
 //
-// [Store.Backup] writes one consistent file while the store is in use. A
-// person does the same with the sqlite3 shell:
+// [Store.Backup] writes one consistent file while the store is in use, and
+// [Restore] puts it back. A person does the same with the commands ropewalk
+// backup and ropewalk restore, or makes a backup with the sqlite3 shell:
 //
-//	umask 077; sqlite3 ropewalk.db ".backup copy.db"
+//	umask 077; sqlite3 ropewalk.db "VACUUM INTO 'copy.db'"
 //
-// To copy the .db file alone is not enough while a program has it open: what
-// was committed last may be in the -wal file only.
+// A copy of the database file alone is no backup while a program has it open:
+// the newest changesets may be in the -wal file only. And a backup must not be
+// copied over a file whose -wal file is still there. SQLite would replay that
+// file over the backup. [Open] refuses with [ErrForeignWAL] if it can see that
+// the two files do not belong together: it can if this package made the store
+// and the backup.
 package sqlitestore
 
 import (
@@ -124,10 +133,17 @@ var (
 // they are missing, unless the options say [Options.MustExist]; nil options
 // are the defaults. It waits for other processes at most the busy timeout.
 //
-// Errors match [fs.ErrNotExist] where the database must exist and does not,
-// [ErrNotRopewalk] where the file is something else, which is left as it is,
-// [changeset.ErrUnsupportedFormat] where another version has made it, and
-// [ErrBusy].
+// A relative path is relative to the working directory of this moment.
+//
+// Its errors:
+//   - [*MissingError], which matches [fs.ErrNotExist]: the database must exist
+//     and does not, or its folder does not exist.
+//   - [ErrNotRopewalk]: the file is something else, and was left as it is.
+//   - [changeset.ErrUnsupportedFormat]: another version has made the file.
+//   - [*changeset.CorruptError]: the file is damaged. With [ErrForeignWAL], it
+//     was restored beside the -wal file of another database.
+//   - [ErrBusy]: other processes hold the database.
+//   - [ErrUnavailable]: the file system denies access, is full, or fails.
 func Open(path string, opts *Options) (*Store, error) {
 	o := opts.orDefault()
 	absolute, info, err := findFile(path, o.MustExist)
@@ -163,7 +179,8 @@ func (s *Store) open(info fs.FileInfo, mustExist bool) error {
 
 // Close waits for the transaction in progress, refuses the calls that wait
 // behind it, and closes the file. Later calls fail with an error that matches
-// [fs.ErrClosed]. Close may be called more than once.
+// [fs.ErrClosed]. An error that matches [ErrReplaced] means that the file is no
+// longer at its path. Close may be called more than once.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil

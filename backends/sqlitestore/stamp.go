@@ -12,15 +12,15 @@ import (
 )
 
 // SQLite replays a -wal file over any database that it finds beside it. If a
-// backup is copied over a store whose program was killed, the -wal file that
-// stayed behind undoes the restore, or damages the file.
+// backup is copied over a store whose program was killed, the -wal file of that
+// store undoes the restore, or damages the file.
 //
 // SQLite itself cannot notice: nothing in a -wal file names its database. So
 // each new store, and each backup, gets a random stamp in its first page, in the
 // place of the schema cookie, whose value SQLite only compares with its earlier
 // values. A -wal file repeats the first page whenever the database grows. Where
-// the stamp that SQLite reads through the -wal file is another than the file's
-// own, the two do not belong together.
+// the stamp that SQLite reads through the -wal file differs from the stamp in the
+// file, the two do not belong together.
 
 // stampTolerance is how much the stamp of one file may differ: SQLite adds 1
 // whenever the schema changes, and when the file is vacuumed.

@@ -77,8 +77,7 @@ func TestStaleWAL(t *testing.T) {
 	require.Equal(t, kept, h)
 }
 
-// TestStaleWALOfItsOwnBackup: the backup is one of the very store whose -wal
-// file stayed behind.
+// TestStaleWALOfItsOwnBackup: the -wal file is from the store of the backup.
 func TestStaleWALOfItsOwnBackup(t *testing.T) {
 	path, _ := crashed(t)
 	original := filepath.Join(t.TempDir(), "original.db")
