@@ -186,6 +186,25 @@ func TestAnyValueInAnyColumn(t *testing.T) {
 	require.Equal(t, "one", string(c.Content))
 }
 
+// TestNULLHidesNoOtherRow: a row that lost its size or its time is listed, and so
+// are the rows after it.
+func TestNULLHidesNoOtherRow(t *testing.T) {
+	for _, column := range []string{"content", "last_modified", "metadata"} {
+		s := open(t)
+		h := appendTo(t, s, head.Head{}, "order-1", "one", "two", "three")
+		loosen(t, s.path)
+		tamper(t, s.path, "UPDATE changesets SET "+column+" = NULL WHERE substr(object, 8, 1) = x'01'")
+		var versions []uint64
+		for o, err := range s.Objects(t.Context(), "order-1") {
+			require.NoError(t, err, column)
+			versions = append(versions, o.Version)
+		}
+		require.Equal(t, []uint64{0, 1, 2}, versions, column)
+		_, err := s.Get(t.Context(), h.Ref)
+		require.NoError(t, err)
+	}
+}
+
 // requireOutcomes reads in every way.
 func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
 	t.Helper()

@@ -9,8 +9,6 @@ import (
 
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"modernc.org/sqlite"
-
 	"ropewalk/head"
 )
 
@@ -143,31 +141,15 @@ func (s *session) rollback() (open bool) {
 }
 
 // close closes the statements too: database/sql leaves the statements of a
-// single connection open, and with them the file.
+// single connection open, and with them the file. It reports if the file was
+// replaced. SQLite then folds nothing into it, and removes no -wal file, which
+// may belong to the file that now has the name.
 func (s *session) close() error {
-	errs := []error{s.keepReplacedFiles()}
+	errs := []error{s.files.check()}
 	for stmt := range s.queries() {
 		if *stmt != nil {
 			errs = append(errs, (*stmt).Close())
 		}
 	}
 	return errors.Join(append(errs, s.conn.Close())...)
-}
-
-// keepReplacedFiles returns an error if the file was replaced. SQLite deletes
-// the -wal and -shm files by name when its last connection closes. They may
-// belong to the file that now has the name, so they are kept then.
-func (s *session) keepReplacedFiles() error {
-	err := s.files.check()
-	if err == nil {
-		return nil
-	}
-	return errors.Join(err, s.conn.Raw(func(driver any) error {
-		control, ok := driver.(sqlite.FileControl)
-		if !ok {
-			return fmt.Errorf("the driver %T cannot keep the -wal file", driver)
-		}
-		_, err := control.FileControlPersistWAL("main", 1)
-		return err
-	}))
 }
