@@ -42,9 +42,11 @@ func (a *app) backUp(ctx context.Context, file string) error {
 		return err
 	}
 	if a.json {
-		return a.emit(backupJSON{kindOf("backup"), a.storeURL(), file})
+		err = a.emit(backupJSON{kindOf("backup"), a.storeURL(), file})
+	} else {
+		err = a.print("%s is a backup of %s\n", file, a.storeURL())
 	}
-	return a.print("%s is a backup of %s\n", file, a.storeURL())
+	return a.unread(err, "%s is a backup of %s", file, a.storeURL())
 }
 
 // sqliteFile returns the SQLite file that the store's URL names. The command

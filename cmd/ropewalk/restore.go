@@ -41,9 +41,11 @@ func (a *app) restore(ctx context.Context, file string) error {
 	case err != nil:
 		return err
 	case a.json:
-		return a.emit(restoreJSON{kindOf("restore"), a.storeURL(), file, former})
+		err = a.emit(restoreJSON{kindOf("restore"), a.storeURL(), file, former})
 	case former == "":
-		return a.print("%s is restored from %s\n", a.storeURL(), file)
+		err = a.print("%s is restored from %s\n", a.storeURL(), file)
+	default:
+		err = a.print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
 	}
-	return a.print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
+	return a.unread(err, "%s is restored from %s", a.storeURL(), file)
 }
