@@ -140,6 +140,10 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 	return a.chain.store.heads.Swap(ctx, a.old, a.next)
 }
 
+// errTimeUp is the cause of the end of an attempt's own time, which is no
+// deadline of the caller's.
+var errTimeUp = errors.New("the swap was not possible in the time for it")
+
 // commit swaps the head, and does not return before the outcome is known or
 // the time for it is up.
 //
@@ -148,7 +152,7 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 // the first attempt on whose outcome is unknown, only what is stored can tell:
 // see resolve.
 func (a *attempt) commit(ctx context.Context) (head.Head, error) {
-	bounded, cancel := context.WithTimeout(ctx, a.chain.store.options.SettleTimeout)
+	bounded, cancel := context.WithTimeoutCause(ctx, a.chain.store.options.SettleTimeout, errTimeUp)
 	defer cancel()
 	for pause := newPauses(); ; {
 		got, err := a.swap(bounded)

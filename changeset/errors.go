@@ -26,7 +26,8 @@ var (
 // that does not decode, does not match its digest, or is not where a chain
 // says it is.
 type CorruptError struct {
-	// Ref names the changeset; its ID is zero where a head is meant.
+	// Ref names the changeset; its ID is zero where a head is meant, and all of
+	// it is zero where the whole storage is meant, such as a database file.
 	Ref Ref
 	// Object is the object's own name in its storage, where it is known.
 	Object string
@@ -36,12 +37,15 @@ type CorruptError struct {
 
 // Error returns "corrupt: REF: REASON (OBJECT)".
 func (e *CorruptError) Error() string {
-	what := e.Ref.String()
-	if e.Ref.ID.IsZero() {
-		what = "head of " + e.Ref.AggregateID
+	what := e.Ref.String() + ": "
+	switch {
+	case e.Ref == Ref{}:
+		what = ""
+	case e.Ref.ID.IsZero():
+		what = "head of " + e.Ref.AggregateID + ": "
 	}
 	if e.Object == "" {
-		return fmt.Sprintf("corrupt: %s: %s", what, e.Reason)
+		return fmt.Sprintf("corrupt: %s%s", what, e.Reason)
 	}
-	return fmt.Sprintf("corrupt: %s: %s (%s)", what, e.Reason, e.Object)
+	return fmt.Sprintf("corrupt: %s%s (%s)", what, e.Reason, e.Object)
 }

@@ -158,7 +158,7 @@ func TestContextEndsOnceTaken(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		held := make(chan struct{})
 		holding := async(func() error {
-			return s.writer.do(ctx, 0, func(*session) error { <-held; return nil })
+			return s.writer.do(ctx, 0, func() error { <-held; return nil })
 		})
 		synctest.Wait()
 		cancel()
@@ -175,7 +175,7 @@ func TestGroupCommit(t *testing.T) {
 	in(t, func(t *testing.T, s *Store, _ connection) {
 		held := make(chan struct{})
 		first := async(func() error {
-			return s.writer.do(t.Context(), 0, func(*session) error { <-held; return nil })
+			return s.writer.do(t.Context(), 0, func() error { <-held; return nil })
 		})
 		synctest.Wait()
 		before := s.writer.commits.Load()
@@ -198,9 +198,9 @@ func TestGroupCommit(t *testing.T) {
 func TestGroupCommitIsBoundedInBytes(t *testing.T) {
 	in(t, func(t *testing.T, s *Store, _ connection) {
 		held := make(chan struct{})
-		idle := func(*session) error { return nil }
+		idle := func() error { return nil }
 		first := async(func() error {
-			return s.writer.do(t.Context(), 0, func(*session) error { <-held; return nil })
+			return s.writer.do(t.Context(), 0, func() error { <-held; return nil })
 		})
 		synctest.Wait()
 		before := s.writer.commits.Load()
@@ -238,7 +238,7 @@ func TestCloseWaitsForTheTransaction(t *testing.T) {
 	in(t, func(t *testing.T, s *Store, _ connection) {
 		held := make(chan struct{})
 		holding := async(func() error {
-			return s.writer.do(t.Context(), 0, func(*session) error { <-held; return nil })
+			return s.writer.do(t.Context(), 0, func() error { <-held; return nil })
 		})
 		synctest.Wait()
 		closing := async(s.Close)

@@ -2,7 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,10 +19,7 @@ type row struct {
 	content     []byte
 }
 
-// headerColumns hold the header of a changeset, but what its key tells.
-const headerColumns = "metadata, ancestors, content_sha256, digest, content_type"
-
-// header is where a query's headerColumns are scanned to.
+// header is where the columns of readHeader are scanned to.
 func (r *row) header() []any {
 	return []any{&r.Metadata, &r.Ancestors, &r.ContentSHA256, &r.Digest, &r.contentType}
 }
@@ -54,12 +50,12 @@ func newRow(c changeset.Changeset) (r row, err error) {
 	}
 	r.aggregateID, r.object = key(c.Ref)
 	r.contentType = c.ContentType
-	r.Ancestors, r.content = present(r.Ancestors), present(c.Content)
+	r.Ancestors, r.content = notNil(r.Ancestors), notNil(c.Content)
 	return r, nil
 }
 
-// present returns no bytes as such: nil would be NULL.
-func present(b []byte) []byte {
+// notNil returns an empty slice for nil. SQLite would store nil as NULL.
+func notNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}
 	}
@@ -78,18 +74,20 @@ func (s *session) insertRow(r row) error {
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	r, err := newRow(c)
 	if err != nil {
-		return s.failure(err)
+		return failure(s.name, s.closed.Load(), err)
 	}
-	return s.plainFailure(s.writer.do(ctx, len(r.content), func(w *session) error { return w.insertRow(r) }))
+	err = s.writer.do(ctx, len(r.content), func() error { return s.session.insertRow(r) })
+	return plainFailure(s.name, s.closed.Load(), err)
 }
 
 // Delete removes the object durably; that it is not there is no error.
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
-	return s.plainFailure(s.writer.do(ctx, 0, func(w *session) error {
-		aggregateID, object := key(ref)
-		_, err := w.remove.Exec(aggregateID, object)
+	aggregateID, object := key(ref)
+	err := s.writer.do(ctx, 0, func() error {
+		_, err := s.session.remove.Exec(aggregateID, object)
 		return err
-	}))
+	})
+	return plainFailure(s.name, s.closed.Load(), err)
 }
 
 // Get returns the changeset, or an error that matches [changeset.ErrNotFound],
@@ -111,12 +109,12 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 }
 
 func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) {
-	content := []byte{}
+	var content []byte
 	aggregateID, object := key(ref)
 	if err := s.reader.content.QueryRowContext(ctx, aggregateID, object).Scan(&content); err != nil {
 		return nil, s.getFailure(ref, err)
 	}
-	return content, nil
+	return notNil(content), nil // the driver returns nil for an empty blob
 }
 
 // Stat returns what Get returns but the content, which it does not read, and
@@ -138,17 +136,23 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 	return info, err
 }
 
+// errNull says that a row has no content.
+var errNull = errors.New("its content is NULL")
+
 // decode reads the header of a row whose content has that size.
 func (s *Store) decode(ref changeset.Ref, r row, size int64) (changeset.Header, error) {
+	if size < 0 {
+		return changeset.Header{}, s.corrupt(ref, errNull)
+	}
 	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref), ContentType: r.contentType, Size: size}
 	return changeset.DecodeRow(stored, r.Row)
 }
 
 func (s *Store) getFailure(ref changeset.Ref, err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
+	if isMissing(err) {
 		return fmt.Errorf("%s: %w", s.Locate(ref), changeset.ErrNotFound)
 	}
-	return s.objectFailure(ref, s.Locate(ref), err)
+	return objectFailure(s.name, s.closed.Load(), ref, s.Locate(ref), err)
 }
 
 func (s *Store) corrupt(ref changeset.Ref, reason error) error {

@@ -8,57 +8,75 @@ import (
 	"os"
 	"runtime"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"ropewalk/changeset"
 )
 
 // CheckFile does what [Store.Check] does, for a file that Open may refuse. A
 // missing file is an error that matches [fs.ErrNotExist].
 func CheckFile(ctx context.Context, path string) ([]string, error) {
-	file, err := findFile(path, true)
+	absolute, _, err := findFile(path, true)
 	if err != nil {
 		return nil, err
 	}
-	return (&Store{path: path, file: file, busy: DefaultBusyTimeout}).Check(ctx)
+	return (&Store{name: path, path: absolute, busy: DefaultBusyTimeout}).Check(ctx)
 }
 
-// Check says, in a sentence each, what is missing or dangerous about the
-// store's file: that others may read it, that it is not a ropewalk database or
-// a newer version's, lacks a table, is not in WAL mode, or is damaged. Nothing
-// means that all is well. It changes nothing, and reads the whole file.
+// Check returns a sentence about each fault of the store's file: others may read
+// it, it is not a ropewalk database or a newer version's, its schema is not the
+// one that this version creates, its -wal file belongs to another database, or
+// it is damaged. No sentence means no fault. Check changes nothing, and reads
+// the whole file.
 func (s *Store) Check(ctx context.Context) (findings []string, err error) {
-	if findings, err = checkModes(s.path); err != nil {
+	if err := s.files.check(); err != nil {
+		return nil, failure(s.name, s.closed.Load(), err)
+	}
+	target, err := resolve(s.path)
+	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, s.path, s.busy, "query_only(1)")
+	if findings, err = checkModes(target); err != nil {
+		return nil, err
+	}
+	if err := checkWAL(ctx, s.path, target); err != nil {
+		return append(findings, asFinding(err)), nil
+	}
+	found, err := s.checkDatabase(ctx)
+	return append(findings, found...), failure(s.name, s.closed.Load(), err)
+}
+
+func (s *Store) checkDatabase(ctx context.Context) (findings []string, err error) {
+	conn, err := connect(ctx, s.path, s.busy, queryOnly)
 	if err != nil {
-		return nil, s.failure(err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkMode, checkIntegrity} {
+	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkIntegrity} {
 		var found []string
 		err := retry(ctx, s.busy, func() (err error) {
 			found, err = check(ctx, conn)
 			return err
 		})
 		if finding := asFinding(err); finding != "" {
-			return append(findings, finding), nil // what is not ours is not looked into
+			return append(findings, finding), nil // a file that is not ours is not read further
 		}
 		if err != nil {
-			return nil, s.failure(err)
+			return nil, err
 		}
 		findings = append(findings, found...)
 	}
 	return findings, nil
 }
 
-// asFinding returns what an error says about the file, not about the look at it.
+// asFinding returns what an error says about the file; empty if it says
+// something else, such as why the file could not be read.
 func asFinding(err error) string {
-	switch c := code(err); {
-	case c == sqlite3.SQLITE_NOTADB:
+	corrupt, ok := errors.AsType[*changeset.CorruptError](err)
+	switch {
+	case ok:
+		return corrupt.Reason
+	case isNoDatabase(err):
 		return "not a SQLite database"
-	case c == sqlite3.SQLITE_CORRUPT, errors.Is(err, ErrNotRopewalk), errors.Is(err, changeset.ErrUnsupportedFormat):
+	case isDamage(err), errors.Is(err, ErrNotRopewalk), errors.Is(err, changeset.ErrUnsupportedFormat):
 		return err.Error()
 	default:
 		return ""
@@ -70,7 +88,7 @@ func checkModes(path string) (findings []string, err error) {
 	if runtime.GOOS == "windows" {
 		return nil, nil // has no such modes
 	}
-	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+	for _, name := range []string{path, walOf(path), shmOf(path)} {
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -85,34 +103,42 @@ func checkModes(path string) (findings []string, err error) {
 	return findings, nil
 }
 
+// checkOurs compares the schema with ours, to the letter: a foreign column,
+// trigger, view or index may change the stored content.
 func checkOurs(ctx context.Context, conn connection) (findings []string, err error) {
 	if err := verify(ctx, conn); err != nil {
 		return nil, err
 	}
-	for _, table := range []string{"changesets", "heads"} {
-		var n int
-		err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", table).Scan(&n)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			findings = append(findings, "the table "+table+" is missing")
-		}
-	}
-	return findings, nil
-}
-
-func checkMode(ctx context.Context, conn connection) ([]string, error) {
-	var mode string
-	err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode)
-	if err != nil || mode == "wal" {
+	rows, err := conn.QueryContext(ctx, selectSchema)
+	if err != nil {
 		return nil, err
 	}
-	return []string{"journal_mode is " + mode + ", not wal: the next sqlitestore.Open sets it"}, nil
+	defer rows.Close()
+	missing := map[string]string{"changesets": createChangesets, "heads": createHeads}
+	for rows.Next() {
+		var kind, name, table, text string
+		if err := rows.Scan(&kind, &name, &table, &text); err != nil {
+			return nil, err
+		}
+		ours, expected := missing[name]
+		switch {
+		case kind != "table" || !expected:
+			findings = append(findings, fmt.Sprintf("the %s %s of %s is foreign: DROP %s %s", kind, name, table, kind, name))
+		case text != ours:
+			findings = append(findings, fmt.Sprintf("the table %s is not as ropewalk creates it", name))
+		}
+		if kind == "table" {
+			delete(missing, name)
+		}
+	}
+	for name := range missing {
+		findings = append(findings, "the table "+name+" is missing")
+	}
+	return findings, rows.Err()
 }
 
 func checkIntegrity(ctx context.Context, conn connection) (findings []string, err error) {
-	rows, err := conn.QueryContext(ctx, "PRAGMA quick_check(10)")
+	rows, err := conn.QueryContext(ctx, quickCheck)
 	if err != nil {
 		return nil, err
 	}

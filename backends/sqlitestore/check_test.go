@@ -42,17 +42,39 @@ func TestCheckFindsModes(t *testing.T) {
 	requireFinding(t, s.path, "chmod 600")
 }
 
-func TestCheckFindsJournalMode(t *testing.T) {
+// TestCheckAcceptsJournalModes: the next Open turns on WAL mode in a file that is
+// not in it, such as a backup.
+func TestCheckAcceptsJournalModes(t *testing.T) {
 	s := open(t)
 	require.NoError(t, s.Close())
 	conn := raw(t, s.path)
 	conn.run(t, "PRAGMA journal_mode = DELETE")
 	require.NoError(t, conn.Close())
-	requireFinding(t, s.path, "journal_mode is delete")
-	openAt(t, s.path, &Options{MustExist: true})
 	findings, err := CheckFile(t.Context(), s.path)
 	require.NoError(t, err)
 	require.Empty(t, findings)
+	var mode string
+	s = openAt(t, s.path, &Options{MustExist: true})
+	require.NoError(t, raw(t, s.path).QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode))
+	require.Equal(t, "wal", mode)
+}
+
+// TestCheckFindsForeignSchema: a part of the schema that the store did not create
+// may change the stored content.
+func TestCheckFindsForeignSchema(t *testing.T) {
+	for statement, words := range map[string]string{
+		"ALTER TABLE heads ADD COLUMN note TEXT":      "the table heads is not as ropewalk creates it",
+		"ALTER TABLE changesets ADD COLUMN note BLOB": "the table changesets is not as ropewalk creates it",
+		"CREATE UNIQUE INDEX i ON heads (digest)":     "index i of heads is foreign",
+		"CREATE VIEW v AS SELECT * FROM heads":        "view v of v is foreign",
+		"CREATE TABLE other (a)":                      "table other of other is foreign",
+		"CREATE TRIGGER g AFTER INSERT ON changesets BEGIN UPDATE changesets SET content = x'00'; END": "trigger g of changesets is foreign",
+		"DROP TABLE changesets": "the table changesets is missing",
+	} {
+		s := open(t)
+		raw(t, s.path).run(t, statement)
+		requireFinding(t, s.path, words)
+	}
 }
 
 func TestCheckFindsMissingTable(t *testing.T) {

@@ -52,7 +52,7 @@ const insertForeign = "INSERT INTO changesets VALUES (?, ?, '{}', x'', x'', x'',
 // tamper changes one row of a database behind the store's back.
 func tamper(t testing.TB, path, statement string, args ...any) {
 	t.Helper()
-	db, err := openDB(path, DefaultBusyTimeout)
+	db, err := openDB(path, DefaultBusyTimeout, nil)
 	require.NoError(t, err)
 	result, err := db.ExecContext(t.Context(), statement, args...)
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"path/filepath"
@@ -13,27 +14,43 @@ import (
 	"modernc.org/sqlite"
 )
 
-// openDB returns a pool of connections to an existing file. Every connection
-// runs the pragmas first; busy is how long SQLite itself waits for a lock.
-func openDB(path string, busy time.Duration, pragmas ...string) (*sql.DB, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	query := url.Values{
+// openDB returns a pool of connections to an existing file, at an absolute
+// path. Every connection runs the pragmas first; busy is how long SQLite itself
+// waits for a lock. check, unless nil, must pass before a connection is opened.
+func openDB(path string, busy time.Duration, check func() error, pragmas ...string) (*sql.DB, error) {
+	return openURI(path, check, url.Values{
 		"mode":          {"rw"}, // never creates a file
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_pragma":       pragmas,
-	}
+	})
+}
+
+func openURI(path string, check func() error, query url.Values) (*sql.DB, error) {
 	// A URI, since a path may hold characters that end it: ?, # and %. Its path
 	// begins with a slash, also before a drive letter.
-	rooted := "/" + strings.TrimPrefix(filepath.ToSlash(absolute), "/")
+	rooted := "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")
 	uri := url.URL{Scheme: "file", Path: rooted, RawQuery: query.Encode()}
 	connector, err := sqlite.NewConnector(uri.String())
 	if err != nil {
 		return nil, err
 	}
+	if check != nil {
+		connector = checkedConnector{connector, check}
+	}
 	return sql.OpenDB(connector), nil
+}
+
+// checkedConnector opens a connection only after a check.
+type checkedConnector struct {
+	driver.Connector
+	check func() error
+}
+
+func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c.Connector.Connect(ctx)
 }
 
 // connection is a pool of one connection, and that connection.
@@ -45,7 +62,7 @@ type connection struct {
 // connect opens a single connection, for which SQLite itself never waits for a
 // lock: see [retry].
 func connect(ctx context.Context, path string, busy time.Duration, pragmas ...string) (connection, error) {
-	db, err := openDB(path, 0, pragmas...)
+	db, err := openDB(path, 0, nil, pragmas...)
 	if err != nil {
 		return connection{}, err
 	}

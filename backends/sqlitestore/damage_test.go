@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +144,146 @@ func TestDamagedPages(t *testing.T) {
 	require.Equal(t, int64(1<<20), info.ContentSize)
 	_, err = s.Get(t.Context(), h.Ref)
 	requireCorrupt(t, err, s.Locate(h.Ref))
+}
+
+// loosen replaces a table by one that accepts any value in any column, as a
+// damaged or foreign file may have.
+func loosen(t *testing.T, path string) {
+	t.Helper()
+	raw(t, path).run(t,
+		"CREATE TABLE loose AS SELECT * FROM changesets", "DROP TABLE changesets",
+		"CREATE TABLE changesets (aggregate_id, object, metadata, ancestors, content_sha256, digest, content_type, last_modified, content)",
+		"CREATE UNIQUE INDEX c ON changesets (aggregate_id, object)",
+		"INSERT INTO changesets SELECT * FROM loose", "DROP TABLE loose",
+		"CREATE TABLE loose AS SELECT * FROM heads", "DROP TABLE heads",
+		"CREATE TABLE heads (aggregate_id, record, ancestors, digest)", "CREATE UNIQUE INDEX h ON heads (aggregate_id)",
+		"INSERT INTO heads SELECT * FROM loose", "DROP TABLE loose")
+}
+
+// TestAnyValueInAnyColumn puts values of each type into each column, NULL among
+// them. Every read ends, and finds the object sound, missing or corrupt.
+func TestAnyValueInAnyColumn(t *testing.T) {
+	values := []string{"NULL", "7", "-1", "0.5", "''", "x''", "'text'", "x'ff00'", "zeroblob(40)", "9223372036854775807", "1e999"}
+	columns := map[string][]string{
+		"changesets": {"aggregate_id", "object", "metadata", "ancestors", "content_sha256", "digest", "content_type", "last_modified", "content"},
+		"heads":      {"aggregate_id", "record", "ancestors", "digest"},
+	}
+	s := open(t)
+	h := appendTo(t, s, head.Head{}, "order-1", "one")
+	appendTo(t, s, head.Head{}, "order-2", "two")
+	loosen(t, s.path)
+	for table, names := range columns {
+		for _, column := range names {
+			for _, value := range values {
+				heal := damage(t, s.path, table, column+" = "+value)
+				requireOutcomes(t, s, h, table+"."+column+" = "+value)
+				heal()
+			}
+		}
+	}
+	c, err := s.Get(t.Context(), h.Ref)
+	require.NoError(t, err)
+	require.Equal(t, "one", string(c.Content))
+}
+
+// TestNULLHidesNoOtherRow: a row that lost its size or its time is listed, and so
+// are the rows after it.
+func TestNULLHidesNoOtherRow(t *testing.T) {
+	for _, column := range []string{"content", "last_modified", "metadata"} {
+		s := open(t)
+		h := appendTo(t, s, head.Head{}, "order-1", "one", "two", "three")
+		loosen(t, s.path)
+		tamper(t, s.path, "UPDATE changesets SET "+column+" = NULL WHERE substr(object, 8, 1) = x'01'")
+		var versions []uint64
+		for o, err := range s.Objects(t.Context(), "order-1") {
+			require.NoError(t, err, column)
+			versions = append(versions, o.Version)
+		}
+		require.Equal(t, []uint64{0, 1, 2}, versions, column)
+		_, err := s.Get(t.Context(), h.Ref)
+		require.NoError(t, err)
+	}
+}
+
+// requireOutcomes reads in every way.
+func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil && !errors.Is(err, changeset.ErrNotFound) {
+			require.ErrorAs(t, err, new(*changeset.CorruptError), what)
+		}
+	}
+	_, err := s.Stat(t.Context(), h.Ref)
+	check(err)
+	_, err = s.Get(t.Context(), h.Ref)
+	check(err)
+	_, err = s.GetMany(t.Context(), []changeset.Ref{h.Ref})
+	check(err)
+	_, err = s.Load(t.Context(), "order-1")
+	check(err)
+	_, err = s.Swap(t.Context(), h, h.Fence())
+	if _, conflict := errors.AsType[*head.SwapConflict](err); err != nil && !conflict {
+		check(err)
+	}
+	n := 0
+	for _, err := range s.Objects(t.Context(), "order-1") {
+		check(err)
+		n++
+	}
+	for _, err := range s.Aggregates(t.Context(), "") {
+		check(err)
+		n++
+	}
+	for _, err := range s.List(t.Context(), "") {
+		check(err)
+		n++
+	}
+	require.Less(t, n, 10, "%s: a listing repeats itself", what)
+}
+
+// TestDamageHasOneKind: every call that meets damage, or foreign tables, returns
+// a CorruptError.
+func TestDamageHasOneKind(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, path string){
+		"pages": func(t *testing.T, path string) { overwrite(t, path, 4096, 5*4096) },
+		"tables": func(t *testing.T, path string) {
+			raw(t, path).run(t, "DROP TABLE heads", "DROP TABLE changesets")
+		},
+	} {
+		s := open(t)
+		h := appendTo(t, s, head.Head{}, "order-1", strings.Repeat("x", 1000))
+		appendTo(t, s, head.Head{}, "order-2", "two")
+		require.NoError(t, s.Close())
+		s = openAt(t, s.path, nil)
+		harm(t, s.path)
+		s.reader.db.SetMaxIdleConns(0)
+		changesets, next := extend(t, h, "order-1", "two")
+		_, load := s.Load(t.Context(), "order-1")
+		_, get := s.Get(t.Context(), h.Ref)
+		_, stat := s.Stat(t.Context(), h.Ref)
+		_, many := s.GetMany(t.Context(), []changeset.Ref{h.Ref})
+		_, commit := s.Commit(t.Context(), changesets, h, next)
+		_, refused := errors.AsType[*head.NotApplied](commit)
+		require.True(t, refused, name)
+		all := []error{load, get, stat, many, commit, s.Put(t.Context(), changesets[0])}
+		for _, err := range s.Objects(t.Context(), "order-1") {
+			all = append(all, err)
+		}
+		for _, err := range s.Aggregates(t.Context(), "") {
+			all = append(all, err)
+		}
+		for _, err := range s.List(t.Context(), "") {
+			all = append(all, err)
+		}
+		if name == "pages" {
+			all = append(all, s.Backup(t.Context(), s.path+".copy"))
+		}
+		for i, err := range all {
+			require.ErrorAs(t, err, new(*changeset.CorruptError), "%s: call %d: %v", name, i, err)
+		}
+		findings, err := s.Check(t.Context())
+		require.NoError(t, err)
+		require.NotEmpty(t, findings)
+	}
 }

@@ -36,7 +36,7 @@ func TestCommitsAreSynced(t *testing.T) {
 	s := open(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "journal_size_limit": "67108864"} {
 		var got string
-		require.NoError(t, s.writer.session.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
+		require.NoError(t, s.session.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))
 		require.Equal(t, want, got, pragma)
 	}
 }
@@ -45,10 +45,25 @@ func TestOpenOfARelativePathOutlivesChdir(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s := openAt(t, "ropewalk.db", nil)
 	t.Chdir(t.TempDir())
-	appendTo(t, s, head.Head{}, "order-1", "one")
+	h := appendTo(t, s, head.Head{}, "order-1", "one")
 	_, err := s.Load(t.Context(), "order-1")
 	require.NoError(t, err)
 	require.NoFileExists(t, "ropewalk.db")
+
+	// Another store with the same relative path in the new folder.
+	other := openAt(t, "ropewalk.db", nil)
+	require.NoError(t, os.Chmod("ropewalk.db", 0o604))
+	findings, err := s.Check(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, findings, "the check looked at the other file")
+	require.NoError(t, s.Provision(t.Context()))
+	require.NoError(t, s.Backup(t.Context(), "copy.db"))
+	copied := openAt(t, "copy.db", &Options{MustExist: true})
+	loaded, err := copied.Load(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.Equal(t, h, loaded, "the backup is of the other file")
+	require.False(t, s.Holds(other))
+	require.True(t, filepath.IsAbs(s.path))
 }
 
 func TestOnlyTheOwnerMayUseTheFiles(t *testing.T) {
@@ -67,7 +82,7 @@ func TestOpenMustExist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
 	_, err := Open(path, &Options{MustExist: true})
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.ErrorContains(t, err, "ropewalk init")
+	require.EqualError(t, err, path+" does not exist")
 	require.NoFileExists(t, path)
 
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
@@ -82,9 +97,20 @@ func TestOpenMustExist(t *testing.T) {
 
 func TestOpenFails(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Open(filepath.Join(dir, "missing", "ropewalk.db"), nil)
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	_, err = Open(dir, nil)
+	for _, opts := range []*Options{nil, {MustExist: true}} {
+		folder := filepath.Join(dir, "missing")
+		_, err := Open(filepath.Join(folder, "ropewalk.db"), opts)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.EqualError(t, err, "folder "+folder+" does not exist")
+
+		target, link := filepath.Join(dir, "gone.db"), filepath.Join(t.TempDir(), "link.db")
+		require.NoError(t, os.Symlink(target, link))
+		_, err = Open(link, opts)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		require.EqualError(t, err, link+" is a symbolic link to "+target+", which does not exist")
+		require.NoFileExists(t, target)
+	}
+	_, err := Open(dir, nil)
 	require.ErrorIs(t, err, ErrNotRopewalk)
 	_, err = Open("", nil)
 	require.Error(t, err)

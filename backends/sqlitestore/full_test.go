@@ -16,7 +16,7 @@ import (
 // limit lets the database grow by so many pages and no more, as a full disk would.
 func limit(t *testing.T, s *Store, more int) {
 	t.Helper()
-	conn, pages := s.writer.session.conn, 0
+	conn, pages := s.session.conn, 0
 	require.NoError(t, conn.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
 	_, err := conn.ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages+more))
 	require.NoError(t, err)

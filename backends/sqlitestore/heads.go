@@ -10,8 +10,6 @@ import (
 	"ropewalk/head"
 )
 
-const selectHead = "SELECT record, ancestors, digest FROM heads WHERE aggregate_id = ?"
-
 // Load returns the aggregate's head, the zero Head if there is none. Errors
 // are a [*changeset.CorruptError], match [changeset.ErrUnsupportedFormat] or
 // [ErrBusy], or say what failed.
@@ -24,11 +22,11 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
 	var r head.Row
 	err := row.Scan(&r.Record, &r.Ancestors, &r.Digest)
-	if errors.Is(err, sql.ErrNoRows) {
+	if isMissing(err) {
 		return head.Head{}, nil
 	}
 	if err != nil {
-		return head.Head{}, s.objectFailure(changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
+		return head.Head{}, objectFailure(s.name, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
 	}
 	return s.decodeHead(key, r)
 }
@@ -62,22 +60,22 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	}
 	rows, size, err := newRows(changesets)
 	if err != nil {
-		return head.Head{}, s.swapFailure(&head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
 	}
 	r, err := newReplacement(old, next)
 	if err != nil {
-		return head.Head{}, s.swapFailure(&head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
 	}
 	var swapped head.Head
-	err = s.writer.do(ctx, size, func(w *session) (err error) {
+	err = s.writer.do(ctx, size, func() (err error) {
 		// The swap comes first, so that a conflict has written nothing.
-		if swapped, err = s.swap(w, r); err != nil {
+		if swapped, err = s.swap(r); err != nil {
 			return err
 		}
-		return w.insertAll(rows)
+		return s.session.insertAll(rows)
 	})
 	if err != nil {
-		return head.Head{}, s.swapFailure(err)
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), err)
 	}
 	return swapped, nil
 }
@@ -122,32 +120,47 @@ func newReplacement(old, next head.Head) (*replacement, error) {
 	}
 	r := &replacement{old: old, next: next.WithToken(row.Record), key: changeset.Escape(next.AggregateID), row: row}
 	if r.expected = old.Token(); old.Exists() && r.expected == "" {
-		row, _ := head.EncodeRow(old) // one that cannot have been stored has no record, as no stored one
+		row, _ := head.EncodeRow(old) // a head that was never stored has no record
 		r.expected = row.Record
 	}
 	return r, nil
 }
 
+// replace writes the row of a head if the expected row is stored, byte for byte,
+// or if no row is expected and none exists. It reports whether it did.
+func (s *session) replace(r *replacement) (bool, error) {
+	stmt, args := s.update, []any{r.row.Record, r.row.Ancestors, r.row.Digest, r.key, r.expected, r.old.Digest[:]}
+	if !r.old.Exists() {
+		stmt, args = s.create, args[:4]
+	}
+	result, err := stmt.Exec(args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
 // swap replaces the record within the writer's transaction. A record that is
 // to the letter the expected one, as nearly all are, need not be read.
-func (s *Store) swap(w *session, r *replacement) (head.Head, error) {
-	done, err := w.replace(r)
+func (s *Store) swap(r *replacement) (head.Head, error) {
+	done, err := s.session.replace(r)
 	if done || err != nil {
 		return r.next, err
 	}
-	current, err := s.scanHead(r.key, w.load.QueryRow(r.key))
+	current, err := s.scanHead(r.key, s.session.load.QueryRow(r.key))
 	if err != nil {
 		return head.Head{}, err
 	}
 	if !current.SameRecord(r.old) {
 		return head.Head{}, &head.SwapConflict{Winner: &current}
 	}
-	return s.swapOther(w, current, r)
+	return s.swapOther(current, r)
 }
 
-// swapOther replaces a record that is the expected one, and yet another text:
-// one that a newer version has written, where old was made of a changeset.
-func (s *Store) swapOther(w *session, current head.Head, r *replacement) (head.Head, error) {
+// swapOther replaces a record that matches old but is encoded differently, as a
+// newer version may have done.
+func (s *Store) swapOther(current head.Head, r *replacement) (head.Head, error) {
 	other, err := newReplacement(current, r.next)
 	if err != nil {
 		return head.Head{}, err
@@ -155,7 +168,7 @@ func (s *Store) swapOther(w *session, current head.Head, r *replacement) (head.H
 	if err := head.CheckSwap(current, other.next); err != nil {
 		return head.Head{}, err
 	}
-	done, err := w.replace(other)
+	done, err := s.session.replace(other)
 	if err == nil && !done {
 		err = errors.New("swap: the record cannot be found again")
 	}

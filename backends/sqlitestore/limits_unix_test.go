@@ -83,7 +83,7 @@ func openAsAStranger(path string) error {
 	if err == nil {
 		_, err = tryAppend(s, head.Head{}, "order-2", "two")
 	}
-	fmt.Println(err)
+	fmt.Println(errors.Is(err, ErrUnavailable), errors.Is(err, fs.ErrPermission), err)
 	return nil
 }
 
@@ -107,6 +107,7 @@ func TestReadOnly(t *testing.T) {
 			lines := p.lines()
 			require.NoError(t, p.Wait())
 			require.Len(t, lines, 1)
+			require.Contains(t, lines[0], "true true ")
 			require.Contains(t, lines[0], "readonly")
 			after, err := os.ReadFile(path)
 			require.NoError(t, err)

@@ -1,9 +1,10 @@
 package sqlitestore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"database/sql"
-	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -65,7 +66,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 	key := changeset.Escape(aggregateID)
 	rows, err := s.reader.objects.QueryContext(ctx, key, []byte(after), pageSize)
 	if err != nil {
-		return p, s.failure(err)
+		return p, failure(s.name, s.closed.Load(), err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
@@ -73,7 +74,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 		var object []byte
 		var modified string
 		if err := rows.Scan(&object, &o.Size, &modified); err != nil {
-			return p, s.failure(err)
+			return p, failure(s.name, s.closed.Load(), err)
 		}
 		p.reach(n, string(object))
 		var ok bool
@@ -87,7 +88,7 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 		}
 		p.items = append(p.items, o)
 	}
-	return p, s.failure(rows.Err())
+	return p, failure(s.name, s.closed.Load(), rows.Err())
 }
 
 // Aggregates yields the aggregates that have objects, in the order of their
@@ -98,8 +99,14 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	}
 	return paged(ctx, after, func(after string) (page[string], error) {
 		p, err := s.aggregatesPage(ctx, after)
-		return p, s.failure(err)
+		return p, failure(s.name, s.closed.Load(), err)
 	})
+}
+
+// outOfOrder returns the error of a row whose key does not come after the
+// cursor: the key has the wrong type. A listing that went on would never end.
+func (s *Store) outOfOrder(key string) error {
+	return damaged(s.name, fmt.Errorf("the key %q is out of order", key))
 }
 
 // behind returns a cursor that is behind all objects of an aggregate and
@@ -110,9 +117,13 @@ func behind(escaped string) string { return escaped + "!" }
 func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string], error) {
 	escaped, object := after, []byte{}
 	for {
+		before, beforeObject := escaped, object
 		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
-		if errors.Is(err, sql.ErrNoRows) {
+		if isMissing(err) {
 			return page[string]{}, nil
+		}
+		if err == nil && cmp.Or(cmp.Compare(escaped, before), bytes.Compare(object, beforeObject)) <= 0 {
+			err = s.outOfOrder(escaped)
 		}
 		if err != nil {
 			return page[string]{}, err
@@ -133,14 +144,17 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head], err error) {
 	rows, err := s.reader.heads.QueryContext(ctx, after, pageSize)
 	if err != nil {
-		return p, s.failure(err)
+		return p, failure(s.name, s.closed.Load(), err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var key string
 		var r head.Row
 		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
-			return p, s.failure(err)
+			return p, failure(s.name, s.closed.Load(), err)
+		}
+		if key <= after {
+			return p, s.outOfOrder(key)
 		}
 		p.reach(n, key)
 		h, err := s.decodeHead(key, r)
@@ -149,5 +163,5 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 		}
 		p.items = append(p.items, h)
 	}
-	return p, s.failure(rows.Err())
+	return p, failure(s.name, s.closed.Load(), rows.Err())
 }

@@ -13,10 +13,6 @@ import (
 // with its header, before it is admitted.
 const inline = 64 << 10
 
-// selectMany reads all rows of an aggregate whose objects are, in hex, in a JSON array.
-const selectMany = `SELECT object, ` + headerColumns + `, length(content), CASE WHEN length(content) <= ? THEN content END
-	FROM changesets WHERE aggregate_id = ? AND object IN (SELECT unhex(value) FROM json_each(?))`
-
 // GetMany returns the changesets by one query, and one more for each content
 // above 64 KiB. What is missing, damaged or not admitted it leaves out. It
 // returns the context's error and the database's.
@@ -26,7 +22,7 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	}
 	all, err := s.admitted(ctx, refs)
 	if err != nil {
-		return nil, s.plainFailure(err)
+		return nil, plainFailure(s.name, s.closed.Load(), err)
 	}
 	whole := all[:0]
 	for _, c := range all {

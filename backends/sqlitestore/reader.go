@@ -7,15 +7,17 @@ import (
 )
 
 // reader is the pool of connections that read. Each statement is a transaction
-// of its own, so that nobody keeps the WAL from being folded into the file.
+// of its own, so that no reader keeps the WAL from being folded into the file.
 type reader struct {
 	db *sql.DB
 
 	header, content, many, objects, nextObject, head, heads *sql.Stmt
 }
 
-func openReader(path string, busy time.Duration) (*reader, error) {
-	db, err := openDB(path, busy, "query_only(1)")
+// openReader opens the pool. check runs before each connection is opened, so
+// that no connection opens another file than the others.
+func openReader(path string, busy time.Duration, check func() error) (*reader, error) {
+	db, err := openDB(path, busy, check, queryOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -29,16 +31,13 @@ func openReader(path string, busy time.Duration) (*reader, error) {
 // queries returns the text of each statement.
 func (r *reader) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&r.header: `SELECT ` + headerColumns + `, length(content), last_modified
-			FROM changesets WHERE aggregate_id = ? AND object = ?`,
-		&r.content: "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?",
-		&r.many:    selectMany,
-		&r.objects: `SELECT object, length(content), last_modified
-			FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`,
-		&r.nextObject: `SELECT aggregate_id, object FROM changesets
-			WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`,
-		&r.head:  selectHead,
-		&r.heads: "SELECT record, ancestors, digest, aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?",
+		&r.header:     selectHeader,
+		&r.content:    selectContent,
+		&r.many:       selectMany,
+		&r.objects:    selectObjects,
+		&r.nextObject: selectNextObject,
+		&r.head:       selectHead,
+		&r.heads:      selectHeads,
 	}
 }
 

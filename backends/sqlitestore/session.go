@@ -4,58 +4,66 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"ropewalk/head"
 )
 
 // session is the one connection that writes, with its statements. Only the
-// writer's loop uses it. Its work runs detached from any caller's context:
-// once a transaction has begun it is brought to its end.
+// group commit uses it, one transaction at a time. Its work is detached from
+// any caller's context: a transaction that has begun is brought to its end.
 type session struct {
-	conn connection
+	conn  connection
+	files files
 
-	begin, version, end                  *sql.Stmt
+	begun, version, end                  *sql.Stmt
 	insert, remove, load, create, update *sql.Stmt
 }
 
-// checkpoints folds the WAL into the file when it has 16 MiB, four times as
-// many as SQLite would let it have: what many appends touch is copied once, and
-// fewer syncs of the file hold up the writers.
-const checkpoints = "wal_autocheckpoint(4000)"
-
-// openWriter opens the connection; setUp must follow.
-func openWriter(path string, busy time.Duration) (*writer, error) {
-	conn, err := connect(context.Background(), path, busy, "synchronous(full)", checkpoints, "journal_size_limit(67108864)")
+// openSession opens the connection that writes, and makes sure that the
+// database is ours; it creates the tables unless they must exist.
+func openSession(path string, busy time.Duration, mustExist bool) (*session, error) {
+	ctx := context.Background()
+	conn, err := connect(ctx, path, busy, fullSync, checkpoints, walLimit)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{session: &session{conn: conn}, busy: busy}, nil
+	s := &session{conn: conn}
+	if err := s.setUp(ctx, busy, mustExist); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
-// setUp makes sure that the database is ours, and creates it unless it must exist.
-func (w *writer) setUp(mustExist bool) error {
-	ctx, conn := context.Background(), w.session.conn
-	err := retry(ctx, w.busy, func() error { return verify(ctx, conn) })
+func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool) error {
+	err := retry(ctx, busy, func() error { return verify(ctx, s.conn) })
 	if err == nil || errors.Is(err, errBlank) && !mustExist {
-		err = provision(ctx, conn, w.busy)
+		err = provision(ctx, s.conn, busy)
 	}
 	if err != nil {
 		return err
 	}
-	return prepare(conn, w.session.queries())
+	if err := prepare(s.conn, s.queries()); err != nil {
+		return err
+	}
+	// The first read in WAL mode opens the files beside the database.
+	return retry(ctx, busy, func() error { return verify(ctx, s.conn) })
 }
 
 // queries returns the text of each statement.
 func (s *session) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.begin:   "BEGIN IMMEDIATE",
-		&s.version: "PRAGMA user_version",
-		&s.end:     "COMMIT",
-		&s.insert: `INSERT INTO changesets (aggregate_id, object, ` + headerColumns + `, last_modified, content)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		&s.remove: "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?",
-		&s.load:   selectHead,
-		&s.create: "INSERT INTO heads (record, ancestors, digest, aggregate_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		&s.update: "UPDATE heads SET record = ?, ancestors = ?, digest = ? WHERE aggregate_id = ? AND record = ? AND digest = ?",
+		&s.begun:   beginImmediate,
+		&s.version: selectVersion,
+		&s.end:     commitWork,
+		&s.insert:  insertChangeset,
+		&s.remove:  deleteChangeset,
+		&s.load:    selectHead,
+		&s.create:  insertHead,
+		&s.update:  updateHead,
 	}
 }
 
@@ -74,11 +82,11 @@ func prepare(c interface {
 	return nil
 }
 
-// beginWrite opens a transaction that holds the write lock, unless a newer
-// version has changed the schema meanwhile.
-func (s *session) beginWrite() error {
-	if _, err := s.begin.Exec(); err != nil {
-		return err
+// begin opens a transaction that holds the write lock, unless a newer version
+// has changed the schema in the meantime. Its errors are [*head.NotApplied].
+func (s *session) begin() error {
+	if _, err := s.begun.Exec(); err != nil {
+		return &head.NotApplied{Retryable: isBusy(err), Err: err}
 	}
 	var version int
 	err := s.version.QueryRow().Scan(&version)
@@ -87,37 +95,57 @@ func (s *session) beginWrite() error {
 	}
 	if err != nil {
 		s.rollback()
+		return &head.NotApplied{Retryable: isBusy(err), Err: err}
 	}
-	return err
+	return nil
 }
 
-// replace writes the row of a head where the expected one is stored, to the
-// letter; none where there is no head to replace. It reports whether it did.
-func (s *session) replace(r *replacement) (bool, error) {
-	stmt, args := s.update, []any{r.row.Record, r.row.Ancestors, r.row.Digest, r.key, r.expected, r.old.Digest[:]}
-	if !r.old.Exists() {
-		stmt, args = s.create, args[:4]
-	}
-	result, err := stmt.Exec(args...)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n == 1, err
-}
-
+// commit ends the transaction, unless the file is no longer the file at the
+// store's path. A [*head.NotApplied] error means that nothing was committed;
+// after any other error the outcome is unknown.
 func (s *session) commit() error {
+	if err := s.files.check(); err != nil {
+		s.rollback()
+		return &head.NotApplied{Err: err}
+	}
 	_, err := s.end.Exec()
-	return err
+	if err == nil {
+		return nil
+	}
+	return outcomeOfCommit(err, s.rollback())
 }
 
-// rollback ends the transaction; it fails if SQLite has already done so.
-func (s *session) rollback() { _, _ = s.conn.ExecContext(context.Background(), "ROLLBACK") }
+// outcomeOfCommit returns the error of a COMMIT that failed with err. open says
+// whether the transaction was still open afterwards, so that it could be rolled
+// back: then nothing was written.
+func outcomeOfCommit(err error, open bool) error {
+	if open || isDefinite(err) {
+		return &head.NotApplied{Retryable: isBusy(err), Err: err}
+	}
+	return fmt.Errorf("commit: %w", err)
+}
 
-// close closes the statements too: database/sql leaves those of a single
-// connection open, and with them the file.
+// isDefinite reports whether a COMMIT that failed with err, and after which
+// SQLite rolled back, wrote no commit record to the WAL. A full disk refuses
+// the record, or a page before it. After an I/O error the record may have
+// reached the disk, where a recovery would find it.
+func isDefinite(err error) bool {
+	return code(err) == sqlite3.SQLITE_FULL || code(err) == sqlite3.SQLITE_READONLY
+}
+
+// rollback undoes the transaction. It reports whether a transaction was open:
+// some errors have ended it already.
+func (s *session) rollback() (open bool) {
+	_, err := s.conn.ExecContext(context.Background(), rollbackWork)
+	return err == nil
+}
+
+// close closes the statements too: database/sql leaves the statements of a
+// single connection open, and with them the file. It reports if the file was
+// replaced. SQLite then folds nothing into it, and removes no -wal file, which
+// may belong to the file that now has the name.
 func (s *session) close() error {
-	var errs []error
+	errs := []error{s.files.check()}
 	for stmt := range s.queries() {
 		if *stmt != nil {
 			errs = append(errs, (*stmt).Close())

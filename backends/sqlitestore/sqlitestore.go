@@ -47,18 +47,28 @@
 //	SELECT metadata ->> 'aggregate-version', metadata ->> 'recorded-at', content
 //	FROM changesets WHERE aggregate_id = 'order-1' ORDER BY object
 //
+// Each transaction checks that the three files are still the files with their
+// names, and is refused with [ErrReplaced] if one was removed or replaced. The
+// check costs three calls of stat.
+//
 // # Backup
 //
-// [Store.Backup] writes one consistent file while the store is in use. A
-// person does the same with the sqlite3 shell:
+// [Store.Backup] writes one consistent file while the store is in use, and
+// [Restore] puts it back. A person does the same with the commands ropewalk
+// backup and ropewalk restore, or makes a backup with the sqlite3 shell:
 //
-//	umask 077; sqlite3 ropewalk.db ".backup copy.db"
+//	umask 077; sqlite3 ropewalk.db "VACUUM INTO 'copy.db'"
 //
-// To copy the .db file alone is not enough while a program has it open: what
-// was committed last may be in the -wal file only.
+// A copy of the database file alone is no backup while a program has it open:
+// the newest changesets may be in the -wal file only. And a backup must not be
+// copied over a file whose -wal file is still there. SQLite would replay that
+// file over the backup. [Open] refuses with [ErrForeignWAL] if it can see that
+// the two files do not belong together: it can if this package made the store
+// and the backup.
 package sqlitestore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,12 +108,15 @@ func (o *Options) orDefault() Options {
 // Store keeps changesets and heads in one SQLite file. It is safe for
 // concurrent use. A Store must be closed.
 type Store struct {
-	path   string
-	file   fs.FileInfo
+	name   string // the path that Open was given, for people
+	path   string // absolute, so that a change of the working directory does not matter
 	busy   time.Duration
 	closed atomic.Bool
+	files  files
 	reader *reader
-	writer *writer
+	// writer commits, through session: what runs in its transactions uses session.
+	writer  *writer
+	session *session
 }
 
 var (
@@ -120,44 +133,60 @@ var (
 // they are missing, unless the options say [Options.MustExist]; nil options
 // are the defaults. It waits for other processes at most the busy timeout.
 //
-// Errors match [fs.ErrNotExist] where the database must exist and does not,
-// [ErrNotRopewalk] where the file is something else, which is left as it is,
-// [changeset.ErrUnsupportedFormat] where another version has made it, and
-// [ErrBusy].
+// A relative path is relative to the working directory of this moment.
+//
+// Its errors:
+//   - [*MissingError], which matches [fs.ErrNotExist]: the database must exist
+//     and does not, or its folder does not exist.
+//   - [ErrNotRopewalk]: the file is something else, and was left as it is.
+//   - [changeset.ErrUnsupportedFormat]: another version has made the file.
+//   - [*changeset.CorruptError]: the file is damaged. With [ErrForeignWAL], it
+//     was restored beside the -wal file of another database.
+//   - [ErrBusy]: other processes hold the database.
+//   - [ErrUnavailable]: the file system denies access, is full, or fails.
 func Open(path string, opts *Options) (*Store, error) {
 	o := opts.orDefault()
-	file, err := findFile(path, o.MustExist)
+	absolute, info, err := findFile(path, o.MustExist)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, file: file, busy: o.BusyTimeout}
-	if err := s.open(o.MustExist); err != nil {
-		return nil, errors.Join(err, s.Close())
+	s := &Store{name: path, path: absolute, busy: o.BusyTimeout}
+	if err := s.open(info, o.MustExist); err != nil {
+		return nil, errors.Join(failure(s.name, false, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(mustExist bool) error {
-	var err error
-	if s.writer, err = openWriter(s.path, s.busy); err != nil {
-		return s.failure(err)
+func (s *Store) open(info fs.FileInfo, mustExist bool) error {
+	target, err := resolve(s.path)
+	if err != nil {
+		return err
 	}
-	if err := s.writer.setUp(mustExist); err != nil {
-		return s.failure(err)
+	if err := checkWAL(context.Background(), s.path, target); err != nil {
+		return err
 	}
-	s.reader, err = openReader(s.path, s.busy)
-	return s.failure(err)
+	if s.session, err = openSession(s.path, s.busy, mustExist); err != nil {
+		return err
+	}
+	s.writer = &writer{transactions: s.session, busy: s.busy}
+	if s.files, err = openFiles(s.path, target, info); err != nil {
+		return err
+	}
+	s.session.files = s.files
+	s.reader, err = openReader(s.path, s.busy, s.files.check)
+	return err
 }
 
 // Close waits for the transaction in progress, refuses the calls that wait
 // behind it, and closes the file. Later calls fail with an error that matches
-// [fs.ErrClosed]. Close may be called more than once.
+// [fs.ErrClosed]. An error that matches [ErrReplaced] means that the file is no
+// longer at its path. Close may be called more than once.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	// The last connection that closes folds the WAL into the file: the writer's.
-	return errors.Join(s.reader.close(), s.writer.close())
+	return failure(s.name, false, errors.Join(s.reader.close(), s.writer.close()))
 }
 
 // Locate returns the changeset's name as "sqlite:PATH#changesets/AGGREGATE/OBJECT".
@@ -166,10 +195,10 @@ func (s *Store) Locate(ref changeset.Ref) string { return s.locate(ref.ObjectNam
 // LocateHead returns the record's name as "sqlite:PATH#heads/AGGREGATE".
 func (s *Store) LocateHead(aggregateID string) string { return s.locate(head.ObjectName(aggregateID)) }
 
-func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.path, name) }
+func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.name, name) }
 
 // Holds reports whether changesets is a Store of the same file.
 func (s *Store) Holds(changesets changeset.Store) bool {
 	other, ok := changesets.(*Store)
-	return ok && os.SameFile(s.file, other.file)
+	return ok && os.SameFile(s.files[0].info, other.files[0].info)
 }

@@ -21,19 +21,35 @@ const (
 	maxBatchBytes = 64 << 20
 )
 
+// transactions is the connection that the group commit writes through. Only one
+// goroutine uses it at a time.
+type transactions interface {
+	// begin opens a transaction. Its error is a *head.NotApplied, retryable where
+	// other processes hold the database.
+	begin() error
+	// commit makes the transaction durable, or ends it with an error: a
+	// *head.NotApplied where nothing was committed, any other where the outcome
+	// is unknown.
+	commit() error
+	// rollback undoes the transaction, and reports whether one was open.
+	rollback() bool
+	close() error
+}
+
 // writer is the group commit. Requests queue up; a goroutine that lives only
 // as long as there are any takes all that wait, and those that come while it
 // applies them, into one transaction, which one sync makes durable. While that
 // sync lasts, the next batch gathers.
 type writer struct {
-	session *session
-	busy    time.Duration
-	commits atomic.Int64 // transactions so far
+	transactions transactions
+	busy         time.Duration // how long a request waits for other processes
+	commits      atomic.Int64  // transactions so far
 
 	mu      sync.Mutex
 	waiting []*request
 	running bool
 	closed  bool
+	refusal error // why the last transaction did not begin; nil if it did
 	loop    sync.WaitGroup
 }
 
@@ -42,19 +58,19 @@ type request struct {
 	// apply does the work, perhaps again after a request of the same batch has
 	// failed. A *head.SwapConflict must come before it has written anything;
 	// any other error undoes the transaction.
-	apply func(*session) error
+	apply func() error
 	// size is how many bytes of content it writes.
 	size  int
 	since time.Time
-	// outcome gets one error: nil once the transaction is durable, as apply
-	// returned it, or one that says that nothing was done (*head.NotApplied);
-	// any other means that nobody knows.
+	// outcome gets one error: nil once the transaction is durable, the error of
+	// apply, or a *head.NotApplied if nothing was done; after any other error the
+	// outcome is unknown.
 	outcome chan error
 }
 
 // do runs apply in a transaction and returns its outcome; see [request]. Until
 // a transaction has taken the request, the end of the context withdraws it.
-func (w *writer) do(ctx context.Context, size int, apply func(*session) error) error {
+func (w *writer) do(ctx context.Context, size int, apply func() error) error {
 	r := &request{apply: apply, size: size, since: time.Now(), outcome: make(chan error, 1)}
 	first, err := w.enqueue(ctx, r)
 	if err != nil {
@@ -68,7 +84,7 @@ func (w *writer) do(ctx context.Context, size int, apply func(*session) error) e
 		return err
 	case <-ctx.Done():
 		if w.withdraw(r) {
-			return &head.NotApplied{Err: ctx.Err()}
+			return &head.NotApplied{Err: w.withdrawn(ctx)}
 		}
 		return <-r.outcome
 	}
@@ -97,12 +113,24 @@ func (w *writer) enqueue(ctx context.Context, r *request) (first bool, err error
 // where nobody else writes, that one need not wait for another to wake up.
 func (w *writer) lead() {
 	defer w.loop.Done()
-	if err := w.session.beginWrite(); err == nil {
+	if w.tryBegin() == nil {
 		w.commit()
 	}
 	if w.goesOn() {
 		w.loop.Go(w.run)
 	}
+}
+
+// withdrawn returns the error of a request whose context ended while it waited.
+// If other processes held the database, the error says so, beside the cause of
+// the context's end.
+func (w *writer) withdrawn(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refusal == nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), errors.Unwrap(w.refusal))
 }
 
 // withdraw reports whether r was still waiting, and then is no more.
@@ -140,18 +168,27 @@ func (w *writer) run() {
 // begin opens a transaction once there is a request for it; false if there is none.
 func (w *writer) begin() bool {
 	for pause := firstPause; w.goesOn(); pause = min(2*pause, longestPause) {
-		err := w.session.beginWrite()
+		err := w.tryBegin()
 		switch {
 		case err == nil:
 			return true
-		case isBusy(err):
-			w.refuse(&head.NotApplied{Retryable: true, Err: err}, func(r *request) bool { return time.Since(r.since) >= w.busy })
+		case isRetryable(err):
+			w.refuse(err, func(r *request) bool { return time.Since(r.since) >= w.busy })
 			time.Sleep(pause/2 + rand.N(pause))
 		default:
-			w.refuse(&head.NotApplied{Err: err}, everyone)
+			w.refuse(err, everyone)
 		}
 	}
 	return false
+}
+
+// tryBegin opens a transaction, and remembers why it could not.
+func (w *writer) tryBegin() error {
+	err := w.transactions.begin()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusal = err
+	return err
 }
 
 func everyone(*request) bool { return true }
@@ -195,17 +232,16 @@ func (w *writer) commit() {
 		if r == nil {
 			break
 		}
-		err := r.apply(w.session)
+		err := r.apply()
 		if err != nil && !isConflict(err) {
-			w.session.rollback()
+			w.transactions.rollback()
 			w.again(batch)
 			r.outcome <- refused(err)
 			return
 		}
 		batch, outcomes, size = append(batch, r), append(outcomes, err), size+r.size
 	}
-	if err := w.session.commit(); err != nil {
-		w.session.rollback()
+	if err := w.transactions.commit(); err != nil {
 		outcomes = afterCommit(outcomes, err)
 	}
 	w.commits.Add(1)
@@ -221,37 +257,6 @@ func (w *writer) again(batch []*request) {
 	w.waiting = slices.Concat(batch, w.waiting)
 }
 
-// refused returns the error of a request that failed as that of a call which
-// changed nothing.
-func refused(err error) error {
-	var notApplied *head.NotApplied
-	if errors.As(err, &notApplied) {
-		return err
-	}
-	return &head.NotApplied{Err: err}
-}
-
-func isConflict(err error) bool {
-	var conflict *head.SwapConflict
-	return errors.As(err, &conflict)
-}
-
-// afterCommit returns the outcomes of a batch whose COMMIT failed. Unless the
-// database was merely busy, what was applied may yet turn out to be in the
-// WAL. What was refused is not, but a conflict may have been one with a
-// request of the same batch, which perhaps never happened.
-func afterCommit(outcomes []error, err error) []error {
-	for i, outcome := range outcomes {
-		switch {
-		case isBusy(err) || isConflict(outcome):
-			outcomes[i] = &head.NotApplied{Retryable: true, Err: err}
-		case outcome == nil:
-			outcomes[i] = fmt.Errorf("commit: %w", err)
-		}
-	}
-	return outcomes
-}
-
 // errClosed becomes an fs.ErrClosed in Store.failure.
 var errClosed = errors.New("the store is closed")
 
@@ -265,5 +270,5 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	w.refuse(&head.NotApplied{Err: errClosed}, everyone)
 	w.loop.Wait()
-	return w.session.close()
+	return w.transactions.close()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -16,7 +17,7 @@ import (
 
 // together lets the requests wait at the same time, so that one transaction
 // takes them, and returns their outcomes.
-func together(t *testing.T, s *Store, applies ...func(*session) error) []error {
+func together(t *testing.T, s *Store, applies ...func() error) []error {
 	t.Helper()
 	batch := make([]*request, len(applies))
 	for i, apply := range applies {
@@ -40,17 +41,17 @@ func together(t *testing.T, s *Store, applies ...func(*session) error) []error {
 }
 
 // writing returns a request that commits an append, as Commit does.
-func writing(t *testing.T, s *Store, changesets []changeset.Changeset, old, next head.Head) func(*session) error {
+func writing(t *testing.T, s *Store, changesets []changeset.Changeset, old, next head.Head) func() error {
 	t.Helper()
 	rows, _, err := newRows(changesets)
 	require.NoError(t, err)
 	r, err := newReplacement(old, next)
 	require.NoError(t, err)
-	return func(w *session) error {
-		if _, err := s.swap(w, r); err != nil {
+	return func() error {
+		if _, err := s.swap(r); err != nil {
 			return err
 		}
-		return w.insertAll(rows)
+		return s.session.insertAll(rows)
 	}
 }
 
@@ -115,8 +116,8 @@ func TestAFailureIsItsOwn(t *testing.T) {
 	before := s.writer.commits.Load()
 	outcomes := together(t, s,
 		writing(t, s, first, head.Head{}, next),
-		func(w *session) error { return errors.Join(write(w), invalid) },
-		func(w *session) error { w.rollback(); return full },
+		func() error { return errors.Join(write(), invalid) },
+		func() error { s.session.rollback(); return full },
 		writing(t, s, last, head.Head{}, lastNext))
 	require.Equal(t, before+1, s.writer.commits.Load(), "the others share one")
 	require.NoError(t, outcomes[0])
@@ -141,18 +142,18 @@ func TestAFailureIsItsOwn(t *testing.T) {
 // record that is to the letter the one that its writer has seen need not be.
 func TestKnownRecordsAreNotRead(t *testing.T) {
 	s := open(t)
-	require.NoError(t, s.writer.session.load.Close())
+	require.NoError(t, s.session.load.Close())
 	h := appendTo(t, s, head.Head{}, "order-1", "one")
 	h = appendTo(t, s, h, "order-1", "two", "three")
 	require.EqualValues(t, 2, h.Version)
 	requireChain(t, s, h, head.Head{})
 }
 
-// TestFailedCommitIsUnknown makes COMMIT fail, by a constraint that SQLite
-// checks then.
-func TestFailedCommitIsUnknown(t *testing.T) {
+// TestFailedCommitThatStaysOpenIsRefused makes COMMIT fail by a constraint that
+// SQLite checks then. The transaction is still open, so nothing is committed.
+func TestFailedCommitThatStaysOpenIsRefused(t *testing.T) {
 	s := open(t)
-	s.writer.session.conn.run(t, "PRAGMA foreign_keys = ON",
+	s.session.conn.run(t, "PRAGMA foreign_keys = ON",
 		"CREATE TABLE parent (id INTEGER PRIMARY KEY)",
 		"CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
 	first, next := extend(t, head.Head{}, "order-1", "one")
@@ -160,12 +161,40 @@ func TestFailedCommitIsUnknown(t *testing.T) {
 	outcomes := together(t, s,
 		writing(t, s, first, head.Head{}, next),
 		writing(t, s, rival, head.Head{}, rivalNext),
-		func(w *session) error { w.conn.run(t, "INSERT INTO child VALUES (7)"); return nil })
+		func() error { s.session.conn.run(t, "INSERT INTO child VALUES (7)"); return nil })
 
 	require.ErrorContains(t, outcomes[0], "FOREIGN KEY")
-	require.NotErrorAs(t, outcomes[0], new(*head.NotApplied))
-	require.NotErrorAs(t, outcomes[0], new(*head.SwapConflict))
+	requireRefused(t, outcomes[0], false)
 	requireRefused(t, outcomes[1], true) // the record it met was perhaps never there
-	require.NotErrorAs(t, outcomes[2], new(*head.NotApplied))
+	requireRefused(t, outcomes[2], false)
 	appendTo(t, s, head.Head{}, "order-1", "one")
+}
+
+// resultCode is an error with a result code of SQLite.
+type resultCode int
+
+func (c resultCode) Error() string { return fmt.Sprintf("result code %d", int(c)) }
+
+func (c resultCode) Code() int { return int(c) }
+
+// TestOutcomeOfAFailedCommit: the outcome is known only where SQLite cannot have
+// written the commit record.
+func TestOutcomeOfAFailedCommit(t *testing.T) {
+	for code, definite := range map[resultCode]bool{
+		sqlite3.SQLITE_FULL:          true,
+		sqlite3.SQLITE_READONLY:      true,
+		sqlite3.SQLITE_IOERR_WRITE:   false,
+		sqlite3.SQLITE_IOERR_FSYNC:   false,
+		sqlite3.SQLITE_IOERR_SHMSIZE: false,
+		sqlite3.SQLITE_NOMEM:         false,
+		sqlite3.SQLITE_CORRUPT:       false,
+		sqlite3.SQLITE_FULL | 1<<20:  true, // an extended code
+	} {
+		err := outcomeOfCommit(code, false)
+		_, refused := errors.AsType[*head.NotApplied](err)
+		require.Equal(t, definite, refused, "%d", code)
+		require.ErrorIs(t, err, code)
+		requireRefused(t, outcomeOfCommit(code, true), false)
+	}
+	requireRefused(t, outcomeOfCommit(resultCode(sqlite3.SQLITE_BUSY), true), true)
 }

@@ -124,7 +124,8 @@ func is[T error](err error) bool {
 // denied, unreachable or busy.
 func unavailable(err error) bool {
 	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) ||
-		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk)
+		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk) ||
+		errors.Is(err, sqlitestore.ErrReplaced) || errors.Is(err, sqlitestore.ErrUnavailable)
 }
 
 // silent reports whether an error is that of a connection that gave no answer in time.
@@ -150,6 +151,9 @@ func hintFor(err error) string {
 	if errors.As(err, &c) {
 		return conflictHint(c)
 	}
+	if hint := fileHint(err); hint != "" {
+		return hint
+	}
 	if silent(err) {
 		return "the storage does not answer: check the endpoint, the region and the network"
 	}
@@ -157,6 +161,25 @@ func hintFor(err error) string {
 		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"
 	}
 	return ""
+}
+
+// fileHint returns what to do about a failure of a SQLite file.
+func fileHint(err error) string {
+	corrupt, isCorrupt := errors.AsType[*ropewalk.CorruptError](err)
+	switch {
+	case errors.Is(err, sqlitestore.ErrBusy):
+		return "another program holds the lock of the file: find out which, or try again later"
+	case errors.Is(err, sqlitestore.ErrReplaced):
+		return "find out what replaced the file; programs must be stopped before a store is restored"
+	case errors.Is(err, syscall.ENOSPC):
+		return "free space on the disk; nothing was committed"
+	case errors.Is(err, sqlitestore.ErrForeignWAL):
+		return "stop every program that uses the store, and remove the two files; ropewalk restore would have moved them"
+	case isCorrupt && corrupt.Ref.AggregateID == "" && strings.HasPrefix(corrupt.Object, "sqlite:"):
+		return "keep a copy of the file with its -wal and -shm files; ropewalk restore puts a backup in its place"
+	default:
+		return ""
+	}
 }
 
 func conflictHint(c *ropewalk.ConflictError) string {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/internal/finding"
@@ -40,17 +41,63 @@ func (f sqliteFile) open(_ context.Context, create bool) (*storageOf, error) {
 // setUpError says what to do about a file that cannot be opened.
 func (f sqliteFile) setUpError(err error) error {
 	path := string(f)
+	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isMissing && missing.Folder != "":
+		return &finding.SetupError{What: missing.Error(), Hint: "create the folder, or check the path; --store names another store"}
+	case isMissing && missing.Target != "":
+		return &finding.SetupError{What: missing.Error(), Hint: "remove the link, or check where it points; --store names another store"}
+	case isMissing:
 		return &finding.SetupError{What: "there is no store at " + path, Hint: "ropewalk init creates it, and so does the first append or import; --store names another one"}
 	case errors.Is(err, fs.ErrPermission):
-		return &finding.SetupError{What: "access to " + path + " is denied", Hint: "check the modes of the file and of its folder", Err: err}
+		return &finding.SetupError{What: "access to " + path + " is denied", Hint: "SQLite writes to the file and its folder, also to read: check the modes of both", Err: err}
 	case errors.Is(err, sqlitestore.ErrNotRopewalk):
 		return &finding.SetupError{What: path + " is not a store", Hint: "it was left as it is; --store names another one", Err: err}
-	case is[*fs.PathError](err):
-		return &finding.SetupError{What: path + " cannot be opened", Hint: "check the path", Err: err}
+	case is[*fs.PathError](err), errors.Is(err, sqlitestore.ErrUnavailable):
+		return &finding.SetupError{What: path + " cannot be opened", Hint: "check the path, the disk and the modes of the file and its folder", Err: err}
 	default:
 		return err
+	}
+}
+
+// backUp copies the store to a new file.
+func (f sqliteFile) backUp(ctx context.Context, file string) (err error) {
+	s, err := sqlitestore.Open(string(f), &sqlitestore.Options{MustExist: true})
+	if err != nil {
+		return f.setUpError(err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	err = s.Backup(ctx, file)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return withHint(usagef("%s exists already, and was left as it is", file), "name a new file")
+	case is[*sqlitestore.MissingError](err):
+		return &finding.SetupError{What: err.Error(), Hint: "create the folder, or name another file"}
+	default:
+		return err
+	}
+}
+
+// restore puts a backup in the place of the store, and returns the name under
+// which the former store is kept.
+func (f sqliteFile) restore(ctx context.Context, file string) (former string, err error) {
+	former, err = sqlitestore.Restore(ctx, file, string(f))
+	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
+	switch {
+	case isMissing && missing.Folder == "":
+		return "", &finding.SetupError{What: "there is no backup at " + file, Hint: "ropewalk backup writes one", Err: err}
+	case isMissing:
+		return "", f.setUpError(err)
+	case errors.Is(err, sqlitestore.ErrBusy):
+		return "", &finding.SetupError{What: "a program has " + string(f) + " open", Hint: "stop every program that uses the store, and run it again", Err: err}
+	case errors.Is(err, sqlitestore.ErrNotRopewalk):
+		return "", &finding.SetupError{What: file + " is not a backup of a store", Hint: "nothing was changed", Err: err}
+	case errors.Is(err, sqlitestore.ErrForeignWAL):
+		return "", err
+	case is[*ropewalk.CorruptError](err):
+		return "", withHint(err, "nothing was changed")
+	default:
+		return former, err
 	}
 }
 

@@ -127,6 +127,7 @@ func newRoot(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newAppend(a),
+		newBackup(a),
 		newBench(a),
 		newCat(a),
 		newCompletion(a),
@@ -141,6 +142,7 @@ func commands(a *app) []*cobra.Command {
 		newLog(a),
 		newLs(a),
 		newRebuildHead(a),
+		newRestore(a),
 		newSchema(a),
 		newSettle(a),
 		newShow(a),

@@ -56,6 +56,9 @@ func TestTestsSurviveAnyEnvironment(t *testing.T) {
 //	late FILE ID       puts an object of an append that was under way
 //	compress FILE ID CONTENT...
 //	                   appends contents as NDJSON, compressed
+//	crash FILE         writes the files of a killed program, with the aggregate killed
+//	hold FILE          keeps a store open until the script ends
+//	damage FILE        destroys the pages of a store
 //	snapshot FILE ID   puts an object where the aggregate's snapshots are
 //
 // With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
@@ -91,6 +94,9 @@ func TestScripts(t *testing.T) {
 			"late":     putLate,
 			"snapshot": putSnapshot,
 			"compress": compress,
+			"crash":    crash,
+			"hold":     hold,
+			"damage":   damagePages,
 		},
 	})
 }

@@ -1,0 +1,111 @@
+package sqlitestore
+
+import "fmt"
+
+const (
+	// applicationID marks the file as ours: "rope" in ASCII.
+	applicationID = 0x726f7065
+	// schemaVersion is the version of the tables below, kept in user_version;
+	// version 1 was never released.
+	schemaVersion = 2
+)
+
+// The tables. Content is the last column, so that SQLite finds all other
+// columns without it. Columns hold bytes where they can: each append writes a
+// page of the table and a page of its index, and smaller rows share pages.
+const (
+	createChangesets = `CREATE TABLE changesets (
+  aggregate_id   TEXT NOT NULL, -- percent-encoded
+  object         BLOB NOT NULL, -- the version in 8 bytes, big-endian, and the changeset ID in 16
+  metadata       TEXT NOT NULL, -- a JSON object of strings: all that is not in other columns
+  ancestors      BLOB NOT NULL,
+  content_sha256 BLOB NOT NULL,
+  digest         BLOB NOT NULL,
+  content_type   TEXT NOT NULL,
+  last_modified  TEXT NOT NULL, -- RFC 3339, UTC
+  content        BLOB NOT NULL,
+  PRIMARY KEY (aggregate_id, object)
+) STRICT`
+	createHeads = `CREATE TABLE heads (
+  aggregate_id TEXT NOT NULL PRIMARY KEY, -- percent-encoded
+  record       TEXT NOT NULL,             -- a JSON object: all that is not in other columns
+  ancestors    BLOB NOT NULL,
+  digest       BLOB NOT NULL
+) STRICT, WITHOUT ROWID`
+)
+
+// Our tables refuse NULL, but the tables of a damaged or foreign file may not.
+// The queries replace NULL by a value that no column can have, so that one
+// damaged row is an error about that row.
+const (
+	// headerColumns hold the header of a changeset, except its key.
+	headerColumns = "metadata, ancestors, content_sha256, digest, content_type"
+	readHeader    = "coalesce(metadata, ''), ancestors, content_sha256, digest, coalesce(content_type, '')"
+	readSize      = "coalesce(length(content), -1)"
+	readModified  = "coalesce(last_modified, '')"
+	readHead      = "coalesce(record, ''), ancestors, digest"
+)
+
+// Queries of the readers.
+const (
+	selectHeader = `SELECT ` + readHeader + `, ` + readSize + `, ` + readModified + `
+		FROM changesets WHERE aggregate_id = ? AND object = ?`
+	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
+	// selectMany reads all rows of an aggregate whose objects are, in hex, in a JSON array.
+	selectMany = `SELECT object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
+		FROM changesets WHERE aggregate_id = ? AND object IN (SELECT unhex(value) FROM json_each(?))`
+	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
+		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
+	selectNextObject = `SELECT aggregate_id, object FROM changesets
+		WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`
+	selectHead  = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
+	selectHeads = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
+)
+
+// Statements of the writer.
+const (
+	beginImmediate  = "BEGIN IMMEDIATE"
+	commitWork      = "COMMIT"
+	rollbackWork    = "ROLLBACK"
+	selectVersion   = "PRAGMA user_version"
+	insertChangeset = `INSERT INTO changesets (aggregate_id, object, ` + headerColumns + `, last_modified, content)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	deleteChangeset = "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?"
+	insertHead      = "INSERT INTO heads (record, ancestors, digest, aggregate_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+	updateHead      = "UPDATE heads SET record = ?, ancestors = ?, digest = ? WHERE aggregate_id = ? AND record = ? AND digest = ?"
+)
+
+// Statements about the file.
+const (
+	selectIdentity = `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`
+	selectSchema = `SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
+		WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY rowid`
+	selectStamp    = "PRAGMA schema_version"
+	beginExclusive = "BEGIN EXCLUSIVE"
+	turnOnWAL      = "PRAGMA journal_mode = WAL"
+	quickCheck     = "PRAGMA quick_check(10)"
+	vacuumInto     = "VACUUM INTO ?"
+)
+
+// setStamp sets the schema cookie, a number in the first page of the file.
+func setStamp(stamp int32) string { return fmt.Sprintf("PRAGMA schema_version = %d", stamp) }
+
+// createAll makes a store of an empty database, within a transaction.
+func createAll(stamp int32) string {
+	return fmt.Sprintf("%s; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; %s; %s",
+		createChangesets, createHeads, applicationID, schemaVersion, setStamp(stamp), commitWork)
+}
+
+// Pragmas of connections.
+const (
+	queryOnly = "query_only(1)"
+	fullSync  = "synchronous(full)"
+	// checkpoints folds the WAL into the file at 16 MiB, four times SQLite's
+	// default: pages that many appends touch are copied once, and fewer syncs of
+	// the file delay the writers.
+	checkpoints = "wal_autocheckpoint(4000)"
+	walLimit    = "journal_size_limit(67108864)"
+	// lockingExclusive lets a connection lock the file for itself alone.
+	lockingExclusive = "locking_mode(exclusive)"
+)
