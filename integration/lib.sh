@@ -83,6 +83,16 @@ build_failed() {
   say "error: ${1##*/} could not be installed; the whole log: $1/install.log"
 }
 
+# locked_pip VENV ARGUMENT...: installs only what is pinned with a hash.
+locked_pip() {
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps "${@:2}"
+}
+
+# check_sums FOLDER SUMS: fails unless the folder has exactly the files that are listed, with these SHA-256 sums.
+check_sums() {
+  (cd "$1" && LC_ALL=C && sha256sum -- *) | diff "$2" -
+}
+
 # spawn NAME COMMAND...: starts the command as the leader of a process group. It holds NAME.lock for as
 # long as it lives: unlike a pid, which the system gives away again, that cannot name a foreign process.
 spawn() {

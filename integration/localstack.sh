@@ -6,10 +6,13 @@ LOCALSTACK_VERSION=4.9.2
 LOCALSTACK_SERVICES=(s3 dynamodb dynamodbstreams)
 
 localstack_dir() {
-  keyed_dir "localstack-$LOCALSTACK_VERSION" build_localstack "$(python3 --version)" "$(<"$PINS/localstack.txt")"
+  keyed_dir "localstack-$LOCALSTACK_VERSION" build_localstack "$(python3 --version)" \
+    "$(<"$PINS/localstack.txt")" "$(<"$PINS/python-build.txt")"
 }
 
-dynamodb_dir() { keyed_dir dynamodb-local build_dynamodb "$(<"$PINS/dynamodb-local.xml")"; }
+dynamodb_dir() {
+  keyed_dir dynamodb-local build_dynamodb "$(<"$PINS/dynamodb-local.xml")" "$(<"$PINS/dynamodb-local.sha256")"
+}
 
 localstack_needs() {
   local jdk='install a JDK 17 or newer, for example: apt-get install openjdk-17-jdk-headless'
@@ -41,8 +44,9 @@ localstack_install() {
 build_localstack() {
   local provider
   python3 -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --constraint "$PINS/localstack.txt" \
-    "localstack-core[base-runtime]==$LOCALSTACK_VERSION" service-identity moto-ext pymongo
+  # Nothing is installed whose hash is not pinned; tailer alone has no wheel.
+  locked_pip "$1" --only-binary :all: --requirement "$PINS/python-build.txt"
+  locked_pip "$1" --only-binary :all: --no-binary tailer --no-build-isolation --requirement "$PINS/localstack.txt"
   # LocalStack keeps large S3 objects in one fixed folder under /tmp, where two of them delete each other's
   # buckets. Without a name it makes a temporary folder, which lies below TMPDIR.
   provider=$(echo "$1"/lib/python3*/site-packages/localstack/services/s3/provider.py)
@@ -54,6 +58,7 @@ build_localstack() {
 build_dynamodb() {
   mvn --quiet --batch-mode --file "$PINS/dynamodb-local.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$1/DynamoDBLocal_lib"
+  check_sums "$1/DynamoDBLocal_lib" "$PINS/dynamodb-local.sha256"
   mv "$1"/DynamoDBLocal_lib/byte-buddy-agent-*.jar "$1/ddb-local-loader-0.1.jar"
   dynamodb_manifest "$1" >"$1/manifest.txt"
   jar --create --file "$1/DynamoDBLocal.jar" --manifest "$1/manifest.txt"
