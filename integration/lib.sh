@@ -124,6 +124,18 @@ end_group() {
   within "$STOP_SECONDS" dead "$1" || die "$1, process $pid, does not end"
 }
 
+# store_line URL VARIABLE VALUE...: prints what points the command at a store, as a line for a shell.
+store_line() {
+  local url=$1
+  shift
+  printf 'export'
+  for (( ; $#; )); do
+    printf ' %s=%s' "$1" "${2@Q}"
+    shift 2
+  done
+  printf ' ROPEWALK_STORE=%s\n' "${url@Q}"
+}
+
 # publish NAME URL VARIABLE VALUE...: records where NAME is reached and what the tests are told about it.
 publish() {
   local name=$1

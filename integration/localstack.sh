@@ -120,6 +120,13 @@ localstack_ready() {
   done
 }
 
+localstack_store() {
+  [[ $ROPEWALK_TEST_LOCALSTACK == http* ]] ||
+    die "ROPEWALK_TEST_LOCALSTACK names an account of your own" "set ROPEWALK_STORE yourself: see docs/aws.md"
+  store_line "aws://ropewalk/?table=ropewalk&region=us-east-1&endpoint=$ROPEWALK_TEST_LOCALSTACK&path-style=true" \
+    AWS_ACCESS_KEY_ID test AWS_SECRET_ACCESS_KEY test AWS_SESSION_TOKEN ''
+}
+
 localstack_stop() {
   halt localstack
   halt dynamodb
