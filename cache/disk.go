@@ -141,8 +141,8 @@ func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changese
 	return c, true, nil
 }
 
-// unreadable logs that a file cannot be opened. What is not a file is deleted, so
-// that a file can take its place.
+// unreadable logs that a file cannot be opened. Anything else than a regular file is
+// deleted, so that a file can take its place.
 func (d *disk) unreadable(ctx context.Context, ref changeset.Ref, err error) {
 	if absent(err) {
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // openFlags keep an open from following a symbolic link and from waiting for the
-// other end of a pipe, whatever replaced the file since it was looked at.
+// other end of a pipe: either can replace the file after Lstat.
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 // openToOthers says how other users can write to a folder; empty if they cannot.

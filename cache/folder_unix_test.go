@@ -48,7 +48,7 @@ func TestFolderOfAnotherUserIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "belongs to user 65534, not to user 0")
 }
 
-// The folder that a cache makes is closed, whatever the umask.
+// The folder that a cache makes is closed to others under every umask.
 func TestFolderIsMadeClosed(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	dir := filepath.Join(t.TempDir(), "a", "cache")
@@ -59,8 +59,8 @@ func TestFolderIsMadeClosed(t *testing.T) {
 	newCache(t, db, &cache.Options{Dir: dir})
 }
 
-// Whatever stands where a file should be, a Get neither waits for it nor follows
-// it: the changeset comes from the storage.
+// A Get neither waits for nor follows anything else than a regular file: the
+// changeset comes from the storage.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	for name, place := range map[string]func(t *testing.T, path string){
 		"FIFO":   func(t *testing.T, path string) { require.NoError(t, syscall.Mkfifo(path, 0o600)) },

@@ -13,8 +13,8 @@ import (
 // bounded is a version constraint with a lower and an upper bound.
 var bounded = regexp.MustCompile(`^(>= [\d.]+, < [\d.]+|~> [\d.]+|= ?[\d.]+)$`)
 
-// The next major version of Terraform or of a provider is chosen, and does not
-// come by itself.
+// A new major version of Terraform or of a provider is used only after a change
+// of the module.
 func TestVersionsAreBounded(t *testing.T) {
 	found := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(".", func(folder string, entry fs.DirEntry, err error) error {

@@ -40,8 +40,8 @@ var causes = map[string]error{
 	"other":    errors.New(secret),
 }
 
-// Whatever goes wrong with the storage in whichever request, the client learns
-// nothing of it but the ID under which it is in the log.
+// A client learns nothing of a failure of the storage except the ID under which
+// the log has it, in any request.
 func TestFailuresShowNothingOfTheStorage(t *testing.T) {
 	for pattern := range (&service{}).handlers() {
 		for _, op := range []faults.Op{faults.Load, faults.Get, faults.Put, faults.Swap} {
@@ -69,11 +69,11 @@ func failAndCompare(t *testing.T, pattern string, op faults.Op, cause error) {
 	if answered.Code < 400 {
 		return // the request needs nothing that failed
 	}
-	var told failure
-	require.NoError(t, json.Unmarshal(answered.Body.Bytes(), &told))
-	require.NotEmpty(t, told.Request)
-	require.Equal(t, told.Request, answered.Header().Get("X-Request-Id"))
-	require.Contains(t, log.String(), "request="+told.Request)
+	var refused failure
+	require.NoError(t, json.Unmarshal(answered.Body.Bytes(), &refused))
+	require.NotEmpty(t, refused.Request)
+	require.Equal(t, refused.Request, answered.Header().Get("X-Request-Id"))
+	require.Contains(t, log.String(), "request="+refused.Request)
 	require.Contains(t, log.String(), "error=")
 	if answered.Code == 500 && cause.Error() == secret { // the library names other causes in its own words
 		require.Contains(t, log.String(), secret)

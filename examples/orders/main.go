@@ -66,7 +66,7 @@ func serve(ctx context.Context, listener net.Listener, s *service) error {
 	defer cancel()
 	err := server.Shutdown(rest)
 	if err != nil {
-		_ = server.Close() // what is still open then has had its time
+		_ = server.Close() // the connections that are still open have had their time
 	}
 	return errors.Join(err, s.repo.Wait(rest))
 }

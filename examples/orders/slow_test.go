@@ -112,7 +112,7 @@ func TestLargestAnswer(t *testing.T) {
 	require.Less(t, len(full.body), 256<<10)
 	more := c.send("POST", "/orders/4711/lines", rope)
 	require.Equal(t, 422, more.status)
-	var told failure
-	require.NoError(t, json.Unmarshal([]byte(more.body), &told))
-	require.Equal(t, "an order has at most 200 items", told.Error)
+	var refused failure
+	require.NoError(t, json.Unmarshal([]byte(more.body), &refused))
+	require.Equal(t, "an order has at most 200 items", refused.Error)
 }
