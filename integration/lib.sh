@@ -21,6 +21,14 @@ need() {
   command -v "$1" >/dev/null || die "$1 is missing: $2 needs it" "$3"
 }
 
+# need_venv WHAT-FOR: Python that can make virtual environments.
+need_venv() {
+  local how='install Python 3.11 or newer with venv, for example: apt-get install python3 python3-venv'
+  need python3 "$1" "$how"
+  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    die "$(python3 --version) at $(command -v python3) is older than 3.11 or lacks venv: $1 needs it" "$how"
+}
+
 # within SECONDS COMMAND...: waits until the command succeeds.
 within() {
   local deadline=$((SECONDS + $1))

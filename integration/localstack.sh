@@ -16,14 +16,10 @@ dynamodb_dir() {
 
 localstack_needs() {
   local jdk='install a JDK 17 or newer, for example: apt-get install openjdk-17-jdk-headless'
-  local python='install Python 3.11 or newer with venv, for example: apt-get install python3 python3-venv'
-  need python3 LocalStack "$python"
+  need python3 LocalStack 'install Python 3.11 or newer, for example: apt-get install python3 python3-venv'
   need java LocalStack "$jdk"
   need_java_17 "$jdk"
-  if ! built "$(localstack_dir)"; then
-    python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-      die "$(python3 --version) at $(command -v python3) is older than 3.11 or lacks venv: LocalStack needs it" "$python"
-  fi
+  built "$(localstack_dir)" || need_venv LocalStack
   if ! built "$(dynamodb_dir)"; then
     need jar "the installation of DynamoDB Local" "$jdk"
     need mvn "the installation of DynamoDB Local" "install Maven, for example: apt-get install maven"
