@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick deploy lint bench fuzz module soak emulators emulators-stop
+.PHONY: test quick check-deploy lint bench fuzz module soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -11,7 +11,7 @@ quick:
 	go test ./...
 
 # Holds deploy/ against the schemas of the clouds; a part of make test.
-deploy:
+check-deploy:
 	integration/deploy.sh
 
 lint:

@@ -125,8 +125,8 @@ func TestBicepRoles(t *testing.T) {
 	require.Equal(t, 3, strings.Count(b.text, "guid(resourceGroup().id, account, a.role)\n"), "the name of the definition")
 }
 
-// The parameters are those of the Terraform module, with its defaults, and the
-// type of the identities, which Terraform's provider finds out.
+// The parameters and their defaults equal the Terraform module's. The type of the
+// identities is Bicep's alone, since Terraform's provider finds it out.
 func TestBicepParameters(t *testing.T) {
 	b := loadBicep(t)
 	require.Equal(t, map[string]string{

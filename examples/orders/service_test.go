@@ -233,7 +233,7 @@ func TestGracefulShutdown(t *testing.T) {
 
 	c := client{t, "http://" + listener.Addr().String()}
 	c.create("4711") // two changesets
-	for range 61 { // and the next one makes 64
+	for range 61 {   // and the next one makes 64
 		require.Equal(t, 200, c.send("POST", "/orders/4711/lines", rope).status)
 	}
 	storage.BeforeNextSave(stop)
