@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick lint bench fuzz module soak emulators emulators-stop
+.PHONY: test quick check-deploy lint bench fuzz module soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -9,6 +9,10 @@ test: lint
 # The tests that need nothing but Go.
 quick:
 	go test ./...
+
+# Holds deploy/ against the schemas of the clouds; a part of make test.
+check-deploy:
+	integration/deploy.sh
 
 lint:
 	@files=$$(go tool gofumpt -l .) && test -z "$$files" || \
@@ -40,10 +44,12 @@ soak:
 	eval "$$(integration/emulators.sh env)" && go test -tags integration -count=1 -timeout 0 -v -run '^TestSoak' ./integration \
 		-soak -soak.duration=$(or $(DURATION),0s) -soak.seed=$(or $(SEED),0) -soak.stores=$(STORES) -soak.report=$(abspath $(REPORT))
 
-# Starts the emulators and leaves them running; the variables that it prints point the tests at them.
+# Starts the emulators and leaves them running. It prints the variables that point the tests at them, and for each
+# cloud a line that points the command at it.
 emulators:
 	@integration/emulators.sh start
 	@integration/emulators.sh env
+	@integration/emulators.sh stores
 
 emulators-stop:
 	integration/emulators.sh stop

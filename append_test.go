@@ -308,6 +308,7 @@ func TestBadAppends(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.chain.Append(t.Context(), c.after, c.drafts...)
+			require.NotErrorIs(t, err, ropewalk.ErrStoredTooLarge)
 			require.Error(t, err)
 			if c.want != nil {
 				require.ErrorIs(t, err, c.want)

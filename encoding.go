@@ -29,7 +29,7 @@ func (s *Store) encode(drafts []changeset.Draft) []changeset.Draft {
 // Decode returns the content of a changeset as it was appended, whatever
 // [Options.Compress] says now; of one that is not compressed, its Content. The
 // changeset stays as it is, so that it can be verified. The error matches
-// [ErrTooLarge] where the content is larger than [Options.MaxContentSize]; it
+// [ErrStoredTooLarge] where the content is larger than [Options.MaxContentSize]; it
 // is a [*CorruptError] where the body cannot be decompressed.
 func (s *Store) Decode(c changeset.Changeset) ([]byte, error) {
 	return c.Decoded(s.options.MaxContentSize)

@@ -20,10 +20,13 @@ var (
 	// ErrUnsupportedFormat means that a newer version of the library wrote
 	// what was read.
 	ErrUnsupportedFormat = changeset.ErrUnsupportedFormat
-	// ErrTooLarge means that a content is larger than [Options.MaxContentSize]:
-	// that of a draft, of which nothing was sent, or one that is stored, which
-	// was not read, or not decompressed.
+	// ErrTooLarge means that content is larger than [Options.MaxContentSize]:
+	// a draft, of which nothing was sent, or stored content, which
+	// [ErrStoredTooLarge] matches.
 	ErrTooLarge = changeset.ErrTooLarge
+	// ErrStoredTooLarge means that stored content is larger than
+	// [Options.MaxContentSize]. It was not read, or not decompressed.
+	ErrStoredTooLarge = changeset.ErrStoredTooLarge
 	// ErrHeadLost means that the head is missing or older than one that was
 	// read before: the storage was restored or tampered with. It is never a
 	// conflict, and repeating does not help: see "Restored heads" in DESIGN.md.

@@ -215,6 +215,7 @@ func TestContentsThatAreAnnouncedTooLargeAreNotRead(t *testing.T) {
 		require.Error(t, err)
 		_, err = reader.At(t.Context(), 3)
 		if size > 0 {
+			require.ErrorIs(t, err, ropewalk.ErrStoredTooLarge)
 			require.ErrorIs(t, err, ropewalk.ErrTooLarge)
 			require.ErrorContains(t, err, "a@3.")
 		}

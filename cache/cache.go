@@ -11,7 +11,8 @@
 //
 // What is kept on disk is checked when it is read: a file that does not decode
 // to the letter, or whose content does not match its SHA-256, is deleted and
-// read again from the storage. The folder may be deleted at any time.
+// read again from the storage. Anything else than a regular file is treated the same
+// way. The folder may be deleted at any time.
 //
 // # Erasure
 //
@@ -46,6 +47,8 @@ type Options struct {
 	// Dir is a folder for this cache alone, which is made if it is missing. By
 	// default nothing is kept on disk. It should not be shared by processes at
 	// the same time: that does no harm, but each of them counts its own bytes.
+	// On Unix it must belong to this process's user, and no other user may have
+	// write access to it.
 	Dir string
 	// DirBytes is how many bytes the files in Dir may have, 1 GiB by default.
 	DirBytes int64
@@ -101,8 +104,8 @@ type entry struct {
 const overhead = 2 << 10
 
 // New returns a cache before the store. It reads the names in the folder, if
-// one is given, and fails where it cannot make or read that. Nil options stand
-// for the defaults.
+// one is given. It fails if it cannot make or read the folder, or if other users
+// can write to it. Nil options stand for the defaults.
 func New(inner changeset.Store, options *Options) (*Cache, error) {
 	var o Options
 	if options != nil {

@@ -31,6 +31,10 @@ func newCache(t testing.TB, inner changeset.Store, o *cache.Options) *cache.Cach
 	return c
 }
 
+// newFolder returns the path of a folder that is still to be made: what t.TempDir
+// returns can be written by the group, if the umask says so.
+func newFolder(t testing.TB) string { return filepath.Join(t.TempDir(), "cache") }
+
 // stored puts changesets with these contents into the store, and returns them.
 func stored(t testing.TB, db changeset.Store, aggregateID string, contents ...[]byte) []changeset.Changeset {
 	t.Helper()
@@ -56,9 +60,9 @@ func TestConformance(t *testing.T) {
 		options cache.Options
 	}{
 		"memory":            {db, cache.Options{}},
-		"disk":              {db, cache.Options{Bytes: -1, Dir: t.TempDir()}},
-		"both, very small":  {db, cache.Options{Bytes: 1, Dir: t.TempDir(), DirBytes: 1}},
-		"both":              {db, cache.Options{Dir: t.TempDir()}},
+		"disk":              {db, cache.Options{Bytes: -1, Dir: newFolder(t)}},
+		"both, very small":  {db, cache.Options{Bytes: 1, Dir: newFolder(t), DirBytes: 1}},
+		"both":              {db, cache.Options{Dir: newFolder(t)}},
 		"many by a request": {file, cache.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +79,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestWhatWasReadIsNotReadAgain(t *testing.T) {
-	for name, o := range map[string]cache.Options{"memory": {}, "disk": {Bytes: -1, Dir: t.TempDir()}, "both": {Dir: t.TempDir()}} {
+	for name, o := range map[string]cache.Options{"memory": {}, "disk": {Bytes: -1, Dir: newFolder(t)}, "both": {Dir: newFolder(t)}} {
 		t.Run(name, func(t *testing.T) {
 			db, m := memstore.New(), meter.New(0)
 			c := stored(t, db, "order-1", []byte("content"))[0]
@@ -122,7 +126,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		contents[i] = bytes.Repeat([]byte{byte(i)}, 10<<10)
 	}
 	cs := stored(t, db, "order-1", contents...)
-	dir := t.TempDir()
+	dir := newFolder(t)
 	cached := newCache(t, db, &cache.Options{Bytes: 200 << 10, Dir: dir, DirBytes: 300 << 10})
 	for range 3 {
 		for _, c := range cs {
@@ -169,7 +173,7 @@ func folderSize(t *testing.T, dir string) (size int64, files int) {
 func TestDamagedFilesAreMisses(t *testing.T) {
 	db := memstore.New()
 	cs := stored(t, db, "order-1", []byte("the content"), []byte("another"))
-	dir := t.TempDir()
+	dir := newFolder(t)
 	path := func(c changeset.Changeset) string {
 		return filepath.Join(dir, "order-1", filepath.Base(c.ObjectName()))
 	}
@@ -214,7 +218,8 @@ func TestDamagedFilesAreMisses(t *testing.T) {
 func TestUnusableFolders(t *testing.T) {
 	db := memstore.New()
 	c := stored(t, db, "order-1", []byte("content"))[0]
-	dir := t.TempDir()
+	dir := newFolder(t)
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "order-1"), nil, 0o600)) // where a folder is to be
 	cached := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir})
 	for range 2 {
@@ -232,7 +237,7 @@ func TestDamageIsNotKept(t *testing.T) {
 	c := stored(t, db, "order-1", []byte("content"))[0]
 	flip := func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body[0] ^= 1 }
 	db.Tamper(flip)
-	cached := newCache(t, db, &cache.Options{Dir: t.TempDir()})
+	cached := newCache(t, db, &cache.Options{Dir: newFolder(t)})
 	got, err := cached.Get(t.Context(), c.Ref)
 	require.NoError(t, err)
 	require.Error(t, got.VerifyContent(), "the reader says so")
@@ -321,7 +326,7 @@ func TestWaitersStandAlone(t *testing.T) {
 func TestAdmissionIsAskedOnceBeforeTheContent(t *testing.T) {
 	db := memstore.New()
 	c := stored(t, db, "order-1", []byte("content"))[0]
-	dir := t.TempDir()
+	dir := newFolder(t)
 	full := errors.New("full")
 	for _, o := range []cache.Options{{}, {Bytes: -1, Dir: dir}, {Bytes: -1, Dir: dir}} {
 		cached := newCache(t, db, &o)
@@ -351,7 +356,7 @@ func TestAdmissionIsAskedOnceBeforeTheContent(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	db, dir := memstore.New(), t.TempDir()
+	db, dir := memstore.New(), newFolder(t)
 	secret, other := stored(t, db, "order-1", []byte("secret"))[0], stored(t, db, "order-10", []byte("other"))[0]
 	cached := newCache(t, db, &cache.Options{Dir: dir})
 	for _, c := range []changeset.Changeset{secret, other} {
@@ -378,7 +383,7 @@ func TestForgetDuringARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, m := memstore.New(), meter.New(time.Second)
 		c := stored(t, db, "order-1", []byte("secret"))[0]
-		cached := newCache(t, m.Changesets(db), &cache.Options{Dir: t.TempDir()})
+		cached := newCache(t, m.Changesets(db), &cache.Options{Dir: newFolder(t)})
 		var reader sync.WaitGroup
 		reader.Go(func() { _, _ = cached.Get(t.Context(), c.Ref) })
 		synctest.Wait()

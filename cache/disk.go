@@ -39,11 +39,11 @@ const (
 )
 
 func openDisk(dir string, bytes int64, log *slog.Logger) (*disk, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := prepareFolder(dir)
+	if err != nil {
 		return nil, err
 	}
 	d := &disk{dir: dir, bytes: bytes, log: log, slots: make(chan struct{}, working)}
-	var err error
 	d.index, err = otter.New(&otter.Options[string, uint32]{
 		MaximumWeight: uint64(bytes),
 		Weigher:       func(_ string, size uint32) uint32 { return size },
@@ -60,26 +60,41 @@ func openDisk(dir string, bytes int64, log *slog.Logger) (*disk, error) {
 	return d, d.scan()
 }
 
-// scan learns which files are there, and deletes what a crash has left behind.
+// scan learns which files exist, deletes what a crash has left, and checks that
+// only this user can write to the folders.
 func (d *disk) scan() error {
 	return filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
 		if absent(err) {
 			return nil
 		}
-		if err != nil || entry.IsDir() {
+		if err != nil {
 			return err
 		}
-		name, _ := filepath.Rel(d.dir, path)
 		info, err := entry.Info()
 		switch {
-		case err != nil: // gone meanwhile
-		case !strings.HasPrefix(entry.Name(), temporary):
-			d.index.Set(name, uint32(min(info.Size(), d.bytes)))
-		case time.Since(info.ModTime()) > stale:
-			d.delete(name)
+		case absent(err): // deleted meanwhile
+			return nil
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return checkFolder(path, info)
 		}
+		d.found(path, info)
 		return nil
 	})
+}
+
+// found takes a file into the index, unless it is not ours.
+func (d *disk) found(path string, info fs.FileInfo) {
+	name, _ := filepath.Rel(d.dir, path)
+	switch {
+	case !info.Mode().IsRegular():
+		d.log.Warn("the cache's folder holds something else than files", "file", name, "mode", info.Mode())
+	case !strings.HasPrefix(info.Name(), temporary):
+		d.index.Set(name, uint32(min(info.Size(), d.bytes)))
+	case time.Since(info.ModTime()) > stale:
+		d.delete(name)
+	}
 }
 
 // name returns the path of a changeset's file below the folder.
@@ -87,20 +102,22 @@ func name(ref changeset.Ref) string {
 	return filepath.FromSlash(strings.TrimPrefix(ref.ObjectName(), changeset.Folder))
 }
 
-// get returns a changeset if it is there and undamaged. Its only error is that
-// of the admission, which it asks before it reads the content.
+// get returns a changeset if it is there and undamaged. Its only errors are those
+// of the context and of the admission, which it asks before it reads the content.
 func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changeset, found bool, err error) {
 	if d == nil {
 		return c, false, nil
 	}
-	d.slots <- struct{}{}
-	defer func() { <-d.slots }()
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return c, false, ctx.Err()
+	}
 	name := name(ref)
-	f, err := os.Open(filepath.Join(d.dir, name))
+	f, err := openRegular(filepath.Join(d.dir, name))
 	if err != nil {
-		if !absent(err) {
-			d.log.WarnContext(ctx, "cannot read a file of the cache", "file", name, "err", err)
-		}
+		d.unreadable(ctx, ref, err)
 		return c, false, nil
 	}
 	defer f.Close()
@@ -122,6 +139,18 @@ func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changese
 	}
 	d.index.GetIfPresent(name) // it was useful
 	return c, true, nil
+}
+
+// unreadable logs that a file cannot be opened. Anything else than a regular file is
+// deleted, so that a file can take its place.
+func (d *disk) unreadable(ctx context.Context, ref changeset.Ref, err error) {
+	if absent(err) {
+		return
+	}
+	d.log.WarnContext(ctx, "cannot read a file of the cache", "file", name(ref), "err", err)
+	if errors.Is(err, errNotRegular) {
+		d.remove(ref)
+	}
 }
 
 // record is the first line of a file, followed by its SHA-256 in a second one,

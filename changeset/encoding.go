@@ -40,7 +40,7 @@ func (d Draft) Size() int64 {
 
 // Decoded returns the content as it was appended: Content itself where the
 // body is not encoded. It takes the limit in bytes, a negative one being 0, and
-// allocates no more for the content than that. Its error matches [ErrTooLarge] where the content is
+// allocates no more for the content than that. Its error matches [ErrStoredTooLarge] where the content is
 // larger, and [ErrUnsupportedFormat] where the encoding is not known; it is a
 // [*CorruptError] where the body is not what its encoding says. It does not
 // check the body's SHA-256: [Changeset.VerifyContent] does.
@@ -73,7 +73,7 @@ func (c Changeset) decompressed(limit int64) ([]byte, error) {
 
 func checkSize(ref Ref, size uint64, limit int64) error {
 	if size > uint64(max(limit, 0)) {
-		return fmt.Errorf("%s: %w: %d bytes, more than %d", ref, ErrTooLarge, size, limit)
+		return fmt.Errorf("%s: %w: %d bytes, more than %d", ref, ErrStoredTooLarge, size, limit)
 	}
 	return nil
 }

@@ -84,14 +84,14 @@ func TestDecodedIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, bytes.Repeat([]byte("a"), 3*block), got)
 	_, err = encoded("zstd", zstdFrame(3*block, block, block, block)).Decoded(3*block - 1)
-	require.ErrorIs(t, err, changeset.ErrTooLarge)
+	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	_, err = encoded("zstd", zstdFrame(1<<32-1)).Decoded(64 << 20)
-	require.ErrorIs(t, err, changeset.ErrTooLarge)
+	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	_, err = encoded("", make([]byte, 11)).Decoded(10)
-	require.ErrorIs(t, err, changeset.ErrTooLarge)
+	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	for _, encoding := range []string{"", "zstd"} {
 		_, err = encoded(encoding, zstdFrame(1, 1)).Decoded(-1)
-		require.ErrorIs(t, err, changeset.ErrTooLarge)
+		require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	}
 }
 

@@ -20,6 +20,9 @@ var (
 	// ErrTooLarge means that a content is larger than the limit that applies;
 	// the error that wraps it gives both sizes.
 	ErrTooLarge = errors.New("content too large")
+	// ErrStoredTooLarge means that content in the storage is larger than the
+	// limit for reads. It matches [ErrTooLarge] as well.
+	ErrStoredTooLarge = fmt.Errorf("stored %w", ErrTooLarge)
 )
 
 // CorruptError says that what is stored cannot be what was written: an object

@@ -120,20 +120,23 @@ func TestBicepRoles(t *testing.T) {
 		require.Contains(t, b.text, "resource "+resource+" 'Microsoft.Authorization/roleAssignments@2022-04-01' = [\n"+
 			"  for a in filter(assignments, one => one.scope == '"+scope[0]+"'): {\n    scope: "+scope[1]+"\n")
 		require.Equal(t, "a.id", b.resources[resource]["properties.principalId"])
+		require.Equal(t, "principalType", b.resources[resource]["properties.principalType"])
 	}
 	require.Equal(t, 3, strings.Count(b.text, "guid(resourceGroup().id, account, a.role)\n"), "the name of the definition")
 }
 
-// The parameters are those of the Terraform module, with its defaults.
+// The parameters and their defaults equal the Terraform module's. The type of the
+// identities is Bicep's alone, since Terraform's provider finds it out.
 func TestBicepParameters(t *testing.T) {
 	b := loadBicep(t)
 	require.Equal(t, map[string]string{
 		"account": "string", "location": "string = resourceGroup().location", "replication": "string = 'ZRS'",
 		"changesets": "string = '" + azurestore.DefaultChangesetsContainer + "'", "heads": "string = '" + azurestore.DefaultHeadsContainer + "'",
 		"prefix": "string = ''", "softDeleteDays": "int = 7", "coolAfterDays": "int = 90", "coldAfterDays": "int = 365",
-		"sharedKeys": "bool = false", "writers": "string[] = []", "readers": "string[] = []", "maintainers": "string[] = []", "tags": "object = {}",
+		"sharedKeys": "bool = false", "writers": "string[] = []", "readers": "string[] = []", "maintainers": "string[] = []", "principalType": "string = 'ServicePrincipal'", "tags": "object = {}",
 	}, b.parameters)
 	require.Contains(t, b.text, "@allowed(['LRS', 'ZRS', 'GRS', 'GZRS'])\nparam replication ")
+	require.Contains(t, b.text, "@allowed(['ServicePrincipal', 'User', 'Group'])\nparam principalType ")
 	for name := range b.parameters {
 		require.Greater(t, len(regexp.MustCompile(`\b`+name+`\b`).FindAllString(b.text, -1)), 1, "%s is not used", name)
 	}

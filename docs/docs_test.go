@@ -44,7 +44,7 @@ func TestLinks(t *testing.T) {
 	for name, text := range pages(t, "aws.md", "azure.md", "coming-from.md", "restore.md", "schema-change.md") {
 		anchors := map[string]bool{}
 		for _, h := range heading.FindAllStringSubmatch(text, -1) {
-			anchors["#"+strings.ReplaceAll(strings.ToLower(h[1]), " ", "-")] = true
+			anchors["#"+strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(h[1]))] = true
 		}
 		for _, l := range link.FindAllStringSubmatch(text, -1) {
 			if strings.HasPrefix(l[1], "#") {

@@ -41,4 +41,8 @@ azurite_start() {
 
 azurite_ready() { answers "$1"; }
 
+azurite_store() {
+  store_line "azure:///" AZURE_STORAGE_CONNECTION_STRING "$ROPEWALK_TEST_AZURITE"
+}
+
 azurite_stop() { halt azurite; }

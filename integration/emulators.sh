@@ -7,6 +7,8 @@
 #   emulators.sh install   downloads what is missing; a second time it does nothing
 #   emulators.sh start     installs, starts on free ports and waits until all of them answer
 #   emulators.sh env       prints the variables that point the tests at them: eval "$(emulators.sh env)"
+#   emulators.sh store aws|s3|azure
+#                          prints a line that points the command at one of them: eval "$(emulators.sh store aws)"
 #   emulators.sh status    shows what runs; fails unless all of them do
 #   emulators.sh stop      ends them, and forgets their data; their logs stay
 #
@@ -28,6 +30,7 @@ declare -A variable=(
   [azurite]=ROPEWALK_TEST_AZURITE
 )
 emulators=(localstack versitygw azurite)
+declare -A cloud=([aws]=localstack [s3]=versitygw [azure]=azurite)
 
 given() { [[ -n ${!variable[$1]:-} ]]; }
 
@@ -104,6 +107,23 @@ print_env() {
   for name in $(ours); do cat "$RUN/$name.env"; done
 }
 
+# print_store CLOUD: for a shell, whether the emulator is ours or given.
+print_store() {
+  local name=${cloud[${1:-}]:-} variables
+  [[ -n $name ]] || die "unknown store \"${1:-}\"" "one of: ${!cloud[*]}"
+  variables=$(print_env)
+  eval "$variables"
+  "${name}_store"
+}
+
+# print_stores: for a person, who copies a line.
+print_stores() {
+  local name
+  for name in aws s3 azure; do
+    given "${cloud[$name]}" || print_store "$name"
+  done
+}
+
 status() {
   local name failed=0
   for name in "${emulators[@]}"; do
@@ -130,8 +150,10 @@ trap 'exit 143' TERM HUP
 case ${1:-} in
 install | start | status | stop) "$1" ;;
 env) print_env ;;
+store) print_store "${2:-}" ;;
+stores) print_stores ;;
 *)
-  say "usage: $0 install|start|env|status|stop"
+  say "usage: $0 install|start|env|store CLOUD|stores|status|stop"
   exit 2
   ;;
 esac

@@ -21,6 +21,14 @@ need() {
   command -v "$1" >/dev/null || die "$1 is missing: $2 needs it" "$3"
 }
 
+# need_venv WHAT-FOR: Python that can make virtual environments.
+need_venv() {
+  local how='install Python 3.11 or newer with venv, for example: apt-get install python3 python3-venv'
+  need python3 "$1" "$how"
+  python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    die "$(python3 --version) at $(command -v python3) is older than 3.11 or lacks venv: $1 needs it" "$how"
+}
+
 # within SECONDS COMMAND...: waits until the command succeeds.
 within() {
   local deadline=$((SECONDS + $1))
@@ -83,6 +91,16 @@ build_failed() {
   say "error: ${1##*/} could not be installed; the whole log: $1/install.log"
 }
 
+# locked_pip VENV ARGUMENT...: installs only what is pinned with a hash.
+locked_pip() {
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps "${@:2}"
+}
+
+# check_sums FOLDER SUMS: fails unless the folder has exactly the files that are listed, with these SHA-256 sums.
+check_sums() {
+  (cd "$1" && LC_ALL=C && sha256sum -- *) | diff "$2" -
+}
+
 # spawn NAME COMMAND...: starts the command as the leader of a process group. It holds NAME.lock for as
 # long as it lives: unlike a pid, which the system gives away again, that cannot name a foreign process.
 spawn() {
@@ -112,6 +130,18 @@ end_group() {
   kill -TERM -- "-$pid" 2>/dev/null || true
   within "$STOP_SECONDS" dead "$1" || kill -KILL -- "-$pid" 2>/dev/null || true
   within "$STOP_SECONDS" dead "$1" || die "$1, process $pid, does not end"
+}
+
+# store_line URL VARIABLE VALUE...: prints what points the command at a store, as a line for a shell.
+store_line() {
+  local url=$1
+  shift
+  printf 'export'
+  for (( ; $#; )); do
+    printf ' %s=%s' "$1" "${2@Q}"
+    shift 2
+  done
+  printf ' ROPEWALK_STORE=%s\n' "${url@Q}"
 }
 
 # publish NAME URL VARIABLE VALUE...: records where NAME is reached and what the tests are told about it.

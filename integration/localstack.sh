@@ -6,21 +6,20 @@ LOCALSTACK_VERSION=4.9.2
 LOCALSTACK_SERVICES=(s3 dynamodb dynamodbstreams)
 
 localstack_dir() {
-  keyed_dir "localstack-$LOCALSTACK_VERSION" build_localstack "$(python3 --version)" "$(<"$PINS/localstack.txt")"
+  keyed_dir "localstack-$LOCALSTACK_VERSION" build_localstack "$(python3 --version)" \
+    "$(<"$PINS/localstack.txt")" "$(<"$PINS/python-build.txt")"
 }
 
-dynamodb_dir() { keyed_dir dynamodb-local build_dynamodb "$(<"$PINS/dynamodb-local.xml")"; }
+dynamodb_dir() {
+  keyed_dir dynamodb-local build_dynamodb "$(<"$PINS/dynamodb-local.xml")" "$(<"$PINS/dynamodb-local.sha256")"
+}
 
 localstack_needs() {
   local jdk='install a JDK 17 or newer, for example: apt-get install openjdk-17-jdk-headless'
-  local python='install Python 3.11 or newer with venv, for example: apt-get install python3 python3-venv'
-  need python3 LocalStack "$python"
+  need python3 LocalStack 'install Python 3.11 or newer, for example: apt-get install python3 python3-venv'
   need java LocalStack "$jdk"
   need_java_17 "$jdk"
-  if ! built "$(localstack_dir)"; then
-    python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-      die "$(python3 --version) at $(command -v python3) is older than 3.11 or lacks venv: LocalStack needs it" "$python"
-  fi
+  built "$(localstack_dir)" || need_venv LocalStack
   if ! built "$(dynamodb_dir)"; then
     need jar "the installation of DynamoDB Local" "$jdk"
     need mvn "the installation of DynamoDB Local" "install Maven, for example: apt-get install maven"
@@ -41,8 +40,9 @@ localstack_install() {
 build_localstack() {
   local provider
   python3 -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --constraint "$PINS/localstack.txt" \
-    "localstack-core[base-runtime]==$LOCALSTACK_VERSION" service-identity moto-ext pymongo
+  # Nothing is installed whose hash is not pinned; tailer alone has no wheel.
+  locked_pip "$1" --only-binary :all: --requirement "$PINS/python-build.txt"
+  locked_pip "$1" --only-binary :all: --no-binary tailer --no-build-isolation --requirement "$PINS/localstack.txt"
   # LocalStack keeps large S3 objects in one fixed folder under /tmp, where two of them delete each other's
   # buckets. Without a name it makes a temporary folder, which lies below TMPDIR.
   provider=$(echo "$1"/lib/python3*/site-packages/localstack/services/s3/provider.py)
@@ -54,6 +54,7 @@ build_localstack() {
 build_dynamodb() {
   mvn --quiet --batch-mode --file "$PINS/dynamodb-local.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$1/DynamoDBLocal_lib"
+  check_sums "$1/DynamoDBLocal_lib" "$PINS/dynamodb-local.sha256"
   mv "$1"/DynamoDBLocal_lib/byte-buddy-agent-*.jar "$1/ddb-local-loader-0.1.jar"
   dynamodb_manifest "$1" >"$1/manifest.txt"
   jar --create --file "$1/DynamoDBLocal.jar" --manifest "$1/manifest.txt"
@@ -113,6 +114,13 @@ localstack_ready() {
   for service in "${LOCALSTACK_SERVICES[@]}"; do
     [[ $health == *"\"$service\":\"running\""* ]] || return 1
   done
+}
+
+localstack_store() {
+  [[ $ROPEWALK_TEST_LOCALSTACK == http* ]] ||
+    die "ROPEWALK_TEST_LOCALSTACK names an account of your own" "set ROPEWALK_STORE yourself: see docs/aws.md"
+  store_line "aws://ropewalk/?table=ropewalk&region=us-east-1&endpoint=$ROPEWALK_TEST_LOCALSTACK&path-style=true" \
+    AWS_ACCESS_KEY_ID test AWS_SECRET_ACCESS_KEY test AWS_SESSION_TOKEN ''
 }
 
 localstack_stop() {

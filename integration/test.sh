@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests with the race detector: first those that need nothing, then those against the emulators,
-# which it starts and stops by itself; they are its own, whatever else runs on this machine.
+# Runs all tests with the race detector: first deploy/ against the clouds' schemas and the tests that need nothing,
+# then those against the emulators, which it starts and stops by itself; they are its own, whatever else runs on
+# this machine.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,6 +17,7 @@ main() {
   trap 'exit 143' TERM HUP
 
   run integration/emulators.sh install # first, so that a missing tool shows up before minutes of tests
+  run integration/deploy.sh
   run go test -race -timeout "$timeout" ./...
   run env -C bench go vet ./... # a module of its own
   run env -C bench go test -timeout "$timeout" ./...

@@ -31,6 +31,11 @@ versitygw_start() {
 
 versitygw_ready() { answers "$1"; }
 
+versitygw_store() {
+  store_line "s3://ropewalk/?region=us-east-1&endpoint=$ROPEWALK_TEST_S3&path-style=true" AWS_SESSION_TOKEN '' \
+    AWS_ACCESS_KEY_ID "$ROPEWALK_TEST_S3_ACCESS_KEY" AWS_SECRET_ACCESS_KEY "$ROPEWALK_TEST_S3_SECRET_KEY"
+}
+
 versitygw_stop() {
   halt versitygw
   rm -rf "$RUN/versitygw"

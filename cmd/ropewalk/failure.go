@@ -27,6 +27,7 @@ var (
 	invalidID     = class{2, "invalid-aggregate-id"}
 	invalidDraft  = class{2, "invalid-draft"}
 	tooLarge      = class{2, "too-large"}
+	oversized     = class{6, "stored-too-large"}
 	notFound      = class{3, "not-found"}
 	conflict      = class{4, "conflict"}
 	erased        = class{4, "erased"}
@@ -94,6 +95,8 @@ func classify(ctx context.Context, err error) class {
 		return erased
 	case is[*ropewalk.CorruptError](err):
 		return corrupt
+	case errors.Is(err, ropewalk.ErrStoredTooLarge):
+		return oversized
 	case errors.Is(err, ropewalk.ErrHeadLost):
 		return headLost
 	case errors.Is(err, ropewalk.ErrUnsupportedFormat):

@@ -43,6 +43,10 @@ param readers string[] = []
 @description('Object IDs of the identities that check, list, verify and delete orphans.')
 param maintainers string[] = []
 
+@description('What the identities are. Azure need not look up an identity that was made a moment before if it is told.')
+@allowed(['ServicePrincipal', 'User', 'Group'])
+param principalType string = 'ServicePrincipal'
+
 @description('Tags of the account.')
 param tags object = {}
 
@@ -174,6 +178,7 @@ resource atAccount 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
     dependsOn: [definitions]
     properties: {
       principalId: a.id
+      principalType: principalType
       roleDefinitionId: subscriptionResourceId(
         'Microsoft.Authorization/roleDefinitions',
         guid(resourceGroup().id, account, a.role)
@@ -189,6 +194,7 @@ resource atChangesets 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
     dependsOn: [definitions]
     properties: {
       principalId: a.id
+      principalType: principalType
       roleDefinitionId: subscriptionResourceId(
         'Microsoft.Authorization/roleDefinitions',
         guid(resourceGroup().id, account, a.role)
@@ -204,6 +210,7 @@ resource atHeads 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
     dependsOn: [definitions]
     properties: {
       principalId: a.id
+      principalType: principalType
       roleDefinitionId: subscriptionResourceId(
         'Microsoft.Authorization/roleDefinitions',
         guid(resourceGroup().id, account, a.role)

@@ -1,5 +1,14 @@
 package main
 
+import "fmt"
+
+// The limits of an order. They also bound the size of every answer.
+const (
+	maxText     = 200 // bytes of a customer or an item
+	maxLines    = 200 // items of an order
+	maxQuantity = 1000
+)
+
 // Refusal is why an order does not allow what was asked for: the domain's
 // answer, not a failure.
 type Refusal string
@@ -9,8 +18,8 @@ func (r Refusal) Error() string { return string(r) }
 
 // create decides on the first events of an order.
 func create(customer string) ([]Event, error) {
-	if customer == "" {
-		return nil, Refusal("an order needs a customer")
+	if customer == "" || len(customer) > maxText {
+		return nil, Refusal(fmt.Sprintf("an order needs a customer of at most %d bytes", maxText))
 	}
 	return []Event{Created{customer}}, nil
 }
@@ -20,8 +29,10 @@ func (o Order) addLine(item string, quantity int) ([]Event, error) {
 	switch {
 	case o.Shipped:
 		return nil, Refusal("the order is shipped already")
-	case item == "" || quantity < 1 || quantity > 1000:
-		return nil, Refusal("a line needs an item and a quantity from 1 to 1000")
+	case item == "" || len(item) > maxText || quantity < 1 || quantity > maxQuantity:
+		return nil, Refusal(fmt.Sprintf("a line needs an item of at most %d bytes and a quantity from 1 to %d", maxText, maxQuantity))
+	case o.Lines[item] == 0 && len(o.Lines) >= maxLines:
+		return nil, Refusal(fmt.Sprintf("an order has at most %d items", maxLines))
 	}
 	return []Event{LineAdded{item, quantity}}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -10,79 +11,90 @@ import (
 	"ropewalk/aggregate"
 )
 
-// badRequest is a request that cannot be understood.
-type badRequest struct{ error }
+// rejected is a request that the service does not accept. Its text is for the client.
+type rejected struct {
+	status int
+	text   string
+}
 
-// Unwrap returns the cause, such as a body that is too large.
-func (b badRequest) Unwrap() error { return b.error }
+// Error returns the text.
+func (r rejected) Error() string { return r.text }
 
-// missing is a header without which a request is not tried.
-type missing string
+// missing returns the rejection of a request without a header that it needs.
+func missing(header string) error {
+	return rejected{http.StatusPreconditionRequired, "the request needs the header " + header}
+}
 
-// Error names the header.
-func (m missing) Error() string { return "the request needs a header " + string(m) }
+// badRequest returns the rejection of a request that the service does not understand.
+func badRequest(text string) error { return rejected{http.StatusBadRequest, text} }
 
 // failure is the body of every answer that is not a success.
 type failure struct {
 	Error string `json:"error"`
-	// Ref and Settle are set where nobody knows yet whether the request took
-	// effect: a POST to Settle ends that.
+	// Request is the ID under which the log has the details.
+	Request string `json:"request"`
+	// Ref and Settle are set if it is unknown whether the request took effect:
+	// a POST to Settle finds out.
 	Ref    string `json:"ref,omitempty"`
 	Settle string `json:"settle,omitempty"`
 }
 
-// fail turns the outcome of a request into its answer. What is uncertain comes
-// first, since it may wrap any cause.
+// fail answers a request that failed and logs the details, which clients never
+// see: errors of the library name files, buckets, tables and objects.
 func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
-	body := failure{Error: err.Error()} // but for what the storage says, which is not for clients
-	var uncertain *ropewalk.UncertainError
-	var conflict *ropewalk.ConflictError
-	if errors.As(err, &uncertain) {
-		body.Error = "nobody knows yet whether the request took effect"
+	answer := answerTo(err)
+	body := failure{Error: answer.text, Request: w.Header().Get(requestIDHeader)}
+	if uncertain, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		body.Ref = uncertain.Ref.String()
 		body.Settle = "/settle/" + url.PathEscape(body.Ref)
 		w.Header().Set("Link", "<"+body.Settle+`>; rel="settle"`)
-	} else if errors.As(err, &conflict) && conflict.Actual.Exists() {
+	} else if conflict, ok := errors.AsType[*ropewalk.ConflictError](err); ok && conflict.Actual.Exists() {
 		w.Header().Set("ETag", conflict.Actual.ETag())
 	}
-	status := statusOf(err)
-	switch status {
-	case http.StatusServiceUnavailable:
-		s.log.Warn("request to be repeated", "method", r.Method, "path", r.URL.Path, "error", err)
-		w.Header().Set("Retry-After", "1")
-	case http.StatusInternalServerError:
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-		body.Error = "internal error"
-	}
-	s.write(w, status, body)
-}
-
-// statusOf returns the status of an outcome.
-func statusOf(err error) int {
+	level := slog.LevelInfo
 	switch {
-	case is[*ropewalk.UncertainError](err),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled): // nothing was committed
-		return http.StatusServiceUnavailable
-	case is[*ropewalk.ConflictError](err): // a *aggregate.PreconditionError is one, too
-		return http.StatusPreconditionFailed
-	case errors.Is(err, ropewalk.ErrErased):
-		return http.StatusGone
-	case errors.Is(err, ropewalk.ErrNotFound):
-		return http.StatusNotFound
-	case is[Refusal](err):
-		return http.StatusUnprocessableEntity
-	case is[missing](err):
-		return http.StatusPreconditionRequired
-	case is[*http.MaxBytesError](err):
-		return http.StatusRequestEntityTooLarge
-	case is[badRequest](err), errors.Is(err, aggregate.ErrInvalidKey), errors.Is(err, ropewalk.ErrInvalidAggregateID):
-		return http.StatusBadRequest
-	default:
-		return http.StatusInternalServerError
+	case answer.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+		w.Header().Set("Retry-After", "1")
+	case answer.status >= 500:
+		level = slog.LevelError
 	}
+	s.log.Log(r.Context(), level, "request failed", "request", body.Request,
+		"method", r.Method, "path", r.URL.Path, "status", answer.status, "error", err)
+	s.write(w, answer.status, body)
 }
 
-// is reports whether an error is, or wraps, one of a type.
+// answerTo returns what the client learns of an error. Only rejections and the
+// refusals of the domain speak for themselves. An uncertain outcome comes first,
+// since it can wrap any cause.
+func answerTo(err error) rejected {
+	if is[*ropewalk.UncertainError](err) {
+		return rejected{http.StatusServiceUnavailable, "it is unknown yet whether the request took effect"}
+	}
+	if refusal, ok := errors.AsType[Refusal](err); ok {
+		return rejected{http.StatusUnprocessableEntity, refusal.Error()}
+	}
+	if rejection, ok := errors.AsType[rejected](err); ok {
+		return rejection
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return rejected{http.StatusServiceUnavailable, "no answer in time: nothing was saved"}
+	case is[*ropewalk.ConflictError](err): // a *aggregate.PreconditionError is one, too
+		return rejected{http.StatusPreconditionFailed, "the order exists already, or has changed"}
+	case errors.Is(err, ropewalk.ErrErased):
+		return rejected{http.StatusGone, "the order was erased"}
+	case errors.Is(err, ropewalk.ErrNotFound):
+		return rejected{http.StatusNotFound, "there is no such order"}
+	case errors.Is(err, aggregate.ErrInvalidKey):
+		return rejected{http.StatusBadRequest, "the header Idempotency-Key holds no valid key"}
+	case errors.Is(err, ropewalk.ErrInvalidAggregateID):
+		return rejected{http.StatusBadRequest, "this cannot be the ID of an order"}
+	}
+	return rejected{http.StatusInternalServerError, "internal error"}
+}
+
+// is reports whether an error is, or wraps, an error of a type.
 func is[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok

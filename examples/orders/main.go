@@ -54,7 +54,7 @@ func run(ctx context.Context, addr, storeURL string, log *slog.Logger) (err erro
 // serve answers requests until the context ends. Then it takes no new ones,
 // and returns when those under way are answered and their snapshots written.
 func serve(ctx context.Context, listener net.Listener, s *service) error {
-	server := &http.Server{Handler: s.routes(), ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := newServer(s)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -64,5 +64,21 @@ func serve(ctx context.Context, listener net.Listener, s *service) error {
 	}
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(server.Shutdown(rest), s.repo.Wait(rest))
+	err := server.Shutdown(rest)
+	if err != nil {
+		_ = server.Close() // the connections that are still open have had their time
+	}
+	return errors.Join(err, s.repo.Wait(rest))
+}
+
+// newServer returns a server that no client can hold for long.
+func newServer(s *service) *http.Server {
+	return &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      shutdownTimeout, // of all; each answer has its own, shorter time
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
 }

@@ -52,9 +52,10 @@ func (c client) uncertain(path string, headers ...string) (told failure, link st
 	return told, told.Settle
 }
 
-// withDate returns a reply with the Date of another one, for comparing.
+// withDate returns a reply with the date and the request ID of another reply, for comparing.
 func withDate(r, other reply) reply {
 	r.header.Set("Date", other.header.Get("Date"))
+	r.header.Set(requestIDHeader, other.header.Get(requestIDHeader))
 	return r
 }
 

@@ -54,8 +54,9 @@ func (c client) curl(t *testing.T, line, etag string) reply {
 		switch words[i] {
 		case "-X":
 			method = value
-		case "-d":
+		case "--json":
 			body = value
+			headers = append(headers, "Content-Type", "application/json")
 			if method == "GET" {
 				method = "POST"
 			}
@@ -75,12 +76,16 @@ func requirePrinted(t *testing.T, command, printed string, got reply) {
 	require.Equal(t, lines[0], fmt.Sprintf("HTTP/1.1 %d %s", got.status, http.StatusText(got.status)), command)
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ": ")
-		pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(value), "…", ".+") + "$"
-		require.Regexp(t, pattern, got.header.Get(name), command)
+		require.Regexp(t, abridged(value), got.header.Get(name), command)
 	}
 	if body = strings.TrimSpace(body); body != "" {
-		require.JSONEq(t, body, got.body, command)
+		require.Regexp(t, abridged(body), strings.TrimSpace(got.body), command)
 	}
+}
+
+// abridged returns the pattern of a text in which … stands for anything.
+func abridged(text string) string {
+	return "^" + strings.ReplaceAll(regexp.QuoteMeta(text), "…", ".+") + "$"
 }
 
 func TestReadmeLinks(t *testing.T) {

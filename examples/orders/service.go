@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"ropewalk"
 	"ropewalk/aggregate"
@@ -17,7 +17,9 @@ import (
 
 const (
 	requestTimeout = 15 * time.Second
-	maxBody        = 64 << 10
+	// writeTimeout is how long a client can take to read an answer.
+	writeTimeout    = 5 * time.Second
+	requestIDHeader = "X-Request-Id"
 )
 
 // service answers HTTP requests about orders. It keeps nothing between them:
@@ -32,27 +34,53 @@ func newService(store *ropewalk.Store, log *slog.Logger) *service {
 	return &service{store, aggregate.New(store, orders, &aggregate.Options{Logger: log}), log}
 }
 
-// routes returns the handler of all requests.
-func (s *service) routes() http.Handler {
-	mux := http.NewServeMux()
-	for pattern, answer := range map[string]func(http.ResponseWriter, *http.Request) error{
+// handler answers a request, or returns the error that is its outcome.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// handlers returns all that the service does, by pattern.
+func (s *service) handlers() map[string]handler {
+	return map[string]handler{
 		"GET /orders/{id}":        s.get,
 		"PUT /orders/{id}":        s.create,
 		"POST /orders/{id}/lines": s.addLine,
 		"POST /orders/{id}/ship":  s.ship,
 		"POST /settle/{ref}":      s.settle,
-	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-			defer cancel()
-			r = r.WithContext(ctx)
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			if err := answer(w, r); err != nil {
-				s.fail(w, r, err)
-			}
-		})
+	}
+}
+
+// routes returns the handler of all requests.
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, answer := range s.handlers() {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, answer) })
 	}
 	return mux
+}
+
+// sameOrigin stops pages of other sites from sending requests through a browser.
+var sameOrigin = http.NewCrossOriginProtection()
+
+// handle answers one request, which gets an ID and a deadline.
+func (s *service) handle(w http.ResponseWriter, r *http.Request, answer handler) {
+	w.Header().Set(requestIDHeader, uuid.NewString())
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	err := checkOrigin(r)
+	if err == nil {
+		err = answer(w, r)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+func checkOrigin(r *http.Request) error {
+	if sameOrigin.Check(r) != nil {
+		return rejected{http.StatusForbidden, "requests from pages of other sites are not accepted"}
+	}
+	return nil
 }
 
 // get asks for the head alone first where the client has the order: an
@@ -110,6 +138,9 @@ func (s *service) ship(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("If-Match") == "" {
 		return missing("If-Match")
 	}
+	if err := readNothing(r); err != nil {
+		return err
+	}
 	return s.update(w, r, Order.ship)
 }
 
@@ -120,16 +151,19 @@ func (s *service) update(w http.ResponseWriter, r *http.Request, decide func(Ord
 
 // settle ends what a 503 has left uncertain, and shows the order as it is then.
 func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
+	if err := readNothing(r); err != nil {
+		return err
+	}
 	ref, err := changeset.ParseRef(r.PathValue("ref"))
 	if err != nil {
-		return badRequest{err}
+		return badRequest("this is not the link of an uncertain answer")
 	}
 	_, err = s.store.Chain(ref.AggregateID).Settle(r.Context(), ref)
 	var order aggregate.Loaded[Order]
 	if err == nil {
 		order, err = s.repo.Load(r.Context(), ref.AggregateID)
 	}
-	if err != nil && statusOf(err) >= 500 { // the client knows no more than before: the link stays
+	if err != nil && answerTo(err).status >= 500 { // the client knows no more than before: the link stays
 		err = &ropewalk.UncertainError{Ref: ref, Err: err}
 	}
 	return s.show(w, http.StatusOK, order, err)
@@ -153,24 +187,18 @@ func (s *service) show(w http.ResponseWriter, status int, order aggregate.Loaded
 	return nil
 }
 
-// write sends an answer. When that fails the client is gone: there is nobody to tell.
+// write sends an answer. If that fails the client is gone, or too slow.
 func (s *service) write(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		s.log.Error("answer not encoded", "error", err)
+	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		s.log.Debug("answer without a deadline", "error", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if _, err := w.Write(append(text, '\n')); err != nil {
 		s.log.Debug("answer not sent", "error", err)
 	}
-}
-
-// read reads the request's body: one JSON object of known fields.
-func read(r *http.Request, body any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(body); err != nil {
-		return badRequest{fmt.Errorf("the body cannot be read: %w", err)}
-	}
-	if d.More() {
-		return badRequest{errors.New("the body is more than one JSON object")}
-	}
-	return nil
 }

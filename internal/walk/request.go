@@ -157,7 +157,7 @@ var errNoRoom = errors.New("no room in the window")
 // any writer to the storage can announce any size.
 func (w *walk) admissible(h changeset.Header) error {
 	if limit := w.limits.MaxContentSize; h.ContentSize > limit {
-		return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrTooLarge, h.ContentSize, limit)
+		return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrStoredTooLarge, h.ContentSize, limit)
 	}
 	return nil
 }

@@ -1,0 +1,85 @@
+package sqlitestore_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // the driver
+
+	"ropewalk"
+	"ropewalk/backends/sqlitestore"
+	"ropewalk/changeset"
+)
+
+// TestTablesOfTheDesign holds a file to what DESIGN.md says of its tables, so
+// that a reader can be written from that page.
+func TestTablesOfTheDesign(t *testing.T) {
+	text, err := os.ReadFile("../../DESIGN.md")
+	require.NoError(t, err)
+	design := string(text)
+	path := filepath.Join(t.TempDir(), "ropewalk.db")
+	db, err := sqlitestore.Open(path, nil)
+	require.NoError(t, err)
+	_, err = ropewalk.New(db, db, nil).Chain("order/4711").Create(t.Context(), changeset.Draft{Content: []byte("paid")})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	file, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, file.Close()) })
+
+	_, changesets, _ := strings.Cut(design, "| column of `changesets` |")
+	changesets, _, _ = strings.Cut(changesets, "\n\n")
+	_, heads, _ := strings.Cut(design, "a row of the table `heads`:")
+	heads, _, _ = strings.Cut(heads, "The condition")
+	requireColumns(t, file, "changesets", changesets)
+	requireColumns(t, file, "heads", heads)
+
+	var id, version int
+	require.NoError(t, file.QueryRowContext(t.Context(), "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version").Scan(&id, &version))
+	require.Contains(t, design, fmt.Sprintf("(`application_id` 0x%x, `user_version` %d)", id, version))
+	requireJSON(t, file)
+}
+
+// requireColumns checks that a text names all columns of a table, and each type.
+func requireColumns(t *testing.T, file *sql.DB, table, text string) {
+	t.Helper()
+	columns, err := file.QueryContext(t.Context(), "SELECT name, type FROM pragma_table_info(?)", table)
+	require.NoError(t, err)
+	defer columns.Close()
+	count := 0
+	for columns.Next() {
+		var name, kind string
+		require.NoError(t, columns.Scan(&name, &kind))
+		require.Regexp(t, "`"+name+"`[^|(]*[|(] ?"+kind, text, "%s.%s", table, name)
+		count++
+	}
+	require.NoError(t, columns.Err())
+	require.Positive(t, count)
+}
+
+// requireJSON checks the types of the JSON values: strings alone in metadata,
+// numbers in a head's record.
+func requireJSON(t *testing.T, file *sql.DB) {
+	t.Helper()
+	for query, want := range map[string]string{
+		"SELECT group_concat(DISTINCT type) FROM changesets, json_each(metadata)":                    "text",
+		"SELECT json_extract(metadata, '$.aggregate-id') FROM changesets":                            "order%2F4711",
+		"SELECT json_extract(record, '$.aggregate-id') FROM heads":                                   "order%2F4711",
+		"SELECT group_concat(key) FROM heads, json_each(record) WHERE type = 'integer'":              "aggregate-version,format,min-reader,min-writer,revision",
+		"SELECT count(*) FROM changesets WHERE last_modified GLOB '[0-9]*T[0-9]*.?????????Z'":        "1",
+		"SELECT count(*) FROM changesets, json_each(metadata) WHERE key IN ('ancestors', 'digest')":  "0",
+		"SELECT count(*) FROM heads, json_each(record) WHERE key IN ('ancestors', 'digest')":         "0",
+		"SELECT length(object) || ' ' || length(digest) || ' ' || length(ancestors) FROM changesets": "24 32 0",
+		"SELECT hex(substr(object, 1, 8)) FROM changesets":                                           "0000000000000000",
+		"SELECT aggregate_id || ' ' || content_type || ' ' || CAST(content AS TEXT) FROM changesets": "order%2F4711 application/octet-stream paid",
+	} {
+		var got string
+		require.NoError(t, file.QueryRowContext(t.Context(), query).Scan(&got), query)
+		require.Equal(t, want, got, query)
+	}
+}
