@@ -38,7 +38,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 			return err
 		}
 	}
-	_, err := a.stdout.Write(out.Bytes())
+	_, err := raw(a.stdout).Write(out.Bytes()) // as they were imported
 	return err
 }
 

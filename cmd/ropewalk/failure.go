@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,19 +145,32 @@ func hintFor(err error) string {
 	}
 	var u *ropewalk.UncertainError
 	if errors.As(err, &u) {
-		return "end it for good: ropewalk settle " + quote(u.Ref.String())
+		return "end it for good: ropewalk settle " + operand(u.Ref.String())
 	}
 	var c *ropewalk.ConflictError
 	if errors.As(err, &c) {
 		return conflictHint(c)
 	}
-	if silent(err) {
-		return "the storage does not answer: check the endpoint, the region and the network"
-	}
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"
 	}
 	return ""
+}
+
+// unavailableHint says what to do about a storage that is busy or does not
+// answer, by its kind.
+func (a *app) unavailableHint(err error) string {
+	scheme, _, _ := strings.Cut(a.storeURL(), ":")
+	switch {
+	case !silent(err) && !errors.Is(err, sqlitestore.ErrBusy):
+		return ""
+	case scheme == "file":
+		return "another process holds the lock of the file, or its disk does not answer: wait, or find the process"
+	case scheme == "azure":
+		return "the storage does not answer: check the account, the endpoint and the network"
+	default:
+		return "the storage does not answer: check the endpoint, the region and the network"
+	}
 }
 
 func conflictHint(c *ropewalk.ConflictError) string {
@@ -165,11 +179,11 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	case !c.Actual.Exists():
 		return ""
 	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
-		return "read what is new: ropewalk log " + quote(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
+		return "read what is new: ropewalk log " + operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
 	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
-		return "read it: ropewalk show " + quote(fmt.Sprintf("%s@%d", id, c.Actual.Version))
+		return "read it: ropewalk show " + operand(fmt.Sprintf("%s@%d", id, c.Actual.Version))
 	default:
-		return "read it: ropewalk log " + quote(idArgument(id))
+		return "read it: ropewalk log " + operand(idArgument(id))
 	}
 }
 
@@ -182,7 +196,7 @@ func (a *app) end(ctx context.Context, err error) int {
 	if c == closedPipe {
 		return c.exit
 	}
-	message, hint := oneLine(err.Error()), hintFor(err)
+	message, hint := a.message(err), a.redacted(cmp.Or(hintFor(err), a.unavailableHint(err)))
 	if c == interrupted {
 		message = "interrupted"
 	}

@@ -23,7 +23,7 @@ func (a *app) newProgress(total int64, bytes bool, what string) *progress {
 		return &progress{}
 	}
 	options := []progressbar.Option{
-		progressbar.OptionSetWriter(&late{a.stderr, time.Now().Add(progressAfter)}), progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(&late{raw(a.stderr), time.Now().Add(progressAfter)}), progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(total >= 0), progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionUseANSICodes(true),
 		progressbar.OptionSetSpinnerChangeInterval(0), // which would leave a goroutine behind

@@ -153,6 +153,8 @@ func TestMetadataIsText(t *testing.T) {
 	require.Equal(t, `a=1 "b c"="\x1b[31m" "d="="\n" e=grün`, formatMetadata(map[string]string{"b c": "\x1b[31m", "a": "1", "e": "grün", "d=": "\n"}))
 	require.Equal(t, "(5 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("\x1b[31m")))
 	require.Equal(t, "(4 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("caf\xe9")))
-	require.Equal(t, "a\tb\r\n", showContent([]byte("a\tb\r")))
+	require.Equal(t, "a\tb\nc\n", showContent([]byte("a\tb\r\nc")))
+	require.Equal(t, `approved: yes\u000dapproved: no`+"\n", showContent([]byte("approved: yes\rapproved: no")))
+	require.Equal(t, `safe \u202eevil`+"\n", showContent([]byte("safe \u202eevil")))
 	require.Empty(t, showContent(nil))
 }

@@ -156,7 +156,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, quote(idArgument(id)))
+		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, operand(idArgument(id)))
 	}
 	if err := v.printTotal(); err != nil || v.total.Corrupt == 0 {
 		return err
