@@ -158,7 +158,7 @@ func (g *collecting) resumable(err error) error {
 	if g.total.Last == "" {
 		return err
 	}
-	again := "ropewalk gc --after=" + quote(g.total.Last)
+	again := "ropewalk gc --after " + quote(g.total.Last)
 	if g.delete {
 		again += " --delete"
 	}
