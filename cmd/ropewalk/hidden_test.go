@@ -49,10 +49,10 @@ func requireVisible(t *testing.T, got result, exact bool, about ...any) {
 		}
 	}
 	for line := range strings.Lines(ownColors.ReplaceAllString(got.stderr, "")) {
-		require.Regexp(t, `^(error|hint|warning): |^level=DEBUG msg=|^Type |^Completion ended`, line, "%q", about)
+		require.Regexp(t, `^(error|hint|warning): |^level=(DEBUG|INFO|WARN) msg=|^Type |^Completion ended`, line, "%q", about)
 		require.NotRegexp(t, `^error: forged`, line, "%q", about)
 	}
-	require.NotContains(t, got.stdout, "\nerror: forged", "%q", about)
+	require.True(t, exact || !strings.Contains(got.stdout, "\nerror: forged"), "%q", about)
 }
 
 var everyStyle = [][]string{nil, {"--json"}, {"--verbose"}, {"--color", "always"}}
@@ -67,12 +67,13 @@ func oddPlace(t *testing.T) (*testPlace, changeset.Ref) {
 		return string(quoted)
 	}
 	odd := strings.ToValidUTF8(controls+spoofs, "")
+	const short = "\u202e\u200b\x1b[2J\u009b\r\n" // fits into a command ID
 	event := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"data":{%[1]s:%[1]s},"meta":{%[1]s:%[1]s},%[1]s:%[1]s}`, text(odd))
 	s := ropewalk.New(p.memory, p.memory, nil)
 	h, err := s.Chain(spoofs).Create(t.Context(),
-		changeset.Draft{Content: []byte(event + "\n" + odd + "\n"), ContentType: typeNDJSON},
-		changeset.Draft{Content: []byte("text " + spoofs + " approved: yes\rapproved: no "), ContentType: "text/plain"},
-		changeset.Draft{Content: []byte(event + "\n"), ContentType: typeNDJSON, Metadata: map[string]string{odd: odd}, CommandID: "\u202e\u200b\x1b[2J\u009b\r\n"})
+		changeset.Draft{Content: []byte(event + "\n" + odd + "\n"), ContentType: typeNDJSON, CommandID: short},
+		changeset.Draft{Content: []byte("text " + spoofs + " approved: yes\rapproved: no "), ContentType: "text/plain", CommandID: short},
+		changeset.Draft{Content: []byte(event + "\n"), ContentType: typeNDJSON, Metadata: map[string]string{short + "k": short}, CommandID: short})
 	require.NoError(t, err)
 	p.pend(t, spoofs)
 	return p, h.Ref
@@ -102,7 +103,7 @@ func TestNothingHiddenReachesATerminal(t *testing.T) {
 		"content": func(p *testPlace) {
 			p.memory.Tamper(func(all *memstore.Contents) {
 				for _, o := range all.Objects {
-					o.Body[0] ^= 1
+					o.Body = append(o.Body, controls...)
 				}
 			})
 		},
@@ -144,7 +145,9 @@ func TestNothingHiddenInArgumentsReachesATerminal(t *testing.T) {
 			}
 			requireVisible(t, p.run(t.Context(), "", append([]string{odd}, style...)...), false, odd)
 			requireVisible(t, p.run(t.Context(), "", append([]string{"ls", "--color", odd}, style...)...), false, odd)
-			requireVisible(t, p.run(t.Context(), "", append([]string{"__complete", "log", odd}, style...)...), false, odd)
+			if !strings.HasPrefix(odd, "-") { // cobra writes errors of completion to the process's own stderr
+				requireVisible(t, p.run(t.Context(), "", append([]string{"__complete", "log", odd}, style...)...), false, odd)
+			}
 			for _, url := range []string{odd, "file:" + odd, "s3://" + odd, "s3://b/?" + odd, "s3://b/?endpoint=" + odd, "azure://" + odd, "aws://b/?table=" + odd} {
 				a := newApp(strings.NewReader(""), nil, nil, []string{"ROPEWALK_STORE=" + url})
 				requireVisible(t, runApp(t.Context(), a, append([]string{"ls"}, style...)...), false, url)
