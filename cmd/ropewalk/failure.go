@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -124,8 +125,13 @@ func is[T error](err error) bool {
 // unavailable reports whether an error says that the storage is missing,
 // denied, unreachable or busy.
 func unavailable(err error) bool {
-	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) ||
+	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) || denied(err) ||
 		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk)
+}
+
+// denied reports whether the system denied access to the store's file.
+func denied(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 // silent reports whether an error is that of a connection that gave no answer in time.
@@ -150,6 +156,9 @@ func hintFor(err error) string {
 	var c *ropewalk.ConflictError
 	if errors.As(err, &c) {
 		return conflictHint(c)
+	}
+	if denied(err) {
+		return "check the modes of the file and of its folder, and whether the disk can be written to"
 	}
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -142,9 +144,9 @@ func TestHintsCanBeRun(t *testing.T) {
 			requireHints(t, id, p.run(t.Context(), "", "gc").stderr)
 
 			g := collecting{app: p.app(""), gcFlags: gcFlags{delete: true, grace: leastGrace}, total: gcJSON{Last: id}}
-			requireHint(t, id, cutTo(g.app.hintFor(g.resumable(errors.New("ended"))), "ropewalk"))
+			requireHint(t, id, cutTo(hintFor(g.resumable(errors.New("ended"))), "ropewalk"))
 			g.failed = []collect.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
-			requireHint(t, id, g.app.hintFor(g.failure()))
+			requireHint(t, id, hintFor(g.failure()))
 		})
 	}
 }
@@ -234,6 +236,16 @@ func TestHintsFitTheStorage(t *testing.T) {
 	}
 }
 
+func TestDeniedFiles(t *testing.T) {
+	for _, err := range []error{fs.ErrPermission, syscall.EACCES, syscall.EROFS} {
+		p := newTestPlace()
+		p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: &fs.PathError{Op: "open", Path: "x.db", Err: err}})
+		got := p.run(t.Context(), "", "head", "x")
+		require.Equal(t, 7, got.exit)
+		require.Contains(t, got.stderr, "hint: check the modes of the file")
+	}
+}
+
 // A storage that has to be set up, and a reply that is not from it, are one class.
 func TestSetupErrorsOfEveryRequest(t *testing.T) {
 	p := newTestPlace()
@@ -244,8 +256,21 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 	}
 	p.script.Every(faults.Commit, faults.Fault{Kind: faults.Refused, Err: notS3})
 	for _, args := range [][]string{
-		{"append", "x", "--new"}, {"append", "x", "--any"}, {"head", "x"}, {"log", "x"}, {"show", "x"}, {"cat", "x"}, {"graph", "x"}, {"verify", "x"}, {"verify", "--all"},
-		{"export"}, {"export", "x"}, {"gc"}, {"gc", "x"}, {"rebuild-head", "x"}, {"erase", "x", "--yes"},
+		{"append", "x", "--new"},
+		{"append", "x", "--any"},
+		{"head", "x"},
+		{"log", "x"},
+		{"show", "x"},
+		{"cat", "x"},
+		{"graph", "x"},
+		{"verify", "x"},
+		{"verify", "--all"},
+		{"export"},
+		{"export", "x"},
+		{"gc"},
+		{"gc", "x"},
+		{"rebuild-head", "x"},
+		{"erase", "x", "--yes"},
 	} {
 		got := p.run(t.Context(), "{}\n", args...)
 		require.Equal(t, 7, got.exit, "%s: %s", args, got.stderr)

@@ -158,3 +158,25 @@ func TestMetadataIsText(t *testing.T) {
 	require.Equal(t, `safe \u202eevil`+"\n", showContent([]byte("safe \u202eevil")))
 	require.Empty(t, showContent(nil))
 }
+
+// Where the end is unknown, count and rate are shown, and taken away at the end.
+func TestProgressWithoutAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stderr strings.Builder
+		a := newTestPlace().app("")
+		a.stderr, a.terminal = &stderr, func(any) bool { return true }
+		a.screen()
+		bar := a.newProgress(-1, false, "changesets")
+		bar.add(1000)
+		require.Empty(t, stderr.String(), "not within the first second")
+		time.Sleep(10 * time.Second)
+		bar.add(54_056)
+		bar.add(1)
+		require.Equal(t, clearLine+"55,056 changesets, 5,505/s", stderr.String(), "shown ten times a second at most")
+		time.Sleep(10 * time.Second)
+		bar.add(0)
+		bar.end()
+		bar.add(1)
+		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine, stderr.String())
+	})
+}
