@@ -9,14 +9,14 @@ import (
 )
 
 // damage collects the faults of single aggregates, for a command that goes on
-// with the others. The zero damage has none.
+// with the others. The zero damage has no faults.
 type damage struct {
 	ids    []string
 	faults []error
 }
 
-// confined reports whether an error concerns one aggregate alone: what is
-// stored of it is damaged, or can only be read by a newer version.
+// confined reports whether an error concerns one aggregate alone: its objects or
+// its head are damaged, or can only be read by a newer version.
 func confined(err error) bool {
 	return is[*ropewalk.CorruptError](err) || errors.Is(err, ropewalk.ErrHeadLost) || errors.Is(err, ropewalk.ErrUnsupportedFormat)
 }
@@ -26,8 +26,8 @@ func (d *damage) add(aggregateID string, err error) {
 }
 
 // report reports all faults, and returns the error that the command ends with;
-// nil if there are none. What was done with the other aggregates is said by
-// others, such as "listed".
+// nil if there are no faults. The word others says how the command treated the
+// other aggregates, such as "listed".
 func (d *damage) report(a *app, others string) error {
 	if len(d.faults) == 0 {
 		return nil

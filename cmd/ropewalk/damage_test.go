@@ -92,7 +92,7 @@ func TestVerifyGoesOnAfterAMissingAggregate(t *testing.T) {
 	require.Contains(t, got.stderr, "\"nothere\": not found")
 }
 
-// What was verified before the storage failed is reported.
+// A verification that the storage ends reports the aggregates before it.
 func TestVerifyReportsWhatItHasDone(t *testing.T) {
 	p := newTestPlace()
 	for _, id := range []string{"a", "b"} {

@@ -133,7 +133,7 @@ func TestNothingHiddenReachesATerminal(t *testing.T) {
 
 func contains(all []string, word string) bool { return strings.Contains(strings.Join(all, " "), word) }
 
-// What is typed may hold anything.
+// An argument may hold anything.
 func TestNothingHiddenInArgumentsReachesATerminal(t *testing.T) {
 	for _, odd := range []string{controls, spoofs, "--" + controls, "-" + spoofs, "x@1." + controls} {
 		for _, style := range everyStyle {
@@ -201,7 +201,7 @@ func TestNothingHiddenInRepliesReachesATerminal(t *testing.T) {
 	}
 }
 
-// noSettings takes the settings of whoever runs the test away from the SDKs.
+// noSettings hides the settings of this machine from the SDKs.
 func noSettings(t *testing.T) {
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cr3tV4lue", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "",

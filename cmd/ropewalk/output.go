@@ -35,16 +35,15 @@ func (e *outputError) Error() string { return "write to stdout: " + e.err.Error(
 
 func (e *outputError) Unwrap() error { return e.err }
 
-// screen puts an escaping writer in front of stdout and stderr: whatever a
-// command writes to either, no hidden character reaches a terminal. Only
-// [app.raw] goes around it.
+// screen puts an escaping writer in front of stdout and stderr, so that no
+// command writes a hidden character to a terminal. Only [raw] goes around it.
 func (a *app) screen() {
 	out, err := a.stdout, a.stderr
 	a.stdout = visible.NewWriter(out, func() bool { return a.colored(out) })
 	a.stderr = visible.NewWriter(err, func() bool { return a.colored(err) })
 }
 
-// raw returns the stream behind the escaping writer: for contents that are
+// raw returns the stream without the escaping writer: for contents that are
 // printed exactly, and for the progress bar.
 func raw(stream io.Writer) io.Writer {
 	if w, ok := stream.(*visible.Writer); ok {

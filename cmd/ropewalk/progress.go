@@ -69,7 +69,7 @@ func (p *progress) end() {
 	}
 }
 
-// tally counts things whose number is unknown: 55,056 changesets,
+// tally counts things whose total is unknown: 55,056 changesets,
 // 3,871/s.
 type tally struct {
 	out          io.Writer

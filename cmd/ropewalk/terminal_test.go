@@ -96,24 +96,6 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// A count without a known end is shown alone.
-func TestProgressWithoutAnEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPlace()
-		var stderr bytes.Buffer
-		a := p.app("")
-		a.stderr, a.terminal = &stderr, func(any) bool { return true }
-		bar := a.newProgress(-1, false, "changesets")
-		for range 3 {
-			time.Sleep(time.Second)
-			bar.add(1000)
-		}
-		bar.end()
-		require.Contains(t, stderr.String(), "changesets")
-		require.NotContains(t, stderr.String(), "/-")
-	})
-}
-
 func TestTables(t *testing.T) {
 	var b bytes.Buffer
 	out := newTable(&b, "NAME", "N", "NOTE").alignRight(1)

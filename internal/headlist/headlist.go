@@ -21,7 +21,7 @@ type Entry struct {
 	Fault error
 }
 
-// All yields every head, those of erased and reserved IDs included, in the
+// All yields every head, including tombstones and reserved IDs, in the
 // order of the storage, beginning after the aggregate ID after where that is
 // not empty. An error, which is the last item, means that the storage could not
 // be read or that the context has ended. All keeps the IDs of the heads that do

@@ -43,7 +43,7 @@ const (
 	newer   = `{"aggregate-id":"x","format":2,"min-reader":2,"min-writer":2}`
 )
 
-// list returns the IDs of a listing, those of damaged heads with a mark.
+// list returns the IDs of a listing. A damaged head's ID has a mark.
 func list(t *testing.T, heads head.Store, after string) (all []string) {
 	for e, err := range headlist.All(t.Context(), heads, after) {
 		require.NoError(t, err)

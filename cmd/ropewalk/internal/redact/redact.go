@@ -14,7 +14,7 @@ import (
 // Mark stands where a secret was.
 const Mark = "REDACTED"
 
-// parameters are those of store URLs that hold no secret.
+// parameters are the parameters of store URLs that hold no secret.
 var parameters = []string{"region", "table", "path-style", "changesets", "heads"}
 
 // URL returns the URL of a store, however mistyped, without secrets: without

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Writer escapes whatever is written to it as [Lines] does. It is the last
+// Writer escapes all text that is written to it as [Lines] does. It is the last
 // barrier: callers escape what they print as [Text] first, so that foreign text
 // cannot begin a line of its own either. Each call of Write must hold whole
 // characters. A Writer is as safe for concurrent use as what it writes to.
@@ -19,7 +19,7 @@ type Writer struct {
 // sequences that set a terminal's colours pass.
 func NewWriter(inner io.Writer, color func() bool) *Writer { return &Writer{inner, color} }
 
-// Unwrap returns the writer behind this one, for what must be written exactly.
+// Unwrap returns the inner writer, for bytes that must be written exactly.
 func (w *Writer) Unwrap() io.Writer { return w.inner }
 
 // colors matches a sequence that sets colours and nothing else.
