@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/headlist"
 	"ropewalk/internal/ordered"
 )
 
@@ -73,12 +74,12 @@ func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
 			}
 			return
 		}
-		for id, err := range c.erased(ctx) {
-			only := false
+		for e, err := range headlist.All(ctx, c.heads, "") {
+			left := false
 			if err == nil {
-				only, err = c.onlySnapshots(ctx, id)
+				left, err = c.isLeftBehind(ctx, e)
 			}
-			if (err != nil || only) && (!yield(id, err) || err != nil) {
+			if (err != nil || left) && (!yield(e.AggregateID, err) || err != nil) {
 				return
 			}
 		}
@@ -97,12 +98,17 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-func (c *Collector) onlySnapshots(ctx context.Context, id string) (bool, error) {
-	own, err := c.hasObjects(ctx, id)
+// isLeftBehind reports whether an aggregate has snapshots and no other objects,
+// and may be erased: its head says so, or does not decode.
+func (c *Collector) isLeftBehind(ctx context.Context, e headlist.Entry) (bool, error) {
+	if e.Fault == nil && e.Head.State != head.Erased || changeset.IsReserved(e.AggregateID) {
+		return false, nil
+	}
+	own, err := c.hasObjects(ctx, e.AggregateID)
 	if err != nil || own {
 		return false, err
 	}
-	return c.hasObjects(ctx, changeset.SnapshotsOf(id))
+	return c.hasObjects(ctx, changeset.SnapshotsOf(e.AggregateID))
 }
 
 func (c *Collector) hasObjects(ctx context.Context, id string) (bool, error) {
@@ -113,28 +119,4 @@ func (c *Collector) hasObjects(ctx context.Context, id string) (bool, error) {
 		return true, nil
 	}
 	return false, nil
-}
-
-// erased yields the IDs of the tombstones. A listing of heads that ends at one
-// that does not decode is begun anew behind it.
-func (c *Collector) erased(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for cursor, more := "", true; more; {
-			more = false
-			for h, err := range c.heads.List(ctx, cursor) {
-				var corrupt *changeset.CorruptError
-				if errors.As(err, &corrupt) && corrupt.Ref.AggregateID != cursor {
-					cursor, more = corrupt.Ref.AggregateID, true
-					break
-				}
-				if err != nil {
-					yield("", fmt.Errorf("list heads: %w", err))
-					return
-				}
-				if h.State == head.Erased && !yield(h.AggregateID, nil) {
-					return
-				}
-			}
-		}
-	}
 }

@@ -14,13 +14,15 @@ import (
 // Changesets returns the store under the script. The result is also a
 // [changeset.Lister], [changeset.Deleter] and [changeset.Locator]; where the
 // inner store is not, it answers with errors.ErrUnsupported, and no location.
-// Listings always pass.
+// Listings always pass. It is no [changeset.ManyGetter], so that each changeset
+// is read by a Get of its own, to which a fault can happen.
 func (s *Script) Changesets(inner changeset.Store) changeset.Store { return changesets{s, inner} }
 
 // Heads returns the store under the script. The result is a [head.Combined]
 // where the inner store is one; it holds the changesets that the same script
-// wraps around a store which the inner one holds. It is a [head.Locator] too,
-// without location where the inner store is not. Listings always pass.
+// wraps around a store which the inner one holds. It is a [head.Refresher] and a
+// [head.Locator] too: it loads, and has no location, where the inner store is
+// not. Listings always pass.
 func (s *Script) Heads(inner head.Store) head.Store {
 	if c, ok := inner.(head.Combined); ok {
 		return combined{heads{s, inner}, c}
@@ -33,6 +35,10 @@ func (s *Script) Heads(inner head.Store) head.Store {
 func TwoSteps(inner head.Store) head.Store { return twoSteps{inner} }
 
 type twoSteps struct{ head.Store }
+
+func (s twoSteps) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	return refresh(ctx, s.Store, seen)
+}
 
 func (s twoSteps) LocateHead(aggregateID string) string { return locateHead(s.Store, aggregateID) }
 
@@ -108,6 +114,21 @@ func (s heads) Load(ctx context.Context, aggregateID string) (head.Head, error) 
 	return request(ctx, s.script, Load, ref, func(ctx context.Context) (head.Head, error) {
 		return s.inner.Load(ctx, aggregateID)
 	})
+}
+
+// Refresh is a Load to the script. It loads where the inner store cannot refresh.
+func (s heads) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	ref := changeset.Ref{AggregateID: seen.AggregateID}
+	return request(ctx, s.script, Load, ref, func(ctx context.Context) (head.Head, error) {
+		return refresh(ctx, s.inner, seen)
+	})
+}
+
+func refresh(ctx context.Context, inner head.Store, seen head.Head) (head.Head, error) {
+	if refresher, ok := inner.(head.Refresher); ok {
+		return refresher.Refresh(ctx, seen)
+	}
+	return inner.Load(ctx, seen.AggregateID)
 }
 
 func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {

@@ -96,10 +96,36 @@ func DecodeError(aggregateID, object string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, changeset.ErrUnsupportedFormat):
-		return fmt.Errorf("head of %q (%s): %w", aggregateID, object, err)
+		return &formatError{aggregateID, object, err}
 	default:
 		return &changeset.CorruptError{Ref: changeset.Ref{AggregateID: aggregateID}, Object: object, Reason: err.Error()}
 	}
+}
+
+// formatError is the error of a record that only newer versions may trust.
+type formatError struct {
+	aggregateID, object string
+	err                 error
+}
+
+func (e *formatError) Error() string {
+	return fmt.Sprintf("head of %q (%s): %v", e.aggregateID, e.object, e.err)
+}
+
+func (e *formatError) Unwrap() error { return e.err }
+
+// Damaged returns the aggregate whose record does not decode, where that is
+// what an error of [Store.Load] or [Store.List] means. A listing that ended so
+// can be continued after that aggregate.
+func Damaged(err error) (aggregateID string, ok bool) {
+	if corrupt, ok := errors.AsType[*changeset.CorruptError](err); ok && corrupt.Ref.ID.IsZero() {
+		return corrupt.Ref.AggregateID, corrupt.Ref.AggregateID != ""
+	}
+	format, ok := errors.AsType[*formatError](err)
+	if !ok {
+		return "", false
+	}
+	return format.aggregateID, true
 }
 
 func decodeJSON(record []byte, beside map[string]string) (Head, error) {

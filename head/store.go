@@ -41,8 +41,8 @@ type Store interface {
 
 	// List must yield every head, each once, in any order and from no single
 	// moment, beginning behind the aggregate ID cursor in the store's own order
-	// where that is not empty: the ID of a head that an earlier List yielded.
-	// At most one error ends it.
+	// where that is not empty: the ID of a head that an earlier List yielded,
+	// or that its error named ([Damaged]). At most one error ends it.
 	List(ctx context.Context, cursor string) iter.Seq2[Head, error]
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/headlist"
 	"ropewalk/internal/ordered"
 )
 
@@ -118,7 +119,8 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 				return
 			}
 		}
-		for id, err := range in.headIDs(ctx) {
+		for e, err := range headlist.All(ctx, in.heads, "") {
+			id := e.AggregateID
 			if _, met := seen[fingerprintOf(id)]; err == nil && (met || changeset.IsReserved(id)) {
 				continue
 			}
@@ -137,31 +139,6 @@ type fingerprint [16]byte
 func fingerprintOf(aggregateID string) fingerprint {
 	sum := sha256.Sum256([]byte(aggregateID))
 	return fingerprint(sum[:16])
-}
-
-// headIDs yields the aggregate ID of every head. A listing that ends at one
-// that does not decode is begun anew behind it.
-func (in *Inspector) headIDs(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		broken := map[string]bool{"": true}
-		for cursor, again := "", true; again; {
-			again = false
-			for h, err := range in.heads.List(ctx, cursor) {
-				id := h.AggregateID
-				var corrupt *changeset.CorruptError
-				if errors.As(err, &corrupt) && !broken[corrupt.Ref.AggregateID] {
-					id = corrupt.Ref.AggregateID
-					cursor, again, broken[id] = id, true, true
-				} else if err != nil {
-					yield("", fmt.Errorf("list heads: %w", err))
-					return
-				}
-				if !yield(id, nil) {
-					return
-				}
-			}
-		}
-	}
 }
 
 func (in *Inspector) verify(ctx context.Context, aggregateID string, kept changeset.Digest) (Report, error) {

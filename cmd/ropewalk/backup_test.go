@@ -50,7 +50,7 @@ func TestFailuresOfAFile(t *testing.T) {
 		{late, 7, "another program holds the lock"},
 		{sqlitestore.ErrReplaced, 7, "what replaced the file"},
 		{fmt.Errorf("%w: %w", sqlitestore.ErrUnavailable, syscall.ENOSPC), 7, "free space"},
-		{fmt.Errorf("%w: %w", sqlitestore.ErrUnavailable, fs.ErrPermission), 7, ""},
+		{fmt.Errorf("%w: %w", sqlitestore.ErrUnavailable, fs.ErrPermission), 7, "check the modes"},
 		{&ropewalk.CorruptError{Object: "sqlite:x.db", Reason: "malformed"}, 6, "ropewalk restore"},
 		{&ropewalk.CorruptError{Object: "s3://b/k", Reason: "malformed"}, 6, ""},
 	} {

@@ -72,6 +72,6 @@ func (a *app) printContent(c changeset.Changeset) error {
 		out.contentJSON = newContentJSON(c.Content)
 		return a.emit(out)
 	}
-	_, err := a.stdout.Write(c.Content)
+	_, err := raw(a.stdout).Write(c.Content)
 	return err
 }

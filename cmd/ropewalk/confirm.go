@@ -4,9 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
+
+	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
 // confirm asks on the terminal for a word that must be typed before something
@@ -19,7 +20,8 @@ func (a *app) confirm(ctx context.Context, yes bool, word, what string) error {
 	case a.json || !a.terminal(a.stdin) || !a.terminal(a.stderr):
 		return withHint(usagef("to %s must be confirmed, and there is no terminal to ask on", what), "confirm it with --yes")
 	}
-	if _, err := fmt.Fprintf(a.stderr, "Type %s to %s: ", word, what); err != nil {
+	word = visible.Text(word) // as it can be typed
+	if _, err := io.WriteString(a.stderr, string(showf("Type %s to %s: ", word, what))); err != nil {
 		return err
 	}
 	typed, err := bufio.NewReader(newInterruptible(ctx, a.stdin)).ReadString('\n')

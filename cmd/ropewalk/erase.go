@@ -66,11 +66,11 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 	bar.end()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
-		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", thousands(r.Deleted.Objects), quote(idArgument(id)))
+		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", thousands(r.Deleted.Objects), operand(idArgument(id)))
 	case err != nil && !r.Head.Exists():
-		return withHint(err, "see what is there: ropewalk graph %s", quote(idArgument(id)))
+		return withHint(err, "see what is there: ropewalk graph %s", operand(idArgument(id)))
 	case err != nil:
-		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", quote(idArgument(id)))
+		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", operand(idArgument(id)))
 	case a.json:
 		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}

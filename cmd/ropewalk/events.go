@@ -23,7 +23,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 		return a.printContent(c)
 	}
 	if !field.forced && wasImported(c) {
-		_, err := a.stdout.Write(c.Content)
+		_, err := raw(a.stdout).Write(c.Content)
 		return err
 	}
 	var out bytes.Buffer
@@ -38,7 +38,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 			return err
 		}
 	}
-	_, err := a.stdout.Write(out.Bytes())
+	_, err := raw(a.stdout).Write(out.Bytes()) // as they were imported
 	return err
 }
 

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf16"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/internal/eventline"
 )
 
@@ -23,7 +21,7 @@ const (
 // showEvents prints the events of a content for people: each with its type,
 // its time, its ID and its metadata, and its data below.
 func (a *app) showEvents(c changeset.Changeset) error {
-	out := bufio.NewWriter(a.stdout)
+	var out strings.Builder
 	left, whole := maxShown, true
 	for e := range eventsOf(c, false) {
 		if whole = whole && left > 0; !whole {
@@ -31,24 +29,23 @@ func (a *app) showEvents(c changeset.Changeset) error {
 		}
 		var body string
 		body, whole = e.body(left)
-		text := "\n" + a.eventHeading(e) + body
+		text := "\n" + string(a.eventHeading(e)) + body
 		left -= len(text)
-		if _, err := out.WriteString(text); err != nil {
-			return err
-		}
+		out.WriteString(text)
 	}
 	if !whole {
-		fmt.Fprintf(out, "\n(cut short: ropewalk cat %s gives all %s)\n", quote(c.Ref.String()), plural(int64(len(c.Content)), "byte"))
+		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", operand(c.Ref.String()), plural(int64(len(c.Content)), "byte"))
 	}
-	return out.Flush()
+	return a.print("%s", safeText(out.String()))
 }
 
-func (a *app) eventHeading(e event) string {
-	words := []string{fmt.Sprintf("%d.%d", e.Version, e.Index)}
+func (a *app) eventHeading(e event) safeText {
+	heading := showf("%d.%d", e.Version, e.Index)
 	if e.Type == "" {
-		return words[0] + "  (no event: " + escape(e.fault.Error(), maxCell) + ")\n"
+		return heading + showf("  (no event: %s)\n", clip(e.fault.Error(), maxCell))
 	}
-	words = append(words, a.paint(a.stdout, cyan, escape(e.Type, maxCell)))
+	heading += "  " + a.paint(a.stdout, cyan, clip(e.Type, maxCell))
+	var words []string
 	if e.Time != "" {
 		words = append(words, e.when(precisely))
 	}
@@ -58,7 +55,10 @@ func (a *app) eventHeading(e event) string {
 	if meta := formatMetadata(metaText(e.Meta)); meta != "" {
 		words = append(words, clip(meta, maxCell))
 	}
-	return strings.Join(words, "  ") + "\n"
+	for _, word := range words {
+		heading += showf("  %s", word)
+	}
+	return heading + "\n"
 }
 
 // body returns what an event holds: its data, or the line that is no event,
@@ -143,24 +143,6 @@ func indentedSize(text string) int {
 	return size
 }
 
-// escape returns text of which a terminal shows each character: the others are
-// escaped as in JSON. It cuts what is longer than about limit bytes.
-func escape(text string, limit int) string {
-	text = strings.ToValidUTF8(clip(text, limit), "\ufffd")
-	if !strings.ContainsFunc(text, hidden) {
-		return text
-	}
-	var out strings.Builder
-	for _, r := range text {
-		if !hidden(r) {
-			out.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(&out, `\u%04x`, unit)
-		}
-	}
-	return out.String()
-}
-
-func hidden(r rune) bool { return !unicode.IsGraphic(r) }
+// escape returns text of which a terminal shows each character. It cuts what is
+// longer than about limit bytes.
+func escape(text string, limit int) string { return visible.Text(clip(text, limit)) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/headlist"
 )
 
 // Export reads some chains ahead of the one that it prints, each within a
@@ -36,6 +38,9 @@ content, or the content_base64 if it is not JSON.
 
 With --aggregate-field every line has that field, also lines whose import used
 another one: use it if the export is to be imported as a whole.
+
+An aggregate that is damaged is printed up to its fault and reported, and the
+others follow; the exit code is 6 then.
 
 With --json whole changesets are printed, in the command's own format.`,
 		Example: `  ropewalk export > events.ndjson
@@ -90,53 +95,71 @@ func (a *app) runExport(ctx context.Context, field exportField, args []string) e
 		if !a.terminal(a.stdout) { // a bar would stand between the events
 			bar = a.newProgress(-1, false, "changesets")
 		}
-		defer bar.end()
-		for c, err := range histories(ctx, narrow, chainHeads(ctx, narrow, ids)) {
-			if err == nil {
-				c, err = s.readable(c)
-			}
-			if err != nil {
-				return err
-			}
-			if err := a.printEvents(c, field); err != nil {
-				return err
-			}
-			bar.add(1)
+		bad, err := a.exportAll(histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
+		bar.end()
+		if err != nil {
+			return err
 		}
-		return nil
+		return bad.report(a, "exported")
 	})
 }
 
-// chainHeads yields the heads of the given aggregates, or of all that are not erased.
-func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[head.Head, error] {
-	return func(yield func(head.Head, error) bool) {
+// exportAll prints all changesets, and returns the faults that ended the
+// history of one aggregate. An aggregate that is erased meanwhile is left out,
+// unless it was named.
+func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *progress) (bad damage, err error) {
+	for r := range all {
+		switch {
+		case unnamed && errors.Is(r.err, ropewalk.ErrErased):
+			continue
+		case r.err != nil && confined(r.err):
+			bad.add(r.aggregateID, r.err)
+			continue
+		case r.err != nil:
+			return bad, r.err
+		}
+		if err := a.printEvents(r.changeset, field); err != nil {
+			return bad, err
+		}
+		bar.add(1)
+	}
+	return bad, nil
+}
+
+// chainHeads yields the heads of the given aggregates, or of all that are not
+// erased. The fault of a head that was asked for may be any error.
+func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.Entry, error] {
+	return func(yield func(headlist.Entry, error) bool) {
 		for _, id := range ids {
 			h, err := s.Chain(id).Head(ctx)
-			if !yield(h, err) || err != nil {
+			if !yield(headlist.Entry{AggregateID: id, Head: h, Fault: err}, nil) {
 				return
 			}
 		}
 		if len(ids) > 0 {
 			return
 		}
-		for h, err := range s.Heads(ctx, "") {
-			if skip := err == nil && (h.State == head.Erased || changeset.IsReserved(h.AggregateID)); !skip && (!yield(h, err) || err != nil) {
+		for e, err := range headlist.All(ctx, s.heads, "") {
+			if skip := err == nil && (e.Head.State == head.Erased || changeset.IsReserved(e.AggregateID)); !skip && !yield(e, err) {
 				return
 			}
 		}
 	}
 }
 
-// reply is one changeset, or the error that ends all.
+// reply is one changeset, or the error that ends the history of its aggregate;
+// without an aggregate, the error that ends all.
 type reply struct {
-	changeset changeset.Changeset
-	err       error
+	aggregateID string
+	changeset   changeset.Changeset
+	err         error
 }
 
-// histories yields the whole history of each head, one behind the other. It
-// reads the chains to come ahead, and leaves nothing running.
-func histories(ctx context.Context, s *store, all iter.Seq2[head.Head, error]) iter.Seq2[changeset.Changeset, error] {
-	return func(yield func(changeset.Changeset, error) bool) {
+// histories yields the whole history of each head, one after the other. It
+// reads the chains to come ahead, and leaves nothing running. When the context
+// ends, its error is the last reply.
+func histories(ctx context.Context, s *store, all iter.Seq2[headlist.Entry, error]) iter.Seq[reply] {
+	return func(yield func(reply) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var running sync.WaitGroup
 		defer running.Wait()
@@ -144,39 +167,42 @@ func histories(ctx context.Context, s *store, all iter.Seq2[head.Head, error]) i
 		queue := make(chan chan reply, exportChains)
 		running.Go(func() {
 			defer close(queue)
-			for h, err := range all {
+			for e, err := range all {
 				out := make(chan reply, 1)
 				if !send(ctx, queue, out) {
 					return
 				}
-				running.Go(func() { s.readAhead(ctx, h, err, out) })
+				running.Go(func() { s.readAhead(ctx, e, err, out) })
 			}
 		})
 		for out := range queue {
 			for r := range out {
-				if ctx.Err() != nil {
-					r.err = ctx.Err()
-				}
-				if !yield(r.changeset, r.err) || r.err != nil {
+				if ctx.Err() == nil && !yield(r) {
 					return
 				}
 			}
 		}
 		if err := ctx.Err(); err != nil {
-			yield(changeset.Changeset{}, err)
+			yield(reply{err: err})
 		}
 	}
 }
 
 // readAhead sends the history of one head, or the error that there is instead.
-func (s *store) readAhead(ctx context.Context, h head.Head, err error, out chan<- reply) {
+func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out chan<- reply) {
 	defer close(out)
+	if err == nil {
+		err = e.Fault
+	}
 	if err != nil {
-		send(ctx, out, reply{err: err})
+		send(ctx, out, reply{aggregateID: e.AggregateID, err: err})
 		return
 	}
-	for c, err := range s.Chain(h.AggregateID).ReaderAt(h).All(ctx) {
-		if !send(ctx, out, reply{c, err}) {
+	for c, err := range s.Chain(e.AggregateID).ReaderAt(e.Head).All(ctx) {
+		if err == nil {
+			c, err = s.readable(c)
+		}
+		if !send(ctx, out, reply{e.AggregateID, c, err}) || err != nil {
 			return
 		}
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -126,9 +128,14 @@ func is[T error](err error) bool {
 // unavailable reports whether an error says that the storage is missing,
 // denied, unreachable or busy.
 func unavailable(err error) bool {
-	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) ||
+	return is[*finding.SetupError](err) || is[*net.OpError](err) || silent(err) || denied(err) ||
 		errors.Is(err, sqlitestore.ErrBusy) || errors.Is(err, sqlitestore.ErrNotRopewalk) ||
 		errors.Is(err, sqlitestore.ErrReplaced) || errors.Is(err, sqlitestore.ErrUnavailable)
+}
+
+// denied reports whether the system denied access to the store's file.
+func denied(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 // silent reports whether an error is that of a connection that gave no answer in time.
@@ -148,7 +155,7 @@ func hintFor(err error) string {
 	}
 	var u *ropewalk.UncertainError
 	if errors.As(err, &u) {
-		return "end it for good: ropewalk settle " + quote(u.Ref.String())
+		return "end it for good: ropewalk settle " + operand(u.Ref.String())
 	}
 	var c *ropewalk.ConflictError
 	if errors.As(err, &c) {
@@ -157,8 +164,8 @@ func hintFor(err error) string {
 	if hint := fileHint(err); hint != "" {
 		return hint
 	}
-	if silent(err) {
-		return "the storage does not answer: check the endpoint, the region and the network"
+	if denied(err) {
+		return "check the modes of the file and of its folder, and whether the disk can be written to"
 	}
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return "the storage was restored or tampered with: see \"Restored heads\" in DESIGN.md"
@@ -185,17 +192,33 @@ func fileHint(err error) string {
 	}
 }
 
+// unavailableHint says what to do about a storage that does not answer, by its
+// kind.
+func (a *app) unavailableHint(err error) string {
+	scheme, _, _ := strings.Cut(a.storeURL(), ":")
+	switch {
+	case !silent(err):
+		return ""
+	case scheme == "file":
+		return "the file does not answer: another process may hold its lock, or its disk may hang"
+	case scheme == "azure":
+		return "the storage does not answer: check the account, the endpoint and the network"
+	default:
+		return "the storage does not answer: check the endpoint, the region and the network"
+	}
+}
+
 func conflictHint(c *ropewalk.ConflictError) string {
 	id := c.Actual.AggregateID
 	switch {
 	case !c.Actual.Exists():
 		return ""
 	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
-		return "read what is new: ropewalk log " + quote(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
+		return "read what is new: ropewalk log " + operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
 	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
-		return "read it: ropewalk show " + quote(fmt.Sprintf("%s@%d", id, c.Actual.Version))
+		return "read it: ropewalk show " + operand(fmt.Sprintf("%s@%d", id, c.Actual.Version))
 	default:
-		return "read it: ropewalk log " + quote(idArgument(id))
+		return "read it: ropewalk log " + operand(idArgument(id))
 	}
 }
 
@@ -208,7 +231,7 @@ func (a *app) end(ctx context.Context, err error) int {
 	if c == closedPipe {
 		return c.exit
 	}
-	message, hint := oneLine(err.Error()), hintFor(err)
+	message, hint := a.message(err), a.redacted(cmp.Or(hintFor(err), a.unavailableHint(err)))
 	if c == interrupted {
 		message = "interrupted"
 	}

@@ -188,7 +188,7 @@ func (g *collecting) failure() error {
 		}
 		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", plural(int64(len(g.failed)), "aggregate"), err)
 	}
-	argument := quote(idArgument(first.AggregateID))
+	argument := operand(idArgument(first.AggregateID))
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return withHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}

@@ -86,7 +86,7 @@ func (g *collecting) take(r collect.Report) error {
 	out := collectedJSON{kind: kindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
 	out.add(r)
 	if r.Err != nil {
-		out.Fault, out.Code = oneLine(r.Err.Error()), classify(context.Background(), r.Err).code
+		out.Fault, out.Code = g.message(r.Err), classify(context.Background(), r.Err).code
 	}
 	return g.emit(out)
 }
@@ -141,7 +141,7 @@ func (g *collecting) summary(rows int64) string {
 
 // warnOf says what was left alone.
 func (g *collecting) warnOf(r collect.Report) {
-	argument := quote(idArgument(r.AggregateID))
+	argument := operand(idArgument(r.AggregateID))
 	switch {
 	case r.Err != nil: // which is told apart
 	case !r.Head.Exists():

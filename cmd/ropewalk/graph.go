@@ -38,9 +38,9 @@ type nodeJSON struct {
 // graphFormats are the ways to draw a graph.
 var graphFormats = map[string]func(*app, inspect.Graph) error{
 	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", mermaid(g)) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", dot(g)) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", svg(g)) },
+	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", safeText(mermaid(g))) },
+	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(dot(g))) },
+	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(svg(g))) },
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -160,5 +160,5 @@ func brokenGraph(g inspect.Graph) error {
 	default:
 		return nil
 	}
-	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + quote(idArgument(g.AggregateID))}
+	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + operand(idArgument(g.AggregateID))}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
 
@@ -96,7 +97,7 @@ func TestFiguresAreWellFormed(t *testing.T) {
 			require.Regexp(t, mermaidLine, strings.TrimSuffix(line, "\n"))
 		}
 		for format, draw := range figures {
-			require.False(t, strings.ContainsFunc(strings.ReplaceAll(draw(s.Graph), "\n", ""), hidden), "%s.%s", name, format)
+			require.False(t, strings.ContainsFunc(strings.ReplaceAll(draw(s.Graph), "\n", ""), visible.Hidden), "%s.%s", name, format)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
 
@@ -48,21 +49,20 @@ func (a *app) drawGraph(g inspect.Graph) error {
 	return nil
 }
 
-func (t graphText) line(r laneRow) string {
+func (t graphText) line(r laneRow) safeText {
 	switch {
 	case r.older:
-		return "~ " + t.older() + ": --limit 0"
+		return safeText("~ " + t.older() + ": --limit 0")
 	case r.node == nil:
-		return r.lanes
+		return safeText(r.lanes)
 	}
 	left := padded(t.leftHalf(r), t.left+8)
 	mark, c := markOf(*r.node)
 	note := t.note(*r.node)
-	if c != nil {
-		left = r.lanes + t.paint(t.stdout, c, mark) + left[len(r.lanes)+len(mark):]
-		note = t.paint(t.stdout, c, note)
+	if c == nil {
+		return safeText(strings.TrimRight(left+visible.Text(note), " "))
 	}
-	return strings.TrimRight(left+note, " ")
+	return showf("%s%s%s%s", r.lanes, t.paint(t.stdout, c, mark), left[len(r.lanes)+len(mark):], t.paint(t.stdout, c, note))
 }
 
 // leftHalf returns the lanes, the mark, the version, the ID and the time.
@@ -100,7 +100,7 @@ func (t graphText) note(n inspect.Node) string {
 	note := t.fate(n)
 	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {
 		ref := fmt.Sprintf("%s@%d.%s", n.AggregateID, n.Version, t.shownID(n.ID))
-		note += ": ropewalk settle " + quote(ref)
+		note += ": ropewalk settle " + operand(ref)
 	}
 	if n.Ref == t.graph.Head.Ref {
 		note = strings.TrimSpace(note + " <- head")

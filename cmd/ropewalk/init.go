@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/internal/finding"
 )
 
@@ -75,9 +76,9 @@ func (a *app) provision(ctx context.Context, p place) error {
 		return err
 	}
 	if a.json {
-		return a.emit(initJSON{kindOf("init"), a.storeURL()})
+		return a.emit(initJSON{kindOf("init"), redact.URL(a.storeURL())})
 	}
-	return a.print("%s is ready\n", a.storeURL())
+	return a.print("%s is ready\n", redact.URL(a.storeURL()))
 }
 
 // check prints what is well on one line, and what is not on one each.
@@ -120,19 +121,19 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 		if i > 0 {
 			b.WriteString("   ")
 		}
-		b.WriteString(f.String())
+		b.WriteString(string(showf("%s", f)))
 	}
 	if len(good) > 0 {
 		b.WriteString("\n")
 	}
 	for _, f := range bad {
-		b.WriteString(a.paint(a.stdout, red, f.String()))
+		b.WriteString(string(a.paint(a.stdout, red, f.String())))
 		if f.Hint != "" {
-			b.WriteString("; " + f.Hint)
+			b.WriteString(string(showf("; %s", f.Hint)))
 		}
 		b.WriteString("\n")
 	}
-	return a.print("%s", b.String())
+	return a.print("%s", safeText(b.String()))
 }
 
 func (a *app) printPolicy(p place, role string) error {
@@ -146,5 +147,5 @@ func (a *app) printPolicy(p place, role string) error {
 	if a.json {
 		return a.emit(policyJSON{kindOf("policy"), role, text})
 	}
-	return a.print("%s\n", strings.TrimSuffix(text, "\n"))
+	return a.print("%s\n", safeText(strings.TrimSuffix(text, "\n")))
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -8,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/headlist"
 )
 
 // lsFlags are the flags of ls.
@@ -25,7 +28,8 @@ func newLs(a *app) *cobra.Command {
 		Short: "List the aggregates that have a chain",
 		Long: `List the IDs of the aggregates that have a chain, in the order of the storage,
 which need not be that of their names. A prefix leaves the others out, but all
-heads are read.`,
+heads are read. A head that does not decode is reported, and the listing goes
+on; the exit code is 6 then.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,25 +52,35 @@ func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) erro
 		}
 	}
 	out := newTable(a.stdout, "AGGREGATE", "VERSION", "UPDATED", "STATE").alignRight(1)
+	bad, err := a.listHeads(out, f, headlist.All(cmd.Context(), s.heads, f.after), prefix)
+	if f.long && !a.json && !is[*outputError](err) {
+		err = errors.Join(err, out.flush())
+	}
+	return errors.Join(err, bad.report(a, "listed"))
+}
+
+// listHeads prints each head as it comes, and returns those that do not decode.
+func (a *app) listHeads(out *table, f lsFlags, all iter.Seq2[headlist.Entry, error], prefix string) (bad damage, err error) {
 	var listed uint64
-	for h, err := range s.Heads(cmd.Context(), f.after) {
+	for e, err := range all {
 		if err != nil {
-			return err
+			return bad, err
 		}
-		if changeset.IsReserved(h.AggregateID) || !strings.HasPrefix(h.AggregateID, prefix) || h.State == head.Erased && !f.erased {
+		switch {
+		case changeset.IsReserved(e.AggregateID) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
+			continue
+		case e.Fault != nil:
+			bad.add(e.AggregateID, e.Fault)
 			continue
 		}
-		if err := a.printLs(out, h, f.long); err != nil {
-			return err
+		if err := a.printLs(out, e.Head, f.long); err != nil {
+			return bad, err
 		}
 		if listed++; listed == f.limit {
 			break
 		}
 	}
-	if f.long && !a.json {
-		return out.flush()
-	}
-	return nil
+	return bad, nil
 }
 
 func (a *app) printLs(out *table, h head.Head, long bool) error {

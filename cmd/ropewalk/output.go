@@ -7,14 +7,14 @@ import (
 	"image/color"
 	"io"
 	"os"
-	"regexp"
-	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/redact"
+	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
 // output is stdout, whose errors are told from those of a storage.
@@ -35,9 +35,48 @@ func (e *outputError) Error() string { return "write to stdout: " + e.err.Error(
 
 func (e *outputError) Unwrap() error { return e.err }
 
-// print writes to stdout what the command was asked for.
+// screen puts an escaping writer in front of stdout and stderr, so that no
+// command writes a hidden character to a terminal. Only [raw] goes around it.
+func (a *app) screen() {
+	out, err := a.stdout, a.stderr
+	a.stdout = visible.NewWriter(out, func() bool { return a.colored(out) })
+	a.stderr = visible.NewWriter(err, func() bool { return a.colored(err) })
+}
+
+// raw returns the stream without the escaping writer: for contents that are
+// printed exactly, and for the progress bar.
+func raw(stream io.Writer) io.Writer {
+	if w, ok := stream.(*visible.Writer); ok {
+		return w.Unwrap()
+	}
+	return stream
+}
+
+// safeText is text of which a terminal shows each character: the command's own,
+// or escaped.
+type safeText string
+
+// showf formats text for people. It escapes every argument, newlines included,
+// except numbers and safe text: foreign text can neither write more
+// than characters to a terminal nor begin a line of its own.
+func showf(format string, args ...any) safeText {
+	safe := make([]any, len(args))
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case safeText:
+			safe[i] = string(arg)
+		case int, int64, uint64, float64:
+			safe[i] = arg
+		default:
+			safe[i] = visible.Text(fmt.Sprint(arg))
+		}
+	}
+	return safeText(fmt.Sprintf(format, safe...))
+}
+
+// print writes to stdout what the command was asked for, formatted by [showf].
 func (a *app) print(format string, args ...any) error {
-	_, err := fmt.Fprintf(a.stdout, format, args...)
+	_, err := io.WriteString(a.stdout, string(showf(format, args...)))
 	return err
 }
 
@@ -47,7 +86,8 @@ func (a *app) emit(v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.stdout.Write(append(line, '\n'))
+	// Hidden characters stand in strings alone, where JSON takes their escapes.
+	_, err = io.WriteString(a.stdout, visible.Text(string(line))+"\n")
 	return err
 }
 
@@ -70,12 +110,19 @@ func kindOf(name string) kind { return kind{1, name} }
 
 // complain writes a line to stderr. A stderr that is gone is no failure.
 func (a *app) complain(label string, c color.Color, message string) {
-	_, _ = fmt.Fprintln(a.stderr, a.paint(a.stderr, c, label), message)
+	_, _ = io.WriteString(a.stderr, string(showf("%s %s\n", a.paint(a.stderr, c, label), message)))
 }
+
+// redacted returns text without the secrets of the store's URL and of the
+// environment, and without what looks like one.
+func (a *app) redacted(text string) string { return redact.New(a.storeURL(), a.env).Text(text) }
+
+// message returns an error as one line that people may read: without secrets.
+func (a *app) message(err error) string { return a.redacted(oneLine(err.Error())) }
 
 // warn writes a warning to stderr.
 func (a *app) warn(format string, args ...any) {
-	a.complain("warning:", yellow, oneLine(fmt.Sprintf(format, args...)))
+	a.complain("warning:", yellow, a.redacted(oneLine(fmt.Sprintf(format, args...))))
 }
 
 // The colours that the command uses, all of a terminal's own palette.
@@ -86,12 +133,14 @@ var (
 	cyan   = lipgloss.Cyan
 )
 
-// paint colours text for a stream, a.stdout or a.stderr, if it takes colours.
-func (a *app) paint(stream any, c color.Color, text string) string {
-	if !a.colored(stream) {
-		return text
+// paint escapes text and colours it for a stream, a.stdout or a.stderr, if that
+// takes colours.
+func (a *app) paint(stream any, c color.Color, text string) safeText {
+	text = visible.Text(text)
+	if !a.colored(stream) || text == "" {
+		return safeText(text)
 	}
-	return lipgloss.NewStyle().Foreground(c).Render(text)
+	return safeText(lipgloss.NewStyle().Foreground(c).Render(text))
 }
 
 func (a *app) colored(stream any) bool {
@@ -105,8 +154,11 @@ func (a *app) colored(stream any) bool {
 }
 
 func isTerminal(stream any) bool {
+	if w, ok := stream.(*visible.Writer); ok {
+		stream = w.Unwrap()
+	}
 	if o, ok := stream.(output); ok {
-		stream = o.Writer
+		return isTerminal(o.Writer)
 	}
 	if w, ok := stream.(*interruptibleWriter); ok {
 		stream = w.w
@@ -142,13 +194,3 @@ func seconds(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z")
 
 // precisely returns a time as people read it, with nothing left out.
 func precisely(t time.Time) string { return t.UTC().Format(nanoseconds) }
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./…-]+$`)
-
-// quote returns a word as a shell takes it.
-func quote(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}

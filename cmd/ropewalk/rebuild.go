@@ -141,7 +141,7 @@ func (r rebuilding) nothingProved() error {
 	if r.plan.Head.Exists() {
 		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
 	}
-	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + quote(idArgument(r.plan.AggregateID))}
+	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + operand(idArgument(r.plan.AggregateID))}
 }
 
 // choices says how to name each tip, the likeliest first.

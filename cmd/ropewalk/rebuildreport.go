@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
 
@@ -46,10 +47,10 @@ func (r rebuilding) show(at inspect.Tip) error {
 	var b strings.Builder
 	b.WriteString(r.found() + "\n")
 	for _, p := range r.plan.Problems {
-		b.WriteString(p.String() + "\n")
+		b.WriteString(string(showf("%s\n", p)))
 	}
 	if r.plan.Condition == inspect.Standing {
-		return r.print("%s", b.String())
+		return r.print("%s", safeText(visible.Lines(b.String())))
 	}
 	for _, t := range r.plan.Tips {
 		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, seconds(t.RecordedAt), t.AfterRevision)
@@ -64,7 +65,7 @@ func (r rebuilding) show(at inspect.Tip) error {
 	if len(r.plan.Tips) > 0 {
 		b.WriteString("\nWhat nobody can know:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
 	}
-	return r.print("%s", b.String())
+	return r.print("%s", safeText(visible.Lines(b.String())))
 }
 
 // found says what is the matter with the head.

@@ -122,7 +122,7 @@ func parseMoment(s string) (time.Time, error) {
 func parseID(s string) (string, error) {
 	r, err := parseReference(s)
 	if err == nil && r.form != bare {
-		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", quote(s+"@"))
+		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", operand(s+"@"))
 	}
 	return r.id, err
 }
@@ -140,7 +140,7 @@ func parseNewID(s string) (string, error) {
 	id, err := parseID(s)
 	if at := strings.LastIndexByte(s, '@'); err == nil && at >= 0 && likeReference.MatchString(s[at+1:]) {
 		err = withHint(usagef("%q looks like a reference, but has no form of one: %s", s, referenceForms),
-			"if that is the ID, write %s", quote(s+"@"))
+			"if that is the ID, write %s", operand(s+"@"))
 	}
 	return id, err
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"time"
@@ -10,13 +12,16 @@ import (
 	"ropewalk/head"
 )
 
-// logger returns the log of --verbose, on stderr.
+// logger returns the log of --verbose, on stderr, without secrets.
 func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{}
+			}
+			if kind := attr.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
+				attr.Value = slog.StringValue(a.redacted(attr.Value.String()))
 			}
 			return attr
 		},
@@ -25,13 +30,11 @@ func (a *app) logger() *slog.Logger {
 
 // logged returns both seams with a log line for each request: what was asked
 // of which object, how long it took, and how it ended. Contents are not logged.
+// It only observes: it has every optional method of a storage, and answers as
+// the storage does where that lacks one, so that the same requests are made.
 func logged(log *slog.Logger, o objects, h heads) (objects, heads) {
 	requests := requestLog{log}
-	lo, lh := loggedObjects{requests, o}, loggedHeads{requests, h}
-	if combined, ok := h.(combinedHeads); ok {
-		return lo, loggedCombined{lh, combined}
-	}
-	return lo, lh
+	return loggedObjects{requests, o}, loggedHeads{requests, h}
 }
 
 type requestLog struct{ log *slog.Logger }
@@ -80,6 +83,23 @@ func (s loggedObjects) Get(ctx context.Context, ref changeset.Ref) (changeset.Ch
 	return c, err
 }
 
+func (s loggedObjects) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
+	many, ok := changeset.Many(s.objects)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	start := time.Now()
+	found, err := many.GetMany(ctx, refs)
+	s.request(ctx, "get-many", fmt.Sprintf("%s and %d more", refs[0], len(refs)-1), start, err)
+	return found, err
+}
+
+// Unwrap returns the storage, so that a commit is known to put changesets there.
+func (s loggedObjects) Unwrap() changeset.Store { return s.objects }
+
 func (s loggedObjects) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	start := time.Now()
 	info, err := s.objects.Stat(ctx, ref)
@@ -125,25 +145,34 @@ func (s loggedHeads) List(ctx context.Context, cursor string) iter.Seq2[head.Hea
 	return listing(ctx, s.requestLog, "list-heads", cursor, s.heads.List(ctx, cursor))
 }
 
-// combinedHeads are heads that can be swapped together with a put.
-type combinedHeads interface {
-	heads
-	head.Combined
-}
-
-type loggedCombined struct {
-	loggedHeads
-	inner combinedHeads
-}
-
-func (s loggedCombined) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
+// Refresh does what Load does where the storage cannot refresh.
+func (s loggedHeads) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	refresher, ok := s.heads.(head.Refresher)
+	if !ok {
+		return s.Load(ctx, seen.AggregateID)
+	}
 	start := time.Now()
-	h, err := s.inner.Commit(ctx, changesets, old, next)
+	h, err := refresher.Refresh(ctx, seen)
+	s.request(ctx, "refresh-head", seen.AggregateID, start, err)
+	return h, err
+}
+
+func (s loggedHeads) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	combined, ok := s.heads.(head.Combined)
+	if !ok {
+		return head.Head{}, &head.NotApplied{Err: errors.ErrUnsupported}
+	}
+	start := time.Now()
+	h, err := combined.Commit(ctx, changesets, old, next)
 	s.request(ctx, "commit", next.Ref.String(), start, err)
 	return h, err
 }
 
-func (s loggedCombined) Holds(changesets changeset.Store) bool {
-	own, ok := changesets.(loggedObjects)
-	return ok && s.inner.Holds(own.objects)
+// Holds reports false where the storage commits in two steps.
+func (s loggedHeads) Holds(changesets changeset.Store) bool {
+	combined, ok := s.heads.(head.Combined)
+	if own, is := changesets.(loggedObjects); is {
+		changesets = own.objects
+	}
+	return ok && combined.Holds(changesets)
 }

@@ -21,6 +21,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if o, ok := a.stdout.(output); ok { // streams of a process, not of a test
 		a.stdout, a.stderr = output{newInterruptibleWriter(ctx, o.Writer)}, newInterruptibleWriter(ctx, a.stderr)
 	}
+	a.screen()
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
 func newShow(a *app) *cobra.Command {
@@ -114,7 +115,7 @@ func (s *store) named(err error) error {
 }
 
 func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
-	field := func(name, value string) string { return fmt.Sprintf("%-12s  %s\n", name, value) }
+	field := func(name string, value any) string { return string(showf("%-12s  %s\n", name, value)) }
 	ok := a.paint(a.stdout, green, "ok")
 	var b strings.Builder
 	b.WriteString(field("changeset", c.Ref.String()))
@@ -129,8 +130,8 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", fmt.Sprintf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
-	b.WriteString(field("digest", a.shortDigest(c.Digest)+" "+ok))
+	b.WriteString(field("content", showf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
+	b.WriteString(field("digest", showf("%s %s", a.shortDigest(c.Digest), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
 	}
@@ -142,13 +143,13 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
 	if hasEvents(c) {
-		if err := a.print("%s", b.String()); err != nil {
+		if err := a.print("%s", safeText(b.String())); err != nil {
 			return err
 		}
 		return a.showEvents(c)
 	}
 	b.WriteString("\n" + showContent(c.Content))
-	return a.print("%s", b.String())
+	return a.print("%s", safeText(b.String()))
 }
 
 // explainState says what became of a changeset that its chain does not have.
@@ -164,6 +165,8 @@ func explainState(state string, l located, h changeset.Header) string {
 }
 
 // showContent returns content as a terminal may show it, ending in a new line.
+// CR LF is shown as the end of a line; a CR alone, which would go back over the
+// line, is escaped as all that is hidden.
 func showContent(content []byte) string {
 	text := string(content)
 	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
@@ -173,6 +176,6 @@ func showContent(content []byte) string {
 	case !utf8.Valid(content) || strings.ContainsFunc(text, control):
 		return fmt.Sprintf("(%d bytes that are not text: ropewalk cat gives them)\n", len(content))
 	default:
-		return strings.TrimSuffix(text, "\n") + "\n"
+		return visible.Lines(strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n")) + "\n"
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"charm.land/lipgloss/v2"
+
+	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
 // tableAhead is how many rows a table holds back to learn the widths of its
@@ -33,8 +35,11 @@ func (t *table) alignRight(columns ...int) *table {
 	return t
 }
 
-// row adds a row with as many cells as the header has.
+// row adds a row with as many cells as the header has, each escaped.
 func (t *table) row(cells ...string) error {
+	for i, cell := range cells {
+		cells[i] = visible.Text(cell)
+	}
 	if t.fixed {
 		return t.write(cells)
 	}

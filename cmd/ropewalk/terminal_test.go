@@ -96,24 +96,6 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// A count without a known end is shown alone.
-func TestProgressWithoutAnEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPlace()
-		var stderr bytes.Buffer
-		a := p.app("")
-		a.stderr, a.terminal = &stderr, func(any) bool { return true }
-		bar := a.newProgress(-1, false, "changesets")
-		for range 3 {
-			time.Sleep(time.Second)
-			bar.add(1000)
-		}
-		bar.end()
-		require.Contains(t, stderr.String(), "changesets")
-		require.NotContains(t, stderr.String(), "/-")
-	})
-}
-
 func TestTables(t *testing.T) {
 	var b bytes.Buffer
 	out := newTable(&b, "NAME", "N", "NOTE").alignRight(1)
@@ -153,6 +135,30 @@ func TestMetadataIsText(t *testing.T) {
 	require.Equal(t, `a=1 "b c"="\x1b[31m" "d="="\n" e=grün`, formatMetadata(map[string]string{"b c": "\x1b[31m", "a": "1", "e": "grün", "d=": "\n"}))
 	require.Equal(t, "(5 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("\x1b[31m")))
 	require.Equal(t, "(4 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("caf\xe9")))
-	require.Equal(t, "a\tb\r\n", showContent([]byte("a\tb\r")))
+	require.Equal(t, "a\tb\nc\n", showContent([]byte("a\tb\r\nc")))
+	require.Equal(t, `approved: yes\u000dapproved: no`+"\n", showContent([]byte("approved: yes\rapproved: no")))
+	require.Equal(t, `safe \u202eevil`+"\n", showContent([]byte("safe \u202eevil")))
 	require.Empty(t, showContent(nil))
+}
+
+// Where the end is unknown, count and rate are shown, and taken away at the end.
+func TestProgressWithoutAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stderr strings.Builder
+		a := newTestPlace().app("")
+		a.stderr, a.terminal = &stderr, func(any) bool { return true }
+		a.screen()
+		bar := a.newProgress(-1, false, "changesets")
+		bar.add(1000)
+		require.Empty(t, stderr.String(), "not within the first second")
+		time.Sleep(10 * time.Second)
+		bar.add(54_056)
+		bar.add(1)
+		require.Equal(t, clearLine+"55,056 changesets, 5,505/s", stderr.String(), "shown ten times a second at most")
+		time.Sleep(10 * time.Second)
+		bar.add(0)
+		bar.end()
+		bar.add(1)
+		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine, stderr.String())
+	})
 }

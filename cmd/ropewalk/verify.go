@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
@@ -118,8 +120,7 @@ func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, 
 func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept changeset.Digest) iter.Seq2[inspect.Report, error] {
 	return func(yield func(inspect.Report, error) bool) {
 		for _, id := range ids {
-			r, err := in.VerifyDigest(ctx, id, kept)
-			if !yield(r, err) || err != nil {
+			if r, err := in.VerifyDigest(ctx, id, kept); !yield(r, err) {
 				return
 			}
 		}
@@ -135,33 +136,50 @@ type verifying struct {
 	hurt     int64 // aggregates with a fault
 	problems []inspect.Problem
 	ahead    []string
+	missing  error // of the aggregates that do not exist; nil if all do
 }
 
 func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	v.total.kind = kindOf("verified")
-	for r, err := range reports {
-		if err == nil {
-			err = v.take(r)
-		}
-		if err != nil { // what was found before is worth knowing
-			v.bar.end()
-			if shown := v.printProblems(); shown != nil {
-				return shown
-			}
-			return err
-		}
-	}
+	ended := v.takeAll(reports)
 	v.bar.end()
+	if is[*outputError](ended) {
+		return ended
+	}
 	if err := v.printProblems(); err != nil {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, quote(idArgument(id)))
+		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, operand(idArgument(id)))
 	}
-	if err := v.printTotal(); err != nil || v.total.Corrupt == 0 {
+	if err := v.printTotal(); err != nil {
 		return err
 	}
-	return &problem{class: &found, err: fmt.Errorf("verify found %s in %s", plural(v.total.Corrupt, "fault"), plural(v.hurt, "aggregate"))}
+	if v.total.Corrupt == 0 {
+		return errors.Join(ended, v.missing)
+	}
+	err := fmt.Errorf("verify found %s in %s", plural(v.total.Corrupt, "fault"), plural(v.hurt, "aggregate"))
+	if ended != nil {
+		return fmt.Errorf("%w; before that, %w", ended, err)
+	}
+	return &problem{class: &found, err: errors.Join(err, v.missing)}
+}
+
+// takeAll takes in all reports, and returns the error that ended them. That an
+// aggregate does not exist ends nothing: the others are verified all the same.
+func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
+	for r, err := range reports {
+		switch {
+		case err == nil:
+			err = v.take(r)
+		case errors.Is(err, ropewalk.ErrNotFound) && !unavailable(err):
+			v.missing, err = errors.Join(v.missing, err), nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *verifying) take(r inspect.Report) error {

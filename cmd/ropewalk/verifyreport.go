@@ -7,6 +7,7 @@ import (
 
 	"charm.land/lipgloss/v2"
 
+	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
 
@@ -36,6 +37,9 @@ func (v *verifying) printProblems() error {
 		if !p.Missing.ID.IsZero() {
 			line[1] += ": " + v.shortID(p.Missing.ID)
 		}
+		for i := range line {
+			line[i] = visible.Text(line[i])
+		}
 		for i := range widths {
 			widths[i] = max(widths[i], lipgloss.Width(line[i]))
 		}
@@ -43,7 +47,7 @@ func (v *verifying) printProblems() error {
 	}
 	for _, line := range lines {
 		text := padded(line[0], widths[0]+2) + padded(line[1], widths[1]+2) + line[2]
-		if err := v.print("%s\n", strings.TrimRight(text, " ")); err != nil {
+		if err := v.print("%s\n", safeText(strings.TrimRight(text, " "))); err != nil {
 			return err
 		}
 	}

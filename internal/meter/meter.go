@@ -73,8 +73,8 @@ func (m *Meter) Changesets(inner changeset.Store) changeset.Store { return chang
 
 // Heads returns the store behind the meter. The result is a [head.Combined]
 // where the inner store is one; it holds the changesets that the same meter
-// wraps around a store which the inner one holds. It is a [head.Locator] too,
-// without location where the inner store is not.
+// wraps around a store which the inner one holds. It is a [head.Refresher] and a
+// [head.Locator] too: it loads, and has no location, where the inner store is not.
 func (m *Meter) Heads(inner head.Store) head.Store {
 	if c, ok := inner.(head.Combined); ok {
 		return combined{heads{m, inner}, c}

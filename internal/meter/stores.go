@@ -95,6 +95,18 @@ func (s heads) Load(ctx context.Context, aggregateID string) (head.Head, error) 
 	return s.inner.Load(ctx, aggregateID)
 }
 
+// Refresh counts as a load. It loads where the inner store cannot refresh.
+func (s heads) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	refresher, ok := s.inner.(head.Refresher)
+	if !ok {
+		return s.Load(ctx, seen.AggregateID)
+	}
+	if err := s.m.request(ctx, load); err != nil {
+		return head.Head{}, err
+	}
+	return refresher.Refresh(ctx, seen)
+}
+
 func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err // stores send nothing then
