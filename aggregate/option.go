@@ -61,8 +61,8 @@ func With(key, value string) Option {
 // IfMatch makes the call depend on the head that its state was read at: the
 // value of an HTTP If-Match header, such as what [head.Head.ETag] returned.
 // Where it does not match, the error is a [*PreconditionError]. An empty value
-// is no condition, as a request without the header has none; the empty key of
-// [Once], by contrast, is an error. A command that [Once] recognises is recognised first.
+// is no condition, as in a request without the header. The empty key of [Once],
+// by contrast, is an error. A command that [Once] recognises is recognised first.
 func IfMatch(header string) Option {
 	return func(c *call) error {
 		c.ifMatch = header
