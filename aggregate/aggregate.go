@@ -90,8 +90,9 @@ type Type[S, E any] struct {
 // forms apart.
 //
 // An event is decoded into a copy of the value here, so that a field which is
-// set here is the default for one that is not stored. Where several names
-// share a Go type, that type must be [Named].
+// set here is the default for one that is not stored. JSON adds to a map that it
+// finds, so a default should not be a map. Where several names share a Go type,
+// that type must be [Named].
 type Events[E any] map[string]E
 
 // Named is an event that knows its own name: needed where several names of

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// lostInJSON returns what encoding/json loses of a type whatever its value, in
+// lostInJSON returns what encoding/json loses of every value of a type, in
 // words; empty if the type alone does not show a loss. Losses that depend on the
 // value, such as an empty map with omitempty, are found when a snapshot is made.
 func lostInJSON(t reflect.Type) string { return (&typeWalk{}).lost(t, false) }
@@ -56,7 +56,7 @@ func (w *typeWalk) lost(t reflect.Type, addressable bool) string {
 }
 
 // lost returns what is lost of a type with methods for its form. It is final
-// if the fields of the type do not matter any more.
+// if the fields of the type no longer matter.
 func (f form) lost(t reflect.Type) (lost string, final bool) {
 	switch {
 	case f.own():
@@ -86,8 +86,8 @@ func shadowed(t reflect.Type) string {
 }
 
 // promotes reports whether a struct has the method that encodes it from an
-// embedded field. The compiler writes that method. It also writes those of
-// generic types, which is why they are left to the comparison of values.
+// embedded field. The compiler writes that method. It also writes methods of
+// generic types, so generic types are left to the comparison of values.
 func promotes(t reflect.Type) bool {
 	if strings.Contains(t.Name(), "[") {
 		return false

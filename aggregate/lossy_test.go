@@ -72,11 +72,28 @@ func TestCheckAgreesWithJSON(t *testing.T) {
 		value any
 		lost  bool
 	}{
-		{stamped{}, true}, {stampedPointer{}, true}, {stamp{}, false}, {overridden{}, false},
-		{oneWay{}, true}, {otherWay{}, true}, {asText{}, true}, {fromText{}, true}, {checked(""), false},
-		{byPointer{}, true}, {[]byPointer{}, false}, {&byPointer{}, false}, {map[string]byPointer{}, true}, {map[string]*byPointer{}, false},
-		{struct{ Base }{}, false}, {struct{ *Base }{}, false}, {struct{ lower }{}, false}, {struct{ *lower }{}, true},
-		{struct{ word }{}, true}, {struct{ Label }{}, false}, {struct{ *Label }{}, false}, {Loop{}, true},
+		{stamped{}, true},
+		{stampedPointer{}, true},
+		{stamp{}, false},
+		{overridden{}, false},
+		{oneWay{}, true},
+		{otherWay{}, true},
+		{asText{}, true},
+		{fromText{}, true},
+		{checked(""), false},
+		{byPointer{}, true},
+		{[]byPointer{}, false},
+		{&byPointer{}, false},
+		{map[string]byPointer{}, true},
+		{map[string]*byPointer{}, false},
+		{struct{ Base }{}, false},
+		{struct{ *Base }{}, false},
+		{struct{ lower }{}, false},
+		{struct{ *lower }{}, true},
+		{struct{ word }{}, true},
+		{struct{ Label }{}, false},
+		{struct{ *Label }{}, false},
+		{Loop{}, true},
 		{struct {
 			Base
 			Other
@@ -101,7 +118,11 @@ func TestCheckAgreesWithJSON(t *testing.T) {
 			Base `json:"base"`
 			X    int
 		}{}, false},
-		{map[float64]int{}, true}, {map[checked]int{}, false}, {map[asText]int{}, true}, {map[fromText]int{}, true}, {map[time.Time]int{}, false},
+		{map[float64]int{}, true},
+		{map[checked]int{}, false},
+		{map[asText]int{}, true},
+		{map[fromText]int{}, true},
+		{map[time.Time]int{}, false},
 	} {
 		of := reflect.TypeOf(c.value)
 		t.Run(of.String(), func(t *testing.T) {

@@ -17,7 +17,8 @@ type Option func(*call) error
 // with the same key: a repeated one stores nothing, and returns the aggregate
 // as it is, with [Loaded.Repeated] set. The key becomes the command ID of the
 // changeset: UTF-8 of 1 to [changeset.MaxCommandID] bytes once percent-encoded;
-// any other gives [ErrInvalidKey]. It belongs to one aggregate; contents are
+// any other gives [ErrInvalidKey]. An empty key is an error, too: the caller
+// meant the command to happen once, and it would not. It belongs to one aggregate; contents are
 // not compared: what was stored first stands.
 //
 // A key is recognised where the aggregate was read when it was in use: among
@@ -60,7 +61,8 @@ func With(key, value string) Option {
 // IfMatch makes the call depend on the head that its state was read at: the
 // value of an HTTP If-Match header, such as what [head.Head.ETag] returned.
 // Where it does not match, the error is a [*PreconditionError]. An empty value
-// admits every head. A command that [Once] recognises is recognised first.
+// is no condition, as in a request without the header. The empty key of [Once],
+// by contrast, is an error. A command that [Once] recognises is recognised first.
 func IfMatch(header string) Option {
 	return func(c *call) error {
 		c.ifMatch = header

@@ -49,7 +49,7 @@ type Repository[S, E any] struct {
 	options   Options
 	snapshots *snapshotWriter
 	stats     counters
-	losses    sync.Map // what was logged of losses, once each
+	losses    sync.Map // losses that were logged
 }
 
 // New returns the repository of a type in a store. It does no I/O. Nil options

@@ -29,8 +29,10 @@ func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, op
 //   - *ropewalk.UncertainError: nobody knows yet. Chain.Settle of package
 //     ropewalk ends it; with [Once], the whole call may as well be repeated.
 //   - ropewalk.ErrErased, ropewalk.ErrHeadLost: as of an append.
-//   - [ErrInvalidKey], or that an event is not in [Events] or cannot be read
-//     back: nothing was sent.
+//   - [ErrInvalidKey], or that an event is not in [Events] or would not come
+//     back from storage as it is: nothing was sent. Unexported fields, text that
+//     is not UTF-8, and an empty map or slice with omitempty do not come back.
+//     Times come back with their offset from UTC, without the name of the zone.
 //   - any other: nothing was committed. With [Once] it can also be that the
 //     command was processed before, by a call with other events, which could
 //     not be read: repeat it.
@@ -87,8 +89,9 @@ func (c *call) admit(repeated *bool, commands []string, h head.Head) (bool, erro
 	return false, nil
 }
 
-// draft returns what is to be appended, encoded as it will be stored, and the events as a load will read
-// them: an event that could not be read back is refused before it is stored.
+// draft returns what is to be appended, encoded as it will be stored, and the
+// events as a load will read them. An event that would not come back equal is
+// refused before it is stored.
 func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Recorded[E], error) {
 	records := make([]Recorded[E], len(events))
 	at := c.at

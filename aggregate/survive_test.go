@@ -196,7 +196,7 @@ func deeplyEqual(a, b nasty) bool {
 	return reflect.DeepEqual(a, b) && math.Signbit(a.Number) == math.Signbit(b.Number)
 }
 
-// Whatever is written as a snapshot loads as an equal state.
+// Every snapshot that is written loads as an equal state.
 func TestSnapshotsLoadAsEqualStates(t *testing.T) {
 	var written, states uint64
 	rapid.Check(t, func(rt *rapid.T) {
@@ -209,8 +209,8 @@ func TestSnapshotsLoadAsEqualStates(t *testing.T) {
 	require.Less(t, written, states)
 }
 
-// Whatever Save accepts decodes to an equal event, with equal metadata; what it
-// rejects is not sent.
+// Every event that Save accepts decodes to an equal event, with equal metadata.
+// An event that Save rejects is not sent.
 func TestSavedEventsDecodeToEqualEvents(t *testing.T) {
 	typ := aggregate.Type[int, nasty]{
 		Name: "nasty", Events: aggregate.Events[nasty]{"nasty": defaults()},

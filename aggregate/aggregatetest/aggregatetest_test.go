@@ -116,7 +116,7 @@ type secret struct{ hidden []int }
 
 func (*secret) happened() {}
 
-// A time is equal to itself, whatever clock and zone it was read in.
+// A time comes back equal, although its clock reading and its zone do not.
 func TestTimesComeBackEqual(t *testing.T) {
 	now := time.Now()
 	typ := baskets
