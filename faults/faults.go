@@ -7,6 +7,12 @@
 //	var script faults.Script
 //	store := ropewalk.New(script.Changesets(changesets), script.Heads(heads), nil)
 //	script.Next(faults.Swap, faults.Fault{Kind: faults.Lost})
+//	… // append, and check the outcome
+//	require.Empty(t, script.Unused())
+//
+// A fault of [Swap] strikes whether the store puts and swaps in two steps or in
+// one. A fault of [Put] never strikes a store that does it in one step:
+// [Script.Unused] says so.
 package faults
 
 import (
@@ -34,7 +40,9 @@ const (
 	Stat
 	Delete
 	Load
+	// Swap is a swap of the head, alone or as a part of a Commit.
 	Swap
+	// Commit puts and swaps in one step. It is a Swap, too.
 	Commit
 )
 

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,6 +199,81 @@ func TestContextEndsDuringADelay(t *testing.T) {
 			require.Equal(t, f.DelayAfter > 0, r.took(t, faults.Swap))
 		})
 	}
+}
+
+// Faults of swaps strike in every form of a store, whether they are set for the
+// next call, for a number, or for every call.
+func TestSwapFaultsStrikeEveryFormOfAStore(t *testing.T) {
+	kinds := []faults.Kind{faults.Dropped, faults.Lost, faults.Late, faults.Refused, faults.HangBefore, faults.HangAfter}
+	for _, op := range []faults.Op{faults.Swap, faults.Commit} { // how the store swaps
+		for _, set := range []func(*faults.Script, faults.Fault){
+			func(s *faults.Script, f faults.Fault) { s.On(faults.Swap, 1, f) },
+			func(s *faults.Script, f faults.Fault) { s.Next(faults.Swap, f) },
+			func(s *faults.Script, f faults.Fault) { s.Every(faults.Swap, f) },
+		} {
+			for _, kind := range kinds {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t)
+					set(&r.script, faults.Fault{Kind: kind, Err: errCause})
+					require.Len(t, r.script.Unused(), 1)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					require.ErrorIs(t, r.do(ctx, op), errCause)
+					require.Empty(t, r.script.Unused())
+					require.Equal(t, 1, r.script.Calls(faults.Swap))
+					require.Equal(t, kind == faults.Lost || kind == faults.HangAfter, r.took(t, op))
+					require.Equal(t, op, r.script.Log()[0].Op)
+					r.script.Release()
+					require.Equal(t, kind == faults.Lost || kind == faults.HangAfter || kind == faults.Late, r.took(t, op))
+				})
+			}
+		}
+	}
+}
+
+func TestFaultOfACommitComesBeforeOneOfASwap(t *testing.T) {
+	r := newRig(t)
+	r.script.On(faults.Swap, 1, faults.Fault{Kind: faults.Lost})
+	r.script.On(faults.Commit, 1, faults.Fault{Kind: faults.Dropped})
+	require.Error(t, r.do(t.Context(), faults.Commit))
+	require.False(t, r.took(t, faults.Commit))
+	require.Equal(t, "[swap 1: lost]", fmt.Sprint(r.script.Unused()))
+	require.NoError(t, r.do(t.Context(), faults.Swap), "it is the second swap")
+	require.Equal(t, 2, r.script.Calls(faults.Swap))
+	require.Equal(t, 1, r.script.Calls(faults.Commit))
+}
+
+func TestLateUntilACommitWhichIsASwap(t *testing.T) {
+	r := newRig(t)
+	r.script.Next(faults.Commit, faults.Fault{Kind: faults.Late, LateUntil: faults.Swap})
+	require.Error(t, r.do(t.Context(), faults.Commit))
+	require.False(t, r.took(t, faults.Commit), "the call itself does not count")
+	r.script.Next(faults.Commit, faults.Fault{Kind: faults.Dropped})
+	require.Error(t, r.do(t.Context(), faults.Commit))
+	require.True(t, r.took(t, faults.Commit))
+}
+
+func TestUnused(t *testing.T) {
+	r := newRig(t)
+	lost := faults.Fault{Kind: faults.Lost}
+	require.Empty(t, r.script.Unused())
+	r.script.On(faults.Put, 2, lost)
+	r.script.Every(faults.Load, lost)
+	r.script.Every(faults.Get, lost)
+	r.script.On(faults.Stat, 1, lost)
+	r.script.On(faults.Stat, 1, faults.Fault{Kind: faults.Dropped}) // instead
+	require.Equal(t, "[put 2: lost every load: lost every get: lost stat 1: dropped]", fmt.Sprint(r.script.Unused()))
+	require.NoError(t, r.do(t.Context(), faults.Put))
+	require.Error(t, r.do(t.Context(), faults.Load))
+	require.Error(t, r.do(t.Context(), faults.Load), "every one")
+	r.script.Every(faults.Get, faults.Fault{})
+	require.NoError(t, r.do(t.Context(), faults.Get), "it has ended")
+	require.Equal(t, "[put 2: lost every get: lost stat 1: dropped]", fmt.Sprint(r.script.Unused()))
+	require.Error(t, r.do(t.Context(), faults.Put))
+	require.Error(t, r.do(t.Context(), faults.Stat))
+	require.Equal(t, "[every get: lost]", fmt.Sprint(r.script.Unused()))
+	r.script.Reset()
+	require.Empty(t, r.script.Unused())
 }
 
 func TestEndedContextSendsNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -15,19 +16,41 @@ import (
 // A call's fault is the one set for its number by [Script.On] or
 // [Script.Next], else the one set by [Script.Every], else what the function of
 // [Script.Draw] returns.
+//
+// A store that puts and swaps in one step swaps by its commits. So a commit is
+// a call of [Commit] and a call of [Swap], with a number among each, and the
+// faults of both apply to it; where both are set, the fault of [Commit] does.
+// [Script.Draw] is asked for [Commit] alone.
 type Script struct {
 	mu    sync.Mutex
 	calls [Commit + 1]int
-	nth   map[nth]Fault
-	every map[Op]Fault
+	plan  []*plan // oldest first
 	draw  func(op Op, call int) Fault
 	late  []*late
 	log   []Event
 }
 
-type nth struct {
-	op   Op
-	call int
+// plan is a fault that was set for one call, or for every call of an operation.
+type plan struct {
+	Planned
+	fired, ended bool
+}
+
+// Planned is a fault that was set by [Script.On], [Script.Next] or
+// [Script.Every].
+type Planned struct {
+	Op Op
+	// Call is the number of the call among the operation's calls; 0 means every call.
+	Call  int
+	Fault Fault
+}
+
+// String names the call and the kind of its fault.
+func (p Planned) String() string {
+	if p.Call == 0 {
+		return fmt.Sprintf("every %s: %s", p.Op, p.Fault.Kind)
+	}
+	return fmt.Sprintf("%s %d: %s", p.Op, p.Call, p.Fault.Kind)
 }
 
 type call struct {
@@ -49,34 +72,56 @@ type late struct {
 func (s *Script) On(op Op, n int, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(nth{op, n}, f)
+	s.set(op, n, f)
 }
 
 // Next sets the fault of the next call of an operation.
 func (s *Script) Next(op Op, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(nth{op, s.calls[op] + 1}, f)
-}
-
-func (s *Script) set(n nth, f Fault) {
-	if s.nth == nil {
-		s.nth = map[nth]Fault{}
-	}
-	s.nth[n] = f
+	s.set(op, s.calls[op]+1, f)
 }
 
 // Every sets the fault of every call of an operation; the zero Fault ends it.
 func (s *Script) Every(op Op, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.every == nil {
-		s.every = map[Op]Fault{}
+	if !f.isZero() {
+		s.set(op, 0, f)
+	} else if p := s.planned(op, 0); p != nil {
+		p.ended = true
 	}
-	s.every[op] = f
-	if f.isZero() {
-		delete(s.every, op)
+}
+
+// set plans a fault instead of the one that was planned for the same call.
+func (s *Script) set(op Op, n int, f Fault) {
+	s.plan = slices.DeleteFunc(s.plan, func(p *plan) bool { return p.Op == op && p.Call == n && !p.ended })
+	s.plan = append(s.plan, &plan{Planned: Planned{op, n, f}})
+}
+
+// planned returns the plan for a call, or nil.
+func (s *Script) planned(op Op, n int) *plan {
+	for _, p := range s.plan {
+		if p.Op == op && p.Call == n && !p.ended {
+			return p
+		}
 	}
+	return nil
+}
+
+// Unused returns the faults that were set and never struck a call, in the order
+// in which they were set. A test that relies on its faults requires that it
+// returns nothing. A fault that was replaced, such as by a second [Script.On]
+// for the same call, is not returned.
+func (s *Script) Unused() (all []Planned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.plan {
+		if !p.fired {
+			all = append(all, p.Planned)
+		}
+	}
+	return all
 }
 
 func (f Fault) isZero() bool {
@@ -97,7 +142,7 @@ func (s *Script) Draw(choose func(op Op, call int) Fault) {
 func (s *Script) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls, s.nth, s.every, s.draw, s.log = [Commit + 1]int{}, nil, nil, nil, nil
+	s.calls, s.plan, s.draw, s.log = [Commit + 1]int{}, nil, nil, nil
 }
 
 // Release lets every [Late] request that waits for it take effect now, oldest
@@ -114,7 +159,8 @@ func (s *Script) Pending() int {
 	return len(s.late)
 }
 
-// Calls returns how many calls of an operation there were.
+// Calls returns how many calls of an operation there were. A [Commit] counts as
+// a [Swap], too.
 func (s *Script) Calls(op Op) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,19 +175,44 @@ func (s *Script) Log() []Event {
 	return slices.Clone(s.log)
 }
 
+// begin counts a call and chooses its fault.
 func (s *Script) begin(op Op, ref changeset.Ref) call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls[op]++
+	for _, as := range op.counted() {
+		s.calls[as]++
+	}
 	c := call{op: op, number: s.calls[op], ref: ref}
-	if f, ok := s.nth[nth{op, c.number}]; ok {
-		c.fault = f
-	} else if f, ok := s.every[op]; ok {
-		c.fault = f
+	if p := s.due(op); p != nil {
+		p.fired, c.fault = true, p.Fault
 	} else if s.draw != nil {
 		c.fault = s.draw(op, c.number)
 	}
 	return c
+}
+
+// due returns the plan for the call that was counted last, or nil.
+func (s *Script) due(op Op) *plan {
+	for _, as := range op.counted() {
+		if p := s.planned(as, s.calls[as]); p != nil {
+			return p
+		}
+	}
+	for _, as := range op.counted() {
+		if p := s.planned(as, 0); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// counted returns the operations that a call of op is counted as: a commit is
+// a swap, too.
+func (op Op) counted() []Op {
+	if op == Commit {
+		return []Op{Commit, Swap}
+	}
+	return []Op{op}
 }
 
 func (s *Script) arrived(c call, err error) {
@@ -171,7 +242,7 @@ func (s *Script) postpone(c call, apply func()) {
 		return
 	}
 	left := max(1, c.fault.LateNth)
-	if c.fault.LateUntil == c.op {
+	if slices.Contains(c.op.counted(), c.fault.LateUntil) {
 		left++ // the call itself ends after this and does not count
 	}
 	s.mu.Lock()
@@ -182,7 +253,7 @@ func (s *Script) postpone(c call, apply func()) {
 // releaseAfter lets the late requests take effect that waited for this call.
 func (s *Script) releaseAfter(op Op) {
 	s.applyLate(func(l *late) bool {
-		if l.until == op {
+		if slices.Contains(op.counted(), l.until) {
 			l.left--
 		}
 		return l.left == 0
