@@ -223,6 +223,17 @@ func TestErasureAndCollectionMeanwhileAreNoFault(t *testing.T) {
 	require.Equal(t, inspect.Report{AggregateID: s.id, Head: s.head}, r)
 }
 
+func TestAGraphWhileTheAggregateIsErased(t *testing.T) {
+	s := newSample(t)
+	in := inspect.New(vanishing{s, s.chain[2].Ref, func() {
+		s.swap(s.head.Erase())
+		s.Tamper(func(m *memstore.Contents) { clear(m.Objects) })
+	}}, s, nil)
+	g, err := in.Graph(t.Context(), s.id, 0)
+	require.NoError(t, err)
+	require.Equal(t, inspect.Graph{AggregateID: s.id, Head: s.head}, g, "nothing is missing from it")
+}
+
 // vanishing does something right before one changeset is read.
 type vanishing struct {
 	inspect.Changesets
@@ -235,6 +246,13 @@ func (v vanishing) Get(ctx context.Context, ref changeset.Ref) (changeset.Change
 		v.then()
 	}
 	return v.Changesets.Get(ctx, ref)
+}
+
+func (v vanishing) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	if ref == v.ref {
+		v.then()
+	}
+	return v.Changesets.Stat(ctx, ref)
 }
 
 // wayward answers with another changeset than the one it was asked for.

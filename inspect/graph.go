@@ -49,6 +49,23 @@ type Node struct {
 // to list them; it reads no content and proves nothing. Its errors are those
 // of [Inspector.Verify].
 func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
+	for {
+		g, err := in.graph(ctx, aggregateID, last)
+		if err != nil || g.whole() || g.Head.State == head.Erased {
+			return g, err
+		}
+		if erased, err := in.erased(ctx, aggregateID); err != nil || !erased {
+			return g, err
+		}
+	}
+}
+
+// whole reports whether nothing is missing or does not decode.
+func (g Graph) whole() bool {
+	return !slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.Kind == Missing || n.Kind == Untold || n.Fault != nil })
+}
+
+func (in *Inspector) graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
 	s, err := in.survey(ctx, aggregateID)
 	if err != nil {
 		return Graph{}, err

@@ -151,10 +151,15 @@ func (in *Inspector) verify(ctx context.Context, aggregateID string, kept change
 		if err != nil || len(r.Problems) == 0 || r.Head.State == head.Erased {
 			return r, err
 		}
-		// An erasure that has begun since takes the objects away.
-		h, _, err := in.load(ctx, aggregateID)
-		if err != nil || h.State != head.Erased {
+		if erased, err := in.erased(ctx, aggregateID); err != nil || !erased {
 			return r, err
 		}
 	}
+}
+
+// erased reports whether an erasure, which takes the objects away, has begun
+// since the head was read.
+func (in *Inspector) erased(ctx context.Context, aggregateID string) (bool, error) {
+	h, _, err := in.load(ctx, aggregateID)
+	return h.State == head.Erased, err
 }
