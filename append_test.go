@@ -272,7 +272,7 @@ func TestErasedChain(t *testing.T) {
 		"append after tomb": func() error { _, err := w.Chain.Append(t.Context(), tombstone, w.Drafts...); return err },
 		"create":            func() error { _, err := w.Chain.Create(t.Context(), w.Drafts...); return err },
 		"update":            func() error { _, err := w.Chain.Update(t.Context(), nil); return err },
-		"settle":            func() error { _, err := w.Chain.Settle(t.Context(), w.Before.Ref); return err },
+		"settle":            func() error { _, err := w.Chain.Settle(t.Context(), w.Before.Ref, 1); return err },
 		"reader":            func() error { _, err := w.Chain.Reader(t.Context()); return err },
 		"reader at tomb": func() error {
 			_, err := ropewalk.Collect(w.Chain.ReaderAt(tombstone).All(t.Context()))

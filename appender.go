@@ -118,14 +118,14 @@ type outcome struct {
 // one command. Contents must not change until it returns.
 //
 // Its errors tell the outcome, as those of [Chain.Append] do:
-//   - [*UncertainError]: nobody knows yet; [Chain.Settle] with its Ref, which is
-//     that of the last changeset committed together with this call's, ends it.
-//     The headers are returned too, as they are if it turns out committed.
+//   - [*UncertainError]: unknown so far; [Chain.Settle] finds out. Its Ref is the
+//     last changeset that would be committed together with this call's. The
+//     headers are returned too, as they are if it turns out committed.
 //   - [ErrHeadLost], [ErrErased]: the storage is not as the head said; all calls
 //     that wait are told.
 //   - [ErrInvalidDraft], [ErrTooLarge], [ErrInvalidAggregateID],
 //     [ErrUnsupportedFormat]: nothing was committed.
-//   - any other: nothing was committed, and nothing will be.
+//   - any other: nothing was committed, and nothing ever will be.
 //
 // There is no [*ConflictError]: where another writer was faster, the drafts are
 // built anew behind its changesets, until the context ends. A context that ends

@@ -2,7 +2,6 @@ package ropewalk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -37,9 +36,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	}
 	// Without a command ID: what another writer has made of the command of one
 	// call says nothing of the others.
-	b := &batch{calls: calls, attempt: &attempt{
-		chain: a.chain, changesets: built, old: after, next: next, first: built[0].Ref, last: next.Ref,
-	}}
+	b := &batch{calls: calls, attempt: &attempt{chain: a.chain, changesets: built, old: after, next: next}}
 	a.put(b)
 	return b
 }
@@ -73,7 +70,7 @@ func (a *Appender) putOwn(all context.Context, c *call, own []changeset.Changese
 	ctx, cancel := context.WithTimeoutCause(c.ctx, a.options.PutTimeout, late)
 	defer cancel()
 	defer context.AfterFunc(all, cancel)()
-	err := (&attempt{chain: a.chain, changesets: own}).put(ctx)
+	err := a.chain.put(ctx, own)
 	if err != nil && context.Cause(ctx) == late {
 		err = fmt.Errorf("%w: %w", late, err)
 	}
@@ -114,7 +111,7 @@ func (b *batch) adopt(h head.Head) bool {
 func (b *batch) tell(err error) {
 	b.each(func(c *call, own []changeset.Changeset) {
 		told := outcome{err: err}
-		if uncertain := (*UncertainError)(nil); err == nil || errors.As(err, &uncertain) {
+		if err == nil || is[*UncertainError](err) {
 			for i := range own {
 				told.headers = append(told.headers, own[i].Header)
 			}

@@ -124,22 +124,30 @@ func TestSettleOfABatchAsksForItsObjects(t *testing.T) {
 				_, err := s.Direct().Append(t.Context(), before, changeset.Draft{CommandID: "command 1"})
 				require.NoError(t, err)
 			}})
-			_, err = s.Faulty(&script, true).Settle(t.Context(), batch.Ref)
+			_, err = s.Faulty(&script, true).Settle(t.Context(), batch.Ref, before.Revision)
 			require.True(t, chaintest.IsConflict(err), "%v", err)
-			_, err = s.Direct().Settle(t.Context(), batch.Ref)
+			_, err = s.Direct().Settle(t.Context(), batch.Ref, before.Revision)
 			require.True(t, chaintest.IsConflict(err), "and again: %v", err)
 		})
 	}
 }
 
-// A batch that is uncertain is settled by the reference of its last changeset.
+// A batch that is settled by the reference of its last changeset is settled whole.
 func TestSettleOfABatch(t *testing.T) {
 	s := inMemory()
 	before, err := s.Direct().Create(t.Context(), chaintest.Draft("before"))
 	require.NoError(t, err)
 	batch := batchOf(t, s, before, "command 0", "", "command 1")
-	got, err := s.Direct().Settle(t.Context(), batch.Ref)
+	_, err = s.Heads.Swap(t.Context(), before, batch)
+	require.NoError(t, err)
+	got, err := s.Direct().Settle(t.Context(), batch.Ref, before.Revision)
 	require.NoError(t, err)
 	require.Equal(t, batch.Ref, got.Ref)
+
+	lost := batchOf(t, s, got, "command 2", "")
+	_, err = s.Direct().Settle(t.Context(), lost.Ref, got.Revision)
+	require.True(t, chaintest.IsConflict(err), "%v", err)
+	_, err = s.Heads.Swap(t.Context(), got, lost)
+	require.Error(t, err, "a swap that comes late")
 	require.Equal(t, []string{"before", "of command 0", "of ", "of command 1"}, s.Contents(t))
 }

@@ -213,7 +213,7 @@ func TestAppenderAfterAnUncertainSwap(t *testing.T) {
 					} else {
 						require.Equal(t, 5, script.Calls(faults.Put))
 					}
-					l.settle(t, s, false)
+					l.settle(t, s)
 					l.requireTrue(t, s.Contents(t))
 				})
 			})

@@ -138,19 +138,18 @@ func (a *Appender) prepare(predicted head.Head, done <-chan struct{}) *batch {
 // built anew. It returns the batch that was prepared behind it, which may be
 // nil, if that can be sent; its calls are never lost.
 func (a *Appender) conclude(ctx context.Context, b, ahead *batch, got head.Head, err error) *batch {
-	var fence *fencedError
-	var conflict *ConflictError
-	var uncertain *UncertainError
+	fence, fenced := errors.AsType[*fencedError](err)
+	conflict, refused := errors.AsType[*ConflictError](err)
 	switch {
 	case err == nil:
 		return a.committed(ctx, b, ahead, got)
-	case errors.As(err, &fence):
+	case fenced:
 		a.again(b, ahead)
 		a.work.base = fence.head
-	case errors.As(err, &conflict):
+	case refused:
 		a.again(b, ahead)
 		a.retreat(ctx, conflict.Actual)
-	case errors.As(err, &uncertain):
+	case is[*UncertainError](err):
 		b.tell(err)
 		a.work.known = false
 		if ahead != nil && a.know(ctx) == nil && ahead.adopt(a.work.base) {

@@ -96,7 +96,7 @@ func TestAppenderPreparedInVain(t *testing.T) {
 			}
 		}
 		require.Len(t, ahead, 1)
-		_, err := s.Direct().Settle(t.Context(), ahead[0])
+		_, err := s.Direct().Settle(t.Context(), ahead[0], 2)
 		require.True(t, chaintest.IsConflict(err), "%v", err)
 	})
 }
@@ -111,10 +111,10 @@ func TestSettleOfWhatWasPassedOver(t *testing.T) {
 	ahead, next, err := head.Extend(predicted, s.AggregateID, make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	require.NoError(t, s.Changesets.Put(t.Context(), ahead[0]))
-	_, err = s.Direct().Settle(t.Context(), next.Ref)
+	_, err = s.Direct().Settle(t.Context(), next.Ref, predicted.Revision)
 	require.ErrorAs(t, err, new(*ropewalk.UncertainError), "what it was prepared behind may still come")
 	rival(t, s)
-	_, err = s.Direct().Settle(t.Context(), next.Ref)
+	_, err = s.Direct().Settle(t.Context(), next.Ref, predicted.Revision)
 	require.True(t, chaintest.IsConflict(err), "%v", err)
 }
 

@@ -19,8 +19,8 @@
 // is committed by the swap, from the very head it was built on, or never. Its
 // outcome is one of three, and never a guess: committed; refused for good,
 // with a [*ConflictError]; or, where no answer could be had in time, an
-// [*UncertainError], which [Chain.Settle] ends. [Chain.Update] is the loop of
-// read, decide and append that most programs want.
+// [*UncertainError], of which [Chain.Settle] finds out what became.
+// [Chain.Update] is the loop of read, decide and append that most programs want.
 //
 // A [Reader] is pinned at one head and walks back from it, many reads at once.
 // All that is read is checked: the content against its hash, every link, and
@@ -33,7 +33,6 @@ package ropewalk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -193,30 +192,81 @@ func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changese
 	}
 }
 
+// has reports whether the chain of h has the changeset.
+func (c *Chain) has(ctx context.Context, h head.Head, ref changeset.Ref) (bool, error) {
+	if !h.Exists() || h.Version < ref.Version {
+		return false, nil
+	}
+	id, err := c.find(ctx, h, ref.Version)
+	return id == ref.ID, err
+}
+
+// headWith returns the head that the append of a changeset in h's chain has made.
+func (c *Chain) headWith(ctx context.Context, h head.Head, ref changeset.Ref) (head.Head, error) {
+	if ref == h.Ref {
+		return h, nil
+	}
+	member, err := c.stat(ctx, ref)
+	if err != nil {
+		return head.Head{}, err
+	}
+	last, err := c.headerAt(ctx, h, endOf(member), member)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if last.Version == h.Version {
+		return h, nil
+	}
+	return head.Of(last), nil
+}
+
+// endOf returns the version of the last changeset of a changeset's append.
+func endOf(member changeset.Header) uint64 {
+	return member.Version + uint64(member.Part.Of-member.Part.Number)
+}
+
+// headOfCommand returns the head as of the last changeset of a command, whose
+// first one, in h's chain, begins an append. That may be a batch of several
+// callers, whose others the command's own caller has not read: then the head
+// is one within an append, which can be read at, and an append after it is a
+// conflict, just as if the others had come later.
+func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first changeset.Header) (head.Head, error) {
+	last, low, high := first, first.Version, endOf(first)
+	for probe := high; low < high; probe = low + (high-low+1)/2 {
+		at, err := c.headerAt(ctx, h, probe, first)
+		if err != nil {
+			return head.Head{}, err
+		}
+		if at.CommandID == first.CommandID {
+			last, low = at, probe
+		} else {
+			high = probe - 1
+		}
+	}
+	if last.Version == h.Version {
+		return h, nil
+	}
+	return head.Of(last), nil
+}
+
+// headerAt returns the header at a version in the chain of h, of which one is
+// known already.
+func (c *Chain) headerAt(ctx context.Context, h head.Head, version uint64, known changeset.Header) (changeset.Header, error) {
+	if version == known.Version {
+		return known, nil
+	}
+	id, err := c.find(ctx, h, version)
+	if err != nil {
+		return changeset.Header{}, err
+	}
+	return c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
+}
+
 // stat returns the header of a changeset that the chain says is there.
 func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
 	info, err := c.store.changesets.Stat(ctx, ref)
 	if err != nil {
-		return changeset.Header{}, c.store.located(walk.ReadError(ref, err))
+		return changeset.Header{}, c.unlessErased(ctx, c.store.located(walk.ReadError(ref, err)))
 	}
 	return info.Header, nil
-}
-
-// located adds the object's own name to a [*CorruptError] that lacks it.
-func (s *Store) located(err error) error {
-	var corrupt *CorruptError
-	if errors.As(err, &corrupt) && corrupt.Object == "" {
-		corrupt.Object = s.objectName(corrupt.Ref)
-	}
-	return err
-}
-
-func (s *Store) objectName(ref changeset.Ref) string {
-	if l, ok := s.heads.(head.Locator); ok && ref.ID.IsZero() {
-		return l.LocateHead(ref.AggregateID)
-	}
-	if l, ok := s.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
-		return l.Locate(ref)
-	}
-	return ""
 }

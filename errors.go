@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -40,18 +41,25 @@ var (
 type CorruptError = changeset.CorruptError
 
 // ConflictError says that an append was refused for good: another one came
-// first. Nothing of it is in the chain, and nothing of it ever will be.
+// first, or [Chain.Settle] has seen to it that it never takes effect. Nothing
+// of it is in the chain, and nothing of it ever will be.
 type ConflictError struct {
 	// Expected is the head that the append was built on; the zero Head where
-	// the chain was not to exist yet.
+	// the chain was not to exist yet, and in the error of [Chain.Settle].
 	Expected head.Head
 	// Actual is the head that was there instead. It can be read, and appended to.
 	Actual head.Head
+	// Settled is the changeset that [Chain.Settle] was asked about; zero in the
+	// error of an append.
+	Settled changeset.Ref
 }
 
 // Error says where the chain is and where it was expected.
 func (e *ConflictError) Error() string {
 	switch {
+	case e.Settled != changeset.Ref{}:
+		return fmt.Sprintf("conflict: %s is refused for good: it is not in the history of %s, which is at %d, revision %d",
+			e.Settled, e.Actual.AggregateID, e.Actual.Version, e.Actual.Revision)
 	case !e.Expected.Exists():
 		return fmt.Sprintf("conflict: %s exists already, at %d", e.Actual.AggregateID, e.Actual.Version)
 	case e.Expected.Version == e.Actual.Version:
@@ -61,21 +69,59 @@ func (e *ConflictError) Error() string {
 	}
 }
 
-// UncertainError says that nobody knows yet whether an append was committed:
-// its objects are stored, its swap was sent, and no answer could be had in
-// time. Repeating the append could commit it twice; [Chain.Settle] with Ref,
-// from any process and at any later time, ends it for good.
+// UncertainError says that it is unknown so far whether an append was
+// committed: its swap was sent, and no answer could be had in time. Appending
+// the same again could commit it twice. [Chain.Settle] with Ref and
+// AfterRevision, from any process and at any later time, finds out.
 type UncertainError struct {
 	// Ref is the last changeset of the append.
 	Ref changeset.Ref
+	// AfterRevision is the revision of the head that the append was built on; 0
+	// where the chain did not exist.
+	AfterRevision uint64
 	// Err is the cause: the context's error if that ended, and the storage's.
 	Err error
 }
 
-// Error names the reference to settle, and the cause.
+// Error names what Settle needs, and the cause.
 func (e *UncertainError) Error() string {
-	return fmt.Sprintf("uncertain whether %s was committed: %v", e.Ref, e.Err)
+	return fmt.Sprintf("uncertain whether %s was committed after revision %d: %v", e.Ref, e.AfterRevision, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *UncertainError) Unwrap() error { return e.Err }
+
+// unlessErased returns err, the error of reading a changeset that the chain
+// says is there; or the error that matches [ErrErased] where the object does
+// not match because the history was erased since the head was read.
+func (c *Chain) unlessErased(ctx context.Context, err error) error {
+	if !is[*CorruptError](err) {
+		return err
+	}
+	_, loadErr := c.load(ctx)
+	if errors.Is(loadErr, ErrErased) {
+		return loadErr
+	}
+	if loadErr != nil { // whether it was erased is unknown
+		return fmt.Errorf("%w, and the head could not be read again: %w", err, loadErr)
+	}
+	return err
+}
+
+// located adds the object's own name to a [*CorruptError] that lacks it.
+func (s *Store) located(err error) error {
+	if corrupt, ok := errors.AsType[*CorruptError](err); ok && corrupt.Object == "" {
+		corrupt.Object = s.objectName(corrupt.Ref)
+	}
+	return err
+}
+
+func (s *Store) objectName(ref changeset.Ref) string {
+	if l, ok := s.heads.(head.Locator); ok && ref.ID.IsZero() {
+		return l.LocateHead(ref.AggregateID)
+	}
+	if l, ok := s.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+		return l.Locate(ref)
+	}
+	return ""
+}

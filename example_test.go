@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"sync"
+	"time"
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
@@ -42,11 +43,13 @@ func Example() {
 	// 2 shipped
 }
 
-// The outcome of an append is one of three.
+// The outcome of an append is one of three. Its callers wait for 2 seconds; when
+// a swap gets no answer, the append may take 3 seconds more to learn the outcome.
 func ExampleChain_Append() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
 	db := memstore.New()
-	order := ropewalk.New(db, db, nil).Chain("order-4711")
+	order := ropewalk.New(db, db, &ropewalk.Options{SettleTimeout: 3 * time.Second}).Chain("order-4711")
 
 	for _, content := range []string{"created by ann", "created by ben"} {
 		// Both have read that there is no such order yet.
@@ -59,7 +62,7 @@ func ExampleChain_Append() {
 		case errors.As(err, &conflict):
 			fmt.Println("refused for good: the order is at version", conflict.Actual.Version)
 		case errors.As(err, &uncertain):
-			fmt.Println("keep this, and settle it later:", uncertain.Ref)
+			fmt.Println("keep both, and settle it later:", uncertain.Ref, uncertain.AfterRevision)
 		default:
 			fmt.Println("nothing was committed:", err)
 		}
@@ -125,7 +128,7 @@ func ExampleAppender() {
 			made, err := readings.Append(ctx, changeset.Draft{Content: fmt.Appendf(nil, `{"sensor":%d}`, sensor)})
 			var uncertain *ropewalk.UncertainError
 			if errors.As(err, &uncertain) {
-				_, err = turbine.Settle(ctx, uncertain.Ref) // committed after all, or refused for good
+				_, err = turbine.Settle(ctx, uncertain.Ref, uncertain.AfterRevision) // committed after all, or refused for good
 			}
 			if err != nil {
 				log.Fatal(err)

@@ -123,7 +123,7 @@ func withstandReading(t *testing.T, db *memstore.Store, id string) {
 	ends("head at")
 	_, err = chain.HeadOf(ctx, changeset.Ref{AggregateID: id, Version: last / 3, ID: changeset.NewID()})
 	each("head of", err)
-	_, err = chain.Settle(ctx, changeset.Ref{AggregateID: id, Version: last / 3, ID: changeset.NewID()})
+	_, err = chain.Settle(ctx, changeset.Ref{AggregateID: id, Version: last / 3, ID: changeset.NewID()}, 1)
 	each("settle", err)
 }
 

@@ -2,6 +2,7 @@ package ropewalk_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -14,9 +15,11 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// Many writers race over memory, while one request in four goes wrong.
+// Many writers race over memory, some with an appender, while one request in
+// four goes wrong, writers settle their uncertain appends, and a bystander
+// settles any changeset that is stored.
 func TestLinearizableUnderFaults(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			var operations []chaintest.Operation
@@ -28,11 +31,48 @@ func TestLinearizableUnderFaults(t *testing.T) {
 	}
 }
 
+// raceUnderFaults lets many or few clients race. Few leave uncertain appends
+// with a head that has not moved, so that a late swap could still commit them.
 func raceUnderFaults(t *testing.T, seed uint64) []chaintest.Operation {
-	s, script := inMemory(), &faults.Script{}
-	random := rand.New(rand.NewPCG(seed, 1))
+	s, script, writers := inMemory(), &faults.Script{}, 5
+	if seed%2 == 0 {
+		s.Unit, writers = 30*time.Millisecond, 2
+	}
+	script.Draw(faultsAtRandom(rand.New(rand.NewPCG(seed, 1))))
+	chain := s.Faulty(script, seed%3 > 0)
+	appender := chain.Appender(nil)
+	var clients []*chaintest.Client
+	for n := range writers {
+		clients = append(clients, &chaintest.Client{
+			Chain: chain, Number: n, Timeout: time.Second,
+			Rand: rand.New(rand.NewPCG(seed, uint64(n)+2)),
+		})
+		if n%2 == 1 {
+			clients[n].Appender = appender
+		}
+	}
+	clients = append(clients, &chaintest.Client{
+		Chain: chain, Number: writers, Timeout: time.Second, Objects: s.Changesets.(chaintest.Objects),
+		Rand: rand.New(rand.NewPCG(seed, 99)),
+	})
+	operations := chaintest.Race(t, clients, 12)
+	script.Draw(nil)
+	time.Sleep(time.Minute) // virtual: what was late has arrived
+	script.Release()
+	return append(operations, lastRead(t, s))
+}
+
+// lastRead is one more operation: a read when everything has arrived.
+func lastRead(t *testing.T, s chaintest.Storage) chaintest.Operation {
+	reader := chaintest.Client{Chain: s.Direct(), Number: -1, Timeout: time.Second}
+	op, err := reader.ReadAll(t.Context())
+	require.NoError(t, err)
+	return op
+}
+
+func faultsAtRandom(random *rand.Rand) func(faults.Op, int) faults.Fault {
 	kinds := []faults.Kind{faults.Dropped, faults.Lost, faults.Late, faults.Refused, faults.HangBefore, faults.HangAfter}
-	script.Draw(func(faults.Op, int) faults.Fault {
+	return func(faults.Op, int) faults.Fault {
 		f := faults.Fault{
 			DelayBefore: time.Duration(random.IntN(40)) * time.Millisecond,
 			DelayAfter:  time.Duration(random.IntN(40)) * time.Millisecond,
@@ -43,27 +83,29 @@ func raceUnderFaults(t *testing.T, seed uint64) []chaintest.Operation {
 			f.LateBy = time.Duration(1+random.IntN(20_000)) * time.Millisecond
 		}
 		return f
-	})
-	var clients []*chaintest.Client
-	for n := range 5 {
-		clients = append(clients, &chaintest.Client{
-			Chain: s.Faulty(script, seed%3 > 0), Number: n, Timeout: time.Second,
-			Rand: rand.New(rand.NewPCG(seed, uint64(n)+2)),
-		})
 	}
-	operations := chaintest.Race(t, clients, 12)
-	time.Sleep(time.Minute) // virtual: what was late has arrived
-	return operations
 }
 
 // The check itself must be able to fail.
 func TestLinearizabilityIsCheckedInEarnest(t *testing.T) {
-	ok := chaintest.Operation{Call: 1, Return: 2, Content: "a", Outcome: chaintest.OK}
-	lost := chaintest.Operation{Client: 1, Call: 3, Return: 4, Read: true, Outcome: chaintest.OK}
-	twice := chaintest.Operation{Client: 1, Call: 3, Return: 4, Content: "b", Outcome: chaintest.OK}
-	unfounded := chaintest.Operation{Client: 1, Call: 3, Return: 4, After: "a", Content: "b", Outcome: chaintest.Refused}
-	require.Equal(t, porcupine.Ok, chaintest.Linearizable([]chaintest.Operation{ok}))
-	for _, bad := range []chaintest.Operation{lost, twice, unfounded} {
-		require.Equal(t, porcupine.Illegal, chaintest.Linearizable([]chaintest.Operation{ok, bad}))
+	ok := chaintest.Operation{Call: 1, Return: 2, Kind: chaintest.Append, ID: "a", Outcome: chaintest.OK}
+	unknown := chaintest.Operation{Call: 1, Return: math.MaxInt64, Kind: chaintest.Append, ID: "a", Outcome: chaintest.Unknown}
+	later := func(op chaintest.Operation) chaintest.Operation {
+		op.Client, op.Call, op.Return = 1, 3, 4
+		return op
+	}
+	empty := later(chaintest.Operation{Kind: chaintest.Read, Outcome: chaintest.OK})
+	twice := later(chaintest.Operation{Kind: chaintest.Append, ID: "b", Outcome: chaintest.OK})
+	unfounded := later(chaintest.Operation{Kind: chaintest.Append, After: "a", ID: "b", Outcome: chaintest.Refused})
+	refused := later(chaintest.Operation{Kind: chaintest.Settle, ID: "a", Outcome: chaintest.Refused})
+	committed := later(chaintest.Operation{Kind: chaintest.Settle, ID: "a", Outcome: chaintest.OK})
+	late := chaintest.Operation{Client: 2, Call: 5, Return: 6, Kind: chaintest.Read, History: []string{"a"}, Outcome: chaintest.OK}
+	for _, good := range [][]chaintest.Operation{{ok}, {ok, committed}, {unknown, refused}, {unknown, committed, late}, {unknown, late}} {
+		require.Equal(t, porcupine.Ok, chaintest.Linearizable(good))
+	}
+	for _, bad := range [][]chaintest.Operation{
+		{ok, empty}, {ok, twice}, {ok, unfounded}, {ok, refused}, {committed}, {unknown, refused, late}, {unknown, refused, {Client: 2, Call: 5, Return: 6, Kind: chaintest.Settle, ID: "a", Outcome: chaintest.OK}},
+	} {
+		require.Equal(t, porcupine.Illegal, chaintest.Linearizable(bad))
 	}
 }

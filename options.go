@@ -25,9 +25,10 @@ type Options struct {
 	// loop that consumes it, 64 MiB by default. One larger changeset still passes.
 	WindowBytes int64
 	// SettleTimeout is how long an append waits for the answer to its swap,
-	// retries of one that was refused for now included; and then once more, how
-	// long it goes on, whatever its context says, to learn the outcome of a
-	// swap whose answer was lost. 10 seconds by default.
+	// including retries of a swap that was refused for now. It is also how long
+	// the append then goes on to learn the outcome of a swap whose answer was
+	// lost, even if its context has ended. [Chain.Settle] takes as long at most.
+	// 10 seconds by default; a program whose callers wait for less sets less.
 	SettleTimeout time.Duration
 	// Compress lets appends store contents compressed by zstd where that makes
 	// them smaller; off by default. Every reader of this version reads both, but

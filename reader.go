@@ -17,9 +17,10 @@ import (
 // [Options.WindowCount] and [Options.WindowBytes], and stop all their work
 // when the loop breaks. Each yields at most one error, as its last element: a
 // [*CorruptError] that names the object where what is stored does not match, an
-// error that matches [ErrNotFound] where a version lies beyond the head, or
-// the error of the context or the storage. What comes before a damaged
-// changeset is yielded first, as far as it can be found and proved without it.
+// error that matches [ErrNotFound] where a version lies beyond the head, an
+// error that matches [ErrErased] where the history was erased meanwhile, or the
+// error of the context or the storage. Everything before a damaged changeset is
+// yielded first, as far as it can be found and proved without it.
 //
 // Every content is checked against its SHA-256, every changeset against what
 // pointed at it, and every digest against its changeset's own fields and its
@@ -58,12 +59,18 @@ func (r *Reader) Head() head.Head { return r.head }
 
 // All yields the whole history, the oldest changeset first.
 func (r *Reader) All(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
+	if !r.head.Exists() {
+		return nothing
+	}
 	return r.contents(ctx, walk.Span{Last: r.head.Version})
 }
 
 // Backward yields the whole history, the newest changeset first. It makes no
 // request beyond one for each changeset.
 func (r *Reader) Backward(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
+	if !r.head.Exists() {
+		return nothing
+	}
 	return r.contents(ctx, walk.Span{Last: r.head.Version, Backward: true})
 }
 
@@ -79,13 +86,17 @@ func (r *Reader) RangeBackward(ctx context.Context, last, first uint64) iter.Seq
 }
 
 // From yields the versions from first to the newest, the oldest first; nothing
-// where first is the version to come.
+// where first is the version to come, and an error that matches [ErrNotFound]
+// where first lies beyond that.
 func (r *Reader) From(ctx context.Context, first uint64) iter.Seq2[changeset.Changeset, error] {
 	if first == r.head.Ancestors.Version() {
-		return func(func(changeset.Changeset, error) bool) {}
+		return nothing
 	}
-	return r.contents(ctx, walk.Span{First: first, Last: r.head.Version})
+	return r.contents(ctx, walk.Span{First: first, Last: max(first, r.head.Version)})
 }
+
+// nothing is the sequence of an empty history.
+func nothing(func(changeset.Changeset, error) bool) {}
 
 // Since yields what came after a head that was read before, the oldest first:
 // nothing where that is the newest, everything after the zero Head. It proves
@@ -96,7 +107,7 @@ func (r *Reader) Since(ctx context.Context, h head.Head) iter.Seq2[changeset.Cha
 		return r.All(ctx)
 	}
 	if h.Ref == r.head.Ref {
-		return func(func(changeset.Changeset, error) bool) {}
+		return nothing
 	}
 	if h.AggregateID != r.id || h.Version >= r.head.Version {
 		return func(yield func(changeset.Changeset, error) bool) {
@@ -118,20 +129,18 @@ func (r *Reader) HeadersBackward(ctx context.Context, last, first uint64) iter.S
 	return r.headers(ctx, walk.Span{First: first, Last: last, Headers: true, Backward: true})
 }
 
-// At returns the changeset at one version.
-func (r *Reader) At(ctx context.Context, version uint64) (changeset.Changeset, error) {
-	for c, err := range r.Range(ctx, version, version) {
-		return c, err
+// At returns the changeset at one version. Its error matches [ErrNotFound]
+// where the version lies beyond the head.
+func (r *Reader) At(ctx context.Context, version uint64) (c changeset.Changeset, err error) {
+	for c, err = range r.Range(ctx, version, version) {
+		break
 	}
-	return changeset.Changeset{}, fmt.Errorf("version %d of %q, whose history is empty: %w", version, r.id, ErrNotFound)
+	return c, err
 }
 
 // contents yields a span of the chain, each error with the name of its object.
 func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.Changeset, error] {
 	return func(yield func(changeset.Changeset, error) bool) {
-		if !r.head.Exists() && s == (walk.Span{Backward: s.Backward}) {
-			return
-		}
 		if err := r.check(s); err != nil {
 			yield(changeset.Changeset{}, err)
 			return
@@ -139,7 +148,7 @@ func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.
 		o := r.store.options
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
 		for c, err := range walk.Changesets(ctx, r.changesets, r.head, s, limits) {
-			if !yield(c, r.store.located(err)) {
+			if !yield(c, r.store.Chain(r.id).unlessErased(ctx, r.store.located(err))) {
 				return
 			}
 		}

@@ -1,6 +1,9 @@
 package ropewalk_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,224 +17,277 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// pending leaves an uncertain append behind whose swap never arrived, and
-// returns its reference. It runs in a bubble.
-func pending(t *testing.T, w *chaintest.World) changeset.Ref {
+// uncertain leaves an uncertain append behind, and returns its error. Its first
+// swap is late: it arrives when the script is released. It runs in a bubble.
+func uncertain(t *testing.T, w *chaintest.World) *ropewalk.UncertainError {
 	w.Script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
+	w.Script.On(faults.Swap, 1, faults.Fault{Kind: faults.Late})
 	_, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
+	require.Empty(t, w.Script.Unused())
 	w.Script.Reset()
-	var uncertain *ropewalk.UncertainError
-	require.ErrorAs(t, err, &uncertain)
-	_, ok := w.Committed()
-	require.False(t, ok)
-	return uncertain.Ref
+	told, ok := errors.AsType[*ropewalk.UncertainError](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, w.Before.Revision, told.AfterRevision)
+	_, committed := w.Committed()
+	require.False(t, committed)
+	return told
 }
 
-func settleWorlds(t *testing.T, test func(*testing.T, *chaintest.World)) {
-	for _, s := range []chaintest.Situation{{Size: 1}, {Size: 3}, {Existing: 2, Size: 1}, {Existing: 2, Size: 20}} {
-		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, s)) })
+// settleWorlds runs a test over each form of a store and size of an append,
+// after so many appends.
+func settleWorlds(t *testing.T, existing int, test func(*testing.T, *chaintest.World)) {
+	for _, size := range []int{1, 3, 20} {
+		for _, combined := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d changesets, one step %v", size, combined), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					test(t, newWorld(t, chaintest.Situation{Existing: existing, Size: size, Combined: combined}))
+				})
+			})
+		}
 	}
 }
 
-func TestSettleCommitsWhatIsPending(t *testing.T) {
-	settleWorlds(t, func(t *testing.T, w *chaintest.World) {
-		ref := pending(t, w)
-		h, err := w.Storage.Direct().Settle(t.Context(), ref)
-		require.NoError(t, err)
-		require.Equal(t, ref, h.Ref)
-		last, ok := w.Committed()
-		require.True(t, ok)
-		require.Equal(t, ref, last)
-
-		next, err := w.Storage.Direct().Append(t.Context(), h, chaintest.Draft("next"))
-		require.NoError(t, err, "the head of a settled append can be appended to")
-		again, err := w.Storage.Direct().Settle(t.Context(), ref)
-		require.NoError(t, err, "and settling again, after others, says the same")
-		require.Equal(t, ref, again.Ref)
-		require.Equal(t, next.Version, again.Version+1)
-	})
+func requireRefused(t *testing.T, w *chaintest.World, told *ropewalk.UncertainError) {
+	t.Helper()
+	_, err := w.Chain.Settle(t.Context(), told.Ref, told.AfterRevision)
+	conflict, ok := errors.AsType[*ropewalk.ConflictError](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, told.Ref, conflict.Settled)
+	now, err := w.Storage.Direct().Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, now, conflict.Actual)
+	require.Greater(t, now.Revision, told.AfterRevision)
 }
 
-func TestSettleRefusesWhatLost(t *testing.T) {
-	settleWorlds(t, func(t *testing.T, w *chaintest.World) {
-		ref := pending(t, w)
-		w.AppendRival()
-		for range 2 {
-			_, err := w.Storage.Direct().Settle(t.Context(), ref)
-			var conflict *ropewalk.ConflictError
-			require.ErrorAs(t, err, &conflict)
-			require.Equal(t, w.Before.Version, conflict.Expected.Version)
-			require.Equal(t, w.Before.Exists(), conflict.Expected.Exists())
-			w.AppendRival()
-		}
-	})
-}
-
-func TestSettleRefusesWhatIsFenced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
-		ref := pending(t, w)
-		_, err := db(w).Swap(t.Context(), w.Before, w.Before.Fence())
-		require.NoError(t, err)
-		_, err = w.Storage.Direct().Settle(t.Context(), ref)
-		require.ErrorAs(t, err, new(*ropewalk.ConflictError))
+// Its swap may still come, and its object may not even be stored: settling
+// fences the head and refuses it, and then the swap comes too late.
+func TestSettleRefusesWhatIsPending(t *testing.T) {
+	settleWorlds(t, 2, func(t *testing.T, w *chaintest.World) {
+		told := uncertain(t, w)
+		requireRefused(t, w, told)
+		w.Script.Release()
+		require.Zero(t, w.Script.Pending())
 		_, ok := w.Committed()
-		require.False(t, ok)
-	})
-}
+		require.False(t, ok, "its swap came after it was refused")
+		requireRefused(t, w, told)
+		require.Equal(t, 1, w.Script.Calls(faults.Swap), "one fence is enough")
 
-func TestSettleFencedMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
-		ref := pending(t, w)
-		w.Script.Next(faults.Swap, faults.Fault{Before: func() {
-			_, err := db(w).Swap(t.Context(), w.Before, w.Before.Fence())
-			require.NoError(t, err)
-		}})
-		_, err := w.Chain.Settle(t.Context(), ref)
-		require.ErrorAs(t, err, new(*ropewalk.ConflictError))
-	})
-}
-
-// An append whose objects are not all there cannot be finished by another
-// process, and may still be by its own: settling shuts it out.
-func TestSettleShutsOutWhatIsIncomplete(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
-		w.Script.On(faults.Put, 2, faults.Fault{DelayBefore: time.Hour})
-		done := make(chan error)
-		var got head.Head
-		go func() {
-			var err error
-			got, err = w.Chain.Append(t.Context(), w.Before, w.Drafts...)
-			done <- err
-		}()
-		synctest.Wait() // two of three objects are there
-		var ref changeset.Ref
-		for o, err := range db(w).Objects(t.Context(), "order-1") {
-			require.NoError(t, err)
-			ref = o.Ref
-		}
-		info, err := db(w).Stat(t.Context(), ref)
+		h, err := w.Storage.Direct().Head(t.Context())
 		require.NoError(t, err)
-		if !info.Part.Last() { // the delayed one is the last: there is nothing to settle yet
-			_, err = w.Storage.Direct().Settle(t.Context(), ref)
-			require.ErrorContains(t, err, "settle the last one")
-		} else {
-			_, err = w.Storage.Direct().Settle(t.Context(), ref)
-			require.ErrorAs(t, err, new(*ropewalk.ConflictError))
-		}
-		require.NoError(t, <-done, "its own writer goes on, with new objects if need be")
-		last, ok := w.Committed()
-		require.True(t, ok)
-		require.Equal(t, last, got.Ref)
-		if info.Part.Last() {
-			require.NotEqual(t, ref, last, "what was refused stays out")
-		}
+		require.Equal(t, w.Before.Ref, h.Ref)
+		_, err = w.Chain.Append(t.Context(), h, w.Drafts...)
+		require.NoError(t, err, "who was refused appends again")
+		_, ok = w.Committed()
+		require.True(t, ok, "once")
+		requireRefused(t, w, told)
 	})
 }
 
-func TestSettleUnderFaults(t *testing.T) {
-	for _, op := range []faults.Op{faults.Load, faults.Stat, faults.Swap} {
-		for _, f := range chaintest.Faults(op, time.Second) {
-			for _, rival := range []bool{false, true} {
+func TestSettleFindsWhatIsCommitted(t *testing.T) {
+	for _, others := range []int{0, 1, 40} {
+		settleWorlds(t, 2, func(t *testing.T, w *chaintest.World) {
+			told := uncertain(t, w)
+			w.Script.Release()
+			for range others {
+				w.AppendRival()
+			}
+			for range 2 {
+				h, err := w.Chain.Settle(t.Context(), told.Ref, told.AfterRevision)
+				require.NoError(t, err)
+				require.Equal(t, told.Ref, h.Ref, "the head of this append")
+			}
+			require.Zero(t, w.Script.Calls(faults.Swap), "it swaps nothing")
+			_, ok := w.Committed()
+			require.True(t, ok)
+		})
+	}
+}
+
+// A changeset within an append is settled like its last one.
+func TestSettleAPart(t *testing.T) {
+	for _, committed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
+			told := uncertain(t, w)
+			if committed {
+				w.Script.Release()
+			}
+			for o, err := range db(w).Objects(t.Context(), "order-1") {
+				require.NoError(t, err)
+				if o.Ref.Version <= w.Before.Version {
+					continue
+				}
+				h, err := w.Chain.Settle(t.Context(), o.Ref, told.AfterRevision)
+				require.Equal(t, committed, err == nil)
+				require.Equal(t, !committed, chaintest.IsConflict(err))
+				if committed {
+					require.Equal(t, told.Ref, h.Ref, "the head of its append")
+				}
+			}
+		})
+	}
+}
+
+// Where there is no head, nothing can be fenced: the next append decides.
+func TestSettleWithoutAHead(t *testing.T) {
+	for name, next := range map[string]func(w *chaintest.World){
+		"a rival is first":   func(w *chaintest.World) { w.AppendRival() },
+		"its own swap comes": func(w *chaintest.World) { w.Script.Release() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			settleWorlds(t, 0, func(t *testing.T, w *chaintest.World) {
+				told := uncertain(t, w)
+				_, err := w.Chain.Settle(t.Context(), told.Ref, told.AfterRevision)
+				require.ErrorAs(t, err, new(*ropewalk.UncertainError))
+				next(w)
+				settled := w.RequireSettled(told)
+				require.NotEqual(t, chaintest.Unknown, settled)
+				w.Script.Release()
+				require.Equal(t, settled, w.RequireSettled(told))
+			})
+		})
+	}
+}
+
+// A revision that the head has not reached: an append that another one goes
+// before, or the head was lost.
+func TestSettleAheadOfTheHead(t *testing.T) {
+	for _, existing := range []int{0, 2} {
+		w := newWorld(t, chaintest.Situation{Existing: existing, Size: 1})
+		ref := changeset.Ref{AggregateID: "order-1", Version: 7, ID: changeset.NewID()}
+		_, err := w.Chain.Settle(t.Context(), ref, w.Before.Revision+1)
+		told, ok := errors.AsType[*ropewalk.UncertainError](err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, ref, told.Ref)
+		require.Equal(t, w.Before.Revision+1, told.AfterRevision)
+		require.Zero(t, w.Script.Calls(faults.Swap))
+	}
+}
+
+// Bystanders settle whatever a listing shows, at the worst moment: when all is
+// put and the swap is about to be sent. Writers build their appends again, and
+// each is committed once.
+func TestBystandersSettleWhateverTheySee(t *testing.T) {
+	var refused map[changeset.Ref]bool
+	settleAll := func(t *testing.T, w *chaintest.World) {
+		for o, err := range db(w).Objects(context.WithoutCancel(t.Context()), "order-1") {
+			require.NoError(t, err)
+			info, err := db(w).Stat(t.Context(), o.Ref)
+			require.NoError(t, err)
+			_, err = w.Storage.Direct().Settle(t.Context(), info.Ref, info.AfterRevision)
+			require.True(t, err == nil || chaintest.IsConflict(err), "%v", err)
+			require.False(t, err == nil && refused[o.Ref], "%s was refused for good", o.Ref)
+			refused[o.Ref] = err != nil
+		}
+	}
+	for _, swaps := range [][]int{{1}, {1, 2, 3}, {2, 4}} {
+		for _, kind := range []faults.Kind{faults.None, faults.Lost, faults.Dropped, faults.Late} {
+			for _, appender := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
-					ref := pending(t, w)
-					if rival {
-						f.After = w.AppendRival
+					refused = map[changeset.Ref]bool{}
+					for _, n := range swaps {
+						w.Script.On(faults.Swap, n, faults.Fault{Kind: kind, Before: func() { settleAll(t, w) }})
 					}
-					w.Script.On(op, 1, f)
-					ctx, cancel := contextFor(t)
-					defer cancel()
-					_, err := w.Chain.Settle(ctx, ref)
-					w.Script.Reset()
+					var got changeset.Ref
+					var err error
+					if appender {
+						var made []changeset.Header
+						made, err = w.Chain.Appender(nil).Append(t.Context(), w.Drafts...)
+						require.NoError(t, err)
+						got = made[len(made)-1].Ref
+					} else {
+						var h head.Head
+						h, err = w.Chain.Append(t.Context(), w.Before, w.Drafts...)
+						require.NoError(t, err)
+						got = h.Ref
+					}
 					w.Script.Release()
-					time.Sleep(2 * time.Hour)
-					_, ok := w.Committed()
-					switch {
-					case err == nil:
-						require.True(t, ok)
-					case chaintest.IsConflict(err):
-						require.False(t, ok)
-					default:
-						w.RequireSettled(ref)
-					}
+					last, ok := w.Committed()
+					require.True(t, ok)
+					require.Equal(t, last, got)
+					settleAll(t, w)
 				})
 			}
 		}
 	}
 }
 
+// A bystander sees a part of an append whose other objects are still on their way.
+func TestSettleWhatIsNotAllStored(t *testing.T) {
+	for part := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
+			w.Script.On(faults.Put, part+1, faults.Fault{DelayBefore: time.Hour})
+			done := make(chan error)
+			var got head.Head
+			go func() {
+				var err error
+				got, err = w.Chain.Append(t.Context(), w.Before, w.Drafts...)
+				done <- err
+			}()
+			synctest.Wait() // two of three objects are there
+			var ref changeset.Ref
+			for o, err := range db(w).Objects(t.Context(), "order-1") {
+				require.NoError(t, err)
+				ref = o.Ref
+			}
+			_, err := w.Storage.Direct().Settle(t.Context(), ref, w.Before.Revision)
+			require.True(t, chaintest.IsConflict(err), "%v", err)
+			require.NoError(t, <-done, "its own writer goes on, with new objects")
+			last, ok := w.Committed()
+			require.True(t, ok)
+			require.Equal(t, last, got.Ref)
+			require.NotEqual(t, ref, last, "what was refused stays out")
+		})
+	}
+}
+
+// A changeset that was never stored can be settled, too.
 func TestSettleOfWhatIsNotThere(t *testing.T) {
-	w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
-	for _, version := range []uint64{1, 2, 9} {
+	for _, version := range []uint64{0, 1, 2, 9} {
+		w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
 		ref := changeset.Ref{AggregateID: "order-1", Version: version, ID: changeset.NewID()}
-		_, err := w.Chain.Settle(t.Context(), ref)
-		if version <= w.Before.Version {
-			require.ErrorAs(t, err, new(*ropewalk.ConflictError), "another one is there, for good")
-		} else {
-			require.ErrorIs(t, err, ropewalk.ErrNotFound)
+		for _, after := range []uint64{0, w.Before.Revision} {
+			_, err := w.Chain.Settle(t.Context(), ref, after)
+			require.True(t, chaintest.IsConflict(err), "%v", err)
 		}
 	}
-	_, err := w.Chain.Settle(t.Context(), changeset.Ref{AggregateID: "order-2", ID: changeset.NewID()})
-	require.ErrorIs(t, err, ropewalk.ErrNotFound)
-}
-
-// An object that was built on a revision which the head has not reached says
-// that the head was rolled back, or that its predecessor is still on its way.
-func TestSettleAheadOfTheHead(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
-	h := w.Before
-	h.Revision += 5
-	built, _, err := head.Extend(h, "order-1", []changeset.Draft{chaintest.Draft("ahead")}, time.Now())
-	require.NoError(t, err)
-	require.NoError(t, db(w).Put(t.Context(), built[0]))
-	_, err = w.Chain.Settle(t.Context(), built[0].Ref)
-	require.ErrorAs(t, err, new(*ropewalk.UncertainError))
-
-	lost := newWorld(t, chaintest.Situation{Size: 1})
-	require.NoError(t, db(lost).Put(t.Context(), built[0]))
-	_, err = lost.Chain.Settle(t.Context(), built[0].Ref)
-	require.ErrorIs(t, err, ropewalk.ErrHeadLost)
+	_, err := w.Chain.Settle(t.Context(), changeset.Ref{AggregateID: "order-2", ID: changeset.NewID()}, 0)
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	bad := ropewalk.New(w.Storage.Changesets, w.Storage.Heads, nil).Chain("")
+	_, err = bad.Settle(t.Context(), changeset.Ref{ID: changeset.NewID()}, 0)
+	require.ErrorIs(t, err, ropewalk.ErrInvalidAggregateID)
 }
 
-// Objects that are linked to the head and yet not as its append would have made
-// them are never committed, although their own digests are right.
-func TestSettleRefusesForgedObjects(t *testing.T) {
-	forgeries := map[string]func(built []changeset.Changeset){
-		"an index of another history": func(built []changeset.Changeset) {
-			var other changeset.Index
-			for version := range built[0].Version - 1 {
-				other = other.Push(madeUp(version))
+// An append that has failed is never committed, whoever settles its changesets.
+func TestFailedIsForGood(t *testing.T) {
+	for _, row := range []struct {
+		op    faults.Op
+		fault faults.Fault
+	}{
+		{faults.Put, faults.Fault{Kind: faults.Lost}},
+		{faults.Put, faults.Fault{Kind: faults.Refused}},
+		{faults.Swap, faults.Fault{Kind: faults.Refused}},
+		{faults.Swap, faults.Fault{Kind: faults.Refused, Retryable: true}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, chaintest.Situation{Existing: 2, Size: 3})
+			w.Script.Every(row.op, row.fault)
+			_, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
+			require.ErrorIs(t, err, faults.ErrInjected)
+			require.False(t, chaintest.IsConflict(err))
+			w.Script.Reset()
+			for o, err := range db(w).Objects(t.Context(), "order-1") {
+				require.NoError(t, err)
+				info, err := db(w).Stat(t.Context(), o.Ref)
+				require.NoError(t, err)
+				_, err = w.Chain.Settle(t.Context(), info.Ref, info.AfterRevision)
+				require.Equal(t, o.Ref.Version > w.Before.Version, chaintest.IsConflict(err))
 			}
-			built[0].Ancestors = other.Push(built[0].Parent)
-			built[1].Ancestors = built[0].Ancestors.Push(built[0].ID)
-		},
-		"a part that was built on an earlier revision": func(built []changeset.Changeset) {
-			built[0].AfterRevision--
-		},
-		"a part that does not follow": func(built []changeset.Changeset) {
-			built[0].Part.Of++
-		},
-	}
-	for name, forge := range forgeries {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, chaintest.Situation{Existing: 3, Size: 1})
-			built, _, err := head.Extend(w.Before, "order-1", []changeset.Draft{chaintest.Draft("a"), chaintest.Draft("b")}, time.Now())
-			require.NoError(t, err)
-			forge(built)
-			parent := w.Before.Digest
-			for _, c := range built {
-				c.Digest = c.ComputeDigest(parent)
-				parent = c.Digest
-				require.NoError(t, db(w).Put(t.Context(), c))
-			}
-			_, err = w.Chain.Settle(t.Context(), built[1].Ref)
-			require.ErrorAs(t, err, new(*ropewalk.CorruptError))
-			now, err := w.Chain.Head(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, w.Before, now)
+			_, ok := w.Committed()
+			require.False(t, ok)
 		})
 	}
 }

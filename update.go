@@ -19,10 +19,14 @@ import (
 // [Options.WindowBytes]. Without drafts it appends nothing, and returns the
 // head that decide has seen.
 //
-// decide may run many times, and must have no effect but its result; its own
-// error ends Update. The other errors are those of [Chain.Append], a
-// [*ConflictError] aside. An uncertain append is never decided again: its
+// decide may run many times, and must have no effect except its result; its own
+// error ends Update. The other errors are those of [Chain.Append], except
+// [*ConflictError]. An uncertain append is never decided again: its
 // [*UncertainError] is returned.
+//
+// When ctx ends while a swap is under way, Update goes on until the outcome is
+// known, as [Chain.Append] does: for [Options.SettleTimeout], 10 seconds by
+// default, at most.
 func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader) ([]changeset.Draft, error)) (head.Head, error) {
 	h, err := c.load(ctx)
 	if err != nil {
@@ -35,8 +39,8 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 			return h, err
 		}
 		next, err := c.Append(ctx, h, drafts...)
-		var conflict *ConflictError
-		if !errors.As(err, &conflict) {
+		conflict, ok := errors.AsType[*ConflictError](err)
+		if !ok {
 			return next, err
 		}
 		if err := pause.wait(ctx); err != nil {

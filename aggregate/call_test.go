@@ -9,7 +9,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/aggregate"
+	"ropewalk/aggregate/aggregatetest"
 	"ropewalk/backends/memstore"
+	"ropewalk/faults"
 )
 
 func TestMetadata(t *testing.T) {
@@ -87,6 +89,24 @@ func TestWhatCannotBeReadBackIsNotSaved(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, w.read, l)
 	require.Empty(t, w.Script.Log(), "nothing was sent")
+}
+
+// An aggregate is erased while it is loaded: that is no corruption.
+func TestLoadingWhileItIsErased(t *testing.T) {
+	for _, every := range []int{0, 4} {
+		for request := range 3 {
+			s := aggregatetest.NewStorage(nil)
+			l := grow(t, aggregate.New(s.Direct, logs(every), nil), aggregate.Loaded[Log]{ID: "log-1"}, 11)
+			s.Script.On(faults.Get, request+1, faults.Fault{Before: func() {
+				_, err := s.Memory.Swap(t.Context(), l.Head, l.Head.Erase())
+				require.NoError(t, err)
+				s.Memory.Tamper(func(c *memstore.Contents) { clear(c.Objects) })
+			}})
+			_, err := aggregate.New(s.Store, logs(every), nil).Load(t.Context(), "log-1")
+			require.ErrorIs(t, err, ropewalk.ErrErased, "snapshots every %d, request %d", every, request+1)
+			require.NotErrorAs(t, err, new(*ropewalk.CorruptError))
+		}
+	}
 }
 
 func TestLoadErrors(t *testing.T) {

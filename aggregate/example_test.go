@@ -71,7 +71,7 @@ func ExampleRepository_Save() {
 		case errors.As(err, &conflict):
 			fmt.Println(item, "is refused: the order is at version", conflict.Actual.Version)
 		case errors.As(err, &uncertain):
-			fmt.Println("keep this, and settle it later:", uncertain.Ref)
+			fmt.Println("keep both, and settle it later:", uncertain.Ref, uncertain.AfterRevision)
 		default:
 			fmt.Println("nothing was saved:", err)
 		}

@@ -23,19 +23,22 @@ func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, op
 // loaded at, and returns the aggregate as it is then, ready for the next Save.
 // It is one attempt of two round trips. Without events it sends nothing.
 //
+// When ctx ends after the head's swap was sent, Save goes on until the outcome
+// is known, for ropewalk.Options.SettleTimeout, 10 seconds by default, at most.
+//
 // Its errors tell the outcome; with each it returns the aggregate as it was given:
 //   - *ropewalk.ConflictError: refused for good, another append came first. A
 //     [*PreconditionError] is one, too.
-//   - *ropewalk.UncertainError: nobody knows yet. Chain.Settle of package
-//     ropewalk ends it; with [Once], the whole call may as well be repeated.
+//   - *ropewalk.UncertainError: unknown so far. Chain.Settle of package
+//     ropewalk finds out; with [Once], the whole call may as well be repeated.
 //   - ropewalk.ErrErased, ropewalk.ErrHeadLost: as of an append.
 //   - [ErrInvalidKey], or that an event is not in [Events] or would not come
 //     back from storage as it is: nothing was sent. Unexported fields, text that
 //     is not UTF-8, and an empty map or slice with omitempty do not come back.
 //     Times come back with their offset from UTC, without the name of the zone.
-//   - any other: nothing was committed. With [Once] it can also be that the
-//     command was processed before, by a call with other events, which could
-//     not be read: repeat it.
+//   - any other: nothing was committed, and nothing ever will be. With [Once] it
+//     can also be that the command was processed before, by a call with other
+//     events, which could not be read: repeat it.
 func (r *Repository[S, E]) Save(ctx context.Context, loaded Loaded[S], events []E, options ...Option) (Loaded[S], error) {
 	c, err := r.options.call(ctx, options)
 	if err != nil {

@@ -21,6 +21,10 @@ import (
 // processed before. The other errors are those of [Repository.Load] and
 // [Repository.Save], a conflict aside. An uncertain save is never decided
 // again: its *ropewalk.UncertainError is returned.
+//
+// When ctx ends while a save is under way, Update goes on until the outcome is
+// known, as [Repository.Save] does: for ropewalk.Options.SettleTimeout, 10
+// seconds by default, at most.
 func (r *Repository[S, E]) Update(ctx context.Context, id string, decide func(S) ([]E, error), options ...Option) (Loaded[S], error) {
 	return r.update(ctx, id, r.Load, decide, options)
 }

@@ -74,7 +74,7 @@ func (a *collection) refuse(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list changesets: %w", err)
 		}
-		return fmt.Errorf("%w: it has no head, but it has objects: settle its first append, or rebuild its head if that was lost, and erase it then", changeset.ErrNotFound)
+		return fmt.Errorf("%w: it has no head, but it has objects: rebuild its head, or append to it, and erase it then", changeset.ErrNotFound)
 	}
 	return changeset.ErrNotFound
 }

@@ -73,7 +73,7 @@ func TestEraseWithoutAHead(t *testing.T) {
 	refs := p.orphan(head.Head{}, "first")
 	_, err = p.erase()
 	require.ErrorIs(t, err, changeset.ErrNotFound)
-	require.ErrorContains(t, err, "settle its first append")
+	require.ErrorContains(t, err, "rebuild its head")
 	require.Equal(t, refs, p.objects())
 }
 

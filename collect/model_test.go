@@ -37,6 +37,7 @@ const (
 	pair      = "pair"      // appends twice
 	updater   = "updater"   // appends by Update, behind whatever there is
 	settler   = "settler"   // settles the pending append
+	sleeper   = "sleeper"   // swaps the pending append's head at last
 	collector = "collector" // collects
 	eraser    = "eraser"    // erases
 )
@@ -54,6 +55,10 @@ const all = math.MaxInt
 var scenarios = []scenario{
 	{actors: []string{pair, collector}, bound: all},
 	{actors: []string{writer, settler, collector}, bound: 3},
+	{actors: []string{sleeper, settler}, bound: all},
+	{actors: []string{sleeper, settler, settler}, bound: all},
+	{actors: []string{sleeper, settler, collector}, bound: 3},
+	{actors: []string{sleeper, settler}, late: true, bound: 3},
 	{actors: []string{writer, retrier, collector}, bound: 3},
 	{actors: []string{writer, retrier, collector}, late: true, bound: 2},
 	{actors: []string{writer, collector}, late: true, bound: 4},
@@ -98,7 +103,7 @@ func TestModelAtRandom(t *testing.T) {
 		for i := range *randomSchedules {
 			random := rand.New(rand.NewPCG(*randomSeed, uint64(i)))
 			s := scenario{
-				actors:  []string{writer, retrier, updater, pair, settler, collector, collector},
+				actors:  []string{writer, retrier, updater, pair, sleeper, settler, collector, collector},
 				deletes: deletes(random.IntN(3)), late: random.IntN(2) == 0,
 			}
 			random.Shuffle(len(s.actors), func(i, j int) { s.actors[i], s.actors[j] = s.actors[j], s.actors[i] })
@@ -138,6 +143,7 @@ type collecting = func(*collect.Collector, context.Context, string) (collect.Rep
 type known struct {
 	head    head.Head
 	pending changeset.Ref // the last changeset of the pending append
+	next    head.Head     // that its swap makes
 }
 
 const modelID = "order-1"
@@ -150,6 +156,9 @@ func inBubble(t *testing.T, test func(*memstore.Store, known)) {
 		p.orphan(p.grow(1), "lost")
 		k := known{head: p.grow(1)}
 		k.pending = p.orphan(k.head, "pending 1", "pending 2")[1]
+		info, err := m.Stat(t.Context(), k.pending)
+		require.NoError(t, err)
+		k.next = k.head.Next(info.Header)
 		test(m, k)
 	})
 }
@@ -227,14 +236,19 @@ func (g *game) act(i int, name string, chain *ropewalk.Chain) {
 		})
 		g.tell(told{name, "update", got.Ref, err})
 	case settler:
-		got, err := chain.Settle(ctx, g.known.pending)
+		got, err := chain.Settle(ctx, g.known.pending, g.known.head.Revision)
 		for try := 0; try < 5 && errors.As(err, new(*ropewalk.UncertainError)); try++ {
-			got, err = chain.Settle(ctx, g.known.pending) // as it asks for
+			got, err = chain.Settle(ctx, g.known.pending, g.known.head.Revision) // as it asks for
 		}
 		if err == nil && got.Ref != g.known.pending {
 			err = fmt.Errorf("settled %s as %s", g.known.pending, got.Ref)
 		}
 		g.tell(told{name, "pending 1", got.Ref, err})
+	case sleeper:
+		_, err := heads{g.e, i, g.m}.Swap(ctx, g.known.head, g.known.next)
+		if err == nil {
+			g.tell(told{name, "pending 1", g.known.pending, nil})
+		}
 	case collector, eraser:
 		c := collect.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &collect.Options{Grace: -1, Delete: true, Parallel: 1})
 		var err error
@@ -319,12 +333,11 @@ func (g *game) violationOfErased() string {
 // violation holds what an actor was told against the chain.
 func (w told) violation(texts []string, refs map[changeset.Ref]bool) string {
 	in := slices.Contains(texts, w.text)
-	var conflict *ropewalk.ConflictError
+	_, refused := errors.AsType[*ropewalk.ConflictError](w.err)
 	switch {
 	case w.err == nil && (!in || !refs[w.ref]):
 		return fmt.Sprintf("%s was told that %q is committed, as %s, and it is not", w.who, w.text, w.ref)
-	case errors.As(w.err, &conflict) && !in:
-	case w.who == settler && errors.Is(w.err, ropewalk.ErrNotFound) && !in: // refused, and collected
+	case refused && !in:
 	case w.err != nil:
 		return fmt.Sprintf("%s was told of %q, in the chain %t: %v", w.who, w.text, in, w.err)
 	}

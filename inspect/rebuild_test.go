@@ -97,9 +97,9 @@ func TestWhatIsNotChosenIsLostForGood(t *testing.T) {
 	_, err = s.Swap(t.Context(), s.head, h) // the writer of six, late
 	require.Error(t, err)
 	chain := ropewalk.New(s, s, nil).Chain(s.id)
-	_, err = chain.Settle(t.Context(), next[0].Ref)
+	_, err = chain.Settle(t.Context(), next[0].Ref, next[0].AfterRevision)
 	require.True(t, isConflict(err), "%v", err)
-	settled, err := chain.Settle(t.Context(), pending[1].Ref)
+	settled, err := chain.Settle(t.Context(), pending[1].Ref, pending[1].AfterRevision)
 	require.NoError(t, err)
 	require.Equal(t, got, settled)
 	_, err = chain.Append(t.Context(), got, draft("on"))

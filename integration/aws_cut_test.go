@@ -92,7 +92,7 @@ func TestAWSAppendOverCutConnection(t *testing.T) {
 				require.ErrorAs(t, err, &uncertain)
 
 				direct := ropewalk.New(account.objects(t), setUp.heads(t, account), nil)
-				settled, err := direct.Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref)
+				settled, err := direct.Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
 				require.NoError(t, err)
 				require.Equal(t, uncertain.Ref, settled.Ref)
 			})

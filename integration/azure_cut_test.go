@@ -90,7 +90,7 @@ func TestAzureAppendOverCutConnectionIsSettled(t *testing.T) {
 			require.ErrorAs(t, err, &uncertain)
 
 			direct := a.store(t, nil)
-			settled, err := ropewalk.New(direct, direct, nil).Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref)
+			settled, err := ropewalk.New(direct, direct, nil).Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
 			require.NoError(t, err)
 			require.Equal(t, uncertain.Ref, settled.Ref)
 		})

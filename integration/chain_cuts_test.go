@@ -182,7 +182,7 @@ func requireTold(t *testing.T, s chaintest.Storage, tales []tale) {
 			told["refused"]++
 		case errors.As(outcome, &uncertain):
 			told["uncertain"]++
-			_, tale.err = s.Direct().Settle(t.Context(), uncertain.Ref)
+			_, tale.err = s.Direct().Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
 			require.True(t, tale.err == nil || chaintest.IsConflict(tale.err), "settle: %v", tale.err)
 		default:
 			told["failed before it was committed"]++

@@ -191,8 +191,7 @@ func survive(t *testing.T, calm, behind chaintest.Storage, way *rough, p passage
 	}
 	var uncertain *ropewalk.UncertainError
 	if errors.As(err, &uncertain) {
-		w.RequireSettled(uncertain.Ref)
-		w.RequireSettled(uncertain.Ref)
+		require.Equal(t, w.RequireSettled(uncertain), w.RequireSettled(uncertain))
 	}
 	require.Equal(t, p.on && !put && !p.mishap.unsent, uncertain != nil, "only a swap whose outcome cannot be looked up is uncertain, but: %v", err)
 }

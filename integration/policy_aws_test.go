@@ -51,7 +51,7 @@ func testAWSPolicies(t *testing.T, a *awsAccount, withTable bool) {
 	pending := as[policy.Writer].write(t)
 	as[policy.Reader].read(t)
 	as[policy.Maintainer].maintain(t, pending)
-	as[policy.Maintainer].settleFirst(t, as[policy.Writer].putFirst(t))
+	as[policy.Maintainer].rebuildFirst(t, as[policy.Writer].putFirst(t))
 	for _, r := range policy.Roles {
 		t.Run(string(r), func(t *testing.T) { seen[r].requireExact(t, granted.Policy(r)) })
 	}

@@ -33,7 +33,7 @@ func TestAzureRolesAreExact(t *testing.T) {
 	pending := as[policy.Writer].write(t)
 	as[policy.Reader].read(t)
 	as[policy.Maintainer].maintain(t, pending)
-	as[policy.Maintainer].settleFirst(t, as[policy.Writer].putFirst(t))
+	as[policy.Maintainer].rebuildFirst(t, as[policy.Writer].putFirst(t))
 	for _, r := range policy.Roles {
 		t.Run(string(r), func(t *testing.T) { requireExactRoles(t, a, r, wires[r].requests) })
 	}

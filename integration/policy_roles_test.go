@@ -60,7 +60,7 @@ func (s roleStore) setUp(t *testing.T) {
 
 // write is what a writer does. It returns what is left for a maintainer: an
 // append that is pending.
-func (s roleStore) write(t *testing.T) changeset.Ref {
+func (s roleStore) write(t *testing.T) changeset.Header {
 	t.Helper()
 	ctx, chain := t.Context(), s.chain("order/1")
 	_, err := chain.Head(ctx)
@@ -80,12 +80,19 @@ func (s roleStore) write(t *testing.T) changeset.Ref {
 
 	pending := s.put(t, chain, 2, 2)
 	require.NoError(t, s.objects.Put(ctx, pending[1]), "a second time")
-	_, err = chain.Settle(ctx, pending[1].Ref)
+	for range 2 {
+		_, err = chain.Settle(ctx, pending[1].Ref, pending[1].AfterRevision)
+		require.ErrorAs(t, err, &conflict)
+	}
+	h, err := chain.Head(ctx)
 	require.NoError(t, err)
-	pending = s.put(t, chain, 2, 1)
-	_, err = chain.Settle(ctx, pending[1].Ref)
-	require.ErrorAs(t, err, &conflict, "an object is missing, and nobody knows whether it comes")
-	return s.put(t, chain, 1, 1)[0].Ref
+	h, err = chain.Append(ctx, h, draft("e"), draft("f"))
+	require.NoError(t, err)
+	_, err = chain.Settle(ctx, h.Ref, h.Revision-1)
+	require.NoError(t, err)
+	_, err = s.objects.Stat(ctx, changeset.Ref{AggregateID: "order/1", Version: 9, ID: changeset.NewID()})
+	require.ErrorIs(t, err, changeset.ErrNotFound, "such as a snapshot that is not made yet")
+	return s.put(t, chain, 1, 1)[0].Header
 }
 
 func draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }
@@ -145,13 +152,13 @@ func (s roleStore) list(t *testing.T) {
 }
 
 // maintain is what a maintainer does with a store that is in use.
-func (s roleStore) maintain(t *testing.T, pending changeset.Ref) {
+func (s roleStore) maintain(t *testing.T, pending changeset.Header) {
 	t.Helper()
 	ctx := t.Context()
 	s.read(t)
 	s.list(t)
-	_, err := s.chain("order/1").Settle(ctx, pending)
-	require.NoError(t, err)
+	_, err := s.chain("order/1").Settle(ctx, pending.Ref, pending.AfterRevision)
+	require.ErrorAs(t, err, new(*ropewalk.ConflictError))
 }
 
 // collect deletes what no chain can reach any more, behind a fence where there
@@ -188,11 +195,14 @@ func (s roleStore) putFirst(t *testing.T) changeset.Ref {
 	return cs[0].Ref
 }
 
-// settleFirst settles the first append of an aggregate, which creates the head;
-// collects what is left behind; and erases the aggregate.
-func (s roleStore) settleFirst(t *testing.T, pending changeset.Ref) {
+// rebuildFirst rebuilds the head of an aggregate of one append, which creates
+// it; collects what is left over; and erases the aggregate.
+func (s roleStore) rebuildFirst(t *testing.T, pending changeset.Ref) {
 	t.Helper()
-	_, err := s.chain(pending.AggregateID).Settle(t.Context(), pending)
+	in := inspect.New(s.objects, s.heads, nil)
+	plan, err := in.Rebuild(t.Context(), pending.AggregateID)
+	require.NoError(t, err)
+	_, err = in.Apply(t.Context(), plan, pending)
 	require.NoError(t, err)
 	s.collect(t)
 	s.erase(t, pending.AggregateID)

@@ -193,7 +193,15 @@ func TestStorageStaysUncertain(t *testing.T) {
 			_, err = aggregate.New(s.Direct, baskets, nil).Load(t.Context(), "b")
 			require.Equal(t, !committed, errors.Is(err, ropewalk.ErrNotFound))
 			back()
-			_, err = s.Store.Chain("b").Settle(t.Context(), uncertain.Ref)
+			_, err = s.Store.Chain("b").Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
+			if !committed {
+				require.ErrorAs(t, err, &uncertain, "there is no head yet: another attempt decides")
+				_, err = repo.Create(t.Context(), "b", []event{itemAdded{Item: "twine"}})
+				require.NoError(t, err)
+				_, err = s.Store.Chain("b").Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
+				require.ErrorAs(t, err, new(*ropewalk.ConflictError))
+				return
+			}
 			require.NoError(t, err)
 			b, err := repo.Load(t.Context(), "b")
 			require.NoError(t, err)

@@ -35,7 +35,7 @@ The command must say what it expects of the chain: --new, that it does not
 exist; --after, that this is its newest changeset, by version, reference or
 ETag; --any, nothing. If the chain is something else, nothing is committed, and
 the exit code is 4. If it is unknown whether the append was committed, the exit
-code is 5, and ropewalk settle ends it.
+code is 5, and the ropewalk settle line that is printed finds out.
 
 With --command-id an append that is sent again, after the same changeset or
 with --new, returns what the first one stored. It does not go with --any: the

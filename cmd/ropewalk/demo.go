@@ -19,8 +19,8 @@ func newDemo(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show in seconds what chains are: appends, a race, a lost reply, a proof",
 		Long: `Make a store in a temporary folder and show what chains are: appends, two
-writers that race, an append whose outcome nobody knows, and a flipped byte that
-verify finds. It needs no network, and leaves the store for you to play with.`,
+writers that race, an append whose outcome is unknown at first, and a flipped
+byte that verify finds. It needs no network, and leaves the store for you to play with.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

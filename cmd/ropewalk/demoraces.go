@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -77,42 +78,44 @@ func (d demo) runRace(ctx context.Context) (err error) {
 	return nil
 }
 
-// loseReply lets a swap vanish in the network, and settles it.
+// loseReply lets a swap vanish in the network, settles it, and appends again.
 func (d demo) loseReply(ctx context.Context) error {
-	ref, err := d.swapIntoNowhere(ctx)
+	u, err := d.swapIntoNowhere(ctx)
 	if err != nil {
 		return err
 	}
 	return d.steps(
-		d.say("The network fails while a writer swaps the head. Was it committed? Nobody knows, nothing is guessed:"),
-		func() error { return d.print("  cem: %-26suncertain: %s\n", delivered, ref) },
+		d.say("The network fails while a writer swaps the head. Was it committed? The writer cannot know, and nothing is guessed:"),
+		func() error { return d.print("  cem: %-26suncertain: %s\n", delivered, u.Ref) },
 		d.run(ctx, 0, "graph", order),
-		d.say("settle ends it for good, from anywhere, at any later time:"),
-		d.run(ctx, 0, "settle", ref.String()),
+		d.say("settle finds out, from anywhere, at any later time: committed, or, as here, refused for good. Exit code 4:"),
+		d.run(ctx, conflict.exit, "settle", u.Ref.String(), "--after-revision", strconv.FormatUint(u.AfterRevision, 10)),
+		d.say("So it can be appended again, and is in the history once:"),
+		d.pipe(ctx, 0, delivered, "append", order, "--after", strconv.FormatUint(u.Ref.Version-1, 10)),
 	)
 }
 
 const delivered = `{"type":"delivered"}`
 
 // swapIntoNowhere appends over a network that loses every swap, and returns
-// the reference of the append whose outcome is uncertain.
-func (d demo) swapIntoNowhere(ctx context.Context) (ref changeset.Ref, err error) {
+// the outcome, which is uncertain.
+func (d demo) swapIntoNowhere(ctx context.Context) (u *ropewalk.UncertainError, err error) {
 	s, err := d.open()
 	if err != nil {
-		return ref, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	h, err := s.Load(ctx, order)
 	if err != nil {
-		return ref, err
+		return nil, err
 	}
 	var script faults.Script
 	script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
 	w := writer{"cem", delivered, script.Heads(faults.TwoSteps(s)), 300 * time.Millisecond}
 	_, err = w.append(ctx, s, h)
-	var uncertain *ropewalk.UncertainError
-	if !errors.As(err, &uncertain) {
-		return ref, fmt.Errorf("an append whose swap was lost is not uncertain: %w", err)
+	u, ok := errors.AsType[*ropewalk.UncertainError](err)
+	if !ok {
+		return nil, fmt.Errorf("an append whose swap was lost is not uncertain: %w", err)
 	}
-	return uncertain.Ref, nil
+	return u, nil
 }

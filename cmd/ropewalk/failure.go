@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/changeset"
 	"ropewalk/internal/finding"
 )
 
@@ -155,7 +156,7 @@ func hintFor(err error) string {
 	}
 	var u *ropewalk.UncertainError
 	if errors.As(err, &u) {
-		return "end it for good: ropewalk settle " + operand(u.Ref.String())
+		return "end it for good: " + settleLine(u)
 	}
 	var c *ropewalk.ConflictError
 	if errors.As(err, &c) {
@@ -213,6 +214,8 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	switch {
 	case !c.Actual.Exists():
 		return ""
+	case c.Settled != changeset.Ref{}:
+		return "to append it again: " + flagged("ropewalk append", idArgument(id), fmt.Sprintf("--after %d", c.Actual.Version))
 	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
 		return "read what is new: ropewalk log " + operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
 	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
@@ -268,8 +271,10 @@ type errorJSON struct {
 	Exit    int    `json:"exit"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
-	// Ref is the changeset that is uncertain or corrupt.
+	// Ref is the changeset that is uncertain, corrupt, or refused by settle.
 	Ref string `json:"ref,omitempty"`
+	// AfterRevision is the revision that an uncertain append was built on.
+	AfterRevision *uint64 `json:"after_revision,omitempty"`
 	// Line is the line of the input at which an import has failed.
 	Line int64 `json:"line,omitempty"`
 	// Object is the corrupt object's name in its storage.
@@ -290,7 +295,9 @@ func newFailureJSON(c class, message, hint string, err error) failureJSON {
 	}
 	switch {
 	case errors.As(err, &u):
-		e.Ref = u.Ref.String()
+		e.Ref, e.AfterRevision = u.Ref.String(), &u.AfterRevision
+	case errors.As(err, &refused) && refused.Settled != changeset.Ref{}:
+		e.Ref, e.Actual = refused.Settled.String(), newPointJSON(refused.Actual)
 	case errors.As(err, &refused):
 		e.Expected, e.Actual = newPointJSON(refused.Expected), newPointJSON(refused.Actual)
 	case errors.As(err, &bad):

@@ -55,7 +55,7 @@ it what is stored but not in the chain. Contents are not read, and nothing is
 proved: that is what verify does.
 
   *  committed
-  ?  pending: its append may still be committed, and settle ends it
+  ?  pending: its append may still be committed; settle refuses it for good
   x  lost: another append came first, and it can never be committed
   +  ahead: built on a revision that the head has not reached
   !  missing, does not decode, or nobody can tell what became of it

@@ -75,7 +75,7 @@ func TestDrawingOfARaceAndAPendingAppend(t *testing.T) {
 	s.add(committed, 1, "9be210", "7f2e10")
 	s.add(committed, 0, "7f2e10", "")
 	requireDrawing(t, `
-? 4 …d00c4a 2026-11-21 00:31:04Z          pending: ropewalk settle order-4711@4.…d00c4a
+? 4 …d00c4a 2026-11-21 00:31:04Z          pending: ropewalk settle order-4711@4.…d00c4a # refuses it for good
 * 3 …44a9d3 2026-11-21 00:31:03Z          <- head
 | x 3 …b81e07 2026-11-21 00:31:03Z        lost to …44a9d3
 |/
@@ -137,9 +137,9 @@ func TestDrawingOfPendingAppends(t *testing.T) {
 	s.add(committed, 0, "01", "")
 	requireDrawing(t, `
 + 4 …000041 2026-11-21 00:31:04Z          ahead: built on revision 3, the head is at 2
-? 3 …000031 2026-11-21 00:31:03Z          2/2 pending: ropewalk settle order-4711@3.…000031
+? 3 …000031 2026-11-21 00:31:03Z          2/2 pending: ropewalk settle order-4711@3.…000031 # refuses it for good
 ? 2 …000021 2026-11-21 00:31:02Z          1/2 pending
-| ? 2 …000022 2026-11-21 00:31:02Z        pending: ropewalk settle order-4711@2.…000022
+| ? 2 …000022 2026-11-21 00:31:02Z        pending: ropewalk settle order-4711@2.…000022 # refuses it for good
 |/
 | x 2 …000023 2026-11-21 00:31:02Z        lost
 |/

@@ -80,7 +80,7 @@ func TestRebuildPlansAnewWhereTheHeadHasMoved(t *testing.T) {
 	require.Zero(t, p.run(t.Context(), "x", "append", "a b", "--any").exit)
 	require.Zero(t, p.run(t.Context(), "x", "append", "a b", "--any").exit)
 	putBack(first)
-	p.script.On(faults.Swap, 1, faults.Fault{Before: func() { putBack(second) }})
+	p.script.Next(faults.Swap, faults.Fault{Before: func() { putBack(second) }})
 	got = p.run(t.Context(), "", "rebuild-head", "a b", "--yes")
 	require.Equal(t, 4, got.exit, got.stderr)
 	require.Contains(t, got.stderr, "hint: nothing was written; run it again")

@@ -29,8 +29,37 @@ func TestUncertainAppends(t *testing.T) {
 		require.Contains(t, got.stdout, `"code":"uncertain","exit":5`)
 		require.Contains(t, got.stdout, `"ref":"order@0.`)
 		require.Contains(t, got.stderr, "error: uncertain whether order@0.")
-		require.Contains(t, got.stderr, "hint: end it for good: ropewalk settle order@0.")
+		require.Regexp(t, `(?m)^hint: end it for good: ropewalk settle order@0\.[0-9a-f-]{36} --after-revision 0$`, got.stderr)
+		require.Contains(t, got.stdout, `"after_revision":0`)
 	})
+}
+
+// The line that an uncertain append prints runs as it is, though nothing may be
+// stored yet; what it refuses stays out, even if its commit arrives later.
+func TestTheSettleLineRuns(t *testing.T) {
+	for id, arrives := range map[string]bool{"order": false, "-order": false, "order-2": true, "-order-2": true} { // before it is settled
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestPlace()
+			require.Zero(t, p.run(t.Context(), "x", "append", "--new", "--", id).exit)
+			p.script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
+			p.script.Next(faults.Swap, faults.Fault{Kind: faults.Late})
+			got := p.run(t.Context(), "y", "append", "--after", "0", "--", id)
+			require.Equal(t, 5, got.exit)
+			_, line, ok := strings.Cut(got.stderr, "hint: end it for good: ropewalk ")
+			require.True(t, ok)
+			require.Empty(t, p.script.Unused())
+			p.script.Every(faults.Swap, faults.Fault{})
+			if arrives {
+				p.script.Release()
+			}
+			want := map[bool]int{false: 4, true: 0}[arrives]
+			for range 2 {
+				require.Equal(t, want, p.run(t.Context(), "", strings.Fields(line)...).exit)
+				p.script.Release()
+			}
+			require.Equal(t, map[bool]string{false: "x", true: "xy"}[arrives], p.run(t.Context(), "", "cat", "--", id+"@0..").stdout)
+		})
+	}
 }
 
 // What an interrupt leaves uncertain must be settled: 5 wins over 130.

@@ -1,31 +1,52 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
+
+	"ropewalk"
+	"ropewalk/changeset"
 )
 
-func newSettle(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "settle REF",
-		Short: "End an uncertain append for good",
-		Long: `End an append of which nobody knows whether it was committed: exit code 5 of
-append gave the reference, and graph shows such changesets with a question
-mark. If the append can still be committed, it is, and its reference is printed;
-if another one came first, it is refused for good, with exit code 4. Exit code 5
-means that again no answer could be had.
-
-What is pending in a graph need not be uncertain: its writer may be about to
-commit it, or was told that nothing is stored, since a request failed before the
-head was swapped. To settle it commits it all the same. If it is not wanted,
-leave it: it is lost with the next append, and gc collects it.`,
-		Example:           `  ropewalk settle order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runSettle(cmd, args[0]) },
-	}
+// settleFlags are the flags of settle.
+type settleFlags struct {
+	afterRevision uint64
+	given         bool // the flag
 }
 
-func (a *app) runSettle(cmd *cobra.Command, arg string) error {
+func newSettle(a *app) *cobra.Command {
+	var f settleFlags
+	cmd := &cobra.Command{
+		Use:   "settle REF",
+		Short: "Find out what became of an uncertain append",
+		Long: `Find out whether an append was committed whose outcome is unknown: exit code 5
+of append printed the line to run. If the append is committed, its reference is
+printed. If not, it is refused for good, with exit code 4: then it can be
+appended again. Exit code 5 means that again no answer could be had.
+
+Settle never commits anything. Where the append's own commit may still be on its
+way, settle fences the aggregate, so that the commit comes too late. What graph
+shows as pending may belong to a writer that is at work: if it is settled, it is
+refused, and the writer's next attempt commits it under another reference.
+
+--after-revision is the revision of the head that the append was built on. It is
+not needed where the changeset is stored.`,
+		Example:           `  ropewalk settle order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --after-revision 4`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.given = cmd.Flags().Changed("after-revision")
+			return a.runSettle(cmd, f, args[0])
+		},
+	}
+	cmd.Flags().Uint64Var(&f.afterRevision, "after-revision", 0, "`REVISION` of the head that the append was built on")
+	return cmd
+}
+
+func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 	r, err := parseReference(arg)
 	if err != nil {
 		return err
@@ -35,14 +56,60 @@ func (a *app) runSettle(cmd *cobra.Command, arg string) error {
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
-		l, err := s.locateExact(ctx, r)
+		ref, err := s.settled(ctx, r)
 		if err != nil {
 			return err
 		}
-		committed, err := s.Chain(r.id).Settle(ctx, l.ref)
+		afterRevision, err := f.builtOn(ctx, s, ref)
+		if err != nil {
+			return err
+		}
+		committed, err := s.Chain(r.id).Settle(ctx, ref, afterRevision)
 		if err != nil {
 			return err
 		}
 		return a.printAppendedOne(committed)
 	})
+}
+
+// settled returns the changeset that an exact reference names, which need not be
+// stored where the reference has a whole UUID.
+func (s *store) settled(ctx context.Context, r reference) (changeset.Ref, error) {
+	if id, err := changeset.ParseID(r.uuid); err == nil {
+		return changeset.Ref{AggregateID: r.id, Version: r.first, ID: id}, nil
+	}
+	l, err := s.locateExact(ctx, r)
+	return l.ref, err
+}
+
+// builtOn returns the revision that the changeset was built on: as it is
+// stored, or as the flag says where the changeset cannot be read.
+func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (uint64, error) {
+	info, err := s.objects.Stat(ctx, ref)
+	switch {
+	case err == nil && f.given && info.AfterRevision != f.afterRevision:
+		return 0, usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
+	case err == nil:
+		return info.AfterRevision, nil
+	case f.given:
+		return f.afterRevision, nil
+	case errors.Is(err, ropewalk.ErrNotFound):
+		return 0, s.revisionNeeded(ctx, ref)
+	default:
+		return 0, err
+	}
+}
+
+// revisionNeeded is the error of a changeset that is not stored, without the flag.
+func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
+	if _, err := s.Chain(ref.AggregateID).Head(ctx); err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
+		return err // such as that it is erased
+	}
+	return withHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
+		"its append may still arrive: add --after-revision, as the line says that reported it uncertain")
+}
+
+// settleLine returns the command that settles an uncertain append.
+func settleLine(u *ropewalk.UncertainError) string {
+	return flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
 }

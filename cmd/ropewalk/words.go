@@ -41,3 +41,12 @@ func operand(word string) string {
 	}
 	return quote(word)
 }
+
+// flagged returns a command with an argument and a flag. The flag comes last,
+// unless the argument would be read as a flag.
+func flagged(command, word, flag string) string {
+	if strings.HasPrefix(word, "-") {
+		return command + " " + flag + " " + operand(word)
+	}
+	return command + " " + quote(word) + " " + flag
+}

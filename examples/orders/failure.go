@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -46,7 +47,7 @@ func (s *service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	body := failure{Error: answer.text, Request: w.Header().Get(requestIDHeader)}
 	if uncertain, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		body.Ref = uncertain.Ref.String()
-		body.Settle = "/settle/" + url.PathEscape(body.Ref)
+		body.Settle = fmt.Sprintf("/settle/%s?after-revision=%d", url.PathEscape(body.Ref), uncertain.AfterRevision)
 		w.Header().Set("Link", "<"+body.Settle+`>; rel="settle"`)
 	} else if conflict, ok := errors.AsType[*ropewalk.ConflictError](err); ok && conflict.Actual.Exists() {
 		w.Header().Set("ETag", conflict.Actual.ETag())
@@ -80,6 +81,8 @@ func answerTo(err error) rejected {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return rejected{http.StatusServiceUnavailable, "no answer in time: nothing was saved"}
+	case refusedBySettle(err):
+		return rejected{http.StatusPreconditionFailed, "the request did not take effect, and never will: it can be sent again"}
 	case is[*ropewalk.ConflictError](err): // a *aggregate.PreconditionError is one, too
 		return rejected{http.StatusPreconditionFailed, "the order exists already, or has changed"}
 	case errors.Is(err, ropewalk.ErrErased):
@@ -92,6 +95,12 @@ func answerTo(err error) rejected {
 		return rejected{http.StatusBadRequest, "this cannot be the ID of an order"}
 	}
 	return rejected{http.StatusInternalServerError, "internal error"}
+}
+
+// refusedBySettle reports whether an uncertain save has turned out to be refused.
+func refusedBySettle(err error) bool {
+	conflict, ok := errors.AsType[*ropewalk.ConflictError](err)
+	return ok && !conflict.Settled.ID.IsZero()
 }
 
 // is reports whether an error is, or wraps, an error of a type.

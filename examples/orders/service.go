@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,7 +150,8 @@ func (s *service) update(w http.ResponseWriter, r *http.Request, decide func(Ord
 	return s.show(w, http.StatusOK, order, err)
 }
 
-// settle ends what a 503 has left uncertain, and shows the order as it is then.
+// settle finds out what became of a save that a 503 has left uncertain, and
+// shows the order as it is then.
 func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
 	if err := readNothing(r); err != nil {
 		return err
@@ -158,13 +160,17 @@ func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest("this is not the link of an uncertain answer")
 	}
-	_, err = s.store.Chain(ref.AggregateID).Settle(r.Context(), ref)
+	afterRevision, err := strconv.ParseUint(r.URL.Query().Get("after-revision"), 10, 64)
+	if err != nil {
+		return badRequest("this is not the link of an uncertain answer: its after-revision is missing")
+	}
+	_, err = s.store.Chain(ref.AggregateID).Settle(r.Context(), ref, afterRevision)
 	var order aggregate.Loaded[Order]
 	if err == nil {
 		order, err = s.repo.Load(r.Context(), ref.AggregateID)
 	}
 	if err != nil && answerTo(err).status >= 500 { // the client knows no more than before: the link stays
-		err = &ropewalk.UncertainError{Ref: ref, Err: err}
+		err = &ropewalk.UncertainError{Ref: ref, AfterRevision: afterRevision, Err: err}
 	}
 	return s.show(w, http.StatusOK, order, err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,29 +16,46 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
+	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
-// Outcome is what the caller of an operation was told.
+// Outcome is the outcome that the caller of an operation got.
 type Outcome string
 
-// The three outcomes of an append; a read is always OK.
+// The three outcomes of an append, and of a Settle; a read is always OK.
 const (
 	OK      Outcome = "ok"
 	Refused Outcome = "refused"
 	Unknown Outcome = "unknown"
 )
 
-// Operation is one call on a chain, as a client saw it. Contents are unique
-// and stand for changesets.
+// Kind is what an operation does.
+type Kind string
+
+// The kinds of operations.
+const (
+	Read   Kind = "read"   // of the whole history
+	Append Kind = "append" // after one changeset
+	Batch  Kind = "batch"  // an append wherever the chain ends
+	Settle Kind = "settle" // of one changeset
+)
+
+// Operation is one call on a chain, as a client saw it.
 type Operation struct {
 	Client       int
-	Call, Return int64    // by one clock, in nanoseconds
-	Read         bool     // a read of the whole history, or else an append
-	History      []string // that a read has seen
-	After        string   // the newest content before the append; "" for none
-	Content      string
+	Call, Return int64 // by one clock, in nanoseconds
+	Kind         Kind
+	History      []string // the IDs that a read has seen
+	After        string   // the ID of the newest changeset before an append; "" for none
+	ID           string   // of the changeset of an append or a Settle
 	Outcome      Outcome
+}
+
+// Objects is a store of changesets that can list them.
+type Objects interface {
+	changeset.Store
+	changeset.Lister
 }
 
 // Client does random operations on a chain and records them. It never guesses:
@@ -48,99 +66,178 @@ type Client struct {
 	Rand   *rand.Rand
 	// Timeout is how long the client waits for one operation.
 	Timeout time.Duration
+	// Appender, if not nil, makes every other append, in batches with others.
+	Appender *ropewalk.Appender
+	// Objects, if not nil, make the client a bystander: it settles changesets
+	// that a listing shows, and appends nothing.
+	Objects Objects
 
 	head      head.Head
-	newest    string
 	uncertain *ropewalk.UncertainError // of the latest append
+	all       []Operation
 }
 
-// Run does n operations, and returns those that tell anything.
-func (c *Client) Run(ctx context.Context, n int) (all []Operation, err error) {
+// Run does n operations, and returns those that say anything.
+func (c *Client) Run(ctx context.Context, n int) ([]Operation, error) {
 	for i := range n {
-		op := Operation{Client: c.Number, Call: time.Now().UnixNano(), Content: fmt.Sprintf("%d.%d", c.Number, i)}
-		var known bool
-		if op.Read = c.Rand.IntN(3) == 0; op.Read {
-			known, err = c.bounded(ctx, &op, c.read)
-		} else if known, err = c.bounded(ctx, &op, c.append); c.uncertain != nil && c.Rand.IntN(2) == 0 {
-			known, err = c.bounded(ctx, &op, c.settle)
-		}
-		if err != nil {
-			return all, err
-		}
-		if known {
-			all = append(all, op)
+		if err := c.one(ctx, fmt.Sprintf("%d.%d", c.Number, i)); err != nil {
+			return c.all, err
 		}
 	}
-	return all, nil
+	return c.all, nil
 }
 
-// bounded calls do in the client's own time.
-func (c *Client) bounded(ctx context.Context, op *Operation, do func(context.Context, *Operation) (bool, error)) (bool, error) {
+func (c *Client) one(ctx context.Context, content string) error {
+	do := c.append
+	switch {
+	case c.Rand.IntN(3) == 0:
+		do = c.read
+	case c.Objects != nil:
+		do = c.settleListed
+	case c.Appender != nil && c.Rand.IntN(2) == 0:
+		do = c.batch
+	}
+	err := c.bounded(ctx, content, do)
+	if err == nil && c.uncertain != nil && c.Rand.IntN(4) > 0 {
+		err = c.bounded(ctx, content, c.settleOwn)
+	}
+	return err
+}
+
+// bounded calls do in the client's own time, and records the operation that it
+// made.
+func (c *Client) bounded(ctx context.Context, content string, do func(context.Context, *Operation, string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	return do(ctx, op)
+	op := Operation{Client: c.Number, Call: time.Now().UnixNano()}
+	err := do(ctx, &op, content)
+	if op.Outcome != "" {
+		op.Return = time.Now().UnixNano()
+		if op.Outcome == Unknown {
+			op.Return = math.MaxInt64
+		}
+		c.all = append(c.all, op)
+	}
+	return err
 }
 
-// read reports false where the operation failed, and so told nothing.
-func (c *Client) read(ctx context.Context, op *Operation) (bool, error) {
-	r, err := c.Chain.Reader(ctx)
-	op.Return = time.Now().UnixNano()
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		c.head, c.newest = head.Head{}, ""
-		op.Outcome = OK
-		return true, nil
+// ReadAll reads the whole chain, and returns that as an operation.
+func (c *Client) ReadAll(ctx context.Context) (Operation, error) {
+	err := c.bounded(ctx, "", c.read)
+	if err == nil && len(c.all) == 0 {
+		err = errors.New("the chain could not be read")
 	}
 	if err != nil {
-		return false, nil
+		return Operation{}, err
 	}
+	return c.all[len(c.all)-1], nil
+}
+
+// read leaves the outcome empty where the operation failed, and so said nothing.
+func (c *Client) read(ctx context.Context, op *Operation, _ string) error {
+	op.Kind = Read
+	r, err := c.Chain.Reader(ctx)
+	if errors.Is(err, ropewalk.ErrNotFound) {
+		c.head, op.Outcome = head.Head{}, OK
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	seen := map[string]bool{}
 	for cs, err := range r.All(ctx) {
-		var corrupt *ropewalk.CorruptError
-		if errors.As(err, &corrupt) {
-			return false, err
+		if _, corrupt := errors.AsType[*ropewalk.CorruptError](err); corrupt {
+			return err
 		}
 		if err != nil {
-			return false, nil
+			return nil
 		}
-		op.History = append(op.History, string(cs.Content))
+		if seen[string(cs.Content)] {
+			return fmt.Errorf("%s is in the chain twice", cs.Content)
+		}
+		seen[string(cs.Content)] = true
+		op.History = append(op.History, cs.ID.String())
 	}
-	op.Outcome = OK
-	c.head, c.newest = r.Head(), op.History[len(op.History)-1]
-	return true, nil
+	c.head, op.Outcome = r.Head(), OK
+	return nil
 }
 
-func (c *Client) append(ctx context.Context, op *Operation) (bool, error) {
-	op.After = c.newest
-	h, err := c.Chain.Append(ctx, c.head, Draft(op.Content))
-	return c.told(op, h, err)
+func (c *Client) append(ctx context.Context, op *Operation, content string) error {
+	op.Kind = Append
+	if c.head.Exists() {
+		op.After = c.head.ID.String()
+	}
+	h, err := c.Chain.Append(ctx, c.head, Draft(content))
+	return c.conclude(op, h, err)
 }
 
-// settle ends the append that was uncertain a moment ago, if it can.
-func (c *Client) settle(ctx context.Context, op *Operation) (bool, error) {
+func (c *Client) batch(ctx context.Context, op *Operation, content string) error {
+	op.Kind = Batch
+	made, err := c.Appender.Append(ctx, Draft(content))
+	if err != nil && len(made) == 0 {
+		return c.conclude(op, head.Head{}, err)
+	}
+	return c.conclude(op, head.Of(made[0]), err)
+}
+
+// settleOwn settles the append that was uncertain a moment ago.
+func (c *Client) settleOwn(ctx context.Context, op *Operation, _ string) error {
 	uncertain := c.uncertain
-	h, err := c.Chain.Settle(ctx, uncertain.Ref)
-	if err != nil && !IsConflict(err) {
-		err = uncertain // still, or its objects are not to be had
-	}
-	return c.told(op, h, err)
+	c.uncertain = nil
+	return c.settle(ctx, op, uncertain.Ref, uncertain.AfterRevision)
 }
 
-// told records the outcome of an append; false where nothing was committed
-// and nothing can be learnt.
-func (c *Client) told(op *Operation, h head.Head, err error) (bool, error) {
-	op.Return, c.uncertain = time.Now().UnixNano(), nil
+// settleListed settles one of the latest changesets that are stored.
+func (c *Client) settleListed(ctx context.Context, op *Operation, _ string) error {
+	var refs []changeset.Ref
+	for o, err := range c.Objects.Objects(ctx, c.Chain.AggregateID()) {
+		if err != nil {
+			return err
+		}
+		refs = append(refs, o.Ref)
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	newest := refs[max(0, len(refs)-5):]
+	info, err := c.Objects.Stat(ctx, newest[c.Rand.IntN(len(newest))])
+	if err != nil {
+		return err
+	}
+	return c.settle(ctx, op, info.Ref, info.AfterRevision)
+}
+
+func (c *Client) settle(ctx context.Context, op *Operation, ref changeset.Ref, afterRevision uint64) error {
+	op.Kind, op.ID = Settle, ref.ID.String()
+	_, err := c.Chain.Settle(ctx, ref, afterRevision)
+	_, uncertain := errors.AsType[*ropewalk.UncertainError](err)
 	switch {
 	case err == nil:
-		op.Outcome, c.head, c.newest = OK, h, op.Content
+		op.Outcome = OK
 	case IsConflict(err):
 		op.Outcome = Refused
-	case errors.As(err, &c.uncertain):
-		op.Outcome, op.Return = Unknown, math.MaxInt64
-	case errors.Is(err, ropewalk.ErrHeadLost):
-		return false, err
-	default:
-		return false, nil
+	case !uncertain:
+		return err
 	}
-	return true, nil
+	return nil
+}
+
+// conclude records the outcome of an append, unless it failed.
+func (c *Client) conclude(op *Operation, h head.Head, err error) error {
+	c.uncertain, _ = errors.AsType[*ropewalk.UncertainError](err)
+	switch {
+	case err == nil:
+		op.Outcome, op.ID, c.head = OK, h.ID.String(), h
+	case c.uncertain != nil && op.Kind == Batch:
+		op.Outcome, op.ID = Unknown, h.ID.String()
+	case c.uncertain != nil:
+		op.Outcome, op.ID = Unknown, c.uncertain.Ref.ID.String()
+	case IsConflict(err):
+		op.Outcome = Refused
+	case errors.Is(err, ropewalk.ErrHeadLost):
+		return err
+	}
+	return nil
 }
 
 // Race lets clients race on the chain, and returns what they saw.
@@ -165,17 +262,18 @@ func Race(t testing.TB, clients []*Client, n int) (all []Operation) {
 // RequireLinearizable requires that the operations are [Linearizable].
 func RequireLinearizable(t testing.TB, operations []Operation) {
 	t.Helper()
-	told := map[Outcome]int{}
+	outcomes := map[string]int{}
 	for _, op := range operations {
-		told[op.Outcome]++
+		outcomes[string(op.Kind)+" "+string(op.Outcome)]++
 	}
-	t.Logf("%d operations: %v", len(operations), told)
+	t.Logf("%d operations: %v", len(operations), outcomes)
 	require.Equal(t, porcupine.Ok, Linearizable(operations))
 }
 
 // Linearizable checks that one order of all operations, each at some moment
 // between its call and its return, explains all that was told. An append of
-// unknown outcome may have happened, at any later time, or not.
+// unknown outcome may have happened, at any later time, or not; but never after
+// a Settle has refused it.
 func Linearizable(operations []Operation) porcupine.CheckResult {
 	history := make([]porcupine.Operation, 0, len(operations))
 	for _, op := range operations {
@@ -184,24 +282,63 @@ func Linearizable(operations []Operation) porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(chainModel.ToModel(), history, time.Minute)
 }
 
-// chainModel is a chain as a list of contents, joined by spaces.
+// chainState is a chain as a list of IDs, each followed by a space, and those
+// that Settle has refused, which can never be in it.
+type chainState struct{ history, refused string }
+
 var chainModel = porcupine.NondeterministicModel{
-	Init: func() []any { return []any{""} },
+	Init: func() []any { return []any{chainState{}} },
 	Step: func(state, _, output any) []any {
-		history, op := state.(string), output.(Operation)
-		extended := strings.TrimPrefix(history+" "+op.Content, " ")
-		matches := history[strings.LastIndexByte(history, ' ')+1:] == op.After
-		switch {
-		case op.Read && history != strings.Join(op.History, " "),
-			!op.Read && op.Outcome == OK && !matches,
-			!op.Read && op.Outcome == Refused && matches:
-			return nil
-		case op.Read || op.Outcome == Refused || op.Outcome == Unknown && !matches:
-			return []any{history}
-		case op.Outcome == OK:
-			return []any{extended}
+		s, op := state.(chainState), output.(Operation)
+		switch op.Kind {
+		case Read:
+			return s.when(slices.Equal(strings.Fields(s.history), op.History))
+		case Settle:
+			return s.settle(op)
 		default:
-			return []any{history, extended}
+			return s.append(op)
 		}
 	},
+}
+
+func (s chainState) append(op Operation) []any {
+	ids := strings.Fields(s.history)
+	newest := ""
+	if len(ids) > 0 {
+		newest = ids[len(ids)-1]
+	}
+	fits := op.Kind == Batch || newest == op.After
+	can := fits && !strings.Contains(s.refused, op.ID+" ")
+	extended := chainState{s.history + op.ID + " ", s.refused}
+	switch {
+	case op.Outcome == Refused:
+		return s.when(!fits)
+	case op.Outcome == Unknown && can:
+		return []any{s, extended}
+	case op.Outcome == Unknown:
+		return []any{s}
+	case can:
+		return []any{extended}
+	default:
+		return nil
+	}
+}
+
+func (s chainState) settle(op Operation) []any {
+	committed := strings.Contains(s.history, op.ID+" ")
+	if op.Outcome == OK || committed {
+		return s.when(op.Outcome == OK && committed)
+	}
+	if strings.Contains(s.refused, op.ID+" ") {
+		return []any{s}
+	}
+	return []any{chainState{s.history, s.refused + op.ID + " "}}
+}
+
+// when returns the unchanged state if that explains the operation.
+func (s chainState) when(explained bool) []any {
+	if explained {
+		return []any{s}
+	}
+	return nil
 }

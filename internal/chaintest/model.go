@@ -45,9 +45,16 @@ type model struct {
 	chain    *ropewalk.Chain // under faults
 	want     []string        // contents; only ever extended
 	heads    []head.Head
-	unsure   map[changeset.Ref][]string // uncertain appends
+	unsure   []unsure // uncertain appends
 	commands map[string]sent
 	made     int
+}
+
+// unsure is an append that is uncertain, and what Settle said of it last.
+type unsure struct {
+	*ropewalk.UncertainError
+	contents []string
+	settled  Outcome // Unknown until it is settled
 }
 
 // sent is an append that was acknowledged, with its command.
@@ -57,7 +64,7 @@ type sent struct {
 }
 
 func newModel(t *testing.T, rt *rapid.T, s Storage) *model {
-	m := &model{t: t, storage: s, heads: []head.Head{{}}, unsure: map[changeset.Ref][]string{}, commands: map[string]sent{}}
+	m := &model{t: t, storage: s, heads: []head.Head{{}}, commands: map[string]sent{}}
 	m.chain = s.Faulty(&m.script, rapid.Bool().Draw(rt, "two steps"))
 	return m
 }
@@ -131,45 +138,54 @@ func (m *model) update(rt *rapid.T) {
 }
 
 func (m *model) settle(rt *rapid.T) {
-	for ref := range m.unsure {
-		_, err := m.call(rt, func(ctx context.Context) (head.Head, error) { return m.chain.Settle(ctx, ref) })
-		m.settled(rt, ref, err)
-		return
+	if len(m.unsure) == 0 {
+		rt.Skip("nothing is uncertain")
 	}
-	rt.Skip("nothing is uncertain")
+	u := &m.unsure[rapid.IntRange(0, len(m.unsure)-1).Draw(rt, "settle")]
+	_, err := m.call(rt, func(ctx context.Context) (head.Head, error) { return m.chain.Settle(ctx, u.Ref, u.AfterRevision) })
+	m.settled(rt, u, err)
 }
 
+// settleAll settles all that is uncertain, without faults. Only where there is
+// no chain at all it stays uncertain.
 func (m *model) settleAll(rt *rapid.T) {
-	for ref := range m.unsure {
-		_, err := m.storage.Direct().Settle(m.t.Context(), ref)
-		m.settled(rt, ref, err)
-	}
-	for _, contents := range m.unsure { // of a combined store: nothing of it is stored
-		require.NotContains(rt, m.stored(), contents[0])
+	for i := range m.unsure {
+		u := &m.unsure[i]
+		_, err := m.storage.Direct().Settle(m.t.Context(), u.Ref, u.AfterRevision)
+		m.settled(rt, u, err)
+		require.Equal(rt, len(m.stored()) == 0, u.settled == Unknown, "%v", err)
 	}
 }
 
-func (m *model) settled(rt *rapid.T, ref changeset.Ref, err error) {
+// settled holds what Settle says against what is stored, and against what it
+// said before.
+func (m *model) settled(rt *rapid.T, u *unsure, err error) {
+	settled := Unknown
 	switch {
 	case err == nil:
-		require.Contains(rt, m.stored(), m.unsure[ref][0])
-		delete(m.unsure, ref)
+		settled = OK
+		require.Contains(rt, m.stored(), u.contents[0])
 	case IsConflict(err):
-		require.NotContains(rt, m.stored(), m.unsure[ref][0])
-		delete(m.unsure, ref)
+		settled = Refused
+		require.NotContains(rt, m.stored(), u.contents[0])
+	default:
+		require.ErrorAs(rt, err, new(*ropewalk.UncertainError))
+		return
 	}
+	require.Contains(rt, []Outcome{Unknown, settled}, u.settled, "an answer is for good")
+	u.settled = settled
 }
 
 // told holds an outcome against what is stored.
 func (m *model) told(rt *rapid.T, got head.Head, err error, contents []string) {
-	var uncertain *ropewalk.UncertainError
+	uncertain, unknown := errors.AsType[*ropewalk.UncertainError](err)
 	stored := m.stored()
 	switch {
 	case err == nil:
 		first := int(got.Version) - len(contents) + 1
 		require.Equal(rt, contents, stored[first:first+len(contents)])
-	case errors.As(err, &uncertain):
-		m.unsure[uncertain.Ref] = contents
+	case unknown:
+		m.unsure = append(m.unsure, unsure{uncertain, contents, Unknown})
 	default:
 		require.NotContains(rt, stored, contents[0], "told %v", err)
 	}
@@ -192,6 +208,11 @@ func (m *model) check(rt *rapid.T) {
 	require.GreaterOrEqual(rt, len(stored), len(m.want))
 	require.True(rt, slices.Equal(m.want, stored[:len(m.want)]), "%v became %v", m.want, stored)
 	m.want = stored
+	for _, u := range m.unsure {
+		if u.settled != Unknown {
+			require.Equal(rt, u.settled == OK, slices.Contains(stored, u.contents[0]), "an answer is for good")
+		}
+	}
 	sorted := slices.Sorted(slices.Values(stored))
 	require.Len(rt, slices.Compact(sorted), len(stored), "a content is in the chain twice")
 }

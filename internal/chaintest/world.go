@@ -58,7 +58,7 @@ func (s Step) String() string {
 func (s Situation) Steps(unit time.Duration) (all []Step) {
 	calls := map[faults.Op]int{faults.Put: s.Size, faults.Swap: 2, faults.Load: 2, faults.Stat: 1}
 	if s.Combined {
-		calls = map[faults.Op]int{faults.Commit: 2, faults.Load: 2, faults.Stat: 1}
+		delete(calls, faults.Put)
 	}
 	for _, op := range slices.Sorted(maps.Keys(calls)) {
 		for call := range calls[op] {
@@ -113,7 +113,8 @@ func NewWorld(t testing.TB, s Storage, situation Situation) *World {
 
 // TestOutcome lets one request of the append go wrong, and holds what the
 // caller is told against the chain: at once, and again when every request that
-// was still under way has arrived.
+// was still under way has arrived. An uncertain append is settled before that,
+// and again afterwards.
 func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	w := NewWorld(t, s, situation)
 	if situation.Rival {
@@ -121,11 +122,7 @@ func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	}
 	w.Script.On(step.Op, step.Call, step.Fault)
 	if step.Op == faults.Load || step.Op == faults.Stat { // reached only when a swap goes wrong first
-		committing := faults.Swap
-		if situation.Combined {
-			committing = faults.Commit
-		}
-		w.Script.On(committing, 1, faults.Fault{Kind: faults.Lost})
+		w.Script.On(faults.Swap, 1, faults.Fault{Kind: faults.Lost})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*s.Unit)
 	defer cancel()
@@ -139,12 +136,15 @@ func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	require.Less(t, time.Since(start), 25*s.Unit, "an append must end")
 	w.Script.Reset()
 	w.RequireTrue(got, err)
+	settled := w.settle(err)
 	w.Script.Release()
 	if step.Fault.LateBy > 0 {
 		time.Sleep(31 * s.Unit)
 	}
 	w.RequireTrue(got, err)
-	w.requireSettled(err)
+	if again := w.settle(err); settled != Unknown {
+		require.Equal(t, settled, again, "an answer is for good")
+	}
 }
 
 // AppendRival lets another writer append, without faults.
@@ -197,30 +197,33 @@ func (w *World) RequireTrue(got head.Head, err error) {
 	}
 }
 
-// requireSettled settles an uncertain append, twice: the answer is true, and final.
-func (w *World) requireSettled(err error) {
+// settle settles an uncertain append, and requires that the answer is true.
+func (w *World) settle(err error) Outcome {
 	w.Helper()
-	var uncertain *ropewalk.UncertainError
-	if !errors.As(err, &uncertain) {
-		return
+	uncertain, ok := errors.AsType[*ropewalk.UncertainError](err)
+	if !ok {
+		return Unknown
 	}
-	for range 2 {
-		w.RequireSettled(uncertain.Ref)
-	}
+	return w.RequireSettled(uncertain)
 }
 
-// RequireSettled settles an append that may be uncertain: the answer is true.
-func (w *World) RequireSettled(ref changeset.Ref) {
+// RequireSettled settles an append that may be uncertain, and requires that the
+// answer is true: unknown only where the chain has no head.
+func (w *World) RequireSettled(uncertain *ropewalk.UncertainError) Outcome {
 	w.Helper()
-	h, err := w.Chain.Settle(w.Context(), ref)
-	_, ok := w.Committed()
+	h, err := w.Chain.Settle(w.Context(), uncertain.Ref, uncertain.AfterRevision)
+	_, committed := w.Committed()
+	_, headErr := w.Storage.Direct().Head(context.WithoutCancel(w.Context()))
 	switch {
-	case ok:
+	case committed:
 		require.NoError(w, err)
-		require.Equal(w, ref, h.Ref)
-	case w.Combined && errors.Is(err, ropewalk.ErrNotFound):
-		// Put and swap were one step: nothing of it was ever stored.
+		require.Equal(w, uncertain.Ref, h.Ref)
+		return OK
+	case errors.Is(headErr, ropewalk.ErrNotFound):
+		require.ErrorAs(w, err, new(*ropewalk.UncertainError))
+		return Unknown
 	default:
-		require.ErrorAs(w, err, new(*ropewalk.ConflictError))
+		require.True(w, IsConflict(err), "settle: %v", err)
+		return Refused
 	}
 }

@@ -148,18 +148,19 @@ func (c *client) update(ctx context.Context) {
 // told records what the caller of an append was told.
 func (c *client) told(ctx context.Context, op *Operation, got head.Head, err error) {
 	op.Return, op.Err = time.Now().UnixNano(), err
-	var uncertain *ropewalk.UncertainError
-	var conflict *ropewalk.ConflictError
+	uncertain, unknown := errors.AsType[*ropewalk.UncertainError](err)
+	_, refused := errors.AsType[*ropewalk.ConflictError](err)
 	switch {
 	case err == nil:
 		op.Outcome, op.Ref = Done, got.Ref
 		c.head, c.newest = got, op.last()
-	case errors.As(err, &uncertain):
-		op.Outcome, op.Uncertain, op.Settles, op.Return = Unknown, true, uncertain.Ref, forever
+	case unknown:
+		op.Outcome, op.Uncertain, op.Return = Unknown, true, forever
+		op.Settles = Settles{uncertain.Ref, uncertain.AfterRevision}
 		if op.Kind != Batch {
 			op.Ref = uncertain.Ref
 		}
-	case errors.As(err, &conflict):
+	case refused:
 		op.Outcome = Refused
 	case errors.Is(err, ropewalk.ErrErased) && len(op.Contents) > 0:
 		op.Outcome = Gone
@@ -167,7 +168,6 @@ func (c *client) told(ctx context.Context, op *Operation, got head.Head, err err
 		op.Outcome = Failed
 		c.unexpected(ctx, string(op.Kind), err)
 	}
-	unknown := op.Outcome == Unknown // others may settle it as soon as it is recorded
 	c.record(op)
 	if unknown && c.rand.IntN(2) == 0 {
 		c.settleOwn(ctx, op)
@@ -183,20 +183,39 @@ func (c *client) settleOwn(ctx context.Context, op *Operation) {
 	}
 }
 
-// settleAgain n times ends some append that is uncertain, whoever made it.
+// settleAgain n times settles some uncertain append of any client, or any
+// changeset that is stored.
 func (c *client) settleAgain(ctx context.Context, n int) {
 	for range n {
 		c.pause(1.5)
-		if all := c.uncertain(); len(all) > 0 {
+		all := c.uncertain()
+		if len(all) == 0 || c.rand.IntN(3) == 0 {
+			all = c.listed(ctx)
+		}
+		if len(all) > 0 {
 			c.settleOne(ctx, all[c.rand.IntN(len(all))])
 		}
 	}
 }
 
-func (c *client) settleOne(ctx context.Context, ref changeset.Ref) {
+// listed returns what is stored of the aggregate's latest versions, in the
+// chain or not.
+func (c *client) listed(ctx context.Context) (all []Settles) {
+	for o, err := range c.place.Changesets.Objects(ctx, c.chain.AggregateID()) {
+		if err != nil {
+			return nil
+		}
+		if info, err := c.place.Changesets.Stat(ctx, o.Ref); err == nil {
+			all = append(all, Settles{info.Ref, info.AfterRevision})
+		}
+	}
+	return all[max(0, len(all)-6):]
+}
+
+func (c *client) settleOne(ctx context.Context, what Settles) {
 	ctx, cancel := context.WithTimeout(ctx, 3*c.place.Unit)
 	defer cancel()
-	_, _ = c.settle(ctx, c.chain, ref)
+	_, _ = c.settle(ctx, c.chain, what)
 }
 
 // batchAgain n times appends through an appender that others use, too.

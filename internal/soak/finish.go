@@ -13,37 +13,44 @@ import (
 // finish settles what is uncertain, reads the chain a last time, proves all
 // that is stored, and holds the operations against it.
 func (w *world) finish(ctx context.Context) {
-	for _, ref := range w.uncertain() {
-		_, err := w.settle(ctx, w.direct, ref)
+	for _, what := range w.uncertain() {
+		_, err := w.settle(ctx, w.direct, what)
 		for tries := 1; tries < 5 && stillUncertain(err); tries++ { // a storage under load may be slow to answer
-			_, err = w.settle(ctx, w.direct, ref)
+			_, err = w.settle(ctx, w.direct, what)
 		}
-		w.requireSettled(ref, err)
+		w.requireSettled(ctx, what, err)
 	}
 	chain := w.readAll(ctx)
 	w.hold(chain)
+	w.holdSettled(chain)
 	if w.prove(ctx) {
 		w.sweep(ctx, chain)
 	}
 }
 
 func stillUncertain(err error) bool {
-	var uncertain *ropewalk.UncertainError
-	return errors.As(err, &uncertain)
+	_, uncertain := errors.AsType[*ropewalk.UncertainError](err)
+	return uncertain
 }
 
-// requireSettled notes where the last settling of all does not tell. Of an
-// append that put and swapped in one step nothing may be stored.
-func (w *world) requireSettled(ref changeset.Ref, err error) {
-	var conflict *ropewalk.ConflictError
-	switch {
-	case err == nil || errors.As(err, &conflict) || errors.Is(err, ropewalk.ErrErased):
-	case errors.Is(err, ropewalk.ErrNotFound):
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.close(ref, Failed, err)
-	default:
-		w.violated("%s cannot be settled: %v", ref, err)
+// requireSettled notes where the last settling of all does not say. Without a
+// head, which only an append can make, nothing can be refused for good.
+func (w *world) requireSettled(ctx context.Context, what Settles, err error) {
+	if !stillUncertain(err) {
+		return
+	}
+	if _, headErr := w.direct.Head(ctx); !errors.Is(headErr, ropewalk.ErrNotFound) {
+		w.violated("%s cannot be settled: %v", what.Ref, err)
+	}
+}
+
+// holdSettled holds what Settle has said against the chain.
+func (w *world) holdSettled(chain []changeset.Changeset) {
+	for ref, refused := range w.refused {
+		in := ref.Version < uint64(len(chain)) && chain[ref.Version].Ref == ref
+		if in == refused && !w.Erased {
+			w.violated("%s was settled as refused: %t; but it is in the chain: %t", ref, refused, in)
+		}
 	}
 }
 

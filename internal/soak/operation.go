@@ -54,15 +54,23 @@ type Operation struct {
 	Command string
 	// Contents are what an append adds.
 	Contents []string
-	// Ref is the last changeset of an append, as far as its caller knows it, and
-	// Settles what settles it where it is uncertain: the same, but for batches.
-	Ref, Settles changeset.Ref
+	// Ref is the last changeset of an append, as far as its caller knows it.
+	Ref changeset.Ref
+	// Settles is what settles an append that is uncertain: its own Ref, except
+	// for batches.
+	Settles Settles
 	// Length is how many changesets the chain had that was read, and Seen those
 	// of them from From on that were.
 	Length, From int
 	Seen         []string
 	// Err is what the caller was told, for people.
 	Err error
+}
+
+// Settles is what [ropewalk.Chain.Settle] needs.
+type Settles struct {
+	Ref           changeset.Ref
+	AfterRevision uint64
 }
 
 // isWrite reports whether an operation adds to the chain.

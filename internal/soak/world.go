@@ -38,8 +38,9 @@ type world struct {
 	chain   *ropewalk.Chain // under faults
 	direct  *ropewalk.Chain // without
 
-	mu       sync.Mutex                     // guards the following, and all operations
-	open     map[changeset.Ref][]*Operation // uncertain appends, by what settles them
+	mu       sync.Mutex               // guards the following, and all operations
+	open     map[Settles][]*Operation // uncertain appends, by what settles them
+	refused  map[changeset.Ref]bool   // what Settle has said of changesets: false means committed
 	commands []*command
 }
 
@@ -56,7 +57,7 @@ type command struct {
 func newWorld(place Place, seed uint64) *world {
 	w := &world{
 		History: &History{Seed: seed}, place: place, script: &faults.Script{},
-		trouble: newTrouble(seed, place.Unit), open: map[changeset.Ref][]*Operation{},
+		trouble: newTrouble(seed, place.Unit), open: map[Settles][]*Operation{}, refused: map[changeset.Ref]bool{},
 	}
 	heads := w.script.Heads(place.Heads)
 	if seed%3 > 0 { // where a storage can put and swap in one step, it does so in every third history
@@ -118,57 +119,65 @@ func (w *world) record(op *Operation) {
 	}
 }
 
-// unexpected notes an error that no fault explains. While an aggregate is
-// being erased, its objects vanish before the eyes of those who read it.
+// unexpected notes an error that no fault explains. While an aggregate is being
+// erased, its objects vanish before the eyes of those who read it: they learn
+// that it is erased, unless a fault keeps the head from them.
 func (w *world) unexpected(ctx context.Context, doing string, err error) {
-	var corrupt *ropewalk.CorruptError
-	if !errors.As(err, &corrupt) && !errors.Is(err, ropewalk.ErrHeadLost) {
+	_, corrupt := errors.AsType[*ropewalk.CorruptError](err)
+	if !corrupt && !errors.Is(err, ropewalk.ErrHeadLost) {
 		return
 	}
 	h, loadErr := w.place.Heads.Load(context.WithoutCancel(ctx), w.chain.AggregateID())
-	if loadErr != nil || h.State != head.Erased || errors.Is(err, ropewalk.ErrHeadLost) {
+	vanished := loadErr == nil && h.State == head.Erased && (errors.Is(err, faults.ErrInjected) || ctx.Err() != nil || doing == "collect")
+	if !corrupt || !vanished {
 		w.violated("%s: %v", doing, err)
 	}
 }
 
 // settle ends an append that was uncertain, over the given chain, if it can.
-func (w *world) settle(ctx context.Context, chain *ropewalk.Chain, ref changeset.Ref) (head.Head, error) {
-	h, err := chain.Settle(ctx, ref)
-	w.unexpected(ctx, "settle "+ref.String(), err)
+func (w *world) settle(ctx context.Context, chain *ropewalk.Chain, what Settles) (head.Head, error) {
+	h, err := chain.Settle(ctx, what.Ref, what.AfterRevision)
+	w.unexpected(ctx, "settle "+what.Ref.String(), err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var conflict *ropewalk.ConflictError
-	switch {
-	case err == nil:
-		w.close(ref, Done, nil)
-	case errors.As(err, &conflict):
-		w.close(ref, Failed, err)
+	_, refused := errors.AsType[*ropewalk.ConflictError](err)
+	if err != nil && !refused {
+		return h, err
+	}
+	if before, settled := w.refused[what.Ref]; settled && before != refused {
+		w.Violations = append(w.Violations, fmt.Sprintf("%s was settled in two ways: %v", what.Ref, err))
+	}
+	w.refused[what.Ref] = refused
+	if refused {
+		w.close(what, Failed, err)
+	} else {
+		w.close(what, Done, nil)
 	}
 	return h, err
 }
 
-// close gives the appends that a reference settles their outcome. It needs the lock.
-func (w *world) close(ref changeset.Ref, outcome Outcome, err error) {
+// close gives the appends that were settled their outcome. It needs the lock.
+func (w *world) close(what Settles, outcome Outcome, err error) {
 	now := time.Now().UnixNano()
-	for _, op := range w.open[ref] {
+	for _, op := range w.open[what] {
 		op.Outcome, op.Return = outcome, now
 		if err != nil {
 			op.Err = err
 		}
 	}
-	delete(w.open, ref)
+	delete(w.open, what)
 }
 
 // uncertain returns what settles the appends whose outcome nobody knows, in
 // the order of their calls.
-func (w *world) uncertain() []changeset.Ref {
+func (w *world) uncertain() []Settles {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var all []changeset.Ref
-	for ref := range w.open {
-		all = append(all, ref)
+	var all []Settles
+	for what := range w.open {
+		all = append(all, what)
 	}
-	slices.SortFunc(all, func(a, b changeset.Ref) int {
+	slices.SortFunc(all, func(a, b Settles) int {
 		first, second := w.open[a][0], w.open[b][0]
 		return cmp.Or(cmp.Compare(first.Call, second.Call), cmp.Compare(first.Client, second.Client))
 	})
