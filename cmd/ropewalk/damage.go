@@ -16,9 +16,13 @@ type damage struct {
 }
 
 // confined reports whether an error concerns one aggregate alone: its objects or
-// its head are damaged, or can only be read by a newer version.
+// its head are damaged, or can only be read by a newer version. A SQLite file
+// that is damaged as a whole is an error without an aggregate.
 func confined(err error) bool {
-	return is[*ropewalk.CorruptError](err) || errors.Is(err, ropewalk.ErrHeadLost) || errors.Is(err, ropewalk.ErrUnsupportedFormat)
+	if corrupt, ok := errors.AsType[*ropewalk.CorruptError](err); ok {
+		return corrupt.Ref.AggregateID != ""
+	}
+	return errors.Is(err, ropewalk.ErrHeadLost) || errors.Is(err, ropewalk.ErrUnsupportedFormat)
 }
 
 func (d *damage) add(aggregateID string, err error) {

@@ -6,7 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -102,4 +104,10 @@ func TestVerifyReportsWhatItHasDone(t *testing.T) {
 	got := p.run(t.Context(), "", "verify", "a", "b")
 	require.Equal(t, 1, got.exit)
 	require.Contains(t, got.stdout, "verified 1 aggregate, 1 changeset")
+}
+
+// A file that is damaged as a whole ends a command: the others fare no better.
+func TestDamageOfAnAggregateAndOfAFile(t *testing.T) {
+	require.True(t, confined(&ropewalk.CorruptError{Ref: changeset.Ref{AggregateID: "a"}}))
+	require.False(t, confined(&ropewalk.CorruptError{Object: "sqlite:x.db"}))
 }

@@ -70,6 +70,7 @@ func commandLines(id string) []commandLine {
 		{args: []string{"gc"}},
 		{args: []string{"gc", "--", at}},
 		{args: []string{"gc", "--after", id}},
+		{args: []string{"backup", "--", "DIR/nothere/" + id}},
 		{args: []string{"rebuild-head", "--", at}},
 		{args: []string{"rebuild-head", "--at", id, "--", at}},
 		{args: []string{"bench", "--appends", "1", "--reads", "1", "--parallel", "1", "--yes"}},
