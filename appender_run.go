@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 const (
@@ -33,13 +34,11 @@ type work struct {
 	conflicts int           // in a row
 	streak    int           // batches in a row that left no gap
 	took      time.Duration // the latest swap
-	pauses    pauses
+	pauses    *pause.Pauses
 }
 
 func newWork() work {
-	p := newPauses()
-	p.MaxInterval = maxConflictPause
-	return work{pauses: p}
+	return work{pauses: pause.New(pause.Max(maxConflictPause))}
 }
 
 // run commits batch after batch while calls wait.
@@ -73,7 +72,7 @@ func (a *Appender) know(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.chain.store.options.SettleTimeout)
 	defer cancel()
-	for try, pause := 1, newPauses(); ; try++ {
+	for try, pauses := 1, pause.New(); ; try++ {
 		h, err := a.chain.reload(ctx, a.work.base)
 		final := errors.Is(err, ErrErased) || errors.Is(err, ErrHeadLost) || hopeless(err)
 		switch {
@@ -83,7 +82,7 @@ func (a *Appender) know(ctx context.Context) error {
 		case final:
 			a.work.base = head.Head{} // the next call takes the storage as it is
 			return err
-		case try == loadTries || pause.wait(ctx) != nil:
+		case try == loadTries || pauses.Wait(ctx) != nil:
 			return err
 		}
 	}
@@ -196,7 +195,7 @@ func (a *Appender) committed(ctx context.Context, b, ahead *batch, got head.Head
 func (a *Appender) retreat(ctx context.Context, winner head.Head) {
 	a.work.base = winner
 	if a.work.conflicts++; a.work.conflicts > 1 {
-		rest(ctx, a.work.pauses.NextBackOff())
+		_ = a.work.pauses.Wait(ctx) // an end of ctx is seen by the next batch
 		a.work.known = false
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // attempt is one append in flight: changesets that are built on one revision
@@ -55,7 +56,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, a.chain.store.options.SettleTimeout, errTimeUp)
 	defer cancel()
 	var cause error
-	for pause := newPauses(); ; {
+	for pauses := pause.New(); ; {
 		got, err := a.swap(bounded)
 		refused, ok := errors.AsType[*head.NotApplied](err)
 		if !ok {
@@ -65,7 +66,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 			return got, err
 		}
 		cause = lastCause(bounded, cause, err)
-		if !refused.Retryable || pause.wait(bounded) != nil {
+		if !refused.Retryable || pauses.Wait(bounded) != nil {
 			return head.Head{}, fmt.Errorf("append to %q: %w", a.chain.id, errors.Join(ctx.Err(), cause))
 		}
 	}
@@ -104,7 +105,7 @@ func (a *attempt) resolve(ctx context.Context, cause error) (head.Head, error) {
 	a.chain.store.options.Logger.WarnContext(ctx, "outcome of swap unknown, looking it up", "ref", a.last(), "cause", cause)
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.chain.store.options.SettleTimeout)
 	defer cancel()
-	for pause := newPauses(); ; {
+	for pauses := pause.New(); ; {
 		got, err := a.look(detached)
 		if errors.Is(err, errPending) {
 			got, err = a.swap(detached)
@@ -114,7 +115,7 @@ func (a *attempt) resolve(ctx context.Context, cause error) (head.Head, error) {
 			return got, err
 		}
 		cause = lastCause(detached, cause, err)
-		if hopeless(err) || pause.wait(detached) != nil {
+		if hopeless(err) || pauses.Wait(detached) != nil {
 			return head.Head{}, &UncertainError{a.last(), a.old.Revision, errors.Join(context.Cause(ctx), cause)}
 		}
 	}

@@ -34,6 +34,10 @@ var (
 	ErrHeadLost = errors.New("head lost")
 	// ErrErased means that the aggregate's history was erased for good.
 	ErrErased = errors.New("erased")
+	// ErrConflict matches every [*ConflictError].
+	ErrConflict = errors.New("conflict")
+	// ErrUncertain matches every [*UncertainError].
+	ErrUncertain = errors.New("uncertain")
 )
 
 // CorruptError says that what is stored cannot be what was written, and names
@@ -69,6 +73,9 @@ func (e *ConflictError) Error() string {
 	}
 }
 
+// Is reports whether target is [ErrConflict].
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
 // UncertainError says that it is unknown so far whether an append was
 // committed: its swap was sent, and no answer could be had in time. Appending
 // the same again could commit it twice. [Chain.Settle] with Ref and
@@ -87,6 +94,9 @@ type UncertainError struct {
 func (e *UncertainError) Error() string {
 	return fmt.Sprintf("uncertain whether %s was committed after revision %d: %v", e.Ref, e.AfterRevision, e.Err)
 }
+
+// Is reports whether target is [ErrUncertain].
+func (e *UncertainError) Is(target error) bool { return target == ErrUncertain }
 
 // Unwrap returns the cause.
 func (e *UncertainError) Unwrap() error { return e.Err }

@@ -22,7 +22,7 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":               {},
 	"head":                    {code: "changeset"},
-	"faults":                  {code: "changeset head", tests: ". backends/memstore internal/walk"},
+	"faults":                  {code: "changeset head", tests: ". backends/memstore internal"},
 	"internal/walk":           {code: "changeset head"},
 	".":                       {code: "changeset head internal/pause internal/walk", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"inspect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},

@@ -1,11 +1,8 @@
 package ropewalk
 
 import (
-	"context"
 	"log/slog"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Options are the settings of a [Store]. Zero values stand for the defaults.
@@ -57,26 +54,4 @@ func (o *Options) withDefaults() Options {
 		out.SettleTimeout = 10 * time.Second
 	}
 	return out
-}
-
-// pauses spaces out the tries of one operation: exponentially, with jitter.
-type pauses struct{ *backoff.ExponentialBackOff }
-
-func newPauses() pauses {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval = 20 * time.Millisecond
-	b.MaxInterval = 2 * time.Second
-	return pauses{b}
-}
-
-// wait sleeps until the next try, or returns the context's error.
-func (p pauses) wait(ctx context.Context) error {
-	t := time.NewTimer(p.NextBackOff())
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

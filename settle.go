@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // errUnfenced says that a fence was not seen to take effect: another swap came
@@ -44,13 +45,13 @@ func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 	bounded, cancel := context.WithTimeout(ctx, c.store.options.SettleTimeout)
 	defer cancel()
 	var cause error
-	for pause := newPauses(); ; {
+	for pauses := pause.New(); ; {
 		got, err := c.settle(bounded, ref, afterRevision)
 		if err == nil || is[*ConflictError](err) || errors.Is(err, ErrErased) {
 			return got, err
 		}
 		cause = lastCause(bounded, cause, err)
-		if !errors.Is(err, errUnfenced) || pause.wait(bounded) != nil {
+		if !errors.Is(err, errUnfenced) || pauses.Wait(bounded) != nil {
 			return head.Head{}, &UncertainError{ref, afterRevision, errors.Join(ctx.Err(), cause)}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // Update reads, decides and appends as one step: it calls decide with a reader
@@ -33,7 +34,7 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		return head.Head{}, err
 	}
 	memory := &memory{Store: c.store.changesets, room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
-	for pause := newPauses(); ; {
+	for pauses := pause.New(); ; {
 		drafts, err := decide(ctx, &Reader{c.store, memory, c.id, h})
 		if err != nil || len(drafts) == 0 {
 			return h, err
@@ -43,7 +44,7 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		if !ok {
 			return next, err
 		}
-		if err := pause.wait(ctx); err != nil {
+		if err := pauses.Wait(ctx); err != nil {
 			return head.Head{}, errors.Join(err, conflict)
 		}
 		// The head that was seen before the pause is old by now where many write,

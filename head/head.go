@@ -68,6 +68,15 @@ type Head struct {
 // Exists reports whether h names a changeset; the zero Head does not.
 func (h Head) Exists() bool { return h != Head{} }
 
+// Len returns the number of changesets in the history that ends at h: 0 if
+// there is no head, and one more than the version otherwise.
+func (h Head) Len() uint64 {
+	if !h.Exists() {
+		return 0
+	}
+	return h.Version + 1
+}
+
 // Token returns what the storage needs to swap exactly this record, such as an
 // ETag; empty where it is not known. Only stores use it.
 func (h Head) Token() string { return h.token }

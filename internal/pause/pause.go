@@ -51,3 +51,6 @@ func (p *Pauses) Wait(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// Reset makes the next pause the first again.
+func (p *Pauses) Reset() { p.backoff.Reset() }
