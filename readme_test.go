@@ -14,14 +14,16 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// readmeCode returns the README's pieces of Go: two programs, a type and how it
-// is used, and how an appender is.
+// readmeCode returns the pieces of Go in the README and in the page on hot
+// aggregates: two programs, a type and its use, and the use of an appender.
 func readmeCode(t *testing.T) []string {
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
 	var code []string
-	for _, block := range goBlock.FindAllStringSubmatch(string(readme), -1) {
-		code = append(code, block[1])
+	for _, name := range []string{"README.md", "docs/hot-aggregates.md"} {
+		page, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, block := range goBlock.FindAllStringSubmatch(string(page), -1) {
+			code = append(code, block[1])
+		}
 	}
 	require.Len(t, code, 5)
 	return code
@@ -50,7 +52,7 @@ func TestQuickStartRuns(t *testing.T) {
 
 func TestCloudExampleBuilds(t *testing.T) { build(t, readmeCode(t)[1]) }
 
-// What is no program is built within one.
+// The pieces that are not programs are built within a program.
 func TestOtherExamplesBuild(t *testing.T) {
 	code := readmeCode(t)
 	build(t, fmt.Sprintf(`package main
@@ -61,7 +63,6 @@ import (
 
 	"ropewalk"
 	"ropewalk/aggregate"
-	"ropewalk/changeset"
 )
 
 %s
@@ -69,7 +70,7 @@ func update(ctx context.Context, store *ropewalk.Store, requestID, etag string) 
 %s	return order, err
 }
 
-func measure(ctx context.Context, store *ropewalk.Store, reading []byte) ([]changeset.Header, error) {
+func measure(ctx context.Context, store *ropewalk.Store, reading []byte) ([]ropewalk.Header, error) {
 %s	return made, err
 }
 

@@ -41,7 +41,7 @@ func TestProgramsBuild(t *testing.T) {
 
 // The pages speak of files and headings that are there.
 func TestLinks(t *testing.T) {
-	for name, text := range pages(t, "aws.md", "azure.md", "coming-from.md", "restore.md", "schema-change.md") {
+	for name, text := range pages(t, "aws.md", "azure.md", "coming-from.md", "costs.md", "hot-aggregates.md", "restore.md", "schema-change.md") {
 		anchors := map[string]bool{}
 		for _, h := range heading.FindAllStringSubmatch(text, -1) {
 			anchors["#"+strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(h[1]))] = true
