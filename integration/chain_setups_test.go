@@ -96,7 +96,7 @@ func refused(t *testing.T) []setUp {
 		return "s3://bucket-1/?region=us-east-1&path-style=true&endpoint=" + url.QueryEscape(canned(t, status, header, body))
 	}
 	azure := func(status int, code string) []string {
-		return azureAt(canned(t, status, http.Header{"X-Ms-Error-Code": {code}}, ""))
+		return azureAt(canned(t, status, http.Header{"X-Ms-Error-Code": {code}, "X-Ms-Request-Id": {"1"}, "X-Ms-Version": {"2025-01-05"}}, ""))
 	}
 	elsewhere := http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}
 	return []setUp{
@@ -131,7 +131,7 @@ func canned(t *testing.T, status int, header http.Header, body string) string {
 
 // deniedByDynamoDB: the table alone denies access.
 func deniedByDynamoDB(t *testing.T, c command, code string) {
-	endpoint := canned(t, http.StatusBadRequest, http.Header{"X-Amzn-Errortype": {code}}, "{}")
+	endpoint := canned(t, http.StatusBadRequest, http.Header{"X-Amzn-Errortype": {code}, "X-Amzn-Requestid": {"1"}}, "{}")
 	store := "aws://bucket-1/?table=table-1&region=us-east-1&path-style=true&endpoint=" + url.QueryEscape(endpoint)
 	r := c.run(t, append(slices.Clone(awsKeys), "ROPEWALK_STORE="+store), "", "head", "order-1")
 	requireSetUpFailure(t, "head", r)

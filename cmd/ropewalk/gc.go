@@ -138,8 +138,8 @@ func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 
 // finish prints what was done, whatever ended it, and returns what has failed.
 func (g *collecting) finish(ended error) error {
-	if is[*outputError](ended) {
-		return ended
+	if is[*outputError](ended) || ended != nil && g.total.Aggregates == 0 {
+		return ended // a total would read as an empty store
 	}
 	if err := g.printFound(); err != nil {
 		return err

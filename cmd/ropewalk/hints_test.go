@@ -273,5 +273,6 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		require.Equal(t, 7, got.exit, "%s: %s", args, got.stderr)
 		require.Contains(t, got.stderr, "the reply is not from S3", args)
 		require.Contains(t, got.stderr, "hint: check the endpoint\n", args)
+		require.Empty(t, got.stdout, "%s: nothing that reads as an empty store", args)
 	}
 }

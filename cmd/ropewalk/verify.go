@@ -146,6 +146,9 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	if is[*outputError](ended) {
 		return ended
 	}
+	if ended != nil && v.total.Aggregates == 0 {
+		return errors.Join(ended, v.missing) // a total would read as an empty store
+	}
 	if err := v.printProblems(); err != nil {
 		return err
 	}
