@@ -1,7 +1,9 @@
 package collect_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"testing"
@@ -443,4 +445,35 @@ func TestCollectAllEnds(t *testing.T) {
 			require.ErrorContains(t, err, "canceled")
 		}
 	})
+}
+
+// timeless is a storage that does not say when an object was written.
+type timeless struct{ collect.Changesets }
+
+func (s timeless) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
+	return func(yield func(changeset.Object, error) bool) {
+		for o, err := range s.Changesets.Objects(ctx, aggregateID) {
+			o.LastModified = time.Time{}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// An object without a time is not known to be old, and a writer that is ahead
+// of the head is not known to be late.
+func TestObjectsWithoutATimeAreYoung(t *testing.T) {
+	p, _ := inMemory(t)
+	h := p.grow(1)
+	p.orphan(h, "lost")
+	p.grow(1)
+	p.changesets = timeless{p.changesets}
+	r, err := p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Young.Objects)
+	require.Zero(t, r.Deleted.Objects)
+	r, err = p.collector(collect.Options{Grace: -1, Delete: true}).Collect(t.Context(), p.id)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.Deleted.Objects, "a negative grace asks for no time")
 }

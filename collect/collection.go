@@ -94,7 +94,7 @@ func (a *collection) suspect(o changeset.Object) {
 	if !a.head.Exists() {
 		return
 	}
-	a.suspects = append(a.suspects, suspect{Object: o, age: a.began.Sub(o.LastModified)})
+	a.suspects = append(a.suspects, suspect{Object: o, age: a.age(o)})
 }
 
 // decide finds out the fate of each suspect under the head as it is known. What
@@ -133,7 +133,16 @@ func (a *collection) fate(s *suspect) fate {
 	return f
 }
 
-// old reports whether an object may be deleted for all that grace is.
+// age returns the age of an object. An object whose time the storage does not
+// say is new: it must not be deleted before its grace period is known to be over.
+func (a *collection) age(o changeset.Object) time.Duration {
+	if o.LastModified.IsZero() {
+		return 0
+	}
+	return a.began.Sub(o.LastModified)
+}
+
+// old reports whether an object is older than the grace period.
 func (a *collection) old(age time.Duration) bool {
 	return a.options.Grace < 0 || age >= a.options.Grace
 }
