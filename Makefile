@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick check-deploy lint bench fuzz module soak emulators emulators-stop
+.PHONY: test quick check-deploy lint bench fuzz module mutants soak emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -27,6 +27,11 @@ lint:
 # twenty minutes. RUN='walk|hot' runs some experiments, ARGS=-quick tests the benchmarks themselves and writes nothing.
 bench:
 	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
+
+# Breaks the checks of packages, one at a time: the tests must notice. PKGS='./changeset ./head' chooses the packages,
+# SAMPLE=10 breaks ten checks of each, chosen by SEED.
+mutants:
+	go run ./internal/mutants -sample $(or $(SAMPLE),0) -seed $(or $(SEED),1) $(or $(PKGS),./changeset ./head)
 
 # Renames the module, for whoever publishes it: make module MODULE=host/owner/ropewalk
 module:
