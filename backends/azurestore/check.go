@@ -129,13 +129,11 @@ func (s *Store) probe(ctx context.Context, probe *blockblob.Client) (failed stri
 }
 
 func untried(name string, err error) Finding {
-	var refused *head.NotApplied
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*head.NotApplied](err); ok {
 		err = refused.Err
 	}
 	f := Finding{Name: name, Detail: "conditional writes could not be tried: " + err.Error(), Hint: "try again"}
-	var broken *SetupError
-	if errors.As(err, &broken) {
+	if broken, ok := errors.AsType[*SetupError](err); ok {
 		f.Hint = broken.Hint
 	}
 	return f

@@ -41,8 +41,7 @@ func reason(err error) string {
 	if ok {
 		return answers(answer.StatusCode, answer.ErrorCode)
 	}
-	var transport *url.Error
-	if errors.As(err, &transport) {
+	if transport, ok := errors.AsType[*url.Error](err); ok {
 		err = transport.Err // without the URL, which can hold a shared access signature
 	}
 	return err.Error()

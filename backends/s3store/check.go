@@ -42,8 +42,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 // failed is the finding that something could not be looked at.
 func failed(name string, err error) Finding {
 	f := Finding{Name: name, Detail: err.Error()}
-	var setup *finding.SetupError
-	if errors.As(err, &setup) {
+	if setup, ok := errors.AsType[*finding.SetupError](err); ok {
 		f.Detail, f.Hint = setup.What, setup.Hint
 	}
 	return f

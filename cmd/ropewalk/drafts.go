@@ -114,8 +114,7 @@ func inputError(file string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	var at *os.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*os.PathError](err); ok {
 		err = at.Err
 	}
 	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", quote(file), err)}

@@ -154,12 +154,10 @@ func hintFor(err error) string {
 	if errors.As(err, &setup) && setup.Hint != "" {
 		return setup.Hint
 	}
-	var u *ropewalk.UncertainError
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		return "end it for good: " + settleLine(u)
 	}
-	var c *ropewalk.ConflictError
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*ropewalk.ConflictError](err); ok {
 		return conflictHint(c)
 	}
 	if hint := fileHint(err); hint != "" {
@@ -289,8 +287,7 @@ func newFailureJSON(c class, message, hint string, err error) failureJSON {
 	var u *ropewalk.UncertainError
 	var bad *ropewalk.CorruptError
 	var refused *ropewalk.ConflictError
-	var at *lineError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*lineError](err); ok {
 		e.Line = at.line
 	}
 	switch {

@@ -154,8 +154,7 @@ func commands(a *app) []*cobra.Command {
 
 // asUsage makes a failure of an error that came before any command began.
 func asUsage(root *cobra.Command, args []string, err error) error {
-	var p *problem
-	if errors.As(err, &p) {
+	if _, ok := errors.AsType[*problem](err); ok {
 		return err
 	}
 	found, rest, _ := root.Find(args)

@@ -85,8 +85,7 @@ func (c *Call) inspect(ctx context.Context, in middleware.DeserializeInput, next
 
 // Code returns the service's own error code; empty where none was received.
 func Code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return ""

@@ -102,8 +102,7 @@ func (m *model) append(rt *rapid.T) {
 			m.commands[command] = sent{after, got.Ref}
 		}
 	}
-	var conflict *ropewalk.ConflictError
-	if errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*ropewalk.ConflictError](err); ok {
 		m.heads = append(m.heads, conflict.Actual)
 	}
 }
