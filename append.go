@@ -32,7 +32,7 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 // made it, together with other callers' changesets behind it, that head is one
 // within an append: it can be read at, and an append after it is a conflict.
 //
-// Its errors tell the outcome:
+// Its errors report the outcome:
 //   - [*ConflictError]: refused for good; another append came first.
 //   - [*UncertainError]: unknown so far; [Chain.Settle] finds out.
 //   - [ErrHeadLost], [ErrErased]: the storage is not as the head says.

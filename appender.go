@@ -47,7 +47,7 @@ func (o *AppenderOptions) withDefaults() AppenderOptions {
 // Use it for what is true wherever it comes to stand in the history: readings
 // of a device, entries of a log, facts that others have decided. It does not
 // ask for a head, so nothing that depends on what the history holds may be
-// appended with it: decisions belong into [Chain.Update]. For the same reason
+// appended with it: decisions belong in [Chain.Update]. For the same reason
 // it does not recognise a command that was appended before: command IDs are
 // stored, and no more.
 //
@@ -117,7 +117,7 @@ type outcome struct {
 // The command IDs of the drafts follow the rule of [Chain.Append]: one call,
 // one command. Contents must not change until it returns.
 //
-// Its errors tell the outcome, as those of [Chain.Append] do:
+// Its errors report the outcome, as those of [Chain.Append] do:
 //   - [*UncertainError]: unknown so far; [Chain.Settle] finds out. Its Ref is the
 //     last changeset that would be committed together with this call's. The
 //     headers are returned too, as they are if it turns out committed.
@@ -128,7 +128,7 @@ type outcome struct {
 //   - any other: nothing was committed, and nothing ever will be.
 //
 // There is no [*ConflictError]: where another writer was faster, the drafts are
-// built anew behind its changesets, until the context ends. A context that ends
+// built again behind its changesets, until the context ends. A context that ends
 // before the swap is sent gives its own error; after that the call goes on
 // until the outcome is known, for twice [Options.SettleTimeout] at most.
 func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]changeset.Header, error) {

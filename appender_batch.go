@@ -79,7 +79,7 @@ func (a *Appender) putOwn(all context.Context, c *call, own []changeset.Changese
 
 // launch waits until all objects are stored and reports whether the swap can
 // be sent. Where a call has failed, or has gone meanwhile, it cannot: the
-// objects of the others link to that call's. They alone are to be built anew,
+// objects of the others link to that call's. They alone are to be built again,
 // so that it ends.
 func (a *Appender) launch(b *batch) bool {
 	var stored []*call

@@ -83,7 +83,7 @@ func TestSameCommandWithinABatch(t *testing.T) {
 }
 
 // Another writer has processed the command of the first, or of the last, call
-// of a batch: that says nothing of the others, which are built anew.
+// of a batch: that says nothing of the others, which are built again.
 func TestABatchIsNotJudgedByACommand(t *testing.T) {
 	for _, command := range []string{"command 0", "command 3"} {
 		synctest.Test(t, func(t *testing.T) {

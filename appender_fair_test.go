@@ -73,7 +73,7 @@ func TestAppenderLetsOthersDecide(t *testing.T) {
 	})
 }
 
-// What must be built anew keeps its place before what came later.
+// What must be built again keeps its place before what came later.
 func TestAppenderKeepsTheOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var script faults.Script
@@ -176,7 +176,7 @@ func TestAppenderLostHeadEndsAll(t *testing.T) {
 }
 
 // After an uncertain swap the batch prepared behind it goes on if the head is
-// the one that it was prepared for, and is built anew if not.
+// the one that it was prepared for, and is built again if not.
 func TestAppenderAfterAnUncertainSwap(t *testing.T) {
 	for name, kind := range map[string]faults.Kind{"committed": faults.Lost, "pending": faults.Dropped} {
 		for _, meanwhile := range []string{"nobody", "a rival", "a fence"} {

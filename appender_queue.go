@@ -27,7 +27,7 @@ func (a *Appender) take(limit int) (calls []*call) {
 	return calls
 }
 
-// requeue puts calls back to the front of the queue, to be built anew: nothing
+// requeue puts calls back to the front of the queue, to be built again: nothing
 // that was sent can commit them any more. Those that have gone are told.
 func (a *Appender) requeue(calls []*call) (kept int) {
 	a.mu.Lock()

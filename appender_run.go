@@ -29,7 +29,7 @@ const (
 // that, so that the next one need not ask for the head.
 type work struct {
 	base      head.Head     // the head to build on, the latest one seen
-	known     bool          // false where it must be loaded anew
+	known     bool          // false where it must be loaded again
 	limit     int           // of the calls in the next batch; 0 for none
 	conflicts int           // in a row
 	streak    int           // batches in a row that left no gap
@@ -134,7 +134,7 @@ func (a *Appender) prepare(predicted head.Head, done <-chan struct{}) *batch {
 }
 
 // conclude tells the calls of a batch what became of its swap, or lets them be
-// built anew. It returns the batch that was prepared behind it, which may be
+// built again. It returns the batch that was prepared behind it, which may be
 // nil, if that can be sent; its calls are never lost.
 func (a *Appender) conclude(ctx context.Context, b, ahead *batch, got head.Head, err error) *batch {
 	fence, fenced := errors.AsType[*fencedError](err)

@@ -30,7 +30,7 @@ type Option func(*call) error
 //	committed             nothing                               Repeated
 //	committed             others have saved, within the window  Repeated; nothing is sent where the load has shown it
 //	committed             others have saved, beyond the window  happens again
-//	committed             decided anew, other events            Repeated; the first events stand
+//	committed             decided again, other events            Repeated; the first events stand
 //	conflict, error       whatever                              happens
 //	uncertain             its swap took effect                  Repeated
 //	uncertain             its swap is still under way           happens; the first can not take effect any more, or is

@@ -26,7 +26,7 @@ func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, op
 // When ctx ends after the head's swap was sent, Save goes on until the outcome
 // is known, for ropewalk.Options.SettleTimeout, 10 seconds by default, at most.
 //
-// Its errors tell the outcome; with each it returns the aggregate as it was given:
+// Its errors report the outcome; with each it returns the aggregate as it was given:
 //   - *ropewalk.ConflictError: refused for good, another append came first. A
 //     [*PreconditionError] is one, too.
 //   - *ropewalk.UncertainError: unknown so far. Chain.Settle of package

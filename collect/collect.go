@@ -14,7 +14,7 @@
 //
 // What was built on the head's present revision is pending: its swap may still
 // come. It is shut out first, by a fence: the head is swapped to itself with
-// the next revision. A writer that still lives then builds its append anew.
+// the next revision. A writer that still lives then builds its append again.
 //
 // No clock decides on what is lost. [Options.Grace] is a courtesy to people
 // who look into races, and a net under restored heads; so is the hour after

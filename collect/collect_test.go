@@ -146,7 +146,7 @@ func TestWhatIsCollected(t *testing.T) {
 	}
 }
 
-// A writer that was fenced builds its append anew.
+// A writer that was fenced builds its append again.
 func TestFencedWritersBuildAnew(t *testing.T) {
 	p, _ := inMemory(t)
 	h := p.grow(2)

@@ -77,7 +77,7 @@ func good(err error) bool {
 
 const (
 	window = 512 // of the latest latencies
-	renew  = 32  // after so many the percentile is taken anew
+	renew  = 32  // after so many the percentile is taken again
 	saved  = 10  // hedges at most
 )
 

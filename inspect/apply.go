@@ -17,10 +17,10 @@ var (
 	// was sent.
 	ErrNotATip = errors.New("not one of the tips of the plan")
 	// ErrHeadMoved means that the head is not the one of the plan any more:
-	// plan anew.
+	// plan again.
 	ErrHeadMoved = errors.New("the head has changed meanwhile")
 	// ErrUnknown means that nobody knows whether the head was written. To plan
-	// anew tells: it looks at the head first.
+	// again tells: it looks at the head first.
 	ErrUnknown = errors.New("nobody knows whether the head was written")
 )
 

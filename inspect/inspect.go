@@ -13,7 +13,7 @@
 // a digest of the chain can have it proved that nothing up to there changed
 // since ([Inspector.VerifyDigest]). [Inspector.Graph] tells the same story
 // without reading any content, for people to look at. [Inspector.Rebuild] plans
-// how to write a head anew that is lost, or older than its objects.
+// how to write a head again that is lost, or older than its objects.
 //
 // # What cannot be found
 //

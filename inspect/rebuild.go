@@ -32,7 +32,7 @@ const (
 // String returns the condition in lower case.
 func (c Condition) String() string { return [...]string{"standing", "headless", "behind"}[c] }
 
-// Rebuilding is a plan to write a head anew from the objects.
+// Rebuilding is a plan to write a head again from the objects.
 type Rebuilding struct {
 	// AggregateID is the aggregate's.
 	AggregateID string
@@ -71,7 +71,7 @@ type Tip struct {
 // maxRevision leaves room above a rebuilt head for all swaps to come.
 const maxRevision = 1 << 62
 
-// Rebuild plans how to write an aggregate's head anew from its objects, where
+// Rebuild plans how to write an aggregate's head again from its objects, where
 // it is lost or older than they are. It changes nothing: [Inspector.Apply] does.
 //
 // It proves all that is stored, as [Inspector.Verify] does. What it cannot

@@ -26,7 +26,7 @@ type survey struct {
 //
 // All that a head reaches was there before the head: so the listing comes
 // second. It may show what was committed since; where it has versions above
-// the head, the head is read again, and if it moved all begins anew. A chain
+// the head, the head is read again, and if it moved everything begins again. A chain
 // that is appended to all the time has the last of it left uncommitted here.
 func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, error) {
 	s := &survey{in: in, id: aggregateID}

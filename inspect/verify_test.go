@@ -67,7 +67,7 @@ func TestVerifyDigest(t *testing.T) {
 	}
 }
 
-// A history that somebody has made up anew is sound in itself. Who kept a
+// A history that a forger rebuilt is sound in itself. Who kept a
 // digest knows.
 func TestAKeptDigestFindsWhatNothingElseFinds(t *testing.T) {
 	s := newSample(t)

@@ -157,7 +157,7 @@ func choices(tips []inspect.Tip) string {
 	return "say which: " + strings.Join(all, ", or ")
 }
 
-// again plans anew after somebody else has changed the head, to tell whether
+// again plans again after somebody else has changed the head, to tell whether
 // anything is left to do. What that is the caller has not seen, so it is not done.
 func (r rebuilding) again(ctx context.Context, moved error) error {
 	plan, err := r.in.Rebuild(ctx, r.plan.AggregateID)
