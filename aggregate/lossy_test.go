@@ -237,7 +237,7 @@ func TestCheckAgreesWithJSONOnAnyStruct(t *testing.T) {
 	})
 }
 
-// What the comparison calls equal is deeply equal, but for the exceptions that
+// What the comparison calls equal is deeply equal, except for the exceptions that
 // its comment lists; and it finds every difference.
 func TestComparisonAgreesWithDeepEqual(t *testing.T) {
 	type all struct {

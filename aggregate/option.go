@@ -30,10 +30,10 @@ type Option func(*call) error
 //	committed             nothing                               Repeated
 //	committed             others have saved, within the window  Repeated; nothing is sent where the load has shown it
 //	committed             others have saved, beyond the window  happens again
-//	committed             decided anew, other events            Repeated; the first events stand
-//	conflict, error       whatever                              happens
+//	committed             decided again, other events           Repeated; the first events stand
+//	conflict, error       anything                              happens
 //	uncertain             its swap took effect                  Repeated
-//	uncertain             its swap is still under way           happens; the first can not take effect any more, or is
+//	uncertain             its swap is still under way           happens; the first can no longer take effect, or is
 //	                                                            found to have been faster: Repeated
 //
 // A call that stores no events is not remembered.
@@ -50,7 +50,8 @@ func Once(key string) Option {
 	}
 }
 
-// With adds metadata to each event of the call, over that of the context.
+// With adds metadata to each event of the call. It overrides metadata of the
+// context.
 func With(key, value string) Option {
 	return func(c *call) error {
 		c.metadata[key] = value

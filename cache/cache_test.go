@@ -169,7 +169,7 @@ func folderSize(t *testing.T, dir string) (size int64, files int) {
 	return size, files
 }
 
-// Whatever happens to a file, it is as if it were not there.
+// A damaged file of any kind is treated as a missing one.
 func TestDamagedFilesAreMisses(t *testing.T) {
 	db := memstore.New()
 	cs := stored(t, db, "order-1", []byte("the content"), []byte("another"))
@@ -364,7 +364,7 @@ func TestForget(t *testing.T) {
 		require.NoError(t, err)
 		_, err = cached.Stat(t.Context(), c.Ref)
 		require.NoError(t, err)
-		require.NoError(t, db.Delete(t.Context(), c.Ref)) // behind the cache's back
+		require.NoError(t, db.Delete(t.Context(), c.Ref)) // unseen by the cache
 	}
 	require.NoError(t, cached.Forget("order-1"))
 	_, err := cached.Get(t.Context(), secret.Ref)
