@@ -61,7 +61,7 @@ func With(key, value string) Option {
 
 // IfMatch makes the call depend on the head that its state was read at: the
 // value of an HTTP If-Match header, such as what [head.Head.ETag] returned.
-// Where it does not match, the error is a [*PreconditionError]. An empty value
+// If it does not match, the error is a [*PreconditionError]. An empty value
 // is no condition, as in a request without the header. The empty key of [Once],
 // by contrast, is an error. A command that [Once] recognises is recognised first.
 func IfMatch(header string) Option {
@@ -121,7 +121,7 @@ type metadataKey struct{}
 
 // WithMetadata returns a context under which every event that is saved has the
 // metadata too, such as a [Correlation], a [Causation] or a [Traceparent].
-// Where that comes from somewhere else, see [Options.Metadata].
+// If the metadata comes from somewhere else, see [Options.Metadata].
 func WithMetadata(ctx context.Context, key, value string) context.Context {
 	m := maps.Clone(metadataOf(ctx))
 	if m == nil {

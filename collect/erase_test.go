@@ -77,7 +77,7 @@ func TestEraseWithoutAHead(t *testing.T) {
 	require.Equal(t, refs, p.objects())
 }
 
-// An erasure races with appends, and wins; what they put meanwhile is found.
+// An erasure races with appends, and wins; what they put in the meantime is found.
 func TestEraseWhileOthersAppend(t *testing.T) {
 	p, _ := inMemory(t)
 	p.grow(2)

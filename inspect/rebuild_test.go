@@ -156,7 +156,7 @@ func TestAHeadIsNeverRolledToWhatDoesNotDescendFromIt(t *testing.T) {
 	s := newSample(t)
 	was := s.head
 	s.append(draft("six"))
-	// Somebody built another history on the restored head, and that stands now.
+	// A writer built another history on the restored head, and that stands now.
 	s.putBack(was)
 	s.head = was
 	six := s.append(draft("another six"))
@@ -262,9 +262,9 @@ func TestHeadersOnlyRebuildsPastHurtContents(t *testing.T) {
 	require.Equal(t, []changeset.Ref{s.head.Ref}, refs(plan.Tips))
 }
 
-// Whatever has happened to a chain: if its head is lost it is among the tips,
-// and rebuilt there nothing is committed that was not, unless it was pending
-// on top, and nothing that was is lost.
+// After any history of a chain, a lost head is among the tips. Rebuilding it
+// there commits nothing that was not committed, unless it was pending on top,
+// and loses nothing that was.
 func TestTheLostHeadIsAmongTheTips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{bench: newBench(t, "a/b")}
