@@ -50,8 +50,8 @@ func Once(key string) Option {
 	}
 }
 
-// With adds metadata to each event of the call. It overrides metadata of the
-// context.
+// With adds metadata to each event of the call. It replaces metadata of the
+// context that has the same key.
 func With(key, value string) Option {
 	return func(c *call) error {
 		c.metadata[key] = value

@@ -62,7 +62,8 @@ func (r *Repository[S, E]) Wait(ctx context.Context) error {
 // Snapshot writes the newest snapshot that is due for an aggregate, if it is
 // missing. It returns the errors of [Repository.Load] and of the write. It is
 // also an error if the type has no snapshots, or if the state would not come
-// back equal. There is nothing to do if no snapshot is due yet or it exists already.
+// back equal. There is nothing to do if no snapshot is due yet or it exists
+// already.
 func (r *Repository[S, E]) Snapshot(ctx context.Context, id string) error {
 	if r.plan.Snapshots.Every == 0 {
 		return fmt.Errorf("snapshot of %q: aggregate type %q has none", id, r.plan.Name)

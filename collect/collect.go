@@ -17,11 +17,11 @@
 // itself with the next revision. A writer that still lives then rebuilds its
 // append.
 //
-// No clock decides which objects are lost. [Options.Grace] is a courtesy to people
-// who look into races, and a net under restored heads; so is the hour after
-// which an object ahead of its head is taken for a sign of one. Both compare
-// the storage's clock, at the put, with the local one: they are off by as much
-// as these two differ, and the guarantee is not.
+// No clock decides which objects are lost. [Options.Grace] is a courtesy to
+// people who look into races, and a net under restored heads; so is the hour
+// after which an object ahead of its head is taken for a sign of one. Both
+// compare the storage's clock, at the put, with the local one: they are off by
+// as much as these two differ, and the guarantee is not.
 //
 // # What it costs
 //

@@ -13,12 +13,12 @@ import (
 const maxSweeps = 10
 
 // Erase deletes the history of an aggregate for good, even without
-// [Options.Delete]: first it swaps the head to a tombstone, which stays and shuts out every
-// append in flight; then it deletes all objects of the aggregate and of its
-// snapshots, until a listing finds none. It may be interrupted at every step,
-// and repeated at any time: a tombstone is left as it is, and the remaining
-// objects are deleted. Objects that an append in flight puts even later are
-// deleted by [Collector.Collect].
+// [Options.Delete]: first it swaps the head to a tombstone, which stays and
+// shuts out every append in flight; then it deletes all objects of the aggregate
+// and of its snapshots, until a listing finds none. It may be interrupted at
+// every step, and repeated at any time: a tombstone is left as it is, and the
+// remaining objects are deleted. Objects that an append in flight puts even
+// later are deleted by [Collector.Collect].
 //
 // The tombstone keeps the aggregate's ID, its last version and digest, and old
 // versions of objects in a versioned bucket, soft-deleted ones, and backups are

@@ -138,7 +138,7 @@ func TestTheTailIsCut(t *testing.T) {
 	}
 }
 
-// Where all requests become slow, as in an overload, hedging must not add to it.
+// If all requests become slow, as in an overload, hedging must not add to it.
 func TestHedgesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()

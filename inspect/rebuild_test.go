@@ -224,8 +224,8 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 	require.ErrorContains(t, err, "leaves no room")
 }
 
-// What cannot be proved is never in a history that is offered, and is counted
-// where it lies above.
+// A changeset that cannot be proved is never in a history that is offered, and
+// is counted if it lies above.
 func TestOnlyWhatIsProvedIsOffered(t *testing.T) {
 	for i, want := range map[int]int{0: -1, 1: 0, 2: 0, 3: 0, 4: 3, 5: 4} {
 		for _, damage := range []func(*memstore.Contents, changeset.Changeset){

@@ -29,7 +29,7 @@ func TestGolden(t *testing.T) {
 	aggregatetest.For(t, baskets).Golden("testdata/basket", paid{"card"})
 }
 
-// What must fail a test does.
+// Every case that must fail a test does.
 func TestFailures(t *testing.T) {
 	renamed := baskets
 	renamed.Events = aggregate.Events[event]{"thing-added": itemAdded{}, "paid": paid{}}
