@@ -34,7 +34,7 @@
 //
 //	{"type":"deposited","id":"0199…","time":"2026-…Z","data":{"Cents":100},"meta":{"correlation":"91c2"}}
 //
-// The outcome of a Save is that of an append: done; refused for good, with a
+// A Save has the outcomes of an append: done; refused for good, with a
 // *ropewalk.ConflictError; or uncertain, with a *ropewalk.UncertainError that
 // Settle ends. Nothing is guessed. With [Once] a command happens once, however
 // often it is sent.
@@ -78,20 +78,20 @@ type Type[S, E any] struct {
 	Snapshots Snapshots[S]
 	// Unknown, if not nil, may return an event for a stored one whose name is
 	// not in Events, such as one that keeps it raw, or one that a newer program
-	// has written. Where it returns false, as where it is nil, reading ends
-	// with an [*UnknownEventError].
+	// has written. If it returns false, or is nil, reading ends with an
+	// [*UnknownEventError].
 	Unknown func(Raw) (E, bool)
 }
 
 // Events maps the names of events, as they are stored, to values of their Go
 // types, so that the compiler checks that each is an event. A name is stored
-// for good: to change it, add an [Upcaster] from the old one. Where the form of
+// for good: to change it, add an [Upcaster] from the old name. If the form of
 // an event changes, a version in the name, such as "line-added@2", keeps the
 // forms apart.
 //
 // An event is decoded into a copy of the value here, so that a field which is
 // set here is the default for one that is not stored. JSON adds to a map that it
-// finds, so a default should not be a map. Where several names share a Go type,
+// finds, so a default should not be a map. If several names share a Go type,
 // that type must be [Named].
 type Events[E any] map[string]E
 

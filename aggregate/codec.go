@@ -13,8 +13,8 @@ import (
 // back equal. A codec whose events hold more in memory than they mean, such as
 // caches, may have a method Equal(a, b E) bool, which then decides.
 type Codec[E any] interface {
-	// Encode must return the event's data: one JSON value, whatever it holds.
-	// [Base64] makes one of any bytes.
+	// Encode must return the event's data: one JSON value of any kind.
+	// [Base64] makes one from any bytes.
 	Encode(event E) ([]byte, error)
 
 	// Decode must return the event that Encode, now or in an earlier version
@@ -119,8 +119,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// Base64 returns a codec whose data is that of a binary codec, such as CBOR or
-// protocol buffers, as a JSON string in base64.
+// Base64 returns a codec that stores the data of a binary codec, such as CBOR
+// or protocol buffers, as a JSON string in base64.
 func Base64[E any](binary Codec[E]) Codec[E] { return base64Codec[E]{binary} }
 
 type base64Codec[E any] struct{ binary Codec[E] }

@@ -61,7 +61,7 @@ func TestBinaryCodecs(t *testing.T) {
 	}
 }
 
-// What the codec and the names cost for each event, beside a request.
+// The cost of the codec and the names for each event, beside a request.
 func BenchmarkEncodeDecode(b *testing.B) {
 	record := aggregate.Recorded[Event]{Event: LineAdded{"rope", 2}, ID: "01a1fbf0-010a-7048-aeec-beff8de7cfde"}
 	b.ReportAllocs()

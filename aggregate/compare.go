@@ -13,7 +13,7 @@ import (
 
 // lost compares a value with what came back from its stored form. It returns
 // the first difference that Evolve could observe, such as "the field
-// Order.lines"; empty if there is none.
+// Order.lines"; empty if there is no difference.
 //
 // Two values are equal if reflect.DeepEqual says so, with these exceptions:
 //   - times are equal if they are the same instant with the same offset from

@@ -41,7 +41,7 @@ func TestDecodingTakesWhatOthersWrite(t *testing.T) {
 	require.Equal(t, 7, records[0].Time.UTC().Hour())
 }
 
-// Names of fields are exact, and times are those of RFC 3339.
+// Names of fields are exact, and times are in the format of RFC 3339.
 func TestDecodingOddLines(t *testing.T) {
 	for line, at := range map[string]string{
 		`{"type":"created","data":{"Customer":"ann"},"Type":"other"}`:                                           "",

@@ -127,8 +127,8 @@ func replace(t *testing.T, db *memstore.Store, c changeset.Changeset) {
 	require.NoError(t, db.Put(t.Context(), c))
 }
 
-// Whatever is wrong with a snapshot, it is passed over and counted, and an
-// earlier one is read; where all are damaged, the history.
+// A snapshot with any damage is passed over and counted, and an earlier one is
+// read; if all are damaged, the history is read.
 func TestDamagedSnapshotsArePassedOver(t *testing.T) {
 	for name, d := range damages() {
 		for tail, n := range map[string]int{"": 8, " with a tail": 10} {

@@ -64,7 +64,7 @@ func TestCompressedAggregates(t *testing.T) {
 	}
 }
 
-// The limits are those of states and events, not of what they are compressed to.
+// The limits apply to states and events, not to their compressed form.
 func TestCompressedAggregatesAreLimited(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
@@ -80,8 +80,8 @@ func TestCompressedAggregatesAreLimited(t *testing.T) {
 	require.ErrorIs(t, err, ropewalk.ErrTooLarge)
 }
 
-// A command that was appended once is told from one that was appended before,
-// also by what is stored of its content.
+// A command appended just now is distinguished from one that was appended
+// before, also by what is stored of its content.
 func TestCompressedCommandsHappenOnce(t *testing.T) {
 	db := memstore.New()
 	repo := compressed(t, db)

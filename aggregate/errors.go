@@ -18,9 +18,9 @@ var ErrInvalidKey = errors.New("invalid command key")
 // [Events] nor the From of an [Upcaster]: a newer program wrote it, or the
 // name was changed. See [Type.Unknown].
 type UnknownEventError struct {
-	// Ref is the changeset; the zero Ref where a content was decoded by itself.
+	// Ref is the changeset; the zero Ref if content was decoded on its own.
 	Ref changeset.Ref
-	// Position is the event's place; its Version is that of Ref.
+	// Position is the event's place; its Version is Ref's version.
 	Position Position
 	// Type is the unknown name.
 	Type string
@@ -33,9 +33,9 @@ func (e *UnknownEventError) Error() string {
 
 // DecodeError says that a stored event cannot be decoded.
 type DecodeError struct {
-	// Ref is the changeset; the zero Ref where a content was decoded by itself.
+	// Ref is the changeset; the zero Ref if content was decoded on its own.
 	Ref changeset.Ref
-	// Position is the event's place; its Version is that of Ref.
+	// Position is the event's place; its Version is Ref's version.
 	Position Position
 	// Type is the event's name, empty where not even that can be read.
 	Type string

@@ -81,7 +81,7 @@ func ExampleRepository_Save() {
 	// hook is refused: the order is at version 1
 }
 
-// What is stored is NDJSON, one event a line.
+// The stored content is NDJSON, one event a line.
 func ExampleRepository_Events() {
 	ctx := aggregate.WithMetadata(context.Background(), aggregate.Correlation, "91c2")
 	db := memstore.New()

@@ -20,8 +20,9 @@ type reading[S any] struct {
 }
 
 // fromNewest loads the aggregate at h from the newest snapshot, which is read
-// at the same time as the changesets after it. Where that cannot be used, it
-// returns an aggregate without a head, and the version at which one is missing.
+// at the same time as the changesets after it. If the snapshot cannot be used,
+// it returns an aggregate without a head, and the version at which a snapshot
+// is missing.
 func (r *Repository[S, E]) fromNewest(ctx context.Context, h head.Head, due uint64) (l Loaded[S], missing uint64, err error) {
 	inner, cancel := context.WithCancel(ctx)
 	replies := make(chan reading[S], 1)
@@ -141,8 +142,8 @@ func (r *Repository[S, E]) proveEarlier(ctx context.Context, h, base head.Head) 
 	return nil
 }
 
-// passOver counts and logs a snapshot that is not used, and reports whether it
-// is because there is none.
+// passOver counts a snapshot that is not used, and logs it unless it is
+// missing. It reports whether it is missing.
 func (r *Repository[S, E]) passOver(ctx context.Context, h head.Head, version uint64, cause error) (missing bool) {
 	_, corrupt := errors.AsType[*changeset.CorruptError](cause)
 	if errors.Is(cause, changeset.ErrNotFound) && !corrupt {

@@ -129,8 +129,8 @@ func lostKey(t reflect.Type) string {
 }
 
 // lostField returns the first field of a struct that is lost. encoding/json
-// treats the fields of embedded structs as fields of the outer one. Where two
-// of all these have one name in JSON, at least one of them is left out.
+// treats the fields of embedded structs as fields of the outer one. If two of
+// all these have one name in JSON, at least one of them is left out.
 func (w *typeWalk) lostField(t reflect.Type, addressable bool) string {
 	names := map[string]string{}
 	return w.lostFieldOf(t, addressable, names, nil)
@@ -182,7 +182,7 @@ func (f jsonField) lost() string {
 	return ""
 }
 
-// embedded returns the struct whose fields count as those of the outer one; nil
+// embedded returns the struct whose fields count as fields of the outer one; nil
 // for a field with a name of its own.
 func (f jsonField) embedded() reflect.Type {
 	base := f.Type
@@ -202,8 +202,8 @@ func (f jsonField) name() string {
 	return f.Name
 }
 
-// tagged returns the name that the tag gives the field; empty if there is none,
-// or one that encoding/json ignores.
+// tagged returns the name that the tag gives the field; empty if the tag has no
+// name, or one that encoding/json ignores.
 func (f jsonField) tagged() string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	if strings.IndexFunc(name, notInName) >= 0 {

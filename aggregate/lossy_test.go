@@ -226,7 +226,7 @@ var anyStruct = rapid.Custom(func(t *rapid.T) reflect.Type {
 	return reflect.StructOf(fields)
 })
 
-// What Check finds lost, encoding/json does lose, and nothing else.
+// Fields that Check finds lost are lost by encoding/json, and no others.
 func TestCheckAgreesWithJSONOnAnyStruct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		of := anyStruct.Draw(t, "type")
@@ -237,8 +237,8 @@ func TestCheckAgreesWithJSONOnAnyStruct(t *testing.T) {
 	})
 }
 
-// What the comparison calls equal is deeply equal, but for the exceptions that
-// its comment lists; and it finds every difference.
+// Values that the comparison calls equal are deeply equal, with the exceptions
+// that its comment lists; and it finds every difference.
 func TestComparisonAgreesWithDeepEqual(t *testing.T) {
 	type all struct {
 		I  int8

@@ -17,7 +17,7 @@ import (
 )
 
 // onceCase is a row of the table of [aggregate.Once]: a first call, what
-// happens then, and what the repeated call is told.
+// happens then, and what the repeated call returns.
 type onceCase struct {
 	first    func(*testing.T, *onceWorld)
 	then     func(*testing.T, *onceWorld)
@@ -231,8 +231,8 @@ func TestInvalidKeys(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestAConflictThatCannotBeReadIsNone: behind a conflict the command itself may
-// be what came first, so that nobody is told a refusal which was not read.
+// TestAConflictThatCannotBeReadIsNone: after a conflict, the command itself may
+// be what came first. So a refusal that could not be read is not reported as one.
 func TestAConflictThatCannotBeReadIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newOnceWorld(t)

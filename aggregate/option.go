@@ -30,10 +30,10 @@ type Option func(*call) error
 //	committed             nothing                               Repeated
 //	committed             others have saved, within the window  Repeated; nothing is sent where the load has shown it
 //	committed             others have saved, beyond the window  happens again
-//	committed             decided again, other events            Repeated; the first events stand
-//	conflict, error       whatever                              happens
+//	committed             decided again, other events           Repeated; the first events stand
+//	conflict, error       anything                              happens
 //	uncertain             its swap took effect                  Repeated
-//	uncertain             its swap is still under way           happens; the first can not take effect any more, or is
+//	uncertain             its swap is still under way           happens; the first can no longer take effect, or is
 //	                                                            found to have been faster: Repeated
 //
 // A call that stores no events is not remembered.
@@ -50,7 +50,8 @@ func Once(key string) Option {
 	}
 }
 
-// With adds metadata to each event of the call, over that of the context.
+// With adds metadata to each event of the call. It replaces metadata of the
+// context that has the same key.
 func With(key, value string) Option {
 	return func(c *call) error {
 		c.metadata[key] = value
@@ -60,7 +61,7 @@ func With(key, value string) Option {
 
 // IfMatch makes the call depend on the head that its state was read at: the
 // value of an HTTP If-Match header, such as what [head.Head.ETag] returned.
-// Where it does not match, the error is a [*PreconditionError]. An empty value
+// If it does not match, the error is a [*PreconditionError]. An empty value
 // is no condition, as in a request without the header. The empty key of [Once],
 // by contrast, is an error. A command that [Once] recognises is recognised first.
 func IfMatch(header string) Option {
@@ -120,7 +121,7 @@ type metadataKey struct{}
 
 // WithMetadata returns a context under which every event that is saved has the
 // metadata too, such as a [Correlation], a [Causation] or a [Traceparent].
-// Where that comes from somewhere else, see [Options.Metadata].
+// If the metadata comes from somewhere else, see [Options.Metadata].
 func WithMetadata(ctx context.Context, key, value string) context.Context {
 	m := maps.Clone(metadataOf(ctx))
 	if m == nil {

@@ -138,7 +138,7 @@ func onceUnderFaults(t *testing.T, rt *rapid.T) {
 		})
 	}
 	running.Wait()
-	time.Sleep(10 * time.Second) // in virtual time: whatever is late has come
+	time.Sleep(10 * time.Second) // in virtual time: all late requests have arrived
 	script.Release()
 	require.ElementsMatch(t, want, requireCounted(t, db), "each command happened once")
 }

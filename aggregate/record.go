@@ -42,7 +42,7 @@ type Recorded[E any] struct {
 type Raw struct {
 	// Type is the name under which the event is stored.
 	Type string
-	// ID, Time and Metadata are those of [Recorded].
+	// ID, Time and Metadata are the same as in [Recorded].
 	ID       string
 	Time     time.Time
 	Metadata map[string]string

@@ -64,8 +64,8 @@ func New[S, E any](store *ropewalk.Store, t Type[S, E], options *Options) *Repos
 	return r
 }
 
-// Loaded is an aggregate as it was at one head: what a decision is made on,
-// and what [Repository.Save] saves behind. Its zero value but for the ID is an
+// Loaded is an aggregate as it was at one head: decisions are made on it, and
+// [Repository.Save] appends after it. A Loaded with nothing but an ID is an
 // aggregate that does not exist yet.
 type Loaded[S any] struct {
 	// ID is the aggregate's.
@@ -84,11 +84,11 @@ type Loaded[S any] struct {
 }
 
 // Load returns an aggregate as it is now. It reads the head, and then, at
-// once, the newest snapshot that can be there and the changesets after it;
-// where there is none, the history. Its error matches ropewalk.ErrNotFound if
-// there is no such aggregate, ropewalk.ErrErased if there is none any more; it
-// is a *ropewalk.CorruptError, an [*UnknownEventError] or a [*DecodeError]
-// where the history cannot be read.
+// once, the newest snapshot that can exist and the changesets after it; without
+// a snapshot it reads the history. Its error matches ropewalk.ErrNotFound if
+// there is no such aggregate, ropewalk.ErrErased if the aggregate was erased;
+// it is a *ropewalk.CorruptError, an [*UnknownEventError] or a [*DecodeError]
+// if the history cannot be read.
 func (r *Repository[S, E]) Load(ctx context.Context, id string) (Loaded[S], error) {
 	h, err := r.store.Chain(id).Head(ctx)
 	if err != nil {
@@ -98,8 +98,8 @@ func (r *Repository[S, E]) Load(ctx context.Context, id string) (Loaded[S], erro
 }
 
 // LoadAt returns an aggregate as it was when version was the newest. It costs
-// up to a few requests more than Load. Its errors are those of Load; one
-// matches ropewalk.ErrNotFound where there is no such version yet.
+// up to a few requests more than Load. It returns the errors of Load; its error
+// also matches ropewalk.ErrNotFound if there is no such version yet.
 func (r *Repository[S, E]) LoadAt(ctx context.Context, id string, version uint64) (Loaded[S], error) {
 	h, err := r.store.Chain(id).HeadAt(ctx, version)
 	if err != nil {
@@ -110,7 +110,7 @@ func (r *Repository[S, E]) LoadAt(ctx context.Context, id string, version uint64
 
 // Events yields the events of the versions first to last, both included, of
 // the chain that h is the head of, such as [Loaded.Head], the oldest first. It
-// streams as ropewalk's readers do; its errors are theirs, and those of
+// streams as ropewalk's readers do; its errors are theirs, and errors of
 // decoding. At most one error ends it.
 func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last uint64) iter.Seq2[Recorded[E], error] {
 	return func(yield func(Recorded[E], error) bool) {

@@ -14,19 +14,19 @@ import (
 )
 
 // Create saves the first events of an aggregate that must not exist yet. It is
-// [Repository.Save] behind the zero Head.
+// [Repository.Save] after the zero Head.
 func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, options ...Option) (Loaded[S], error) {
 	return r.Save(ctx, Loaded[S]{ID: id}, events, options...)
 }
 
-// Save appends events, all or none, behind the head that the aggregate was
+// Save appends events, all or none, after the head that the aggregate was
 // loaded at, and returns the aggregate as it is then, ready for the next Save.
 // It is one attempt of two round trips. Without events it sends nothing.
 //
 // When ctx ends after the head's swap was sent, Save goes on until the outcome
 // is known, for ropewalk.Options.SettleTimeout, 10 seconds by default, at most.
 //
-// Its errors report the outcome; with each it returns the aggregate as it was given:
+// Its error says the outcome; with any error Save returns the aggregate as given:
 //   - *ropewalk.ConflictError: refused for good, another append came first. A
 //     [*PreconditionError] is one, too.
 //   - *ropewalk.UncertainError: unknown so far. Chain.Settle of package
@@ -116,8 +116,8 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 	return r.store.Encode(changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}), read, nil
 }
 
-// refused returns the outcome of an append that failed. Behind a conflict the
-// command may have been processed meanwhile: the changesets that have come tell.
+// refused returns the outcome of an append that failed. After a conflict the
+// command may have been processed in the meantime: the new changesets show it.
 func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, cause error) (Loaded[S], error) {
 	conflict, ok := errors.AsType[*ropewalk.ConflictError](cause)
 	if c.key == "" || !ok {
@@ -135,10 +135,10 @@ func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, ca
 	return now, cause
 }
 
-// made reports whether the draft, appended after one head, has made the other:
-// that is in its digest, which commits to the content, and so to the IDs of
-// its events. Where the head was made by an earlier append with the same
-// command ID, it was not.
+// made reports whether appending draft after one head produced the other. The
+// digest decides: it commits to the content, and so to the IDs of its events.
+// If an earlier append with the same command ID produced the head, made returns
+// false.
 func made(after, h head.Head, draft changeset.Draft) bool {
 	header := changeset.Header{
 		Ref:           h.Ref,
@@ -154,8 +154,8 @@ func made(after, h head.Head, draft changeset.Draft) bool {
 	return header.ComputeDigest(after.Digest) == h.Digest
 }
 
-// recognised returns the aggregate where the append gave a head that the draft
-// has perhaps not made: what is stored there tells.
+// recognised returns the aggregate at a head that the append returned, but that
+// the draft may not have produced: the changeset stored there decides.
 func (r *Repository[S, E]) recognised(ctx context.Context, l Loaded[S], h head.Head, draft changeset.Draft) (Loaded[S], error) {
 	stored, err := r.reader(h).At(ctx, h.Version)
 	if err != nil {

@@ -27,9 +27,8 @@ type Snapshots[S any] struct {
 	Manual bool
 	// Schema names the form of the state and what it is made by, such as "2".
 	// Change it whenever S, Encode, Evolve or an upcaster changes what the same
-	// history makes: snapshots of another schema are not found any more, and
-	// both may be in use at once, which rolling deployments need. At most 64
-	// bytes.
+	// history makes: snapshots of another schema are no longer found, and both
+	// may be in use at once, which rolling deployments need. At most 64 bytes.
 	Schema string
 	// Encode and Decode are the codec of states; both nil mean JSON. They must
 	// be safe for concurrent use.

@@ -33,8 +33,8 @@ func picks[S any](states ...S) aggregate.Type[S, pick] {
 	}
 }
 
-// snapshotsOf saves states, and requires that each either has a snapshot which
-// loads as an equal state, or has none. It returns how many have one, and the
+// snapshotsOf saves states, and requires that the snapshot of each, if it has
+// one, loads as an equal state. It returns how many have a snapshot, and the
 // log.
 func snapshotsOf[S any](t require.TestingT, ctx context.Context, equal func(a, b S) bool, states ...S) (written uint64, log string) {
 	db := memstore.New()

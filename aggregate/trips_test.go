@@ -87,7 +87,7 @@ func TestLoadWithoutSnapshotsIsAsTheReader(t *testing.T) {
 	})
 }
 
-// At an interval of 16 every load takes two trips, whatever the version.
+// At an interval of 16 every load takes two trips, at any version.
 func TestEvery16LoadsInTwoTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()

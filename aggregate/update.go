@@ -16,10 +16,10 @@ import (
 // succeeds or the context ends. Without events it saves nothing, and returns
 // the aggregate that decide has seen.
 //
-// decide may run many times, and must have no effect but its result; its own
+// decide may run many times, and must have no effect except its result; its own
 // error ends Update. With [Once] it is not called for a command that was
-// processed before. The other errors are those of [Repository.Load] and
-// [Repository.Save], a conflict aside. An uncertain save is never decided
+// processed before. Otherwise Update returns the errors of [Repository.Load]
+// and [Repository.Save], except a conflict. An uncertain save is never decided
 // again: its *ropewalk.UncertainError is returned.
 //
 // When ctx ends while a save is under way, Update goes on until the outcome is
@@ -73,8 +73,8 @@ func (r *Repository[S, E]) update(ctx context.Context, id string, load func(cont
 	}
 }
 
-// reload returns the aggregate as it is now, after a pause. Who decides on the
-// head that won before it loses again and again where many write.
+// reload returns the aggregate as it is now, after a pause. With many writers,
+// a caller that decides on the head that won before loses again and again.
 func (r *Repository[S, E]) reload(ctx context.Context, l Loaded[S], seen head.Head) (Loaded[S], error) {
 	h, err := r.store.Chain(l.ID).Head(ctx)
 	if errors.Is(err, ropewalk.ErrNotFound) || err == nil && h.Revision < seen.Revision {

@@ -50,7 +50,7 @@ func (r *Repository[S, E]) Stats() Stats {
 }
 
 // Wait returns when no snapshot is being written, or with the context's error.
-// A snapshot that comes due meanwhile is left out.
+// A snapshot that comes due in the meantime is left out.
 func (r *Repository[S, E]) Wait(ctx context.Context) error {
 	if err := r.snapshots.slots.Acquire(ctx, maxWrites); err != nil {
 		return err
@@ -60,9 +60,10 @@ func (r *Repository[S, E]) Wait(ctx context.Context) error {
 }
 
 // Snapshot writes the newest snapshot that is due for an aggregate, if it is
-// missing. Its errors are those of [Repository.Load] and of the write. It is also
-// an error if the type has no snapshots, or if the state would not come back
-// equal. There is nothing to do if no snapshot is due yet or it exists already.
+// missing. It returns the errors of [Repository.Load] and of the write. It is
+// also an error if the type has no snapshots, or if the state would not come
+// back equal. There is nothing to do if no snapshot is due yet or it exists
+// already.
 func (r *Repository[S, E]) Snapshot(ctx context.Context, id string) error {
 	if r.plan.Snapshots.Every == 0 {
 		return fmt.Errorf("snapshot of %q: aggregate type %q has none", id, r.plan.Name)
@@ -89,7 +90,7 @@ func newSnapshotWriter(changesets changeset.Store, logger *slog.Logger, stats *c
 	return &snapshotWriter{changesets, logger, stats, semaphore.NewWeighted(maxWrites)}
 }
 
-// start writes a snapshot in the background, whatever becomes of the context.
+// start writes a snapshot in the background, even if the context ends.
 func (w *snapshotWriter) start(ctx context.Context, c changeset.Changeset) {
 	if !w.slots.TryAcquire(1) {
 		w.failed(ctx, c, errors.New("too many are being written"))

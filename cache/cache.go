@@ -5,21 +5,21 @@
 //	store := ropewalk.New(cached, heads, nil)
 //
 // All readers of a store share one cache. Nothing in it is ever out of date,
-// since changesets never change, and who reads a chain loads its head first,
-// from the storage. What is not there is not remembered as missing. Many who
-// miss the same changeset at the same time share one request.
+// since changesets never change, and a reader of a chain loads its head first,
+// from the storage. A missing changeset is not remembered as missing. Readers
+// that miss the same changeset at the same time share one request.
 //
-// What is kept on disk is checked when it is read: a file that does not decode
-// to the letter, or whose content does not match its SHA-256, is deleted and
-// read again from the storage. Anything else than a regular file is treated the same
-// way. The folder may be deleted at any time.
+// Files on disk are checked when they are read: a file that does not decode to
+// the letter, or whose content does not match its SHA-256, is deleted and read
+// again from the storage. Anything but a regular file is treated the same way.
+// The folder may be deleted at any time.
 //
 // # Erasure
 //
-// A chain that was erased cannot be read any more, since its head says so; but
-// a reader at an older head, and the folder on disk, still have what is in the
+// A chain that was erased can no longer be read, since its head says so; but a
+// reader at an older head, and the folder on disk, still have what is in the
 // cache. [Cache.Forget] removes an aggregate from the cache. Call it in every
-// process that has one; nothing tells a cache what another process erases.
+// process that has one; a cache does not learn what another process erases.
 package cache
 
 import (
@@ -65,10 +65,10 @@ type Stats struct {
 	Misses int64
 }
 
-// Cache is a [changeset.Store] before another one. It is safe for concurrent
+// Cache is a [changeset.Store] in front of another one. It is safe for concurrent
 // use and needs no closing. It is also a [changeset.ManyGetter],
 // [changeset.Lister], [changeset.Deleter] and [changeset.Locator]; where the
-// store behind it is not, it answers with errors.ErrUnsupported, and no location.
+// wrapped store is not, it answers with errors.ErrUnsupported, and no location.
 type Cache struct {
 	inner   changeset.Store
 	memory  *otter.Cache[key, entry] // nil where it keeps nothing
@@ -87,7 +87,7 @@ var (
 	_ changeset.Locator    = (*Cache)(nil)
 )
 
-// key names what is kept: a changeset, or what Stat tells of it.
+// key names what is kept: a changeset, or what Stat returns for it.
 type key struct {
 	changeset.Ref
 	info bool

@@ -169,7 +169,7 @@ func folderSize(t *testing.T, dir string) (size int64, files int) {
 	return size, files
 }
 
-// Whatever happens to a file, it is as if it were not there.
+// A damaged file of any kind is treated as a missing one.
 func TestDamagedFilesAreMisses(t *testing.T) {
 	db := memstore.New()
 	cs := stored(t, db, "order-1", []byte("the content"), []byte("another"))
@@ -231,7 +231,7 @@ func TestUnusableFolders(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What is damaged in the storage is not kept: it may be repaired.
+// A changeset that is damaged in the storage is not kept: it may be repaired.
 func TestDamageIsNotKept(t *testing.T) {
 	db := memstore.New()
 	c := stored(t, db, "order-1", []byte("content"))[0]
@@ -267,7 +267,8 @@ func TestOneRequestForAllWhoMiss(t *testing.T) {
 	})
 }
 
-// Who waits for another's request does not suffer from the other's own troubles.
+// A caller that waits for another's request does not suffer from the other's
+// own troubles.
 func TestWaitersStandAlone(t *testing.T) {
 	for name, trouble := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"its context ends": func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -364,7 +365,7 @@ func TestForget(t *testing.T) {
 		require.NoError(t, err)
 		_, err = cached.Stat(t.Context(), c.Ref)
 		require.NoError(t, err)
-		require.NoError(t, db.Delete(t.Context(), c.Ref)) // behind the cache's back
+		require.NoError(t, db.Delete(t.Context(), c.Ref)) // unseen by the cache
 	}
 	require.NoError(t, cached.Forget("order-1"))
 	_, err := cached.Get(t.Context(), secret.Ref)
@@ -378,7 +379,7 @@ func TestForget(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// What is read while something is forgotten is not kept.
+// A changeset that is read while its aggregate is forgotten is not kept.
 func TestForgetDuringARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, m := memstore.New(), meter.New(time.Second)

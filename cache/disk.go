@@ -72,7 +72,7 @@ func (d *disk) scan() error {
 		}
 		info, err := entry.Info()
 		switch {
-		case absent(err): // deleted meanwhile
+		case absent(err): // deleted in the meantime
 			return nil
 		case err != nil:
 			return err

@@ -16,8 +16,8 @@ type flights struct {
 type flight struct {
 	done   chan struct{}
 	others bool // wait for it
-	// What came of it, from when it is done. Alone says that it failed for a
-	// reason that is not that of the others: then each goes on for itself.
+	// The result, valid once it is done. Alone says that the leader failed for a
+	// reason that does not concern the others: then each goes on for itself.
 	got   changeset.Changeset
 	err   error
 	alone bool

@@ -9,11 +9,11 @@ import (
 	"ropewalk/changeset"
 )
 
-// Unwrap returns the store behind the cache.
+// Unwrap returns the store that the cache wraps.
 func (c *Cache) Unwrap() changeset.Store { return c.inner }
 
-// Put stores the changeset in the store behind the cache. It does not keep it:
-// only what was read is known to be what is stored.
+// Put stores the changeset in the wrapped store. The cache does not keep it:
+// only a changeset that was read is known to be what is stored.
 func (c *Cache) Put(ctx context.Context, cs changeset.Changeset) error { return c.inner.Put(ctx, cs) }
 
 // Delete removes the object from the store, and from this cache.
@@ -31,8 +31,8 @@ func (c *Cache) Delete(ctx context.Context, ref changeset.Ref) error {
 }
 
 // Forget removes all of an aggregate from the cache, in memory and on disk, as
-// after its erasure. What other calls of this cache read meanwhile is not kept.
-// Its error is that of removing files.
+// after its erasure. Changesets that other calls of this cache read in the
+// meantime are not kept. An error means that files could not be removed.
 func (c *Cache) Forget(aggregateID string) error {
 	c.epoch.Add(1)
 	if c.memory != nil {
@@ -66,7 +66,7 @@ func unsupported[T any](yield func(T, error) bool) {
 	yield(none, errors.ErrUnsupported)
 }
 
-// Locate returns the object's name in the store behind the cache.
+// Locate returns the object's name in the wrapped store.
 func (c *Cache) Locate(ref changeset.Ref) string {
 	if locator, ok := c.inner.(changeset.Locator); ok {
 		return locator.Locate(ref)

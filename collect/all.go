@@ -13,14 +13,14 @@ import (
 )
 
 // CollectAll is [Collector.Collect] for every aggregate that has an object,
-// several at once, yielded in the order of their percent-encoded IDs; those of
-// reserved IDs are left out. It begins behind the aggregate ID after where that
-// is not empty: the one of the last report of a run that was ended. Erased
-// aggregates of which only snapshots remain come last, in no order.
+// several at once, yielded in the order of their percent-encoded IDs;
+// aggregates with reserved IDs are left out. If after is not empty, it begins
+// after that aggregate ID: pass the ID of the last report of a run that was
+// ended. Erased aggregates with nothing but snapshots come last, in no order.
 //
-// What goes wrong with one aggregate is in its report, and does not end the
-// rest; a listing that fails, or the context's end, does, with the one error.
-// Breaking the loop stops all work. Memory is bounded by what is known of
+// An error of one aggregate is in its report, and does not end the rest; a
+// listing that fails, or the context's end, does, with the one error. Breaking
+// the loop stops all work. Memory is bounded by what is known of
 // [Options.Parallel] aggregates.
 func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
@@ -33,7 +33,7 @@ func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Repo
 	}
 }
 
-// collectOne is Collect with all errors in the report but the context's.
+// collectOne is Collect with all errors in the report, except the context's.
 func (c *Collector) collectOne(ctx context.Context, aggregateID string) (Report, error) {
 	r, err := c.Collect(ctx, aggregateID)
 	if errors.Is(err, changeset.ErrNotFound) && r.Seen.Objects == 0 && !r.Head.Exists() {
@@ -63,7 +63,7 @@ func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[stri
 }
 
 // leftBehind yields the erased aggregates that have snapshots and nothing else:
-// nothing but their heads tells whose these are. Where there are no snapshots
+// only their heads show which aggregates these are. If there are no snapshots
 // at all, no head is read.
 func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
@@ -86,8 +86,8 @@ func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// anySnapshots reports whether there is an aggregate with a reserved ID. They
-// come behind "$", and before all that are not.
+// anySnapshots reports whether there is an aggregate with a reserved ID.
+// Reserved IDs come after "$", and before all other IDs.
 func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 	for id, err := range c.changesets.Aggregates(ctx, "$") {
 		if err != nil {

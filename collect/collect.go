@@ -1,26 +1,27 @@
-// Package collect deletes what no chain can reach any more: the objects of
-// appends that lost a race or were left behind ([Collector.Collect]), and all
-// that is stored of an aggregate ([Collector.Erase]).
+// Package collect deletes objects that no chain can reach any longer: the
+// objects of appends that lost a race or were abandoned ([Collector.Collect]),
+// and all that is stored of an aggregate ([Collector.Erase]).
 //
 // An object enters its chain by the swap from the head's revision that it was
-// built on, or never. So one that the chain of some head does not reach, and
-// that was built on a revision below that head's, is lost for good: whoever
-// still holds it, and however late, no swap can bring it in. It may be deleted
-// by anybody at any time; its key is never used again, so that a delete which
-// arrives twice or late does no harm either.
+// built on, or never. So an object that the chain of some head does not reach,
+// and that was built on a revision below that head's, is lost for good: no swap
+// can bring it in, by any writer, however late. Anyone may delete it at any
+// time; its key is never used again, so that a delete which arrives twice or
+// late does no harm either.
 //
 //	collector := collect.New(db, db, &collect.Options{Delete: true})
 //	for report, err := range collector.CollectAll(ctx, "") { … }
 //
-// What was built on the head's present revision is pending: its swap may still
-// come. It is shut out first, by a fence: the head is swapped to itself with
-// the next revision. A writer that still lives then builds its append again.
+// An object that was built on the head's present revision is pending: its swap
+// may still come. It is shut out first, by a fence: the head is swapped to
+// itself with the next revision. A writer that still lives then rebuilds its
+// append.
 //
-// No clock decides on what is lost. [Options.Grace] is a courtesy to people
-// who look into races, and a net under restored heads; so is the hour after
-// which an object ahead of its head is taken for a sign of one. Both compare
-// the storage's clock, at the put, with the local one: they are off by as much
-// as these two differ, and the guarantee is not.
+// No clock decides which objects are lost. [Options.Grace] is a courtesy to
+// people who look into races, and a net under restored heads; so is the hour
+// after which an object ahead of its head is taken for a sign of one. Both
+// compare the storage's clock, at the put, with the local one: they are off by
+// as much as these two differ, and the guarantee is not.
 //
 // # What it costs
 //
@@ -50,7 +51,7 @@ const (
 	// week is the default of [Options.Grace].
 	week = 7 * 24 * time.Hour
 	// patience is how long an object may be ahead of its head: an append that
-	// was prepared behind one whose swap is under way.
+	// was prepared after one whose swap is under way.
 	patience = time.Hour
 )
 
@@ -64,11 +65,11 @@ type Changesets interface {
 // Options are the settings of a [Collector]. Zero values stand for the defaults.
 type Options struct {
 	// Grace is how long an object is kept after it was put, orphan or not; 7
-	// days by default, and with a negative one none. What remains of an erased
-	// aggregate has no grace.
+	// days by default. A negative value means no grace. The objects of an
+	// erased aggregate have no grace.
 	Grace time.Duration
 	// Delete lets [Collector.Collect] and [Collector.CollectAll] fence heads
-	// and delete orphans. Without it they change nothing, and tell what they
+	// and delete orphans. Without it they change nothing, and report what they
 	// would delete.
 	Delete bool
 	// Parallel is the largest number of requests under way, listings aside, and
@@ -93,7 +94,7 @@ type Collector struct {
 	options    Options
 	requests   *semaphore.Weighted
 	reporting  sync.Mutex // one call of Progress at a time
-	// rule tells what becomes of a changeset that the chain of a head does not
+	// rule says what becomes of a changeset that the chain of a head does not
 	// reach; only tests replace it, to see that it is needed.
 	rule func(afterRevision, revision uint64) fate
 }
@@ -118,7 +119,7 @@ func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 	return c
 }
 
-// Collect deletes the orphans of one aggregate, or tells which it would
+// Collect deletes the orphans of one aggregate, or reports which it would
 // ([Options.Delete]), and what remains of an erased one and of its snapshots.
 // An aggregate without a head is left alone: its objects may still become a
 // chain. The report counts what was done up to an error as well.
@@ -128,8 +129,8 @@ func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 // [changeset.ErrNotFound] means that there is neither head nor object, one
 // that matches [changeset.ErrInvalidAggregateID] that the ID cannot be used or
 // is reserved; [changeset.ErrUnsupportedFormat] and [changeset.CorruptError]
-// are those of the head. Any other one is the storage's or the context's.
-// Whatever the error, repeating is safe.
+// concern the head. Any other error is the storage's or the context's.
+// Repeating is safe after any error.
 func (c *Collector) Collect(ctx context.Context, aggregateID string) (Report, error) {
 	if err := checkID(aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err
@@ -186,8 +187,8 @@ func (c *Collector) stat(ctx context.Context, ref changeset.Ref) (changeset.Head
 	return info.Header, err
 }
 
-// damaged reports whether an error tells of the object itself, not of the
-// storage or the context.
+// damaged reports whether an error concerns the object itself, not the storage
+// or the context.
 func damaged(err error) bool {
 	var corrupt *changeset.CorruptError
 	return errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat)

@@ -71,7 +71,7 @@ func TestWhatIsCollected(t *testing.T) {
 	table := map[string]struct {
 		make    func(place)
 		lost    int64 // collected without a fence
-		pending int64 // collected behind a fence
+		pending int64 // collected after a fence
 		kept    int64
 	}{
 		"nothing": {func(p place) { p.grow(3) }, 0, 0, 0},
@@ -146,7 +146,7 @@ func TestWhatIsCollected(t *testing.T) {
 	}
 }
 
-// A writer that was fenced builds its append again.
+// A writer that was fenced rebuilds its append.
 func TestFencedWritersBuildAnew(t *testing.T) {
 	p, _ := inMemory(t)
 	h := p.grow(2)
@@ -436,7 +436,7 @@ func TestCollectAllEnds(t *testing.T) {
 	for i := range 50 {
 		p.of(fmt.Sprint(i)).grow(1)
 	}
-	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left behind
+	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left over
 		p := p.metered(meter.New(time.Second))
 		for range p.collector(collect.Options{Parallel: 4}).CollectAll(t.Context(), "") {
 			break

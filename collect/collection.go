@@ -45,7 +45,7 @@ func (c *Collector) newCollection(aggregateID string) *collection {
 	}
 }
 
-// run does it all. The head is loaded before the objects are listed: whatever
+// run does it all. The head is loaded before the objects are listed: all that
 // it reaches is in the listing.
 func (a *collection) run(ctx context.Context) error {
 	var err error
@@ -68,7 +68,7 @@ func (a *collection) run(ctx context.Context) error {
 // where there is no head, since all of them may still become a chain.
 func (a *collection) gather(ctx context.Context) error {
 	var last changeset.Object
-	kept := true // last is among the suspects, or there is none
+	kept := true // last is among the suspects, or no object was listed yet
 	for o, err := range a.changesets.Objects(ctx, a.id) {
 		if err != nil {
 			return fmt.Errorf("list changesets: %w", err)
@@ -203,8 +203,8 @@ func oldest(at []suspect) (age time.Duration) {
 	return age
 }
 
-// readHeaders learns what the suspects were built on, of those that may have to
-// go, or may tell that the head was rolled back.
+// readHeaders learns what suspects were built on. It reads only suspects that
+// may have to go, or may show that the head was rolled back.
 func (a *collection) readHeaders(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(a.options.Parallel)
@@ -240,8 +240,9 @@ func (a *collection) any(f fate) bool {
 }
 
 // catchUp deals with objects that are ahead of the head: the listing is newer
-// than the head, so that is loaded again. What is still ahead, and has been for
-// long, says that the head was rolled back. Then nothing is deleted at all.
+// than the head, so the head is loaded again. An object that is still ahead, and
+// has been for long, shows that the head was rolled back. Then nothing is
+// deleted at all.
 func (a *collection) catchUp(ctx context.Context) error {
 	if !a.any(ahead) {
 		return nil

@@ -34,7 +34,7 @@ func (a *collection) fence(ctx context.Context) error {
 	return nil
 }
 
-// deleteLost deletes the orphans that no swap can reach any more.
+// deleteLost deletes the orphans that no swap can reach any longer.
 func (a *collection) deleteLost(ctx context.Context) error {
 	return a.deleteAll(ctx, func(yield func(changeset.Object, error) bool) {
 		for _, s := range a.suspects {

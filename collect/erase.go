@@ -9,24 +9,24 @@ import (
 )
 
 // maxSweeps is how many listings an erasure makes to see that nothing is left:
-// each finds what appends that were under way have put meanwhile.
+// each finds what appends that were under way have put in the meantime.
 const maxSweeps = 10
 
-// Erase deletes the history of an aggregate for good, whatever [Options.Delete]
-// says: first it swaps the head to a tombstone, which stays and shuts out every
-// append in flight; then it deletes all objects of the aggregate and of its
-// snapshots, until a listing finds none. It may be interrupted at every step,
-// and repeated at any time: a tombstone is left as it is, and what remains is
-// deleted. What an append in flight puts even later is deleted by
-// [Collector.Collect].
+// Erase deletes the history of an aggregate for good, even without
+// [Options.Delete]: first it swaps the head to a tombstone, which stays and
+// shuts out every append in flight; then it deletes all objects of the aggregate
+// and of its snapshots, until a listing finds none. It may be interrupted at
+// every step, and repeated at any time: a tombstone is left as it is, and the
+// remaining objects are deleted. Objects that an append in flight puts even
+// later are deleted by [Collector.Collect].
 //
 // The tombstone keeps the aggregate's ID, its last version and digest, and old
 // versions of objects in a versioned bucket, soft-deleted ones, and backups are
 // out of reach.
 //
-// Its error matches [changeset.ErrNotFound] where there is no head: objects
-// without one are left alone, since they may still become a chain. The others
-// are those of [Collector.Collect].
+// Its error matches [changeset.ErrNotFound] if there is no head: objects
+// without a head are left alone, since they may still become a chain. Otherwise
+// it returns the errors of [Collector.Collect].
 func (c *Collector) Erase(ctx context.Context, aggregateID string) (Report, error) {
 	if err := checkID(aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err

@@ -77,7 +77,8 @@ func TestEraseWithoutAHead(t *testing.T) {
 	require.Equal(t, refs, p.objects())
 }
 
-// An erasure races with appends, and wins; what they put meanwhile is found.
+// An erasure races with appends, and wins; objects that they put in the meantime
+// are found.
 func TestEraseWhileOthersAppend(t *testing.T) {
 	p, _ := inMemory(t)
 	p.grow(2)
@@ -97,7 +98,7 @@ func TestEraseWhileOthersAppend(t *testing.T) {
 	require.Empty(t, p.snapshots().objects())
 }
 
-// Where objects keep coming, an erasure ends and says so.
+// If objects keep coming, an erasure ends and says so.
 func TestEraseIsBounded(t *testing.T) {
 	p, _ := inMemory(t)
 	h := p.grow(1)

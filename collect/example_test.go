@@ -23,7 +23,7 @@ func raced(ctx context.Context) (*memstore.Store, error) {
 	return db, nil
 }
 
-// A dry run tells what a collection would delete.
+// A dry run reports what a collection would delete.
 func ExampleCollector_Collect() {
 	ctx := context.Background()
 	db, err := raced(ctx)
@@ -45,8 +45,8 @@ func ExampleCollector_Collect() {
 	// found: 1 deleted: 1
 }
 
-// A job that is run every night goes through all aggregates. What goes wrong
-// with one of them does not end the rest.
+// A job that is run every night goes through all aggregates. An error of one
+// aggregate does not end the rest.
 func ExampleCollector_CollectAll() {
 	ctx := context.Background()
 	db, err := raced(ctx)

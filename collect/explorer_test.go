@@ -19,7 +19,7 @@ import (
 
 // explorer lets actors work on one storage, one request at a time: each request
 // waits for its turn, and whose turn it is decides the schedule. It runs in a
-// bubble of virtual time, in which "everybody waits" can be seen.
+// bubble of virtual time, in which "all actors wait" can be seen.
 type explorer struct {
 	mu      sync.Mutex
 	waiting []*turn
@@ -95,8 +95,8 @@ func (e *explorer) start(actor int, act func()) {
 	}()
 }
 
-// options returns the requests that wait once each actor that runs has one,
-// those of the last actor first; none when all have ended.
+// options returns the requests that wait once each actor that runs has one, the
+// last actor's first; no requests when all actors have ended.
 func (e *explorer) options(last int) []*turn {
 	for {
 		synctest.Wait()
@@ -114,7 +114,7 @@ func (e *explorer) options(last int) []*turn {
 			slices.SortStableFunc(options, func(a, b *turn) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.what, b.what)) })
 			return options
 		}
-		time.Sleep(10 * time.Second) // somebody pauses between two tries
+		time.Sleep(10 * time.Second) // an actor pauses between two tries
 	}
 }
 
@@ -145,8 +145,8 @@ func (e *explorer) haunt(what string, apply func()) {
 	})
 }
 
-// maxGhosts bounds how many deletes arrive twice or late: those that follow
-// do as they are told.
+// maxGhosts bounds how many deletes arrive twice or late: later deletes arrive
+// once and in time.
 const maxGhosts = 2
 
 func (e *explorer) haunts() int {
@@ -254,7 +254,7 @@ func schedules(bound int, run func(choose func(i, width int) int) ([]step, bool)
 	}
 }
 
-// following returns the choices that begin the next schedule; nil behind the last.
+// following returns the choices that begin the next schedule; nil after the last.
 func following(steps []step, bound int) []int {
 	spent := 0
 	for _, s := range steps {

@@ -66,8 +66,8 @@ func eachStep(t *testing.T, test func(t *testing.T, op faults.Op, n int, f fault
 	require.Greater(t, cases, 100)
 }
 
-// Whatever request of a collection goes wrong: nothing committed is lost, and
-// repeating it collects all that there is.
+// If any request of a collection goes wrong, nothing committed is lost, and
+// repeating the collection collects all that there is.
 func TestCollectUnderFaults(t *testing.T) {
 	eachStep(t, func(t *testing.T, op faults.Op, n int, f faults.Fault) bool {
 		p, _ := inMemory(t)
@@ -97,8 +97,8 @@ func TestCollectUnderFaults(t *testing.T) {
 	})
 }
 
-// Whatever request of an erasure goes wrong, repeating it erases all; and a
-// chain that is not a tombstone yet is whole.
+// If any request of an erasure goes wrong, repeating the erasure erases all; and
+// a chain that is not a tombstone yet is whole.
 func TestEraseUnderFaults(t *testing.T) {
 	eachStep(t, func(t *testing.T, op faults.Op, n int, f faults.Fault) bool {
 		p, _ := inMemory(t)
@@ -126,7 +126,7 @@ func TestEraseUnderFaults(t *testing.T) {
 	})
 }
 
-// brokenListing is a listing that ends with an error behind some objects.
+// brokenListing is a listing that ends with an error after some objects.
 type brokenListing struct {
 	collect.Changesets
 	after int

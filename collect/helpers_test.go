@@ -58,7 +58,7 @@ func (p place) head() head.Head {
 	return h
 }
 
-// orphan puts the objects of an append behind a head, and swaps nothing.
+// orphan puts the objects of an append after a head, and swaps nothing.
 func (p place) orphan(after head.Head, contents ...string) []changeset.Ref {
 	p.Helper()
 	var drafts []changeset.Draft
@@ -110,7 +110,7 @@ func (p place) under(script *faults.Script) place {
 	return p
 }
 
-// metered returns the place behind a meter.
+// metered returns the place with its requests metered.
 func (p place) metered(m *meter.Meter) place {
 	p.changesets, p.heads = m.Changesets(p.changesets).(collect.Changesets), m.Heads(p.heads)
 	return p

@@ -30,12 +30,12 @@ var (
 
 // The actors of a scenario work on one chain of two changesets. Beside it there
 // are an orphan that is lost at version 1, and a pending append of two objects
-// that an earlier writer has left behind.
+// that an earlier writer has abandoned.
 const (
-	writer    = "writer"    // appends once behind the head, with a command ID
-	retrier   = "retrier"   // appends the same command again, behind the same head
+	writer    = "writer"    // appends once after the head, with a command ID
+	retrier   = "retrier"   // appends the same command again, after the same head
 	pair      = "pair"      // appends twice
-	updater   = "updater"   // appends by Update, behind whatever there is
+	updater   = "updater"   // appends by Update, after any head it finds
 	settler   = "settler"   // settles the pending append
 	sleeper   = "sleeper"   // swaps the pending append's head at last
 	collector = "collector" // collects
@@ -81,7 +81,7 @@ func (s scenario) String() string {
 }
 
 // TestModel runs the real code under every schedule of its requests that the
-// bounds allow, and holds what everybody was told against what is stored.
+// bounds allow, and checks the result of every actor against what is stored.
 func TestModel(t *testing.T) {
 	total := 0
 	for _, s := range scenarios {
@@ -96,7 +96,7 @@ func TestModel(t *testing.T) {
 	require.Greater(t, total, 20_000)
 }
 
-// TestModelAtRandom runs random schedules of everybody, without bounds.
+// TestModelAtRandom runs random schedules of all actors, without bounds.
 func TestModelAtRandom(t *testing.T) {
 	t.Logf("-schedules %d -seed %d", *randomSchedules, *randomSeed)
 	inBubble(t, func(base *memstore.Store, known known) {
@@ -207,7 +207,7 @@ type game struct {
 	told    []told // by several, but one at a time
 }
 
-// told is what an actor was told of an append.
+// told is the result of an append, as its actor saw it.
 type told struct {
 	who  string
 	text string // of the append's first changeset
@@ -330,7 +330,7 @@ func (g *game) violationOfErased() string {
 	return g.leftovers(0)
 }
 
-// violation holds what an actor was told against the chain.
+// violation checks the result that an actor saw against the chain.
 func (w told) violation(texts []string, refs map[changeset.Ref]bool) string {
 	in := slices.Contains(texts, w.text)
 	_, refused := errors.AsType[*ropewalk.ConflictError](w.err)

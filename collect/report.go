@@ -22,33 +22,34 @@ func (c Count) Plus(other Count) Count {
 type Report struct {
 	// AggregateID is the aggregate's.
 	AggregateID string
-	// Head is the head as it was last seen; the zero Head where there is none.
+	// Head is the head as it was last seen; the zero Head if there is no head.
 	Head head.Head
 	// Seen are all objects that were listed, committed ones included.
 	Seen Count
-	// Lost are the orphans that can never be committed any more, those that a
-	// fence has shut out included, which were to be deleted.
+	// Lost are the orphans that can never be committed, including orphans that a
+	// fence has shut out. They were to be deleted.
 	Lost Count
-	// Pending are those whose swap may still come. Where [Options.Delete] is
-	// set they are fenced, and lost.
+	// Pending are the orphans whose swap may still come. With [Options.Delete]
+	// they are fenced, and lost.
 	Pending Count
 	// Erased are the objects of an erased aggregate and of its snapshots.
 	Erased Count
 	// Young are the objects within [Options.Grace] that are not known to be
 	// committed. They were kept.
 	Young Count
-	// Ahead are those that were built on a revision which the head has not
+	// Ahead are objects that were built on a revision which the head has not
 	// reached. They were kept.
 	Ahead Count
-	// Unreadable are those that do not decode. They were kept.
+	// Unreadable are objects that do not decode. They were kept.
 	Unreadable Count
-	// Doubtful are those at versions at which the chain is broken, so that
-	// nobody can tell which are committed: ropewalk verify tells more. They were kept.
+	// Doubtful are objects at versions at which the chain is broken: it is
+	// unknown which are committed. Run ropewalk verify to learn more. They were
+	// kept.
 	Doubtful Count
-	// Deleted are those that were deleted. One whose delete has failed, or
-	// whose reply was lost, is not counted.
+	// Deleted are the objects that were deleted. An object whose delete has
+	// failed, or whose reply was lost, is not counted.
 	Deleted Count
-	// Fenced tells that the head was swapped to its next revision.
+	// Fenced says that the head was swapped to its next revision.
 	Fenced bool
 	// Err is what ended the work on this aggregate, in the reports of
 	// [Collector.CollectAll] alone; nil if nothing did.
@@ -64,8 +65,8 @@ type fate int
 const (
 	undecided fate = iota
 	committed      // in the chain
-	gone           // deleted by somebody else
-	doubtful       // nobody can tell
+	gone           // deleted by another process
+	doubtful       // unknown
 	unreadable
 	young
 	ahead
@@ -73,7 +74,7 @@ const (
 	lost
 )
 
-// fateOf tells what becomes of a changeset that the chain of a head does not
+// fateOf says what becomes of a changeset that the chain of a head does not
 // reach, by the revision that it was built on and the head's.
 func fateOf(afterRevision, revision uint64) fate {
 	switch {

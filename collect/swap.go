@@ -18,9 +18,9 @@ const maxSwaps = 100
 // another: about half a minute of pauses.
 const maxStalls = 20
 
-// advance swaps the head to what next makes of it, until one satisfies done,
-// whoever made it. It returns the head that is there in the end, and whether
-// one of its own swaps is known to have made it.
+// advance swaps the head to what next makes of it, until a head satisfies done,
+// made by this or another process. It returns the last head, and whether one of
+// its own swaps is known to have made it.
 func (c *Collector) advance(ctx context.Context, h head.Head, next func(head.Head) head.Head, done func(head.Head) bool) (head.Head, bool, error) {
 	pauses := pause.New()
 	var cause error
@@ -50,8 +50,8 @@ func (c *Collector) swap(ctx context.Context, old, next head.Head) (head.Head, e
 	return request(ctx, c, func() (head.Head, error) { return c.heads.Swap(ctx, old, next) })
 }
 
-// look returns the head as it is after a swap that has not succeeded, or of
-// which nobody knows; an error where trying again cannot help.
+// look returns the head as it is after a swap that has failed or whose outcome
+// is unknown. It returns an error if trying again cannot help.
 func (c *Collector) look(ctx context.Context, old head.Head, failed error) (head.Head, error) {
 	refused, ok := errors.AsType[*head.NotApplied](failed)
 	if ok && !refused.Retryable || ctx.Err() != nil {

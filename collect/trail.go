@@ -54,12 +54,12 @@ func (t *trail) step(ctx context.Context, version uint64, id changeset.ID) (chan
 	return h, err
 }
 
-// committed is find. Where something is to be deleted on its word, the child
-// must name the same parent: of two that disagree one is corrupt.
+// committed is find. If its result decides what is deleted, the child must name
+// the same parent: if the two disagree, one of them is corrupt.
 func (t *trail) committed(ctx context.Context, version uint64, sure bool) (changeset.ID, error) {
 	id, err := t.find(ctx, version)
 	if err != nil || !sure || t.nearest(version).Version() == version+1 {
-		return id, err // the child's own index has told, or the head's
+		return id, err // from the child's own index, or the head's
 	}
 	childID, err := t.find(ctx, version+1)
 	if err != nil {

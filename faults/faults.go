@@ -25,9 +25,9 @@ import (
 	"ropewalk/head"
 )
 
-// ErrInjected is wrapped by every error that a script injects. But for
+// ErrInjected is wrapped by every error that a script injects. Except for
 // [Refused], the error of a swap is neither a *head.NotApplied nor a
-// *head.SwapConflict: nobody knows whether it was applied.
+// *head.SwapConflict: it is unknown whether the swap was applied.
 var ErrInjected = errors.New("injected fault")
 
 // Op is an operation of one of the seams.
@@ -60,14 +60,14 @@ const (
 	None Kind = iota
 	// Dropped requests never arrive at the store.
 	Dropped
-	// Lost requests take effect, but the reply, whatever it was, is lost.
+	// Lost requests take effect, but the reply, of any kind, is lost.
 	Lost
 	// Late requests fail at once and take effect later: when [Fault.LateBy] has
 	// passed, right after the operation of [Fault.LateUntil], or else at
 	// [Script.Release].
 	Late
-	// Refused requests are not applied, and their caller is told so: by a
-	// *head.NotApplied for swaps and commits, by a plain error for the others.
+	// Refused requests are not applied, and their error says so: a
+	// *head.NotApplied for swaps and commits, a plain error for the others.
 	Refused
 	// HangBefore requests never arrive, and fail when their context ends.
 	HangBefore
@@ -86,17 +86,17 @@ type Fault struct {
 	Kind Kind
 	// Before and After, if not nil, run right before and right after the moment
 	// at which the request reaches the store, or would have reached it. The
-	// caller waits meanwhile, so that others can act at exactly that moment.
+	// caller waits in the meantime, so that others can act at exactly that moment.
 	// The After of a late request runs when it has taken effect.
 	Before, After func()
 	// DelayBefore and DelayAfter pass on the request's way to the store and on
-	// the reply's way back. A context that ends meanwhile ends the call.
+	// the reply's way back. A context that ends in the meantime ends the call.
 	DelayBefore, DelayAfter time.Duration
 	// LateBy is how long after the call a [Late] request takes effect.
 	LateBy time.Duration
 	// LateUntil is the operation after which a [Late] request takes effect:
 	// right after the LateNth call of it from now on, before that call's own
-	// caller is told. LateNth 0 means the next one.
+	// caller gets its answer. LateNth 0 means the next call.
 	LateUntil Op
 	LateNth   int
 	// Retryable is what a [Refused] swap or commit says of itself.
@@ -109,14 +109,14 @@ type Fault struct {
 // in which they happened.
 type Event struct {
 	Op Op
-	// Call is the call's number among those of the same operation, from 1.
+	// Call is the call's number among calls of the same operation, from 1.
 	Call int
 	Kind Kind
-	// Ref is what the call was about: the changeset, for swaps and commits that
-	// of the new head, for loads the aggregate alone.
+	// Ref is what the call was about: the changeset; for swaps and commits the
+	// new head's changeset, for loads the aggregate alone.
 	Ref changeset.Ref
-	// Arrived tells a request that reached the store, and Err is what the store
-	// answered. Otherwise the caller was told an injected error, and Err is it.
+	// Arrived says that the request reached the store; Err is then the store's
+	// answer. Otherwise Err is the injected error that the caller got.
 	Arrived bool
 	Err     error
 }
@@ -175,7 +175,7 @@ func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, in
 	return v, err
 }
 
-// injected returns the error that the caller of c is told.
+// injected returns the error that the caller of c gets.
 func (c call) injected(cause error) error {
 	err := fmt.Errorf("%w: %s %d of %s is %s", ErrInjected, c.op, c.number, c.ref, c.fault.Kind)
 	for _, cause := range []error{c.fault.Err, cause} {

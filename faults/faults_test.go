@@ -94,7 +94,7 @@ func prepared(t *testing.T, op faults.Op) *rig {
 	return r
 }
 
-// requireUnknown checks an error that must not tell whether it was applied.
+// requireUnknown checks an error that must not say whether it was applied.
 func requireUnknown(t *testing.T, err error) {
 	t.Helper()
 	var conflict *head.SwapConflict

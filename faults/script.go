@@ -146,7 +146,7 @@ func (s *Script) Reset() {
 }
 
 // Release lets every [Late] request that waits for it take effect now, oldest
-// first, those of [Fault.LateUntil] included, and returns when they have.
+// first, including requests with [Fault.LateUntil], and returns when they have.
 func (s *Script) Release() {
 	s.applyLate(func(*late) bool { return true })
 }

@@ -43,17 +43,17 @@ type Options struct {
 type Stats struct {
 	// Requests counts the calls of Get, Stat and Put.
 	Requests int64
-	// Hedged counts those of which a second request was sent.
+	// Hedged counts the requests that were sent a second time.
 	Hedged int64
 	// Won counts those that the second request has answered.
 	Won int64
 }
 
-// Store hedges the requests to the store behind it. It is safe for concurrent
+// Store hedges the requests to the store it wraps. It is safe for concurrent
 // use and needs no closing: no call returns before all that it has sent has
 // ended. It is also a [changeset.ManyGetter], [changeset.Lister],
 // [changeset.Deleter] and [changeset.Locator], none of which it hedges; where
-// the store behind it is not, it answers with errors.ErrUnsupported, and no
+// the wrapped store is not, it answers with errors.ErrUnsupported, and no
 // location.
 type Store struct {
 	inner          changeset.Store
@@ -122,10 +122,10 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 
 func never() bool { return false }
 
-// Unwrap returns the store behind this one.
+// Unwrap returns the wrapped store.
 func (s *Store) Unwrap() changeset.Store { return s.inner }
 
-// GetMany reads many changesets from the store behind this one.
+// GetMany reads many changesets from the wrapped store.
 func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
 	if many, ok := s.inner.(changeset.ManyGetter); ok {
 		return many.GetMany(ctx, refs)
@@ -133,7 +133,7 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	return nil, errors.ErrUnsupported
 }
 
-// Delete removes the object from the store behind this one.
+// Delete removes the object from the wrapped store.
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	if deleter, ok := s.inner.(changeset.Deleter); ok {
 		return deleter.Delete(ctx, ref)
@@ -141,7 +141,7 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	return errors.ErrUnsupported
 }
 
-// Objects lists what the store behind this one has.
+// Objects lists the objects of the wrapped store.
 func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
 	if lister, ok := s.inner.(changeset.Lister); ok {
 		return lister.Objects(ctx, aggregateID)
@@ -149,7 +149,7 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 	return unsupported[changeset.Object]
 }
 
-// Aggregates lists what the store behind this one has.
+// Aggregates lists the aggregates of the wrapped store.
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	if lister, ok := s.inner.(changeset.Lister); ok {
 		return lister.Aggregates(ctx, after)
@@ -162,7 +162,7 @@ func unsupported[T any](yield func(T, error) bool) {
 	yield(none, errors.ErrUnsupported)
 }
 
-// Locate returns the object's name in the store behind this one.
+// Locate returns the object's name in the wrapped store.
 func (s *Store) Locate(ref changeset.Ref) string {
 	if locator, ok := s.inner.(changeset.Locator); ok {
 		return locator.Locate(ref)

@@ -21,7 +21,7 @@ import (
 	"ropewalk/hedge"
 )
 
-// tailed is a store whose requests take 8 to 12 ms, but the slow ones a second.
+// tailed is a store whose requests take 8 to 12 ms, and the slow ones a second.
 type tailed struct {
 	changeset.Store
 	fail     error // of the slow ones
@@ -138,7 +138,7 @@ func TestTheTailIsCut(t *testing.T) {
 	}
 }
 
-// Where all requests become slow, as in an overload, hedging must not add to it.
+// If all requests become slow, as in an overload, hedging must not add to it.
 func TestHedgesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
@@ -184,7 +184,7 @@ func TestAdmissionIsAskedOnce(t *testing.T) {
 					_, err := s.Get(t.Context(), c.Ref)
 					require.NoError(t, err)
 				}
-				arrivals.Store(-1) // the next one is slow behind its header
+				arrivals.Store(-1) // the next one is slow after its header
 				ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
 					require.Equal(t, c.Header, h)
 					asked++
@@ -243,7 +243,7 @@ func TestTheFirstGoodAnswerCounts(t *testing.T) {
 
 func TestConformance(t *testing.T) {
 	db := memstore.New()
-	s := hedge.New(db, &hedge.Options{MinSamples: 1, Floor: 1, Share: 1}) // hedges whatever it can
+	s := hedge.New(db, &hedge.Options{MinSamples: 1, Floor: 1, Share: 1}) // hedges all it can
 	backendtest.TestChangesets(t, backendtest.Harness{
 		Changesets: func(testing.TB) changeset.Store { return s },
 		MaxContent: 4 << 20,
@@ -253,7 +253,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// A store that puts and swaps in one step does so behind a decorator, too.
+// A store that puts and swaps in one step does so under a decorator, too.
 func TestDecoratorsKeepTheOneStep(t *testing.T) {
 	db, err := sqlitestore.Open(t.TempDir()+"/ropewalk.db", nil)
 	require.NoError(t, err)

@@ -60,7 +60,7 @@ func send[T any](ctx context.Context, s *Store, l *latencies, refused func() boo
 		cancel()
 		<-answers
 	} else if other := <-answers; good(other.err) || best.second {
-		best = other // of two errors that of the first request
+		best = other // of two errors, the first request's
 	}
 	if best.second && best.err == nil {
 		s.won.Add(1)
@@ -77,11 +77,11 @@ func good(err error) bool {
 
 const (
 	window = 512 // of the latest latencies
-	renew  = 32  // after so many the percentile is taken again
+	renew  = 32  // after so many the percentile is computed again
 	saved  = 10  // hedges at most
 )
 
-// latencies are those of one kind of request.
+// latencies holds the latencies of one kind of request.
 type latencies struct {
 	floor time.Duration
 	least int

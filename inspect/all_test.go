@@ -93,7 +93,7 @@ func TestVerifyAllEndsWithTheFirstError(t *testing.T) {
 }
 
 func TestVerifyAllStopsWithTheLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left behind
+	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left over
 		var ids []string
 		for i := range 100 {
 			ids = append(ids, fmt.Sprint(i))

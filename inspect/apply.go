@@ -16,11 +16,11 @@ var (
 	// none of its tips, or with none where there is not exactly one. Nothing
 	// was sent.
 	ErrNotATip = errors.New("not one of the tips of the plan")
-	// ErrHeadMoved means that the head is not the one of the plan any more:
-	// plan again.
+	// ErrHeadMoved means that the head is no longer the head of the plan: plan
+	// again.
 	ErrHeadMoved = errors.New("the head has changed meanwhile")
-	// ErrUnknown means that nobody knows whether the head was written. To plan
-	// again tells: it looks at the head first.
+	// ErrUnknown means that it is unknown whether the head was written. Plan
+	// again to find out: planning looks at the head first.
 	ErrUnknown = errors.New("nobody knows whether the head was written")
 )
 
@@ -33,9 +33,9 @@ const (
 // names the tip at, by a swap from exactly the head of the plan. The zero Ref
 // stands for the only tip. It returns the head as it is stored now.
 //
-// Its errors match [ErrNotATip]; [ErrHeadMoved], also where somebody has
-// appended to the head that it has written; and [ErrUnknown] where no answer
-// could be had. Any other error is one of the storage or the context, and
+// Its errors match [ErrNotATip]; [ErrHeadMoved], also if another writer has
+// appended to the head that it has written; and [ErrUnknown] if no answer could
+// be had. Any other error is one of the storage or the context, and
 // nothing was written.
 func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Ref) (head.Head, error) {
 	next, err := in.rebuilt(ctx, plan, at)
@@ -105,8 +105,8 @@ func (in *Inspector) swapOnce(ctx context.Context, old, next head.Head) (head.He
 	return in.heads.Swap(ctx, old, next)
 }
 
-// lookAgain tells what became of a swap that did not say that it was done, if
-// the head tells. It looks even where the caller has gone meanwhile.
+// lookAgain finds out from the head, if it can, what became of a swap that did
+// not report success. It looks even if the caller has gone in the meantime.
 func (in *Inspector) lookAgain(ctx context.Context, old, next head.Head) (now head.Head, done bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"ropewalk/head"
 )
 
-// damage is one change behind everybody's back, and what it hurts: the
+// damage is one change made directly in the storage, and what it hurts: the
 // changesets that Verify has to name, a zero ID for the head.
 type damage struct {
 	name string
@@ -121,7 +121,7 @@ func (s sample) withstand(t *testing.T, all []damage) {
 			named[p.Ref] = true
 			if p.Missing != (changeset.Ref{}) {
 				named[p.Missing] = true
-				delete(named, p.Ref) // it is the one that tells
+				delete(named, p.Ref) // it only names the missing changeset
 			}
 		}
 		for _, ref := range d.hurt {

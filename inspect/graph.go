@@ -16,7 +16,7 @@ type Graph struct {
 	// AggregateID is the aggregate's.
 	AggregateID string
 	// Head is the head at which the aggregate was looked at; the zero Head
-	// where there is none, or none that decodes. The objects of an erased
+	// if there is no head, or the head does not decode. The objects of an erased
 	// chain are not looked at.
 	Head head.Head
 	// HeadFault is what is wrong with the head; nil if nothing is.
@@ -37,7 +37,7 @@ type Node struct {
 	// Kind says what has become of it.
 	Kind Kind
 	// LostTo is the committed changeset that took the place of a lost one, or
-	// of the first one of its append; zero where there is none, as after a fence.
+	// of the first one of its append; zero if nothing did, as after a fence.
 	LostTo changeset.Ref
 	// Fault is why the object does not decode; nil if it does.
 	Fault *Problem
@@ -99,7 +99,7 @@ func newNode(seen sight) Node {
 	return n
 }
 
-// limit leaves out all but the latest versions.
+// limit leaves out all versions except the latest.
 func (s *survey) limit(last uint64) {
 	newest := s.head.Version
 	if !s.head.Exists() {
@@ -113,8 +113,8 @@ func (s *survey) limit(last uint64) {
 // order is the order of kinds among the changesets of one version.
 var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Untold: 5}
 
-// label finds the kind of each node, adds what is missing, and sorts them.
-// The nodes are those of the places.
+// label finds the kind of each node, adds missing changesets, and sorts the
+// nodes. The node at each index must be for the place at that index.
 func (s *survey) label(g *Graph, places []int) {
 	chain := map[uint64]changeset.Ref{}
 	for _, place := range places {

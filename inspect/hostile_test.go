@@ -69,7 +69,7 @@ func TestHugeVersionsAreInspectedInBounds(t *testing.T) {
 	}
 }
 
-// liar announces a content that it does not have, and would not end to send.
+// liar announces content that it does not have, and would never finish sending.
 type liar struct {
 	inspect.Changesets
 	size int64

@@ -4,26 +4,26 @@
 // Reading a chain needs no listing, and never meets an orphan. An [Inspector]
 // does both: it lists all objects of an aggregate, reads each, and holds it
 // against its name, its content's hash, its parent and its digest; then it
-// walks down from the head and tells which of them are committed, and what
+// walks down from the head and reports which of them are committed, and what
 // became of the others:
 //
 //	report, err := inspect.New(db, db, nil).Verify(ctx, "order-4711")
 //
-// What it finds is a [Report] with one [Problem] for each fault. Whoever kept
-// a digest of the chain can have it proved that nothing up to there changed
-// since ([Inspector.VerifyDigest]). [Inspector.Graph] tells the same story
-// without reading any content, for people to look at. [Inspector.Rebuild] plans
-// how to write a head again that is lost, or older than its objects.
+// It returns a [Report] with one [Problem] for each fault. If you kept a digest
+// of the chain, [Inspector.VerifyDigest] proves that nothing up to there changed
+// since. [Inspector.Graph] shows the same without reading any content, for
+// people to look at. [Inspector.Rebuild] plans how to rebuild a head that is
+// lost, or older than its objects.
 //
 // # What cannot be found
 //
-// Nothing refers to an orphan, so nobody can tell that one was removed; nor
-// that a whole chain was, head and objects, or a chain's latest changesets
+// Nothing refers to an orphan, so a removed orphan cannot be noticed. Nor can a
+// removed chain, head and objects, or the removal of a chain's latest changesets
 // together with an older head put back: only a digest that was kept elsewhere
-// tells. Of a chain of one append a removed head looks like an append that is
-// not committed yet. Nothing proves a head's revision beyond its lower bound.
-// What was built on a changeset that is missing or does not decode cannot be
-// proved before that is restored.
+// shows it. In a chain of one append, a removed head looks like an append that
+// is not committed yet. Nothing proves a head's revision beyond its lower bound.
+// Changesets built on one that is missing or does not decode cannot be proved
+// before it is restored.
 package inspect
 
 import (
@@ -161,8 +161,8 @@ func (in *Inspector) load(ctx context.Context, aggregateID string) (head.Head, *
 	return h, nil, nil
 }
 
-// fault returns the fault that an error of reading one object tells of; nil
-// where it tells of none, but of the storage or the context.
+// fault returns the fault of one object that an error of reading it reports; nil
+// if the error concerns the storage or the context instead.
 func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
 	var corrupt *changeset.CorruptError
 	switch {

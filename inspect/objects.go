@@ -14,9 +14,9 @@ type sight struct {
 	object   changeset.Object
 	place    int              // in the table
 	gone     bool             // it was deleted after it was listed
-	readable bool             // its metadata is that of the changeset which its name promises
+	readable bool             // its metadata describes the changeset which its name promises
 	header   changeset.Header // if readable
-	fault    *Problem         // of the object by itself
+	fault    *Problem         // of the object alone
 }
 
 // look reads one object, with its content or without, and holds it against its
@@ -77,7 +77,8 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 var errTooLarge = errors.New("content too large")
 
 // prover holds headers against their parents' and against their digests. It
-// takes them in the order of their versions and keeps those of two versions.
+// takes them in the order of their versions and keeps the headers of two
+// versions.
 type prover struct {
 	version      uint64
 	level, below map[changeset.ID]proved // of version, and of the one that came before

@@ -32,21 +32,21 @@ const (
 // String returns the condition in lower case.
 func (c Condition) String() string { return [...]string{"standing", "headless", "behind"}[c] }
 
-// Rebuilding is a plan to write a head again from the objects.
+// Rebuilding is a plan to rebuild a head from the objects.
 type Rebuilding struct {
 	// AggregateID is the aggregate's.
 	AggregateID string
 	// Condition is what is the matter with the head.
 	Condition Condition
-	// Head is the head as it is; the zero Head where there is none.
+	// Head is the head as it is; the zero Head if there is no head.
 	Head head.Head
 	// Tips are the changesets that a new head could name, the highest first:
 	// each ends an append that is stored as a whole, is proved down to version
 	// 0, descends from the present head, and has no such append built on it.
 	Tips []Tip
-	// Revision is that of the new head: above all on which anything that is
-	// stored was built, so that all of it that the new head does not reach is
-	// lost for good.
+	// Revision is the new head's revision. It is above every revision that a
+	// stored object was built on, so that all objects that the new head does not
+	// reach are lost for good.
 	Revision uint64
 	// Beyond counts the objects above all tips that are not proved, or whose
 	// append is not stored as a whole: the history may have gone on there.
@@ -71,16 +71,16 @@ type Tip struct {
 // maxRevision leaves room above a rebuilt head for all swaps to come.
 const maxRevision = 1 << 62
 
-// Rebuild plans how to write an aggregate's head again from its objects, where
-// it is lost or older than they are. It changes nothing: [Inspector.Apply] does.
+// Rebuild plans how to rebuild an aggregate's head from its objects, if the head
+// is lost or older than they are. It changes nothing: [Inspector.Apply] does.
 //
-// It proves all that is stored, as [Inspector.Verify] does. What it cannot
-// know is whether the topmost append was ever committed: of a lost head it
-// cannot tell which of several tips it named, nor whether the only one was
-// still pending, or was refused by a fence. Nor can it tell a lost head from a
-// tombstone that is missing, or what fields a newer version had added.
+// It proves all that is stored, as [Inspector.Verify] does. It cannot know
+// whether the topmost append was ever committed: it does not know which of
+// several tips a lost head named, nor whether the only tip was still pending, or
+// was refused by a fence. Nor can it distinguish a lost head from a missing
+// tombstone, or know what fields a newer version had added.
 //
-// Its errors are those of Verify, and: a [*changeset.CorruptError] that names
+// It returns the errors of Verify, and: a [*changeset.CorruptError] that names
 // the record of a head that does not decode, disagrees with its changeset, or
 // names one that is not stored, and an object that leaves no room for a
 // revision above it; an error that matches [ropewalk.ErrErased] at a tombstone.
@@ -117,7 +117,7 @@ func corrupt(p *Problem, why string) error {
 	return &changeset.CorruptError{Ref: p.Ref, Object: p.Object, Reason: reason}
 }
 
-// note keeps what the proof of the record at a place tells of tips.
+// note keeps what the proof of the record at a place shows about tips.
 func (s *survey) note(place int, proof proved) {
 	if !proof.whole {
 		return

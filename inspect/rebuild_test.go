@@ -156,7 +156,7 @@ func TestAHeadIsNeverRolledToWhatDoesNotDescendFromIt(t *testing.T) {
 	s := newSample(t)
 	was := s.head
 	s.append(draft("six"))
-	// Somebody built another history on the restored head, and that stands now.
+	// A writer built another history on the restored head, and that stands now.
 	s.putBack(was)
 	s.head = was
 	six := s.append(draft("another six"))
@@ -224,8 +224,8 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 	require.ErrorContains(t, err, "leaves no room")
 }
 
-// What cannot be proved is never in a history that is offered, and is counted
-// where it lies above.
+// A changeset that cannot be proved is never in a history that is offered, and
+// is counted if it lies above.
 func TestOnlyWhatIsProvedIsOffered(t *testing.T) {
 	for i, want := range map[int]int{0: -1, 1: 0, 2: 0, 3: 0, 4: 3, 5: 4} {
 		for _, damage := range []func(*memstore.Contents, changeset.Changeset){
@@ -262,9 +262,9 @@ func TestHeadersOnlyRebuildsPastHurtContents(t *testing.T) {
 	require.Equal(t, []changeset.Ref{s.head.Ref}, refs(plan.Tips))
 }
 
-// Whatever has happened to a chain: if its head is lost it is among the tips,
-// and rebuilt there nothing is committed that was not, unless it was pending
-// on top, and nothing that was is lost.
+// After any history of a chain, a lost head is among the tips. Rebuilding it
+// there commits nothing that was not committed, unless it was pending on top,
+// and loses nothing that was.
 func TestTheLostHeadIsAmongTheTips(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{bench: newBench(t, "a/b")}

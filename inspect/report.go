@@ -107,7 +107,7 @@ func (s *survey) checkFormats() {
 	}
 }
 
-// count returns the report but for its problems.
+// count returns the report without its problems.
 func (s *survey) count() Report {
 	r := Report{AggregateID: s.id, Head: s.head}
 	for place := range s.objects.len() {

@@ -31,7 +31,7 @@ func newBench(t require.TestingT, id string) *bench {
 	return &bench{t: t, Store: memstore.New(), id: id}
 }
 
-// build makes the changesets of an append behind a head, and stores nothing.
+// build makes the changesets of an append after a head, and stores nothing.
 func (b *bench) build(after head.Head, drafts ...changeset.Draft) ([]changeset.Changeset, head.Head) {
 	built, next, err := head.Extend(after, b.id, drafts, now)
 	require.NoError(b.t, err)
@@ -50,7 +50,7 @@ func (b *bench) swap(next head.Head) {
 	require.NoError(b.t, err)
 }
 
-// orphan puts an append behind the head that is not committed.
+// orphan puts an append after the head without committing it.
 func (b *bench) orphan(drafts ...changeset.Draft) []changeset.Changeset {
 	built, _ := b.build(b.head, drafts...)
 	b.put(built...)

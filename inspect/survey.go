@@ -14,20 +14,20 @@ type survey struct {
 	in        *Inspector
 	id        string
 	head      head.Head
-	headFault *Problem // there is a head, but it tells nothing
+	headFault *Problem // there is a head, but it says nothing
 	objects   table
 	low       uint64 // nothing below this version was looked at
-	headGone  bool   // there is none, and there was one
+	headGone  bool   // there is no head, and there was one
 	problems  []Problem
-	tips      map[int]Tip // by place: ends of proved appends on which none is built; nil where nobody asks
+	tips      map[int]Tip // by place: ends of proved appends with no append built on them; nil if not wanted
 }
 
 // survey reads the head and lists the objects.
 //
 // All that a head reaches was there before the head: so the listing comes
-// second. It may show what was committed since; where it has versions above
-// the head, the head is read again, and if it moved everything begins again. A chain
-// that is appended to all the time has the last of it left uncommitted here.
+// second. It may show changesets committed since; if it has versions above the
+// head, the head is read again, and if it moved all begins again. A chain that
+// is appended to all the time has the last of it left uncommitted here.
 func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, error) {
 	s := &survey{in: in, id: aggregateID}
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
@@ -86,9 +86,9 @@ func (s *survey) ref(place int) changeset.Ref {
 	return changeset.Ref{AggregateID: s.id, Version: r.version, ID: r.id}
 }
 
-// walk marks what the head reaches as committed. Where a changeset is missing
-// or does not decode it goes on at the next lower version that the ancestor
-// index of the one above knows.
+// walk marks what the head reaches as committed. If a changeset is missing or
+// does not decode, it goes on at the next lower version that the ancestor index
+// of the changeset above knows.
 func (s *survey) walk(ctx context.Context) error {
 	by := changeset.Ref{AggregateID: s.id} // who names at, and is the lowest that could be read
 	at := s.head.Ref
@@ -128,8 +128,8 @@ func (s *survey) report(by, missing changeset.Ref) {
 }
 
 // bridge returns the next changeset below a version at which the chain is
-// broken, as the index of by tells; the zero Ref if it tells none. Which of
-// the versions between are committed nobody can tell.
+// broken, from the index of by; the zero Ref if the index has none. It is
+// unknown which of the versions between are committed.
 func (s *survey) bridge(ctx context.Context, by changeset.Ref, version uint64) (changeset.Ref, error) {
 	index := s.head.Ancestors
 	if !by.ID.IsZero() {
@@ -150,8 +150,8 @@ func (s *survey) bridge(ctx context.Context, by changeset.Ref, version uint64) (
 	return next, nil
 }
 
-// leaveUntold marks the versions from one to below another as such of which
-// nobody knows whether they are committed, and reports those that are not there at all.
+// leaveUntold marks versions in [from, below) as unknown: the chain is broken
+// above them. It reports the versions that have no object.
 func (s *survey) leaveUntold(by changeset.Ref, from, below uint64) {
 	from = max(from, s.low)
 	if from >= below {
@@ -195,7 +195,7 @@ func (s *survey) missHead() {
 	}
 }
 
-// kind tells what has become of the object at a place.
+// kind says what has become of the object at a place.
 func (s *survey) kind(place int) Kind {
 	r := s.objects.at(place)
 	switch {

@@ -134,7 +134,7 @@ func (t *table) parentOf(place int) changeset.ID {
 }
 
 // baseOf returns the place of the changeset on which the append of a record
-// was built; nowhere if there is none, or something between is not stored.
+// was built; nowhere if there is no such changeset, or one between is not stored.
 func (t *table) baseOf(place int) int {
 	for steps := int(t.at(place).part) + 1; steps > 0 && place != nowhere; steps-- {
 		place = int(t.at(place).parent)

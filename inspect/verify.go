@@ -18,19 +18,19 @@ type Kind int
 
 // The kinds of changesets.
 const (
-	// Untold is what nobody can tell: an object that does not decode, or that
-	// lies where the chain is broken, or whose head is missing.
+	// Untold means that the kind is unknown: the object does not decode, or lies
+	// where the chain is broken, or its head is missing.
 	Untold Kind = iota
 	// Committed changesets are in the chain.
 	Committed
-	// Lost ones are orphans that can never enter the chain any more.
+	// Lost changesets are orphans that can never enter the chain.
 	Lost
-	// Pending ones are orphans whose swap may still come.
+	// Pending changesets are orphans whose swap may still come.
 	Pending
-	// Ahead ones were built on a revision that the head has not reached: on an
+	// Ahead changesets were built on a revision that the head has not reached: on an
 	// append that is itself pending, or on a head that was rolled back since.
 	Ahead
-	// Missing ones are not stored, although the chain needs them.
+	// Missing changesets are not stored, although the chain needs them.
 	Missing
 )
 
@@ -44,7 +44,7 @@ type Report struct {
 	// AggregateID is the aggregate's.
 	AggregateID string
 	// Head is the head at which the aggregate was looked at; the zero Head
-	// where there is none, or none that decodes.
+	// if there is no head, or the head does not decode.
 	Head head.Head
 	// Committed counts the changesets of the chain.
 	Committed int
@@ -68,8 +68,8 @@ type Report struct {
 //
 // It makes a request for the head, one for each object, and one or more to
 // list them. Of each object it keeps 48 bytes; contents are let go
-// as soon as they are checked. A chain may be appended to meanwhile: the
-// report is that of one moment.
+// as soon as they are checked. A chain may be appended to in the meantime: the
+// report describes one moment.
 func (in *Inspector) Verify(ctx context.Context, aggregateID string) (Report, error) {
 	return in.verify(ctx, aggregateID, changeset.Digest{})
 }
@@ -81,9 +81,10 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 }
 
 // VerifyAll verifies every aggregate that has an object or a head, several at
-// once, each yielded once; those of reserved IDs ([changeset.IsReserved]) are
-// no chains, and left out. At most one error ends it. It keeps some 32 bytes of
-// each aggregate in memory, besides what Verify keeps of those under way.
+// once, each yielded once; aggregates with reserved IDs ([changeset.IsReserved])
+// are not chains, and left out. At most one error ends it. It keeps some 32
+// bytes of each aggregate in memory, besides what Verify keeps of aggregates
+// under way.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
 		work := func(ctx context.Context, id string) (Report, error) {
@@ -133,7 +134,7 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 }
 
 // fingerprint stands for an aggregate ID, in less memory: no two are known to
-// share one, and nobody can make two that do.
+// share one, and two that do cannot be made on purpose.
 type fingerprint [16]byte
 
 func fingerprintOf(aggregateID string) fingerprint {

@@ -67,8 +67,8 @@ func TestVerifyDigest(t *testing.T) {
 	}
 }
 
-// A history that a forger rebuilt is sound in itself. Who kept a
-// digest knows.
+// A forged history is sound in itself. Only a digest that was kept shows the
+// difference.
 func TestAKeptDigestFindsWhatNothingElseFinds(t *testing.T) {
 	s := newSample(t)
 	forged := newBench(t, s.id)

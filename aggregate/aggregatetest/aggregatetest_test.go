@@ -29,7 +29,7 @@ func TestGolden(t *testing.T) {
 	aggregatetest.For(t, baskets).Golden("testdata/basket", paid{"card"})
 }
 
-// What must fail a test does.
+// Every case that must fail a test does.
 func TestFailures(t *testing.T) {
 	renamed := baskets
 	renamed.Events = aggregate.Events[event]{"thing-added": itemAdded{}, "paid": paid{}}
@@ -99,7 +99,7 @@ func TestFailures(t *testing.T) {
 	pinned(t, upcast, func(dir string) { aggregatetest.For(t, upcast).Golden(dir, paid{"card"}) })
 }
 
-// pinned runs with a folder that pins the events of a type beside those of the baskets.
+// pinned runs with a folder that pins the events of a type and of the baskets.
 func pinned(t *testing.T, typ aggregate.Type[basket, event], run func(dir string)) {
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/basket")))

@@ -25,7 +25,7 @@ const Update = "UPDATE_GOLDEN"
 // It requires that
 //   - each event is stored exactly as its file says, and comes back equal, so
 //     that a Save would take it;
-//   - every other file of the folder, that of a name which is no more, can
+//   - every other file of the folder, for a name which no longer exists, can
 //     still be read, through the upcasters.
 //
 // So never delete a file: it stands for events that are stored. A new or

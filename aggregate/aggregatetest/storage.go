@@ -9,12 +9,12 @@ import (
 )
 
 // Storage is a store in memory for the tests of services, in which requests go
-// wrong when told to. It is safe for concurrent use.
+// wrong on demand. It is safe for concurrent use.
 type Storage struct {
 	// Store is what the code under test uses.
 	Store *ropewalk.Store
 	// Direct is a store over the same memory in which nothing goes wrong: for
-	// what others do meanwhile, and for looking at the outcome.
+	// what others do in the meantime, and for looking at the outcome.
 	Direct *ropewalk.Store
 	// Memory holds all objects and heads.
 	Memory *memstore.Store
@@ -38,8 +38,8 @@ func NewStorage(options *ropewalk.Options) *Storage {
 }
 
 // BeforeNextSave runs a function right before the next save through Store is
-// committed. Where it saves to the same aggregate, through Direct, that save
-// meets a conflict.
+// committed. If the function saves to the same aggregate, through Direct, the
+// save through Store meets a conflict.
 func (s *Storage) BeforeNextSave(do func()) { s.Script.Next(faults.Swap, faults.Fault{Before: do}) }
 
 // LoseReply lets the next save through Store be committed, and its reply be
