@@ -5,7 +5,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-timeout=20m
+timeout=40m
 child=
 
 main() {
