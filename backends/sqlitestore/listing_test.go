@@ -68,7 +68,7 @@ func TestQueriesUseTheIndex(t *testing.T) {
 			var detail string
 			require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
 			if query == selectMany && (strings.HasPrefix(detail, "LIST SUBQUERY") || strings.HasPrefix(detail, "SCAN json_each")) {
-				continue // the list of searched texts
+				continue // the list of the objects to find
 			}
 			require.Contains(t, detail, "SEARCH", query)
 		}
