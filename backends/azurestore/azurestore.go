@@ -3,14 +3,14 @@
 //
 // A changeset is one block blob, written by a single create-only request whose
 // metadata is the header. A head is one small JSON blob, created by
-// If-None-Match and replaced by If-Match on its ETag. An append is so two
-// requests, and a changeset is read, header and content, by one.
+// If-None-Match and replaced by If-Match on its ETag. An append therefore
+// takes two requests, and one request reads a changeset, header and content.
 //
 // The account should be an ordinary one: general purpose v2, without
 // hierarchical namespace. Any redundancy will do, as long as the client speaks
-// to the primary endpoint: the secondary one of a geo-redundant account lags
-// behind, and a stale head is a wrong one. The containers need no public
-// access, and the one of the heads must have no immutability policy.
+// to the primary endpoint: the secondary endpoint of a geo-redundant account
+// lags behind, and a stale head is a wrong head. The containers need no public
+// access, and the container of the heads must have no immutability policy.
 // [Store.Provision] makes the containers and [Store.Check] looks at all this.
 //
 // A reply counts only with the headers that the service sends. Any other reply,
@@ -64,11 +64,11 @@ var (
 )
 
 const (
-	// DefaultChangesetsContainer is the container of the changesets where the
-	// options name none.
+	// DefaultChangesetsContainer is the container of the changesets if the
+	// options do not name one.
 	DefaultChangesetsContainer = "changesets"
-	// DefaultHeadsContainer is the container of the heads where the options
-	// name none.
+	// DefaultHeadsContainer is the container of the heads if the options do not
+	// name one.
 	DefaultHeadsContainer = "aggregates"
 )
 
@@ -84,7 +84,7 @@ type Options struct {
 	// HeadsContainer is the container that holds the heads;
 	// [DefaultHeadsContainer] by default. It may be the same.
 	HeadsContainer string
-	// Prefix is what the names of all blobs begin with: empty, or at most
+	// Prefix begins the names of all blobs: empty, or at most
 	// [MaxPrefix] bytes of UTF-8 that end in a slash. No part between slashes
 	// may be empty or end in a dot, which the service would change.
 	Prefix string
@@ -100,8 +100,8 @@ type Options struct {
 
 // Store implements both seams. It is safe for concurrent use and needs no
 // closing. Beside the errors of the seams' contracts its methods return
-// [*SetupError] where only a change of the set-up helps, and errors that have
-// an *azcore.ResponseError in their chain where the service has answered.
+// [*SetupError] if only a change of the setup helps, and errors that have an
+// *azcore.ResponseError in their chain if the service has answered.
 type Store struct {
 	service           *service.Client
 	changesets, heads *container.Client
@@ -113,7 +113,7 @@ type Store struct {
 // https://ACCOUNT.blob.core.windows.net/. It does no I/O. If the URL holds a
 // shared access signature, the credential is nil. Nil options stand for the
 // defaults. A URL without a host and a bad prefix are errors, which do not hold
-// the URL; what the SDK refuses is a [*SetupError].
+// the URL; arguments that the SDK refuses are a [*SetupError].
 func New(serviceURL string, credential azcore.TokenCredential, opts *Options) (*Store, error) {
 	if u, err := url.Parse(serviceURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("azurestore: the URL of the account is not of the form https://HOST/")

@@ -23,7 +23,7 @@ import (
 // turn up nowhere.
 const secret = "c2VjcmV0LXNpZ25hdHVyZQ"
 
-// canned is a service that answers as it is told to.
+// canned is a service that answers as its test prescribes.
 type canned struct {
 	mu     sync.Mutex
 	sent   []*http.Request
@@ -62,7 +62,7 @@ func cannedClient(wire policy.Transporter) service.ClientOptions {
 	}}
 }
 
-// cannedStore returns a store on a service with that answer; what it logs goes to log.
+// cannedStore returns a store on a service with that answer. The store logs to log.
 func cannedStore(t testing.TB, log io.Writer, answer func(r *http.Request) (*http.Response, error)) (*azurestore.Store, *canned) {
 	t.Helper()
 	wire := &canned{answer: answer}

@@ -47,8 +47,8 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	return nil
 }
 
-// confirm makes sure that a blob which is said to be there can be read: the
-// service may say so as well while an earlier attempt is still on its way.
+// confirm makes sure that a blob can be read after the service said that it
+// exists: the service may say so while an earlier attempt is still on its way.
 func (s *Store) confirm(ctx context.Context, ref changeset.Ref) error {
 	target := s.changeset(ref)
 	_, err := do(ctx, s, "confirm", target.URL(), func(ctx context.Context) (blob.GetPropertiesResponse, error) {

@@ -27,11 +27,11 @@ type Finding = finding.Finding
 // and removes again.
 const probeFolder = "ropewalk-probe/"
 
-// Check looks at the set-up and says what is there, missing or dangerous. It
-// changes nothing, but for one small blob in each container that it writes, to
-// try whether conditional writes are honoured, and removes again. What the
-// credentials may not look at is left out where it is only of interest. An
-// error means that the account could not be looked at.
+// Check looks at the setup and says which parts exist, are missing or are
+// dangerous. It changes nothing, except for one small blob in each container: it
+// writes the blob to try whether conditional writes are honoured, and removes it
+// again. Settings that the credentials may not look at are left out if they are
+// only of interest. An error means that the account could not be looked at.
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	findings := []Finding{endpoint(s.service.URL())}
 	for _, c := range s.containers() {
@@ -156,8 +156,8 @@ func endpoint(serviceURL string) Finding {
 	return Finding{Name: "endpoint", OK: true, Detail: location(serviceURL)}
 }
 
-// account tells what is of interest about the account, as far as the
-// credentials may see it.
+// account reports the settings of interest of the account, as far as the
+// credentials may see them.
 func (s *Store) account(ctx context.Context) []Finding {
 	var findings []Finding
 	info, err := do(ctx, s, "look at account", s.service.URL(), func(ctx context.Context) (service.GetAccountInfoResponse, error) {

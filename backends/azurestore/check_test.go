@@ -79,7 +79,7 @@ func (a *account) write(r *http.Request) (*http.Response, error) {
 
 func (a *account) tag() string { return fmt.Sprintf(`"0x%d"`, a.etag) }
 
-// check returns the findings as text, those that are not OK with an exclamation mark.
+// check returns the findings as text. Findings that are not OK get an exclamation mark.
 func (a *account) check(t *testing.T) ([]string, error) {
 	t.Helper()
 	var log bytes.Buffer

@@ -17,7 +17,7 @@ import (
 	"ropewalk/internal/transport"
 )
 
-// SetupError says that a request cannot succeed before the set-up is changed:
+// SetupError says that a request cannot succeed before the setup is changed:
 // a container or the account is missing, access is denied, the endpoint cannot
 // be reached.
 type SetupError = finding.SetupError
@@ -58,7 +58,7 @@ func explain(op, at string, err error) error {
 		return nil
 	}
 	if transport, ok := err.(*url.Error); ok {
-		err = transport.Err // see reason; nobody shall find it in the chain either
+		err = transport.Err // see reason; the URL must not be in the chain either
 	}
 	failed := &requestError{op, at, err}
 	if s, ok := setup(err); ok {
@@ -68,7 +68,7 @@ func explain(op, at string, err error) error {
 	return failed
 }
 
-// setup returns the set-up error that an error stands for, without its cause.
+// setup returns the setup error that an error stands for, without its cause.
 func setup(err error) (SetupError, bool) {
 	if ended, ok := errors.AsType[*endedError](err); ok {
 		return setup(ended.failed)
@@ -127,7 +127,7 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// maxSkew is how far a clock may be off. The service refuses what was signed
+// maxSkew is how far a clock may be off. The service refuses requests signed
 // more than 15 minutes ago, but says so only in the text of an error.
 const maxSkew = 5 * time.Minute
 
@@ -178,7 +178,7 @@ var (
 	}
 )
 
-// setups are the error codes of the service that only a change of the set-up
+// setups are the error codes of the service that only a change of the setup
 // ends, beside all of 401 and 403, and that the service is busy.
 var setups = map[bloberror.Code]SetupError{
 	bloberror.ContainerNotFound: missing,

@@ -62,8 +62,8 @@ func requireChangedETag(t *testing.T, err error, name string) {
 	require.Contains(t, broken.Hint, "ropewalk init --check", name)
 }
 
-// A write whose reply has a changed ETag took effect; a write whose reply has
-// none is unknown.
+// A write whose reply has a changed ETag took effect. The outcome of a write
+// whose reply has no ETag is unknown.
 func TestWritesOverChangedETags(t *testing.T) {
 	w := newWorld(t)
 	w.fresh = true

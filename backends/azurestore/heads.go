@@ -121,8 +121,8 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 	}
 }
 
-// aggregatesAfter returns the aggregates whose heads a page names, without
-// those up to the cursor. Other names are left out.
+// aggregatesAfter returns the aggregates after the cursor whose heads a page
+// names. Other names are left out.
 func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatResponse) (ids []string, err error) {
 	for _, item := range page.Segment.BlobItems {
 		escaped, err := s.listed(s.heads, item, s.prefix+head.Folder)
@@ -138,7 +138,7 @@ func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatRespo
 }
 
 // yieldHeads loads the heads at the same time and yields them in order. It
-// reports whether to go on; when it yields, nothing is under way any more.
+// reports whether to go on; when it yields, no load is under way.
 func (s *Store) yieldHeads(ctx context.Context, ids []string, yield func(head.Head, error) bool) bool {
 	heads, errs := make([]head.Head, len(ids)), make([]error, len(ids))
 	var loads sync.WaitGroup
@@ -148,7 +148,7 @@ func (s *Store) yieldHeads(ctx context.Context, ids []string, yield func(head.He
 	loads.Wait()
 	for i, h := range heads {
 		if errs[i] == nil && !h.Exists() {
-			continue // somebody has deleted it meanwhile
+			continue // deleted since it was listed
 		}
 		if !yield(h, errs[i]) || errs[i] != nil {
 			return false

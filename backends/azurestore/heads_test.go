@@ -103,8 +103,8 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 	}
 }
 
-// What a newer version has added survives, also where old was put together
-// from the history and does not have it.
+// Fields that a newer version has added survive, even if old was put together
+// from the history and does not have them.
 func TestSwapWithoutTokenKeepsWhatItDoesNotKnow(t *testing.T) {
 	text, stored := record(t, "a")
 	newer := strings.Replace(text, `"format":1`, `"format":2`, 1)

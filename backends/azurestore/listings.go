@@ -118,7 +118,7 @@ func (s *Store) below(c *container.Client, name *string, folder string) (string,
 	return "", s.badItem(c)
 }
 
-// badItem says that an item of a listing is not what was asked for.
+// badItem returns the error of a listing with an item that does not belong in it.
 func (s *Store) badItem(c *container.Client) error {
 	return explain("list", location(c.URL()), &foreignError{reason: "an item of the listing lacks its name, size or time, or is outside the folder"})
 }

@@ -20,8 +20,8 @@ const (
 	errorCodeHeader = "x-ms-error-code" // with every failure
 )
 
-// foreignError says that a reply is not the service's, or no longer what the
-// service sent.
+// foreignError says that a reply is not the service's, or was changed after the
+// service sent it.
 type foreignError struct {
 	reason string
 	err    error // may be nil
@@ -31,7 +31,7 @@ func (e *foreignError) Error() string { return e.reason }
 
 func (e *foreignError) Unwrap() error { return e.err }
 
-// NonRetriable tells the SDK that another attempt does not help.
+// NonRetriable marks the error for the SDK: another attempt does not help.
 func (e *foreignError) NonRetriable() {}
 
 // unchangedError is the reply that a blob still has the ETag that was sent.
@@ -39,7 +39,7 @@ type unchangedError struct{}
 
 func (*unchangedError) Error() string { return "the blob is unchanged" }
 
-// NonRetriable tells the SDK that this is the answer.
+// NonRetriable marks the error for the SDK: this is the answer.
 func (*unchangedError) NonRetriable() {}
 
 // checkMarks returns an error for a reply that the SDK would wrongly take for a
@@ -67,7 +67,7 @@ func fromService(reply *http.Response) bool {
 	return reply != nil && reply.Header.Get(requestIDHeader) != ""
 }
 
-// describe says what has come instead of a reply of the service.
+// describe describes a reply that came instead of the service's.
 func describe(reply *http.Response) string {
 	if reply == nil {
 		return "there is no reply"

@@ -108,7 +108,7 @@ func TestListingsThatGoInCirclesEnd(t *testing.T) {
 
 var spaces = strings.Repeat(" ", 1<<16)
 
-// endless is a body without an end, which counts what was read of it.
+// endless is a body without an end, which counts the bytes that were read.
 type endless struct{ read atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -245,8 +245,8 @@ func TestRepliesWithoutASize(t *testing.T) {
 	}
 }
 
-// Nothing on the way is asked to compress a reply, and what is compressed
-// nevertheless is not taken for content.
+// Nothing on the way is asked to compress a reply, and a reply that is
+// compressed nevertheless is not taken for content.
 func TestRepliesAreNotCompressed(t *testing.T) {
 	w := newWorld(t)
 	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {

@@ -68,7 +68,7 @@ func (s *Store) closeToPublic(ctx context.Context, c *container.Client) error {
 	return err
 }
 
-// incomplete reports whether a policy that is sent back would lose what it grants.
+// incomplete reports whether a policy would lose grants if it were sent back.
 func incomplete(p *container.SignedIdentifier) bool {
 	return p == nil || p.ID == nil || p.AccessPolicy == nil
 }

@@ -43,7 +43,7 @@ func (w *world) run(t *testing.T, op operation, n int, change func(*http.Respons
 }
 
 // TestNothingIsMadeOfAReplyThatIsNotWhole: a call whose replies lack a header or
-// an element returns what it returns otherwise, or an error.
+// an element returns its usual result, or an error.
 func TestNothingIsMadeOfAReplyThatIsNotWhole(t *testing.T) {
 	w := newWorld(t)
 	for name, op := range w.operations() {
@@ -138,7 +138,7 @@ func withoutElements(body []byte) map[string][]byte {
 	}
 }
 
-// The check of the set-up claims nothing that the replies do not say.
+// The check of the setup claims nothing that the replies do not say.
 func TestCheckClaimsNothingOfAReplyThatIsNotWhole(t *testing.T) {
 	for n := range 20 {
 		for _, key := range []string{"X-Ms-Request-Id", "X-Ms-Version", "Etag", "X-Ms-Has-Immutability-Policy", "X-Ms-Has-Legal-Hold"} {

@@ -25,7 +25,7 @@ import (
 	"ropewalk/head"
 )
 
-// What is missing is told apart from what was never set up.
+// Errors distinguish a missing blob from storage that was never set up.
 func TestReadErrors(t *testing.T) {
 	c, _ := built(t)
 	for _, reply := range []struct {
@@ -140,7 +140,7 @@ func TestTheLastCauseIsReturned(t *testing.T) {
 	}
 }
 
-// What people read names commands, never methods.
+// Messages to people name commands, never methods.
 func TestHintsNameCommands(t *testing.T) {
 	w := newWorld(t)
 	for _, code := range []string{"ContainerNotFound", "AuthenticationFailed", "AuthorizationFailure", "ContainerBeingDeleted", "LeaseIdMissing", "BlobImmutableDueToPolicy", "ServerBusy"} {

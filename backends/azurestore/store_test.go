@@ -67,7 +67,7 @@ func TestPutIsOneConditionalRequest(t *testing.T) {
 	}
 }
 
-// A put that is told that the blob is there makes sure that it can be read.
+// If the service says that the blob exists, a put makes sure that it can be read.
 func TestPutThatMeetsItsOwnAttempt(t *testing.T) {
 	for _, c := range []struct {
 		status  int

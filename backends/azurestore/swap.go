@@ -113,8 +113,8 @@ func conditional(err error) error {
 	return &s
 }
 
-// outcome turns the error of a write into one that says what is known of the
-// attempt: [*head.SwapConflict], [*head.NotApplied], or neither.
+// outcome turns the error of a write into an error that says how the attempt
+// ended: [*head.SwapConflict], [*head.NotApplied], or neither if that is unknown.
 func outcome(err error, replaces bool, body *guardedBody) error {
 	answer, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
@@ -159,7 +159,7 @@ const (
 	withheld
 )
 
-// withhold reports whether nothing was read yet, in which case nothing will be.
+// withhold reports whether nothing was read yet. If so, nothing will be read.
 func (b *guardedBody) withhold() bool { return b.state.CompareAndSwap(untouched, withheld) }
 
 func (b *guardedBody) Read(p []byte) (int, error) {

@@ -20,7 +20,7 @@ import (
 	"ropewalk/head"
 )
 
-// fate is what a swap's error says of its one attempt.
+// fate is the outcome of a swap's one attempt, as its error reports it.
 type fate string
 
 const (
@@ -112,7 +112,7 @@ func TestSwapTellsWhatIsKnown(t *testing.T) {
 	}
 }
 
-// requireFate demands that the swap tells this, after one attempt.
+// requireFate demands that the swap reports this fate, after one attempt.
 func requireFate(t *testing.T, want fate, setup bool, answer func(*http.Request) (*http.Response, error), old, next head.Head) {
 	t.Helper()
 	var log bytes.Buffer
@@ -180,8 +180,8 @@ func TestSwapWithoutReply(t *testing.T) {
 	}
 }
 
-// What was said not to be applied must not be applied later: a transport that
-// comes back to the body finds none.
+// A swap that was reported as not applied must not be applied later: a transport
+// that comes back to the body finds no body.
 func TestSwapWithholdsWhatItGaveUp(t *testing.T) {
 	var kept io.Reader
 	s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {

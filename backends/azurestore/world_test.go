@@ -126,7 +126,7 @@ func refusing(r *http.Request, status int, code string) *http.Response {
 	return with(reply, "x-ms-error-code", code)
 }
 
-// operation is a call of the store, and what it returns.
+// operation is a call of the store, and its result.
 type operation struct {
 	fresh bool
 	call  func(context.Context, *azurestore.Store) (any, error)

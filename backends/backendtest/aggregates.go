@@ -16,7 +16,7 @@ var aggregatesChecks = []check{
 	{"Aggregates: may be left early, and ranged over again", aggregatesMayBeLeft},
 }
 
-// family returns the aggregates behind after whose IDs begin with base.
+// family lists from after, and returns the aggregates whose IDs begin with base.
 func family(t testing.TB, lister changeset.Lister, base, after string) []string {
 	t.Helper()
 	var ids []string

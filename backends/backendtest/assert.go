@@ -86,7 +86,7 @@ func create(t testing.TB, s head.Store) head.Head {
 	return swap(t, s, head.Head{}, next(t, head.Head{}, newAggregate()))
 }
 
-// requireRecord demands the same record, whatever the tokens.
+// requireRecord demands the same record and ignores the tokens.
 func requireRecord(t testing.TB, want, got head.Head) {
 	t.Helper()
 	require.Equal(t, want.WithToken(""), got.WithToken(""))
@@ -98,7 +98,7 @@ func requireHead(t testing.TB, s head.Store, want head.Head) {
 	requireRecord(t, want, load(t, s, want.AggregateID))
 }
 
-// requireConflict demands a conflict that names what is stored, if it names anything.
+// requireConflict demands a conflict that names the stored head, if it names any head.
 func requireConflict(t testing.TB, err error, stored head.Head) {
 	t.Helper()
 	var conflict *head.SwapConflict

@@ -2,11 +2,11 @@
 // [changeset.Store] and [head.Store], to every sentence of their contracts.
 //
 // A backend's test hands a [Harness] to [TestChangesets], [TestHeads] and
-// [TestCombined], whichever it implements. Each check is a subtest that is
-// named after what it demands. The checks make aggregates of their own, with
-// IDs that no other run has, but for a few odd ones such as "..": a run
+// [TestCombined], for the interfaces that it implements. Each check is a subtest
+// that is named after its demand. The checks make aggregates of their own,
+// with IDs that no other run has, except for a few odd IDs such as "..": a run
 // therefore needs a storage, or a prefix in one, that no other run uses at the
-// same time. What it stores it leaves there.
+// same time. Everything that a run stores stays there.
 package backendtest
 
 import (
@@ -45,7 +45,7 @@ type Harness struct {
 	// that reads such fields, since [head.Head.Extra] then has them.
 	UnknownField func(t testing.TB, aggregateID string) string
 	// CorruptHead, where it is not nil, must change the aggregate's stored head
-	// so that it does not decode, and return what repairs it.
+	// so that it does not decode, and return a function that repairs it.
 	CorruptHead func(t testing.TB, aggregateID string) (repair func())
 	// CorruptObject, where it is not nil, must change the metadata of the stored
 	// changeset so that it does not decode.
@@ -55,17 +55,18 @@ type Harness struct {
 	PutForeign func(t testing.TB, name string)
 }
 
-// TestChangesets holds a [changeset.Store] to its contract, and to those of
-// [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
-// [changeset.Locator] where it implements them; otherwise it skips their checks.
+// TestChangesets holds a [changeset.Store] to its contract, and to the contracts
+// of [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
+// [changeset.Locator] if it implements them; otherwise it skips their checks.
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
-// TestHeads holds a [head.Store] to its contract, and to those of
-// [head.Refresher] and [head.Locator] where it implements them; otherwise it
+// TestHeads holds a [head.Store] to its contract, and to the contracts of
+// [head.Refresher] and [head.Locator] if it implements them; otherwise it
 // skips their checks.
 func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
 
-// TestCombined holds a [head.Combined] to what it adds to [head.Store].
+// TestCombined holds a [head.Combined] to the part of its contract that goes
+// beyond [head.Store].
 func TestCombined(t *testing.T, h Harness) { run(t, h, combinedChecks()) }
 
 // check is one demand of a contract.

@@ -96,7 +96,7 @@ var putBreakages = []breakage{
 	}},
 }
 
-// beforePut stores something else than was given.
+// beforePut stores something other than the given changeset.
 func beforePut(change func(c *changeset.Changeset)) func(b *broken) {
 	return func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
@@ -106,7 +106,7 @@ func beforePut(change func(c *changeset.Changeset)) func(b *broken) {
 	}
 }
 
-// afterGet returns a Get that returns something else than is stored.
+// afterGet returns a Get that returns something other than the stored changeset.
 func afterGet(b *broken, change func(c *changeset.Changeset)) func(context.Context, changeset.Ref) (changeset.Changeset, error) {
 	return func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 		c, err := b.Store.Get(ctx, ref)
@@ -117,7 +117,7 @@ func afterGet(b *broken, change func(c *changeset.Changeset)) func(context.Conte
 	}
 }
 
-// whereStored does something else where the object is there already.
+// whereStored does something else if the object already exists.
 func whereStored(instead func(b *broken, c changeset.Changeset) error) func(b *broken) {
 	return func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {

@@ -114,7 +114,7 @@ func remember(b *broken) {
 	}
 }
 
-// behind loads what the latest swap has replaced.
+// behind loads the head that the latest swap has replaced.
 func behind(b *broken) {
 	b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 		b.shared.kept.Store(next.AggregateID, old)

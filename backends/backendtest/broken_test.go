@@ -39,7 +39,7 @@ type shared struct {
 	kept       sync.Map
 }
 
-// newBroken returns a handle of which nothing is broken yet.
+// newBroken returns a handle with nothing broken yet.
 func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,

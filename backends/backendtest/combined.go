@@ -46,7 +46,8 @@ func commit(t testing.TB, s head.Combined, cs []changeset.Changeset, old, next h
 	return got
 }
 
-// requireCommitted demands that both are there, through new handles.
+// requireCommitted demands, through new handles, that the changesets and the
+// head are stored.
 func requireCommitted(t testing.TB, h Harness, cs []changeset.Changeset, stored head.Head) {
 	t.Helper()
 	s := h.Changesets(t)
@@ -56,8 +57,8 @@ func requireCommitted(t testing.TB, h Harness, cs []changeset.Changeset, stored 
 	requireHead(t, h.Heads(t), stored)
 }
 
-// requireNeither demands that none of the changesets is there, and that the
-// head is as it was.
+// requireNeither demands that none of the changesets is stored, and that the
+// head is unchanged.
 func requireNeither(t testing.TB, h Harness, cs []changeset.Changeset, stored head.Head) {
 	t.Helper()
 	s := h.Changesets(t)

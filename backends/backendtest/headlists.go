@@ -18,7 +18,7 @@ var headListChecks = []check{
 	{"List: a context that ends on the way is its one error", listCancelled},
 }
 
-// listedHeads returns all heads, each of which must come once.
+// listedHeads returns all heads. Each head must come once.
 func listedHeads(t testing.TB, s head.Store) map[string]head.Head {
 	t.Helper()
 	listed := map[string]head.Head{}
@@ -110,8 +110,8 @@ func listCancelled(t testing.TB, h Harness) {
 }
 
 // requireCancelled cancels the context of a listing on its way, and demands
-// that an error that ends it is the context's. There may be none, where all
-// was read already.
+// that an error that ends it is the context's. There may be no error
+// if everything was read already.
 func requireCancelled[T any](t testing.TB, cancel func(), listing iter.Seq2[T, error]) {
 	t.Helper()
 	err := failure(t, func(yield func(T, error) bool) {

@@ -22,7 +22,8 @@ var manyChecks = []check{
 	{"Context: one that has ended is the error of GetMany", manyUnderEndedContext},
 }
 
-// manyGetter returns the store as one, and skips the check where it is none.
+// manyGetter returns the store as a ManyGetter. It skips the check if the
+// store neither is a ManyGetter nor decorates one.
 func manyGetter(t testing.TB, s changeset.Store) changeset.ManyGetter {
 	t.Helper()
 	many, ok := changeset.Many(s)

@@ -92,8 +92,8 @@ func swapCutShort(t testing.TB, h Harness) {
 	})
 }
 
-// requireHonest demands that what a swap, which had no rival, said is what the
-// head loaded after it shows.
+// requireHonest demands that the error of a swap without a rival agrees with the
+// head that was loaded after it.
 func requireHonest(t testing.TB, err error, old, next, loaded head.Head) {
 	t.Helper()
 	var refused *head.NotApplied

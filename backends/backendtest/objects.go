@@ -84,7 +84,7 @@ func objectsOfOneAggregate(t testing.TB, h Harness) {
 
 // neighbours builds changesets of aggregates whose IDs are prefixes of one
 // another, in the order of their percent-encoded form. Names below a folder
-// would order otherwise: "-" and "%" come before "/", "~" comes behind.
+// would sort differently: "-" and "%" come before "/", "~" comes after it.
 func neighbours(t testing.TB) []changeset.Changeset {
 	t.Helper()
 	base := newAggregate()

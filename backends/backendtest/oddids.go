@@ -54,7 +54,7 @@ func oddHeads(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	swapped := map[string]head.Head{}
 	for _, id := range odd() {
-		old := load(t, s, id) // perhaps that of an earlier run
+		old := load(t, s, id) // perhaps the head of an earlier run
 		swapped[id] = swap(t, s, old, next(t, old, id))
 	}
 	listed := listedHeads(t, s)

@@ -120,8 +120,8 @@ func putIsOneStep(t testing.TB, h Harness) {
 	}
 }
 
-// readUntil gets c again and again until done, and returns what is wrong: all
-// but the whole object and ErrNotFound.
+// readUntil gets c again and again until done, and returns all wrong results:
+// everything except the whole object and ErrNotFound.
 func readUntil(t testing.TB, done <-chan struct{}, s changeset.Store, c changeset.Changeset) (wrong []error) {
 	for {
 		got, err := s.Get(t.Context(), c.Ref)

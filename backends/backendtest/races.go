@@ -29,8 +29,8 @@ func racers(t testing.TB, h Harness) []head.Store {
 	return stores
 }
 
-// race lets every store swap a record of its own at once, and returns what the
-// one winner returned.
+// race lets every store swap a record of its own at once, and returns the head
+// that the one winner returned.
 func race(t testing.TB, stores []head.Store, old head.Head, aggregateID string) head.Head {
 	t.Helper()
 	offered, got, errs := make([]head.Head, len(stores)), make([]head.Head, len(stores)), make([]error, len(stores))
@@ -60,8 +60,8 @@ func race(t testing.TB, stores []head.Store, old head.Head, aggregateID string) 
 	return got[winner]
 }
 
-// requireLost demands what a healthy storage answers to the losers of a race:
-// a conflict, or that it was too busy.
+// requireLost demands the error that a healthy storage returns to the losers of
+// a race: a conflict, or that it was too busy.
 func requireLost(t testing.TB, err error, winner head.Head) {
 	t.Helper()
 	var refused *head.NotApplied
@@ -152,7 +152,7 @@ func watch(ctx context.Context, done <-chan struct{}, s head.Store, seen head.He
 		select {
 		case <-done:
 			return nil
-		case <-time.After(time.Millisecond): // leaves room for those who swap
+		case <-time.After(time.Millisecond): // leaves room for the swaps
 		}
 	}
 }

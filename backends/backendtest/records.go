@@ -120,7 +120,7 @@ func swapChecked(t testing.TB, h Harness) {
 	swap(t, s, stored, stored.Fence())
 }
 
-// lower returns a record that follows stored but for its version.
+// lower returns a record that follows stored except for its version.
 func lower(t testing.TB, stored head.Head) head.Head {
 	t.Helper()
 	h := next(t, head.Head{}, stored.AggregateID)

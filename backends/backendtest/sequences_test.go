@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// These break whatever is listed.
+// These break any listing.
 
 func reversed[T any](all []T) []T {
 	slices.Reverse(all)
@@ -27,7 +27,7 @@ func each[T any](change func(*T)) func([]T) []T {
 	}
 }
 
-// changed yields something else than what the sequence yields. It keeps errors.
+// changed yields items other than the items of the sequence. It keeps errors.
 func changed[T any](all iter.Seq2[T, error], change func([]T) []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var items []T

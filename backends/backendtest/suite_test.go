@@ -48,8 +48,8 @@ func TestNothingIsCaughtWhereNothingIsBroken(t *testing.T) {
 	}
 }
 
-// The format's bound is 2,024 bytes, of which the content encoding takes 27,
-// and format 1 has none.
+// The format's bound is 2,024 bytes. The content encoding takes 27 of them, and
+// format 1 has no content encoding.
 func TestWorstMetadataIsTheWorst(t *testing.T) {
 	metadata, err := changeset.Encode(worst(t).Header, changeset.Hyphens)
 	require.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 	"ropewalk/head"
 )
 
-// write replaces the record, whatever is there.
+// write stores the record, and replaces any record that exists.
 func write(b *broken, next head.Head) (head.Head, error) {
 	record, err := head.EncodeJSON(next)
 	if err != nil {
@@ -74,8 +74,9 @@ func loadAs(change func(stored head.Head) head.Head) func(b *broken) {
 	}
 }
 
-// withTokens makes a handle that needs tokens: what is stored has the token
-// that name says. Without a token it looks the record up; with one it trusts it.
+// withTokens makes a handle that needs tokens: a stored head has the token that
+// name returns. Without a token the handle looks the record up; with a token it
+// trusts the token.
 func withTokens(b *broken, name func(stored head.Head) string) {
 	b.load = func(ctx context.Context, aggregateID string) (head.Head, error) {
 		stored, err := b.Store.Load(ctx, aggregateID)

@@ -91,7 +91,7 @@ func build(t testing.TB) head.Head {
 	return next
 }
 
-// The kinds of what is known of a swap that failed.
+// The outcomes of a swap that failed.
 const (
 	conflict = "conflict"
 	gone     = "conflict with no head"

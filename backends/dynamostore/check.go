@@ -16,17 +16,17 @@ import (
 	"ropewalk/internal/finding"
 )
 
-// probes begins, behind the prefix, the keys of the items by which Check tries
-// conditional writes. No aggregate's key has a slash behind the prefix.
+// probes stands after the prefix in the keys of the items with which Check tries
+// conditional writes. No aggregate's key has a slash after the prefix.
 const probes = "ropewalk-probe/"
 
-// Check looks for what is missing or dangerous: the table and its key, a time
+// Check looks for missing and dangerous things: the table and its key, a time
 // to live, replicas of a global table with eventual consistency, conditional
 // writes that the server does not honour; and says how the table is billed and
-// whether point-in-time recovery is on. It changes nothing but for one small
+// whether point-in-time recovery is on. It changes nothing except for one small
 // item of its own under the prefix, which it removes. It needs rights to do all
-// that; what it must not look at is a finding as well. It returns an error
-// where the context ended, and findings otherwise.
+// that; anything that it must not look at is a finding too. It returns an error
+// if the context ended, and findings otherwise.
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	table, err := s.describe(ctx)
 	first := s.checkTable(table, err)

@@ -39,7 +39,7 @@ func guard(in any) error {
 	return nil
 }
 
-// foreign says what is missing in a reply that is not from DynamoDB, which sends
+// foreign names the part that a reply from elsewhere lacks: DynamoDB sends
 // a request ID or its own type of JSON, and in a success an object.
 func foreign(_ string, reply *http.Response) string {
 	h := reply.Header

@@ -15,8 +15,8 @@
 //     timeout, so that an endpoint that cannot be reached fails in seconds.
 //   - Loads and listings keep the retries of the client. A swap never does: see
 //     [Store.Swap]. The HTTP client must not retry on its own.
-//   - Redirects are not followed, and bodies are bounded, whichever HTTP client
-//     it is: a reply that DynamoDB cannot have sent is a [*SetupError].
+//   - Redirects are not followed, and bodies are bounded, with any HTTP
+//     client: a reply that DynamoDB cannot have sent is a [*SetupError].
 //
 // The table must not be a global table with eventual consistency, whose last
 // writer wins, and must have no time to live: [Store.Check] looks for both.
@@ -47,12 +47,12 @@ const MaxPrefix = 2048 - changeset.MaxAggregateID
 // Finding is one result of [Store.Check].
 type Finding = finding.Finding
 
-// SetupError is wrapped by every error that only a change of the set-up ends:
+// SetupError is wrapped by every error that only a change of the setup ends:
 // the table is missing, access is denied, there are no credentials, the
 // endpoint cannot be reached. It carries a hint.
 type SetupError = finding.SetupError
 
-// Options are what [New] needs not know. The zero value is ready for use.
+// Options configures a [Store]. The zero value is ready for use.
 type Options struct {
 	// Prefix stands before every aggregate ID in the partition key: empty, or
 	// ending in "/", at most [MaxPrefix] bytes. Stores with different prefixes
@@ -63,7 +63,7 @@ type Options struct {
 	Recovery bool
 	// Protection says that Provision creates the table with deletion protection.
 	Protection bool
-	// Logger receives what is repeated and provisioned, at level debug; never
+	// Logger receives each repetition and provisioning, at level debug; never
 	// content or credentials. Nil means none.
 	Logger *slog.Logger
 }
@@ -77,7 +77,7 @@ type Store struct {
 	log     *slog.Logger
 }
 
-// New returns a store in the table, which needs not exist yet. It makes no
+// New returns a store in the table, which need not exist yet. It makes no
 // request. A missing client or table name and a bad prefix are errors; nil
 // options are the zero Options.
 func New(client *dynamodb.Client, table string, opts *Options) (*Store, error) {

@@ -37,7 +37,7 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 // or that there is no item. Attributes that this version does not know stay as
 // they are. The client's retries are off for the one attempt.
 //
-// Its errors are those of [head.Store]. A conflict names the winner. A code by
+// It returns the errors of [head.Store]. A conflict names the winner. A code by
 // which DynamoDB refuses the write and a request that was never sent are a
 // [*head.NotApplied], with a [*SetupError] if one fits. After any other error,
 // such as a status of 500 and above, an unknown code, a reply without
@@ -76,7 +76,7 @@ func (s *Store) conflict(old, next head.Head, item map[string]types.AttributeVal
 }
 
 // List yields the heads by a consistent Scan, a request for each megabyte of
-// the table, in DynamoDB's own order. Its errors are those of [Store.Load].
+// the table, in DynamoDB's own order. It returns the errors of [Store.Load].
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
 	in := &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: aws.Bool(true)}
 	if cursor != "" {
@@ -156,6 +156,6 @@ func (s *Store) aggregateOf(item map[string]types.AttributeValue) (string, bool)
 		return "", false
 	}
 	escaped, ok := strings.CutPrefix(key.Value, s.options.Prefix)
-	id, err := changeset.Unescape(escaped) // no "/" is left in what it accepts
+	id, err := changeset.Unescape(escaped) // an accepted name has no "/"
 	return id, ok && err == nil && changeset.ValidateAggregateID(id) == nil
 }

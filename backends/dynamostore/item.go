@@ -27,7 +27,7 @@ var kinds = map[string]kind{
 	head.FieldRevision: number, head.FieldUpdatedAt: text,
 }
 
-// attributes returns the head's fields but the key.
+// attributes returns the head's fields except the key.
 func attributes(h head.Head) map[string]types.AttributeValue {
 	n := func(n uint64) types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatUint(n, 10)}
@@ -48,8 +48,8 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 	}
 }
 
-// decode reads the item of an aggregate's head; no item is the zero Head. Its
-// errors are those of [head.DecodeError].
+// decode reads the item of an aggregate's head; no item is the zero Head. It
+// returns the errors of [head.DecodeError].
 func (s *Store) decode(aggregateID string, item map[string]types.AttributeValue) (head.Head, error) {
 	if len(item) == 0 {
 		return head.Head{}, nil

@@ -131,8 +131,8 @@ func sizeOf(t *testing.T, h head.Head) int {
 	return size
 }
 
-// TestListOfASharedTable: items of other prefixes, and what is no head, are
-// not this store's.
+// TestListOfASharedTable: items of other prefixes, and items that are not heads,
+// are not this store's.
 func TestListOfASharedTable(t *testing.T) {
 	ours := item(t, build(t), "")
 	items := []string{ours}

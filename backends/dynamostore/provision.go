@@ -19,7 +19,7 @@ const provisionTime = 3 * time.Minute
 
 // Provision makes sure that the table exists and is active, and switches
 // point-in-time recovery on where the options say so. A new table has on-demand
-// billing; one that is there keeps its settings, but must have the right key.
+// billing; an existing table keeps its settings, but must have the right key.
 // It may be repeated, and called by many at the same time. It returns the
 // context's error, a [*SetupError] and DynamoDB's own.
 func (s *Store) Provision(ctx context.Context) error {
@@ -43,7 +43,7 @@ func (s *Store) provision(ctx context.Context) error {
 	return s.enableRecovery(ctx)
 }
 
-// create creates the table, unless it is there.
+// create creates the table unless it exists.
 func (s *Store) create(ctx context.Context) error {
 	_, err := s.describe(ctx)
 	if awscall.Code(err) != codeNoTable {

@@ -81,7 +81,7 @@ func (f faithful) do(operation string, n int) answer {
 	return good(`{}`)
 }
 
-// store returns a store over the replies, each of which change may change.
+// store returns a store over the replies. It calls change to change each reply.
 func (f faithful) store(t *testing.T, change func(n int, a answer) answer) *dynamostore.Store {
 	counts, n := map[string]int{}, 0
 	return open(t, doFunc(func(r *http.Request) (*http.Response, error) {
@@ -93,7 +93,7 @@ func (f faithful) store(t *testing.T, change func(n int, a answer) answer) *dyna
 	}), func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
 }
 
-// calls are all operations, each with a text of what it has returned.
+// calls are all operations. Each returns its result as text.
 func (f faithful) calls() map[string]func(*testing.T, *dynamostore.Store) (string, error) {
 	return map[string]func(*testing.T, *dynamostore.Store) (string, error){
 		"Load": func(t *testing.T, s *dynamostore.Store) (string, error) {
@@ -130,8 +130,8 @@ func (f faithful) calls() map[string]func(*testing.T, *dynamostore.Store) (strin
 	}
 }
 
-// changes returns what can come in place of a reply. An operation may return
-// what it would have returned if the name begins with "ok".
+// changes returns the replies that can come in place of a reply. An operation
+// may return its usual result if the name begins with "ok".
 func changes(a answer) map[string]answer {
 	page := func(status int, kind, body string) answer {
 		return answer{status, map[string]string{"Content-Type": kind}, body}
@@ -200,8 +200,8 @@ func without(v any, path string) map[string]string {
 var complete = []string{"Load: ok without element /Item", "Load: ok {}", "List: ok without element /LastEvaluatedKey"}
 
 // TestWhatIsMissingIsNoticed: without any one part of any one reply, and with
-// another server's reply in its place, every operation returns what it returned
-// before or an error. It does not panic, and does not take a reply for success
+// another server's reply in its place, every operation returns the same result
+// as before or an error. It does not panic, and does not take a reply for success
 // or for an empty table.
 func TestWhatIsMissingIsNoticed(t *testing.T) {
 	f := newFaithful(t)

@@ -70,7 +70,7 @@ func TestUnreachable(t *testing.T) {
 	require.Less(t, time.Since(begin), 10*time.Second)
 }
 
-// goodTable is a server that answers as a table in good order does, but for
+// goodTable is a server that answers as a table in good order does, except for
 // the replies that a test puts in their place.
 func goodTable(others map[string]reply) *canned {
 	puts := 0

@@ -66,8 +66,8 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 	return info, err
 }
 
-// stat also returns the stored object, of which only the body may be read
-// later, under the lock.
+// stat also returns the stored object. Only its body may be read later, under
+// the lock.
 func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, changeset.Info{}, err
@@ -99,7 +99,7 @@ func (s *Store) find(ref changeset.Ref) (*Object, changeset.Stored, time.Time) {
 	}, o.LastModified
 }
 
-// Delete removes the object of that reference, if it is there. It returns the
+// Delete removes the object of that reference, if it exists. It returns the
 // context's error and no other.
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	if err := ctx.Err(); err != nil {

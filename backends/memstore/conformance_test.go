@@ -9,7 +9,7 @@ import (
 	"ropewalk/head"
 )
 
-// harness reaches one store, of which each handle is the store itself.
+// harness reaches one store. Each handle is the store itself.
 func harness() backendtest.Harness {
 	s := New()
 	return backendtest.Harness{

@@ -8,7 +8,7 @@ import (
 	"ropewalk/head"
 )
 
-// Load returns the aggregate's head, the zero Head if there is none. Heads
+// Load returns the aggregate's head, or the zero Head if no head exists. Heads
 // have no token here: the condition of a swap is tested on the record itself.
 // It returns the context's error and [head.DecodeJSON]'s.
 func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error) {

@@ -77,7 +77,7 @@ type record struct {
 	json        []byte
 }
 
-// records returns the heads behind the cursor, in the order of their names.
+// records returns the heads after the cursor, in the order of their names.
 func (s *Store) records(cursor string) []record {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,8 +1,8 @@
 // Package memstore keeps changesets and heads in memory, for tests: the
 // reference implementation of both seams.
 //
-// It keeps what a service would keep, encoded metadata and bytes under object
-// names, and decodes them on every read. A test can so corrupt what is stored
+// Like a service, it keeps encoded metadata and bytes under object names, and
+// decodes them on every read. A test can therefore corrupt stored data
 // ([Store.Tamper]), and make copies to corrupt ([Store.Clone]).
 package memstore
 
@@ -25,7 +25,7 @@ var (
 	_ head.Locator      = (*Store)(nil)
 )
 
-// Store implements both seams, with all that they leave optional. It is safe
+// Store implements both seams, with all their optional parts. It is safe
 // for concurrent use, and ends with the process.
 type Store struct {
 	// mu guards contents. Nothing that may wait is called while it is held.
@@ -33,7 +33,7 @@ type Store struct {
 	contents Contents
 }
 
-// Contents is all that a [Store] keeps.
+// Contents is everything that a [Store] keeps.
 type Contents struct {
 	// Objects holds the changesets by [changeset.Ref.ObjectName].
 	Objects map[string]*Object
@@ -58,9 +58,9 @@ func New() *Store {
 	return &Store{contents: Contents{Objects: map[string]*Object{}, Heads: map[string][]byte{}}}
 }
 
-// Tamper calls change with all that is stored, to be changed in place, behind
-// the back of every reader and writer. Nothing else happens meanwhile; change
-// must neither call the store nor keep what it was given.
+// Tamper calls change with everything that is stored, to be changed in place,
+// behind the back of every reader and writer. Nothing else happens in the
+// meantime; change must neither call the store nor keep its argument.
 func (s *Store) Tamper(change func(*Contents)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

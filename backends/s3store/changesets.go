@@ -129,7 +129,7 @@ func isCorrupt(err error) bool {
 	return corrupt || errors.Is(err, changeset.ErrUnsupportedFormat)
 }
 
-// readBody reads and closes a body, and returns what it has read of it in any case.
+// readBody reads and closes a body. It returns the bytes read even with an error.
 func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 	defer body.Close()
 	return announced.Read(body, size)
@@ -152,8 +152,8 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput
 
 // Stat returns the changeset without its content by one HeadObject. A GetObject
 // follows if the reply does not say enough: an error has no body that says which
-// it is, and a success may leave out how large the object is. The errors are
-// those of [Store.Get].
+// it is, and a success may leave out how large the object is. Stat returns the
+// errors of [Store.Get].
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	out, err := do(ctx, s, s.client.HeadObject, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(ref.ObjectName())})
 	switch {
@@ -192,7 +192,7 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 // admitAll admits content that is read only for its size.
 func admitAll(changeset.Header) error { return nil }
 
-// object is what the answers to GetObject and HeadObject have in common.
+// object is the common part of the answers to GetObject and HeadObject.
 type object struct {
 	metadata    map[string]string
 	contentType *string

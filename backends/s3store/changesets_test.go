@@ -90,8 +90,8 @@ func TestGet(t *testing.T) {
 	require.Equal(t, "ENABLED", server.requests[0].Header.Get("X-Amz-Checksum-Mode"))
 }
 
-// TestGetVerifiesTheChecksum that S3 sends along, and asks again. What is
-// damaged in the storage is for the caller to find.
+// TestGetVerifiesTheChecksum that S3 sends along, and asks again. Content
+// that is damaged in the storage is for the caller to find.
 func TestGetVerifiesTheChecksum(t *testing.T) {
 	c, _ := build(t, "hello")
 	whole := stored(t, c)
@@ -111,7 +111,7 @@ func TestGetVerifiesTheChecksum(t *testing.T) {
 	require.Error(t, got.VerifyContent())
 }
 
-// body is a response's body that tells how it was used.
+// body is a response's body that records how it was used.
 type body struct {
 	io.Reader
 	read, closed bool
@@ -187,8 +187,8 @@ func TestReadsOfWhatIsNotThere(t *testing.T) {
 	require.NoError(t, s.Delete(t.Context(), c.Ref))
 }
 
-// TestStatAsksAgain: the answer to HEAD was not found, the one to GET says
-// what is missing.
+// TestStatAsksAgain: the answer to HEAD was not found, which does not say what
+// is missing, and the answer to GET decides.
 func TestStatAsksAgain(t *testing.T) {
 	c, _ := build(t, "hello")
 	server := oneAfterAnother(reply{status: http.StatusNotFound}, stored(t, c))

@@ -20,13 +20,13 @@ import (
 // conditional writes. No listing of changesets or heads looks there.
 const probes = "ropewalk-probe/"
 
-// Check looks for what is missing or dangerous: the bucket, conditional writes
+// Check looks for missing and dangerous things: the bucket, conditional writes
 // that the server does not honour, lifecycle rules that delete objects of the
 // store or move them where they cannot be read, public access; and says whether
-// versioning is on. It changes nothing but for one small object of its own
-// under the prefix, which it removes. It needs rights to do all that; what it
-// must not look at is a finding as well. It returns an error where the context
-// ended, and findings otherwise.
+// versioning is on. It changes nothing except for one small object of its
+// own under the prefix, which it removes. It needs rights to do all that;
+// anything that it must not look at is a finding too. It returns an error if
+// the context ended, and findings otherwise.
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	bucket := s.checkBucket(ctx)
 	findings := []Finding{bucket}
@@ -130,7 +130,7 @@ func refused(err error, condition, hint string) Finding {
 	return Finding{OK: true}
 }
 
-// attempt writes once: a repetition would meet what the first one wrote.
+// attempt writes once: a repetition would meet the object that the first wrote.
 func (s *Store) attempt(ctx context.Context, in *s3.PutObjectInput, body string) error {
 	_, _, err := awscall.Once(ctx, s.calls, s.put([]byte(body)), in)
 	return err
@@ -172,8 +172,8 @@ func (s *Store) checkLifecycle(ctx context.Context) Finding {
 	return Finding{Name: name, OK: true}
 }
 
-// harm says what a lifecycle rule does to objects of this store; nothing where
-// it leaves them readable.
+// harm says how a lifecycle rule harms objects of this store. It returns "" if
+// the rule leaves them readable.
 func (s *Store) harm(rule types.LifecycleRule) string {
 	if rule.Status == types.ExpirationStatusDisabled || !s.covered(rule) {
 		return ""

@@ -11,7 +11,7 @@ import (
 	"ropewalk/backends/s3store"
 )
 
-// bucket is a server that answers as a bucket in good order does, but for the
+// bucket is a server that answers as a bucket in good order does, except for the
 // replies that a test puts in their place, by method and subresource.
 type bucket map[string]reply
 

@@ -49,7 +49,7 @@ func guard(in any) error {
 	return nil
 }
 
-// foreign says what is missing in a reply that is not from S3. S3 and the
+// foreign names the part that a reply from elsewhere lacks. S3 and the
 // servers compatible with it send headers of their own with every reply, or an
 // ETag with an object, or an error or a listing in their own XML.
 func foreign(operation string, reply *http.Response) string {
@@ -96,8 +96,8 @@ func (s *Store) put(body []byte) awscall.Operation[s3.PutObjectInput, s3.PutObje
 // errNoETag is the error of a reply without the ETag that S3 always sends.
 var errNoETag = errors.New("the reply has no ETag")
 
-// changesTags returns the error of a reply in which something between here and
-// S3 has changed or removed the ETag.
+// changesTags returns the error of a reply whose ETag was changed or removed
+// between S3 and here.
 func changesTags(what string, err error) error {
 	return &SetupError{
 		What: what,
@@ -113,7 +113,7 @@ func noConditions(err error) error {
 	}
 }
 
-// misplaced says in which region the bucket is, as far as S3 has said.
+// misplaced names the region that the bucket is in, if S3 has named it.
 func (s *Store) misplaced(err error, region string) error {
 	hint := "configure the client with the bucket's own region"
 	if region != "" {

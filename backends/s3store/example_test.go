@@ -32,8 +32,8 @@ func ExampleNew() {
 	log.Println(h.Ref)
 }
 
-// The bucket is made, or made right, by Provision; Check says what is missing
-// or dangerous.
+// Provision makes the bucket, or makes it right; Check reports missing and
+// dangerous settings.
 func ExampleStore_Check() {
 	ctx := context.Background()
 	cfg, err := config.LoadDefaultConfig(ctx)

@@ -38,14 +38,14 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 }
 
 // Refresh returns the head of seen's aggregate by one GetObject, which brings
-// no body where the object still has the ETag that is seen's token. Its errors
-// are those of [Store.Load].
+// no body if the object still has the ETag that is seen's token. It returns the
+// errors of [Store.Load].
 func (s *Store) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
 	return s.load(ctx, seen.AggregateID, seen)
 }
 
-// load returns seen if it has a token and the object is unchanged. It reads
-// again what breaks off on its way, as Get does.
+// load returns seen if it has a token and the object is unchanged. If the
+// body breaks off on its way, load reads it again, as Get does.
 func (s *Store) load(ctx context.Context, aggregateID string, seen head.Head) (head.Head, error) {
 	in := &s3.GetObjectInput{
 		Bucket:       &s.bucket,
@@ -118,7 +118,7 @@ func readRecord(out *s3.GetObjectOutput) (record []byte, whole bool, err error) 
 // creates it with If-None-Match *. If old has no token it loads the record
 // first. The client's retries are off for the one attempt.
 //
-// Its errors are those of [head.Store]. If the condition failed, the head is
+// It returns the errors of [head.Store]. If the condition failed, the head is
 // loaded: a conflict names the head that was found then, and a head that is
 // still old means that the ETags here are not S3's, which is a
 // [*head.NotApplied]. A code by which S3 refuses the write and a request that
@@ -183,8 +183,8 @@ func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error)
 }
 
 // List yields the heads in the order of their names: a ListObjectsV2 for each
-// 1,000, and a GetObject for each head, 16 of them at the same time. Its errors
-// are those of [Store.Load].
+// 1,000, and a GetObject for each head, 16 of them at the same time. It returns
+// the errors of [Store.Load].
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
 	in := &s3.ListObjectsV2Input{Prefix: s.key(head.Folder), Delimiter: aws.String("/")}
 	if cursor != "" {

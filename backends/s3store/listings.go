@@ -36,7 +36,7 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 
 // Aggregates yields the aggregates that have a folder, by ListObjectsV2, a
 // request for each 1,000 of them, and now and then one more for their order.
-// Its errors are those of [Store.Objects].
+// It returns the errors of [Store.Objects].
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		exists := func(folder string) (bool, error) { return s.folderExists(ctx, folder) }
@@ -53,9 +53,9 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	}
 }
 
-// folders yields the aggregates' folders, those of them that S3 lists behind
-// the name: it lists them by name and slash, in which order none that sorts
-// behind the name by itself is missing.
+// folders yields the aggregates' folders that S3 lists after the name. S3 sorts
+// them by name and slash. No folder whose name, without the slash, sorts after
+// the given name is missing.
 func (s *Store) folders(ctx context.Context, after string) iter.Seq2[folders.Page, error] {
 	above := s.key(changeset.Folder)
 	in := &s3.ListObjectsV2Input{Prefix: above, Delimiter: aws.String("/")}

@@ -14,10 +14,10 @@ import (
 
 // Provision makes sure that the bucket exists, in the client's region, that
 // all public access to it is blocked and that it has a default encryption
-// (SSE-S3, where it has none), and switches versioning on where the options say
-// so. It may be repeated, and called by many at the same time. Settings that an
-// S3-compatible server does not offer are left out. It returns the context's
-// error, a [*SetupError] and S3's own.
+// (SSE-S3, unless another is set), and switches versioning on if the options
+// say so. It may be repeated, and called by many at the same time. Settings
+// that an S3-compatible server does not offer are left out. It returns the
+// context's error, a [*SetupError] and S3's own.
 func (s *Store) Provision(ctx context.Context) error {
 	steps := []struct {
 		name string
@@ -38,7 +38,7 @@ func (s *Store) Provision(ctx context.Context) error {
 	return nil
 }
 
-// provisionBucket creates the bucket only where it is not there: to create it
+// provisionBucket creates the bucket only if it does not exist: creating it
 // again would reset its access rules in the oldest region.
 func (s *Store) provisionBucket(ctx context.Context) error {
 	err := s.findBucket(ctx)
@@ -70,7 +70,7 @@ func (s *Store) blockPublicAccess(ctx context.Context) error {
 	return err
 }
 
-// encrypt leaves a default encryption that is there, such as one by KMS, as it is.
+// encrypt leaves an existing default encryption, such as one by KMS, as it is.
 func (s *Store) encrypt(ctx context.Context) error {
 	out, err := do(ctx, s, s.client.GetBucketEncryption, &s3.GetBucketEncryptionInput{Bucket: &s.bucket})
 	if err == nil && out.ServerSideEncryptionConfiguration == nil {

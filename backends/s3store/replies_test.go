@@ -80,7 +80,7 @@ func (f faithful) listing(token string, folders bool, prefix string) reply {
 	return reply{status: 200, body: "<?xml version=\"1.0\"?>\n<ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>" + entry + more + "</ListBucketResult>"}
 }
 
-// calls are all operations, each with a text of what it has returned.
+// calls are all operations. Each returns its result as text.
 func (f faithful) calls() map[string]func(*testing.T, *s3store.Store) (string, error) {
 	ref, id := f.changeset.Ref, f.head.AggregateID
 	text := func(v any, err error) (string, error) { return fmt.Sprintf("%+v", v), err }
@@ -126,7 +126,7 @@ func all[T any](listing iter.Seq2[T, error]) (string, error) {
 	return text.String(), nil
 }
 
-// change is a way in which a reply arrives that S3 has not sent so.
+// change is a way in which a reply can arrive that differs from what S3 sent.
 type change struct {
 	name string
 	make func(reply) reply
@@ -136,8 +136,8 @@ type change struct {
 
 var element = regexp.MustCompile(`<([A-Za-z]+)>`)
 
-// changes returns what can be missing in a reply, one at a time, and what can
-// come in its place.
+// changes returns the changes that remove a part of a reply, one part each, and
+// the changes that put another reply in its place.
 func changes(r *http.Request, good reply) (all []change) {
 	header := map[string]string{"X-Amz-Request-Id": "", "Content-Length": "", "ETag": ""}
 	maps.Copy(header, good.header)
@@ -189,8 +189,8 @@ func elements(body string) []string {
 }
 
 // TestWhatIsMissingIsNoticed: without any one part of any one reply, and with
-// another server's reply in its place, every operation returns what it returned
-// before or an error. It does not panic, and does not take a reply for success
+// another server's reply in its place, every operation returns the same result
+// as before or an error. It does not panic, and does not take a reply for success
 // or for an empty store.
 func TestWhatIsMissingIsNoticed(t *testing.T) {
 	f := newFaithful(t)

@@ -1,6 +1,6 @@
 // Package s3store keeps changesets in Amazon S3, or in any S3-compatible store
-// that honours conditional writes; and heads as well, for those who want no
-// database beside it.
+// that honours conditional writes. It can also keep the heads, so that no
+// database is needed beside it.
 //
 // A changeset is one object, written by one PutObject: the content is the
 // body, the header the user metadata, If-None-Match * makes it create-only,
@@ -16,10 +16,10 @@
 //     timeout, so that an endpoint that cannot be reached fails in seconds.
 //   - Puts, reads and listings keep the retries of the client. A swap of a head
 //     never does: see [Store.Swap]. The HTTP client must not retry on its own.
-//   - Redirects are not followed, and bodies are bounded, whichever HTTP client
-//     it is: a reply that S3 cannot have sent is a [*SetupError].
+//   - Redirects are not followed, and bodies are bounded, with any HTTP
+//     client: a reply that S3 cannot have sent is a [*SetupError].
 //   - The policy must allow s3:ListBucket on the bucket even to readers. S3
-//     denies access otherwise where it should say that an object is not there.
+//     otherwise denies access where it should say that an object is missing.
 //
 // Directory buckets (S3 Express) are not supported: they list in no order.
 package s3store
@@ -53,12 +53,12 @@ const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len
 // Finding is one result of [Store.Check].
 type Finding = finding.Finding
 
-// SetupError is wrapped by every error that only a change of the set-up ends:
+// SetupError is wrapped by every error that only a change of the setup ends:
 // the bucket is missing or in another region, access is denied, there are no
 // credentials, the endpoint cannot be reached. It carries a hint.
 type SetupError = finding.SetupError
 
-// Options are what [New] needs not know. The zero value is ready for use.
+// Options configures a [Store]. The zero value is ready for use.
 type Options struct {
 	// Prefix stands before the name of every object: empty, or ending in "/",
 	// at most [MaxPrefix] bytes.
@@ -66,7 +66,7 @@ type Options struct {
 	// Versioning says that Provision switches the bucket's versioning on. It
 	// never switches it off.
 	Versioning bool
-	// Logger receives what is repeated and provisioned, at level debug; never
+	// Logger receives each repetition and provisioning, at level debug; never
 	// content or credentials. Nil means none.
 	Logger *slog.Logger
 }
@@ -85,7 +85,7 @@ type Store struct {
 // maxUnsized is how many contents of unknown size are read at the same time.
 const maxUnsized = 4
 
-// New returns a store in the bucket, which needs not exist yet. It makes no
+// New returns a store in the bucket, which need not exist yet. It makes no
 // request. A missing client or bucket name and a bad prefix are errors; nil
 // options are the zero Options.
 func New(client *s3.Client, bucket string, opts *Options) (*Store, error) {

@@ -42,7 +42,7 @@ func TestLongestKey(t *testing.T) {
 	require.Equal(t, "s3://b/"+prefix+"heads/a%2Fb", s.LocateHead("a/b"))
 }
 
-// TestBadSetUps: each gets one clear line and a hint, whatever is called.
+// TestBadSetUps: every call returns one clear line and a hint.
 func TestBadSetUps(t *testing.T) {
 	elsewhere := map[string]string{"X-Amz-Bucket-Region": "us-west-2"}
 	tests := map[string]struct {

@@ -18,7 +18,7 @@ import (
 	"ropewalk/head"
 )
 
-// The kinds of what is known of a swap that failed.
+// The outcomes of a swap that failed.
 const (
 	conflict = "conflict"
 	gone     = "conflict with no head"
@@ -151,7 +151,8 @@ func TestSwapThatIsNeverSent(t *testing.T) {
 	})
 }
 
-// TestSwapEndedOnItsWay: once it is sent, the end of the context tells nothing.
+// TestSwapEndedOnItsWay: once the swap is sent, its outcome is unknown if the
+// context ends.
 func TestSwapEndedOnItsWay(t *testing.T) {
 	_, next := build(t, "")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -169,8 +169,8 @@ func TestContextEndsOnceTaken(t *testing.T) {
 	})
 }
 
-// TestGroupCommit lets requests gather: a transaction takes them, also those
-// that come while it applies others.
+// TestGroupCommit lets requests gather: a transaction takes them, including
+// requests that come while it applies others.
 func TestGroupCommit(t *testing.T) {
 	in(t, func(t *testing.T, s *Store, _ connection) {
 		held := make(chan struct{})

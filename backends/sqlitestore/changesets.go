@@ -80,7 +80,7 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	return plainFailure(s.name, s.closed.Load(), err)
 }
 
-// Delete removes the object durably; that it is not there is no error.
+// Delete removes the object durably; a missing object is not an error.
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	aggregateID, object := key(ref)
 	err := s.writer.do(ctx, 0, func() error {
@@ -117,8 +117,8 @@ func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) 
 	return notNil(content), nil // the driver returns nil for an empty blob
 }
 
-// Stat returns what Get returns but the content, which it does not read, and
-// the time of the put by the clock of the machine that wrote it.
+// Stat returns everything that Get returns except the content, which it does not
+// read, and the time of the put by the clock of the machine that wrote it.
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	var r row
 	var size int64

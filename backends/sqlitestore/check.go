@@ -83,7 +83,7 @@ func asFinding(err error) string {
 	}
 }
 
-// checkModes looks at who may read the database and the files beside it.
+// checkModes checks which users may read the database and the files beside it.
 func checkModes(path string) (findings []string, err error) {
 	if runtime.GOOS == "windows" {
 		return nil, nil // has no such modes

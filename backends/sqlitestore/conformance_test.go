@@ -46,10 +46,10 @@ func harness(path string) backendtest.Harness {
 	}
 }
 
-// insertForeign inserts a row that is no changeset.
+// insertForeign inserts a row that is not a changeset.
 const insertForeign = "INSERT INTO changesets VALUES (?, ?, '{}', x'', x'', x'', '', '', x'')"
 
-// tamper changes one row of a database behind the store's back.
+// tamper changes one row of a database, bypassing the store.
 func tamper(t testing.TB, path, statement string, args ...any) {
 	t.Helper()
 	db, err := openDB(path, DefaultBusyTimeout, nil)

@@ -20,7 +20,7 @@ func requireCorrupt(t *testing.T, err error, object string) {
 	require.Equal(t, object, corrupt.Object)
 }
 
-// damage changes what a table has of order-1, until it is healed.
+// damage changes order-1's rows in a table, until they are healed.
 func damage(t *testing.T, path, table, change string) (heal func()) {
 	t.Helper()
 	conn := raw(t, path)

@@ -111,7 +111,7 @@ func isScanError(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "sql: Scan error on column")
 }
 
-// isCorrupt reports whether an error says already what is damaged.
+// isCorrupt reports whether an error already names the damage.
 func isCorrupt(err error) bool {
 	_, ok := errors.AsType[*changeset.CorruptError](err)
 	return ok

@@ -116,7 +116,7 @@ func TestOpenFails(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestOpenLeavesOthersAlone opens files that are not ours, or not any more.
+// TestOpenLeavesOthersAlone opens files that are not ours, or no longer ours.
 func TestOpenLeavesOthersAlone(t *testing.T) {
 	ofVersion := func(version int) string {
 		return fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)

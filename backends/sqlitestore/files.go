@@ -9,8 +9,8 @@ import (
 
 // files are the files that an open store uses: the database at its path, and
 // the -wal and -shm files that SQLite keeps beside it. If one of them is
-// removed or replaced, what the store writes is lost with its old files, and
-// may damage the new ones.
+// removed or replaced, the store's writes are lost with its old files, and may
+// damage the new files.
 type files []file
 
 type file struct {

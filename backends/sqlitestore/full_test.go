@@ -54,7 +54,7 @@ func TestFull(t *testing.T) {
 	requireSoundAfterKills(t, s.path, map[string]head.Head{"order-1": h})
 }
 
-// TestFullForMany: of those who share a transaction, each is told its own outcome.
+// TestFullForMany: requests that share a transaction get an outcome each.
 func TestFullForMany(t *testing.T) {
 	s := open(t)
 	limit(t, s, 200)

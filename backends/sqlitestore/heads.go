@@ -10,7 +10,7 @@ import (
 	"ropewalk/head"
 )
 
-// Load returns the aggregate's head, the zero Head if there is none. Errors
+// Load returns the aggregate's head, or the zero Head if no head exists. Errors
 // are a [*changeset.CorruptError], match [changeset.ErrUnsupportedFormat] or
 // [ErrBusy], or say what failed.
 func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error) {
@@ -18,7 +18,7 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 	return s.scanHead(key, s.reader.head.QueryRowContext(ctx, key))
 }
 
-// scanHead reads the record that a row holds, if there is one.
+// scanHead reads the record that a row holds, if there is a row.
 func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
 	var r head.Row
 	err := row.Scan(&r.Record, &r.Ancestors, &r.Digest)
@@ -46,7 +46,7 @@ func (s *Store) decodeHead(key string, r head.Row) (head.Head, error) {
 }
 
 // Swap replaces the record old by next in a transaction of its own or of
-// others that run at the same time. Its errors are those of [head.Store]; a
+// others that run at the same time. It returns the errors of [head.Store]; a
 // database that stays busy is a retryable [*head.NotApplied] that matches [ErrBusy].
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	return s.Commit(ctx, nil, old, next)
@@ -101,8 +101,8 @@ func (s *session) insertAll(rows []row) error {
 	return nil
 }
 
-// replacement is a swap, with what it writes: that is made before the
-// transaction, for which others wait.
+// replacement is a swap with the row that it writes. The row is made before the
+// transaction, because others wait for the transaction.
 type replacement struct {
 	old, next head.Head
 	key       string
@@ -141,8 +141,8 @@ func (s *session) replace(r *replacement) (bool, error) {
 	return n == 1, err
 }
 
-// swap replaces the record within the writer's transaction. A record that is
-// to the letter the expected one, as nearly all are, need not be read.
+// swap replaces the record within the writer's transaction. A record that
+// matches the expected one byte for byte, as nearly all do, need not be read.
 func (s *Store) swap(r *replacement) (head.Head, error) {
 	done, err := s.session.replace(r)
 	if done || err != nil {

@@ -9,8 +9,8 @@ import (
 	"ropewalk/head"
 )
 
-// TestSwapOfARebuiltHead swaps a head that was rebuilt from its chain, and so
-// knows nothing of what a newer version has put into the record: that stays.
+// TestSwapOfARebuiltHead swaps a head that was rebuilt from its chain, without
+// the fields that a newer version has put into the record: they stay.
 func TestSwapOfARebuiltHead(t *testing.T) {
 	s := open(t)
 	changesets, next := extend(t, head.Head{}, "order-1", "one")
@@ -32,7 +32,7 @@ func TestSwapOfARebuiltHead(t *testing.T) {
 }
 
 // TestSwapOfARebuiltHeadThatForbidsIt meets a record that this version must
-// not replace, which only the record tells.
+// not replace, which only the record shows.
 func TestSwapOfARebuiltHeadThatForbidsIt(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")

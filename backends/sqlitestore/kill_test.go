@@ -21,7 +21,7 @@ const (
 )
 
 // TestKill kills a process that appends, again and again at random moments,
-// and demands that all it has been told is there.
+// and demands that every append that it acknowledged is stored.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
 	verified := map[string]head.Head{}

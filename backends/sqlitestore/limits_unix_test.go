@@ -74,7 +74,7 @@ func TestFileThatCannotGrow(t *testing.T) {
 
 // openAsAStranger opens a file that it may not write.
 func openAsAStranger(path string) error {
-	if os.Getuid() == 0 { // who may write everything
+	if os.Getuid() == 0 { // root may write everything
 		if err := errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
 			return err
 		}

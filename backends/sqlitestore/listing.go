@@ -15,7 +15,7 @@ import (
 // pageSize is how many rows a listing reads at once.
 const pageSize = 256
 
-// page is a part of a listing, and the cursor behind its last row; an empty
+// page is a part of a listing, and the cursor after its last row; an empty
 // cursor ends the listing.
 type page[T any] struct {
 	items []T
@@ -31,7 +31,7 @@ func (p *page[T]) reach(n int, cursor string) {
 }
 
 // paged yields page after page. No statement is open while the consumer's loop
-// body runs: however slow it is, it holds up nobody, and it may write.
+// body runs: however slow it is, it holds up no other call, and it may write.
 func paged[T any](ctx context.Context, after string, fetch func(after string) (page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -109,8 +109,8 @@ func (s *Store) outOfOrder(key string) error {
 	return damaged(s.name, fmt.Errorf("the key %q is out of order", key))
 }
 
-// behind returns a cursor that is behind all objects of an aggregate and
-// before those of the next one: ! sorts before all that Escape leaves.
+// behind returns a cursor that is after all objects of an aggregate and before
+// the objects of the next: ! sorts before every character that Escape leaves.
 func behind(escaped string) string { return escaped + "!" }
 
 // aggregatesPage finds one aggregate, by a single step in the index.

@@ -10,8 +10,8 @@ import (
 	"ropewalk/head"
 )
 
-// TestListingsHoldUpNobody writes to the store, and folds the WAL into the
-// file, which needs that nobody reads, from within the loops.
+// TestListingsHoldUpNobody writes to the store from within the loops, and folds
+// the WAL into the file, which works only while there is no reader.
 func TestListingsHoldUpNobody(t *testing.T) {
 	s := open(t)
 	for i := range 3 {
@@ -68,7 +68,7 @@ func TestQueriesUseTheIndex(t *testing.T) {
 			var detail string
 			require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
 			if query == selectMany && (strings.HasPrefix(detail, "LIST SUBQUERY") || strings.HasPrefix(detail, "SCAN json_each")) {
-				continue // the list of what is searched for
+				continue // the list of the objects to find
 			}
 			require.Contains(t, detail, "SEARCH", query)
 		}

@@ -61,7 +61,7 @@ func start(t testing.TB, role, path string) *process {
 	return p
 }
 
-// lines returns what the process prints until it ends.
+// lines returns the lines that the process prints until it ends.
 func (p *process) lines() (all []string) {
 	for p.stdout.Scan() {
 		all = append(all, p.stdout.Text())

@@ -14,8 +14,8 @@ import (
 const inline = 64 << 10
 
 // GetMany returns the changesets by one query, and one more for each content
-// above 64 KiB. What is missing, damaged or not admitted it leaves out. It
-// returns the context's error and the database's.
+// above 64 KiB. It leaves out changesets that are missing, damaged or not
+// admitted. It returns the context's error and the database's.
 func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
 	if len(refs) == 0 {
 		return nil, nil
@@ -32,7 +32,7 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 		switch {
 		case err == nil:
 			whole = append(whole, c)
-		case !errors.Is(err, changeset.ErrNotFound): // deleted meanwhile
+		case !errors.Is(err, changeset.ErrNotFound): // deleted in the meantime
 			return nil, err
 		}
 		err = nil
@@ -40,8 +40,8 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	return whole, nil
 }
 
-// admitted returns those changesets that are there, decode and are admitted,
-// with nil for the contents that are large.
+// admitted returns the changesets that exist, decode and are admitted, with
+// nil for large contents.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
 	var aggregateID string
 	objects := make([]string, len(refs))

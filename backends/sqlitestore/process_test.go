@@ -153,7 +153,7 @@ func openOnCue(path string) error {
 }
 
 // requireChain walks from a head back to one that was walked before, and
-// demands that every changeset is there and follows from its parent.
+// demands that every changeset exists and follows from its parent.
 func requireChain(t testing.TB, s *Store, from, to head.Head) {
 	t.Helper()
 	newest, err := s.Get(t.Context(), from.Ref)

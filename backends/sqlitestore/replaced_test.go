@@ -99,7 +99,7 @@ func TestReadersOfAReplacedFile(t *testing.T) {
 	h := appendTo(t, s, head.Head{}, "order-1", "one")
 	other := open(t)
 	require.NoError(t, os.Rename(other.path, s.path))
-	s.reader.db.SetMaxIdleConns(0) // closes those that are open
+	s.reader.db.SetMaxIdleConns(0) // closes the open connections
 	for _, err := range []error{
 		func() error { _, err := s.Load(t.Context(), "order-1"); return err }(),
 		func() error { _, err := s.Get(t.Context(), h.Ref); return err }(),

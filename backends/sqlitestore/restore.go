@@ -21,7 +21,7 @@ const lockTimeout = time.Second
 // Restore puts the store in the file backup, which [Store.Backup] or a copy of a
 // closed file has made, in the place of the store at path. The backup is read
 // and checked first, and stays as it is. The former store is kept under the name
-// that Restore returns, with its -wal file; the name is empty if there was none.
+// that Restore returns, with its -wal file; the name is empty if no store was there.
 //
 // Errors match [ErrBusy] where a program has the store at path open,
 // [fs.ErrNotExist] where the backup or the folder of path is missing,

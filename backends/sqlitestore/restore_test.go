@@ -94,7 +94,7 @@ func TestRestoreAfterAKill(t *testing.T) {
 	requireHead(t, former, last)
 
 	path, _ = crashed(t)
-	require.NoError(t, os.Remove(path)) // only the -wal file is there
+	require.NoError(t, os.Remove(path)) // only the -wal file is left
 	former, err = Restore(t.Context(), backup, path)
 	require.NoError(t, err)
 	require.FileExists(t, walOf(former))

@@ -178,7 +178,7 @@ func (s *Store) open(info fs.FileInfo, mustExist bool) error {
 }
 
 // Close waits for the transaction in progress, refuses the calls that wait
-// behind it, and closes the file. Later calls fail with an error that matches
+// for the next one, and closes the file. Later calls fail with an error that matches
 // [fs.ErrClosed]. An error that matches [ErrReplaced] means that the file is no
 // longer at its path. Close may be called more than once.
 func (s *Store) Close() error {

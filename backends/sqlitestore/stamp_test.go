@@ -68,7 +68,7 @@ func TestStaleWAL(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 
-	// What the error says helps.
+	// The advice in the error helps.
 	require.NoError(t, os.Remove(walOf(path)))
 	_ = os.Remove(shmOf(path))
 	s := openAt(t, path, &Options{MustExist: true})

@@ -36,10 +36,10 @@ type transactions interface {
 	close() error
 }
 
-// writer is the group commit. Requests queue up; a goroutine that lives only
-// as long as there are any takes all that wait, and those that come while it
-// applies them, into one transaction, which one sync makes durable. While that
-// sync lasts, the next batch gathers.
+// writer is the group commit. Requests queue up. A goroutine that lives only as
+// long as there are requests takes all waiting requests, and the requests that
+// come while it applies them, into one transaction. One sync makes the
+// transaction durable. While that sync lasts, the next batch gathers.
 type writer struct {
 	transactions transactions
 	busy         time.Duration // how long a request waits for other processes
@@ -110,7 +110,7 @@ func (w *writer) enqueue(ctx context.Context, r *request) (first bool, err error
 }
 
 // lead makes the first transaction in the goroutine of the first request:
-// where nobody else writes, that one need not wait for another to wake up.
+// without other writers, it need not wait for another goroutine to wake up.
 func (w *writer) lead() {
 	defer w.loop.Done()
 	if w.tryBegin() == nil {
@@ -133,7 +133,7 @@ func (w *writer) withdrawn(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", context.Cause(ctx), errors.Unwrap(w.refusal))
 }
 
-// withdraw reports whether r was still waiting, and then is no more.
+// withdraw takes r out of the queue, and reports whether it was still waiting.
 func (w *writer) withdraw(r *request) bool {
 	return len(w.remove(func(other *request) bool { return other == r })) > 0
 }
@@ -157,7 +157,7 @@ func (w *writer) remove(match func(*request) bool) (removed []*request) {
 // run commits batch after batch, and ends when no request waits.
 func (w *writer) run() {
 	for {
-		runtime.Gosched() // lets those who are about to ask come along
+		runtime.Gosched() // lets requests that are about to be made join
 		if !w.begin() {
 			return
 		}
@@ -165,7 +165,8 @@ func (w *writer) run() {
 	}
 }
 
-// begin opens a transaction once there is a request for it; false if there is none.
+// begin opens a transaction once a request waits for it. It returns false if no
+// request waits.
 func (w *writer) begin() bool {
 	for pause := firstPause; w.goesOn(); pause = min(2*pause, longestPause) {
 		err := w.tryBegin()
@@ -200,7 +201,7 @@ func (w *writer) refuse(err error, match func(*request) bool) {
 	}
 }
 
-// goesOn reports whether a request waits. If none does, run is told to end,
+// goesOn reports whether a request waits. If no request waits, run ends,
 // and the next request starts it again.
 func (w *writer) goesOn() bool {
 	w.mu.Lock()
@@ -222,8 +223,8 @@ func (w *writer) next() *request {
 }
 
 // commit applies requests until none waits or the transaction has enough of
-// them, commits it and tells each its outcome. A request that fails is told at
-// once, and those before it begin again without it.
+// them, commits it and sends each request its outcome. A request that fails gets
+// its error at once, and the requests before it begin again without it.
 func (w *writer) commit() {
 	var batch []*request
 	var outcomes []error
@@ -250,7 +251,7 @@ func (w *writer) commit() {
 	}
 }
 
-// again puts requests back to the front of the queue: nothing of them is stored.
+// again puts requests back at the front of the queue: nothing of them is stored.
 func (w *writer) again(batch []*request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -76,8 +76,8 @@ func TestConcurrentAppendersShareCommits(t *testing.T) {
 	t.Logf("%d appends in %d commits", appenders*appends, commits)
 }
 
-// TestAConflictIsItsOwn commits three appends at once, of which the middle one
-// meets a conflict with the first.
+// TestAConflictIsItsOwn commits three appends at once. The second meets a
+// conflict with the first.
 func TestAConflictIsItsOwn(t *testing.T) {
 	s := open(t)
 	first, next1 := extend(t, head.Head{}, "order-1", "one")
@@ -138,8 +138,8 @@ func TestAFailureIsItsOwn(t *testing.T) {
 	requireChain(t, s, lastNext, head.Head{})
 }
 
-// TestKnownRecordsAreNotRead appends where the head cannot be read at all: a
-// record that is to the letter the one that its writer has seen need not be.
+// TestKnownRecordsAreNotRead appends while no head can be read: a record that
+// matches the one its writer has seen, byte for byte, need not be read.
 func TestKnownRecordsAreNotRead(t *testing.T) {
 	s := open(t)
 	require.NoError(t, s.session.load.Close())
