@@ -19,6 +19,8 @@ import='^([[:space:]]*(import )?([[:alnum:]_.]+ )?)"'$old'(/[^"]*)?"$'
 find . -name .git -prune -o -name .cache -prune -o -type f \( -name '*.go' -o -name '*.md' \) -print0 |
   xargs -0 sed -E -i "s#$import#\\1\"$new\\4\"#"
 
+sed -i "s#-replace $old=#-replace $new=#" README.md # the recipe for programs that import a checkout
+
 go mod edit -module "$new"
 go mod edit -module "$new/bench" -droprequire "$old" -dropreplace "$old" \
   -require "$new@v0.0.0" -replace "$new=../" bench/go.mod
