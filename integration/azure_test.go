@@ -166,7 +166,7 @@ type azureDamaged struct {
 	io.Reader
 }
 
-// skip returns r behind its first n bytes.
+// skip returns r after its first n bytes.
 func skip(r io.Reader, n int64) io.Reader {
 	_, _ = io.CopyN(io.Discard, r, n)
 	return r
