@@ -69,7 +69,7 @@ func (a *azureAccount) remove(t testing.TB) {
 	}
 }
 
-// client returns the SDK's client with its defaults, but for the options.
+// client returns the SDK's client with its defaults, except for the options.
 func (a *azureAccount) client(t testing.TB, options *policy.ClientOptions) *service.Client {
 	t.Helper()
 	if options == nil {

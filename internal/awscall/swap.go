@@ -11,7 +11,7 @@ import (
 )
 
 // Refusals are the error codes by which a service refuses a conditional write
-// before it takes effect, but for those that deny access. The value says
+// before it takes effect, except the codes that deny access. The value says
 // whether the same write may succeed a little later.
 type Refusals map[string]bool
 

@@ -69,7 +69,8 @@ type History struct {
 
 // Run lives one history for each seed, all at the same time, each of an
 // aggregate of its own in the same place. Given the same empty place and the
-// same seeds it does the same again, but for the order of what happens at once.
+// same seeds it does the same again, except for the order of simultaneous
+// events.
 func Run(ctx context.Context, place Place, seeds []uint64) []*History {
 	all := make([]*History, len(seeds))
 	var group sync.WaitGroup

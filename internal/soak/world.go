@@ -45,7 +45,7 @@ type world struct {
 }
 
 // command is an append that carries a command ID, and so may be sent again by
-// anybody.
+// any client.
 type command struct {
 	id       string
 	after    head.Head
