@@ -43,7 +43,7 @@ func TestQuickExperiments(t *testing.T) {
 	require.Contains(t, string(text), "no figure to quote")
 }
 
-// What the page says of trips is what the root package's own tests say.
+// The page gives the same numbers of trips as the root package's own tests.
 func TestTripsAreThoseOfTheReader(t *testing.T) {
 	l, err := newLaboratory(true, 1, t.TempDir())
 	require.NoError(t, err)

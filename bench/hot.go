@@ -132,7 +132,7 @@ func (l *laboratory) hot(ctx context.Context, r *report.Results, where string, s
 }
 
 // rate lets all appenders append for a while and returns how many appends a
-// second were acknowledged within it. What is under way at the end is waited
+// second were acknowledged within it. Appends under way at the end are waited
 // for, and not counted.
 func rate(ctx context.Context, d time.Duration, one func(context.Context) error) (float64, error) {
 	var done atomic.Int64

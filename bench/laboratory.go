@@ -95,7 +95,7 @@ func page(results, docs string) error {
 	return report.Page(docs, all)
 }
 
-// pick returns the size of a whole run, or that of a quick one.
+// pick returns the size for a whole run, or the size for a quick one.
 func pick[T any](l *laboratory, whole, quick T) T {
 	if l.quick {
 		return quick

@@ -20,8 +20,8 @@ const (
 // costs are what a million of something cost, in dollars.
 type costs struct{ append, read, month float64 }
 
-// tableCosts are those of an event of that size in a table. Reading is by
-// Query, which rounds up for each page and not for each event.
+// tableCosts returns the costs of an event of that size in a table. Reading is
+// by Query, which rounds up for each page and not for each event.
 func tableCosts(size int) costs {
 	item := float64(size + itemOverhead)
 	return costs{
@@ -31,8 +31,8 @@ func tableCosts(size int) costs {
 	}
 }
 
-// ropewalkCosts are those of a changeset of that size, and of the share of a
-// head that an append of several has.
+// ropewalkCosts returns the costs of a changeset of that size, with its share
+// of the head in an append of several.
 func ropewalkCosts(size, together int) costs {
 	return costs{
 		append: priceS3Put + priceWriteUnit/float64(together),

@@ -116,7 +116,7 @@ func (w *walking) backward(ctx context.Context) error {
 	return lab.Drain(reader.Backward(ctx), false)
 }
 
-// forward measures until the last changeset is there, or until the first is:
+// forward measures until the last changeset has arrived, or until the first has:
 // not the cancelling of what was fetched ahead, which comes after that.
 func (w *walking) forward(onlyFirst bool) lab.Variant {
 	return func(ctx context.Context) (float64, error) {

@@ -121,7 +121,7 @@ func TestAWSOutputs(t *testing.T) {
 	}
 }
 
-// What would lose or hide changesets, or would not be a prefix, is refused.
+// Values that would lose or hide changesets, or are not a prefix, are refused.
 func TestAWSVariablesAreValidated(t *testing.T) {
 	class := func(name string) []any { return []any{values{"days": 1, "storage_class": name}} }
 	requireValidation(t, loadAWS, "transitions", []any{[]any{}, class("GLACIER_IR"), class("INTELLIGENT_TIERING")},

@@ -18,7 +18,7 @@ import (
 // It is read by indentation, without a compiler.
 type bicep struct {
 	text       string
-	parameters map[string]string // to what stands behind the name: type and default
+	parameters map[string]string // to what follows the name: type and default
 	resources  map[string]map[string]string
 }
 

@@ -171,7 +171,7 @@ func everywhere(blocks hclsyntax.Blocks, visit func(*hclsyntax.Block)) {
 	}
 }
 
-// functions are those of Terraform's that the modules use.
+// functions are the Terraform functions that the modules use.
 var functions = map[string]function.Function{
 	"can":        tryfunc.CanFunc,
 	"contains":   stdlib.ContainsFunc,

@@ -112,8 +112,8 @@ func awsContents(changesets []changeset.Changeset) (contents []string) {
 	return contents
 }
 
-// TestAWSIndependentReader: whoever has the AWS SDK gets the head's item and
-// follows the parents, as the posts that began all this do.
+// TestAWSIndependentReader: a reader with only the AWS SDK gets the head's item
+// and follows the parents, as the posts that began all this do.
 func TestAWSIndependentReader(t *testing.T) {
 	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
 	objects := a.objects(t)

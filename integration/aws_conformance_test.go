@@ -78,7 +78,7 @@ func (a *awsAccount) s3Harness() backendtest.Harness {
 	}
 }
 
-// read returns an object's content, behind the store's back.
+// read returns an object's content, bypassing the store.
 func (a *awsAccount) read(t testing.TB, name string) []byte {
 	t.Helper()
 	out, err := a.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + name)})
@@ -89,7 +89,7 @@ func (a *awsAccount) read(t testing.TB, name string) []byte {
 	return content
 }
 
-// write overwrites an object, behind the store's back.
+// write overwrites an object, bypassing the store.
 func (a *awsAccount) write(t testing.TB, name string, content []byte) {
 	t.Helper()
 	_, err := a.s3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &a.bucket, Key: aws.String(a.prefix + name), Body: bytes.NewReader(content)})
@@ -119,8 +119,8 @@ func (a *awsAccount) dynamoHarness() backendtest.Harness {
 	}
 }
 
-// setAttribute changes one attribute of a head's item, behind the store's
-// back, and returns what it was.
+// setAttribute changes one attribute of a head's item, bypassing the store,
+// and returns its previous value.
 func (a *awsAccount) setAttribute(t testing.TB, aggregateID, name string, value dynamotypes.AttributeValue) dynamotypes.AttributeValue {
 	t.Helper()
 	out, err := a.dynamodb().UpdateItem(t.Context(), &dynamodb.UpdateItemInput{

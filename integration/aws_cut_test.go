@@ -26,8 +26,8 @@ var awsCuts = map[string]string{
 	"it never arrives":            `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 }
 
-// proxied returns the same account behind a proxy, over connections of its
-// own, and what closes the proxy's way back.
+// proxied returns the same account through a proxy, over connections of its
+// own, and a function that closes the proxy's way back.
 func (a *awsAccount) proxied(t *testing.T, toxic string) (behind *awsAccount, poison func()) {
 	t.Helper()
 	a.needsEmulator(t)

@@ -62,8 +62,8 @@ func TestAWSRetriesWouldLie(t *testing.T) {
 	}
 }
 
-// TestAWSSwapsDoNotLie: whatever becomes of the reply, a swap is one request,
-// and its error tells that nobody knows.
+// TestAWSSwapsDoNotLie: with any loss of the reply, a swap is one request, and
+// its error says that the outcome is unknown.
 func TestAWSSwapsDoNotLie(t *testing.T) {
 	wire := &awsWire{}
 	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t).with(wire)
@@ -129,8 +129,8 @@ func TestS3PutsSurviveLostReplies(t *testing.T) {
 	}
 }
 
-// newAWSAppend builds an append of one changeset; behind the zero Head one to a
-// new chain.
+// newAWSAppend builds an append of one changeset; after the zero Head, to a new
+// chain.
 func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head) {
 	t.Helper()
 	id := after.AggregateID
@@ -142,7 +142,7 @@ func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head
 	return cs[0], next
 }
 
-// requireUnknown demands the error of a swap of which nobody knows.
+// requireUnknown demands the error of a swap whose outcome is unknown.
 func requireUnknown(t testing.TB, err error) {
 	t.Helper()
 	var conflict *head.SwapConflict

@@ -25,7 +25,7 @@ import (
 	"ropewalk/head"
 )
 
-// odd returns the same account behind a proxy with an oddity.
+// odd returns the same account through a proxy with an oddity.
 func (a *awsAccount) odd(t testing.TB, odd oddity) *awsAccount {
 	a.needsEmulator(t)
 	proxied := *a

@@ -69,7 +69,7 @@ func awsLines(t testing.TB, findings []s3store.Finding) []string {
 	return lines
 }
 
-// requireUntouched demands that a check has left nothing behind.
+// requireUntouched demands that a check has left no traces.
 func requireUntouched(t testing.TB, a *awsAccount) {
 	t.Helper()
 	list, err := a.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &a.bucket})
@@ -158,7 +158,7 @@ func TestAWSMissing(t *testing.T) {
 	}
 }
 
-// TestDynamoDBWrongKey: a table of somebody else is not taken.
+// TestDynamoDBWrongKey: a table made for another purpose is not taken.
 func TestDynamoDBWrongKey(t *testing.T) {
 	a := newLocalStack(t)
 	_, err := a.dynamodb().CreateTable(t.Context(), &dynamodb.CreateTableInput{

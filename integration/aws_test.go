@@ -32,7 +32,7 @@ type awsAccount struct {
 }
 
 // realAccount in place of an emulator's URL points the tests at AWS itself,
-// with the credentials and the region that the SDK finds by itself.
+// with the credentials and the region that the SDK finds on its own.
 const realAccount = "aws"
 
 // newLocalStack returns a fresh bucket and table, not provisioned yet, at the
@@ -69,19 +69,19 @@ func newAWS(t testing.TB, variable, key, secret string) *awsAccount {
 	return a
 }
 
-// quickRetryer is the SDK's default one, but for the length of its waits.
+// quickRetryer is the SDK's default, except for the length of its waits.
 func quickRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 20 * time.Millisecond })
 }
 
-// with returns the account behind another HTTP transport.
+// with returns the account over another HTTP transport.
 func (a *awsAccount) with(transport http.RoundTripper) *awsAccount {
 	b := *a
 	b.config.HTTPClient = &http.Client{Transport: transport}
 	return &b
 }
 
-// base returns the endpoint for a client, nil for that of AWS itself.
+// base returns the endpoint for a client, nil for AWS itself.
 func (a *awsAccount) base() *string {
 	if a.endpoint == realAccount {
 		return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // awsWire is a transport that records the requests which pass, and loses
-// replies: the server acts on the request, and the client is told otherwise.
+// replies: the server acts on the request, and the client sees a failure.
 type awsWire struct {
 	mu       sync.Mutex
 	requests []string
@@ -48,7 +48,7 @@ func (w *awsWire) losing(n int, lose func(*http.Request) (*http.Response, error)
 	w.requests, w.losses, w.lose = nil, n, lose
 }
 
-// losingOne returns the account behind a wire that loses the first reply.
+// losingOne returns the account over a wire that loses the first reply.
 func (a *awsAccount) losingOne(lose func(*http.Request) (*http.Response, error)) (*awsAccount, *awsWire) {
 	wire := &awsWire{}
 	wire.losing(1, lose)

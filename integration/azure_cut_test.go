@@ -26,7 +26,8 @@ var azureCuts = map[string]string{
 	"it never arrives":            `{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 }
 
-// proxied returns the same account behind a proxy, and what closes its way back.
+// proxied returns the same account through a proxy, and a function that closes
+// the proxy's way back.
 func (a *azureAccount) proxied(t *testing.T, toxic string) (behind *azureAccount, poison func()) {
 	t.Helper()
 	before, rest, ok := strings.Cut(a.connection, "BlobEndpoint=http://")

@@ -131,7 +131,8 @@ func TestAzureBehindChangedETags(t *testing.T) {
 	}
 }
 
-// Everything works behind proxies that remove headers which the store can do without.
+// Everything works through proxies that remove headers which the store can do
+// without.
 func TestAzureBehindHarmlessProxies(t *testing.T) {
 	a := provisionedAzure(t)
 	odd := maps.Clone(harmless)

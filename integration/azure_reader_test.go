@@ -16,8 +16,8 @@ import (
 	"ropewalk/head"
 )
 
-// The chain is no secret of this library: whoever has the Azure SDK gets the
-// newest changeset's ID from the aggregate's blob and follows the parents.
+// The chain is no secret of this library: a reader with only the Azure SDK gets
+// the newest changeset's ID from the aggregate's blob and follows the parents.
 func TestAzureIndependentReader(t *testing.T) {
 	a := provisionedAzure(t)
 	s := a.store(t, nil)

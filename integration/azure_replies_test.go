@@ -63,8 +63,8 @@ func azureLosing(n int, lose func(r *http.Request) (*http.Response, error)) *azu
 	}}
 }
 
-// If this fails, somebody may turn the client's retries on for swaps. It shows
-// what they would do: report a conflict with their own first attempt.
+// If this fails, the client's retries may be turned on for swaps. It shows what
+// they would do: report a conflict with their own first attempt.
 func TestAzureDefaultRetriesLie(t *testing.T) {
 	a := provisionedAzure(t)
 	for name, lose := range azureLosses {
@@ -174,7 +174,7 @@ func TestAzureGetRepeatsBrokenDownload(t *testing.T) {
 	require.Equal(t, slices.Repeat([]string{"GET"}, 3), wire.take())
 }
 
-// azureBreaking is a body whose connection breaks behind its first part.
+// azureBreaking is a body whose connection breaks after its first part.
 type azureBreaking struct {
 	io.Closer
 	part io.Reader
@@ -188,7 +188,7 @@ func (b azureBreaking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What arrives is not what was sent: the service has the checksum, and refuses it.
+// A body damaged on the way is refused: the service has the checksum.
 func TestAzureRefusesCorruptedBodies(t *testing.T) {
 	a := provisionedAzure(t)
 	s := a.store(t, (&azureWire{damage: true}).options())

@@ -35,7 +35,7 @@ func TestAzureProvisionMayRace(t *testing.T) {
 	requireFindings(t, a, true)
 }
 
-// requireFindings checks the set-up, and that the check leaves nothing behind.
+// requireFindings checks the setup, and that the check leaves no traces.
 func requireFindings(t *testing.T, a *azureAccount, fine bool) (texts string) {
 	t.Helper()
 	findings, err := a.store(t, nil).Check(t.Context())
@@ -81,7 +81,8 @@ func TestAzureProvisionEndsPublicAccess(t *testing.T) {
 	require.Equal(t, until, policies.SignedIdentifiers[0].AccessPolicy.Expiry.UTC())
 }
 
-// What only a change of the set-up ends is said so, with a hint, by every call.
+// Every call returns a SetupError, with a hint, if only a change of the setup
+// ends the error.
 func TestAzureBadSetUps(t *testing.T) {
 	absent := newAzure(t)
 	wrongKey := &azureAccount{connection: withKey(absent.connection, "AAAA"), options: absent.options}
@@ -123,7 +124,7 @@ func requireSetUpErrors(t *testing.T, s *azurestore.Store, want ...string) {
 	require.ErrorAs(t, swapErr, &refused)
 }
 
-// Nobody listens, or there is no such host.
+// No server listens, or there is no such host.
 func TestAzureUnreachable(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://127.0.0.1:1/acme":                 "the account cannot be reached",

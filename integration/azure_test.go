@@ -69,7 +69,7 @@ func (a *azureAccount) remove(t testing.TB) {
 	}
 }
 
-// client returns the SDK's client with its defaults, but for the options.
+// client returns the SDK's client with its defaults, except for the options.
 func (a *azureAccount) client(t testing.TB, options *policy.ClientOptions) *service.Client {
 	t.Helper()
 	if options == nil {
@@ -166,7 +166,7 @@ type azureDamaged struct {
 	io.Reader
 }
 
-// skip returns r behind its first n bytes.
+// skip returns r after its first n bytes.
 func skip(r io.Reader, n int64) io.Reader {
 	_, _ = io.CopyN(io.Discard, r, n)
 	return r

@@ -56,7 +56,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(context.WithoutCancel(ctx))
 	if r.Body != nil {
 		var content bytes.Buffer
-		_, err := content.ReadFrom(r.Body) // the client may send it again meanwhile
+		_, err := content.ReadFrom(r.Body) // the client may send it again in the meantime
 		if err = errors.Join(err, r.Body.Close()); err != nil {
 			return nil, err
 		}

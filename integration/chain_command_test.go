@@ -119,8 +119,8 @@ func byAggregate(t *testing.T, lines string) map[string][]string {
 	return all
 }
 
-// sixteenProcesses lets as many append to one aggregate, whatever is there:
-// nothing is lost, and nothing is there twice.
+// sixteenProcesses lets as many processes append to one aggregate, each with
+// --any: nothing is lost, and nothing is stored twice.
 func sixteenProcesses(t *testing.T, c command, environment []string, run func(t *testing.T, stdin string, args ...string) string) {
 	const processes, appends = 16, 5
 	var want []string

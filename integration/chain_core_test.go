@@ -42,8 +42,8 @@ func choose(n int) (all []chosen) {
 	return all
 }
 
-// TestChainOutcomes: whatever goes wrong with a request of an append, what the
-// caller is told is what is in the chain.
+// TestChainOutcomes: with any fault in a request of an append, the outcome
+// reported to the caller matches the chain.
 func TestChainOutcomes(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := storage(t, c.open(t), c.over(direct))

@@ -29,14 +29,14 @@ const (
 	cutPerWriter = 15 // acknowledged appends
 )
 
-// tale is an append, and what its writer was told.
+// tale is an append, and the outcome its writer got.
 type tale struct {
 	content string
 	err     error
 }
 
 // TestChainOverCutConnections lets writers append over connections that are cut
-// at random moments: what each was told is what is in the chain.
+// at random moments: the outcome each one got matches the chain.
 func TestChainOverCutConnections(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)
@@ -103,7 +103,7 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // write appends until enough was acknowledged, each time after the head that it
-// has read, and returns what it was told of each append.
+// has read, and returns each append with the outcome it got.
 func write(t *testing.T, s chaintest.Storage, writer int) (told []tale) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -169,7 +169,7 @@ func toxic(c cloud) string {
 	return fmt.Sprintf(`{"name": "cut", "stream": %q, "type": %s}`, streams[rand.N(len(streams))], kinds[rand.N(len(kinds))])
 }
 
-// requireTold holds all that the writers were told against the chain.
+// requireTold compares all outcomes that the writers got with the chain.
 func requireTold(t *testing.T, s chaintest.Storage, tales []tale) {
 	told := map[string]int{}
 	var want []string

@@ -26,9 +26,9 @@ type mishap struct {
 	// arrives says that the service acts, and that its reply is lost. Otherwise
 	// the request is sent, and never arrives; or it is not even sent.
 	arrives, unsent bool
-	// told is what the client gets instead of a reply.
+	// told returns what the client gets instead of a reply.
 	told func(*http.Request) (*http.Response, error)
-	// hangs says that the client is told nothing before its context ends.
+	// hangs says that the client gets no answer before its context ends.
 	hangs bool
 }
 
@@ -149,8 +149,8 @@ func passages() (all []passage) {
 	return all
 }
 
-// TestChainLostReplies: at whichever request of an append it happens, the
-// caller is told what is in the chain.
+// TestChainLostReplies: at any request of an append, the outcome reported to
+// the caller matches the chain.
 func TestChainLostReplies(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)

@@ -76,7 +76,7 @@ func missing(t *testing.T) []setUp {
 // unreachable are places that no request gets to.
 func unreachable(t *testing.T) []setUp {
 	nobody := httptest.NewServer(nil)
-	nobody.Close() // nobody listens there any more
+	nobody.Close() // its address is now free, and refuses connections
 	away := *newLocalStack(t)
 	away.endpoint = nobody.URL
 	noKeys := []string{"AWS_EC2_METADATA_DISABLED=true"}
@@ -89,7 +89,7 @@ func unreachable(t *testing.T) []setUp {
 	}
 }
 
-// refused are places whose service is there, and refuses every request.
+// refused are places whose service answers, and refuses every request.
 func refused(t *testing.T) []setUp {
 	s3 := func(status int, code string, header http.Header) string {
 		body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>canned</Message></Error>`, code)

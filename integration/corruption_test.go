@@ -34,8 +34,8 @@ type damaged struct {
 	random     *rand.Rand
 }
 
-// damage is one change behind everybody's back, and the changeset that Verify
-// has to name; a zero ID for the head.
+// damage is one change made directly in the storage, and the changeset that
+// Verify has to name; a zero ID for the head.
 type damage struct {
 	name     string
 	hurt     changeset.Ref
@@ -132,7 +132,7 @@ func (d *damaged) ofObject(t testing.TB, c changeset.Changeset, everyPlace bool)
 		d.change(t, c, "a longer body", func(i *item) { i.body = append(i.body, 'x') }),
 	)
 	if c.Ref == d.lost.Ref {
-		return all // nobody can know that it is gone
+		return all // its absence cannot be noticed
 	}
 	name := c.Ref.ObjectName()
 	return append(all, damage{
@@ -232,8 +232,8 @@ func (d *damaged) readNothingElse(t *testing.T, one damage) {
 	}
 }
 
-// rollBack puts an earlier head in place of the present one: what is built on
-// revisions that it has not reached tells, and so does a digest that was kept.
+// rollBack puts an earlier head in place of the present one. Changesets built on
+// revisions that it has not reached reveal this, and so does a kept digest.
 func (d *damaged) rollBack(t *testing.T) {
 	t.Helper()
 	was := d.vault.head(t, d.id)

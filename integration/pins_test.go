@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the scripts install is pinned by version and by hash, so that neither a
-// new release nor a changed file gets into a test run unseen.
+// Everything the scripts install is pinned by version and by hash, so that
+// neither a new release nor a changed file gets into a test run unseen.
 
 func textOf(t *testing.T, path string) string {
 	t.Helper()

@@ -99,8 +99,8 @@ var iamActions = map[string]string{
 	"DynamoDB.UpdateContinuousBackups":   "dynamodb:UpdateContinuousBackups",
 }
 
-// iamRequest is what IAM is asked about one request; the keys are those of
-// the request's context, as far as our policies test any.
+// iamRequest is what IAM is asked about one request. The keys are the keys of
+// the request's context that our policies test.
 type iamRequest struct {
 	action, resource string
 	keys             map[string]string

@@ -41,8 +41,8 @@ func TestAzureRolesAreExact(t *testing.T) {
 
 const blobServices = "Microsoft.Storage/storageAccounts/blobServices/"
 
-// azureActions are the actions that Azure knows the operations by. Where there
-// are two, one of them will do.
+// azureActions are the actions that Azure knows the operations by. Of two
+// actions, either one will do.
 var azureActions = map[string][]string{
 	"get account properties": {blobServices + "getInfo/action"},
 	"get service properties": {blobServices + "read"},

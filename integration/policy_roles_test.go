@@ -161,8 +161,8 @@ func (s roleStore) maintain(t *testing.T, pending changeset.Header) {
 	require.ErrorAs(t, err, new(*ropewalk.ConflictError))
 }
 
-// collect deletes what no chain can reach any more, behind a fence where there
-// is a pending append.
+// collect deletes the changesets that a chain can no longer reach. If there is a
+// pending append, it fences the chain first.
 func (s roleStore) collect(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -184,8 +184,8 @@ func (s roleStore) erase(t *testing.T, id string) {
 	require.Positive(t, r.Deleted.Objects)
 }
 
-// putFirst stores what would be the first append of an aggregate, and leaves
-// one of another behind.
+// putFirst stores the first append of an aggregate, and an append of another
+// aggregate, but swaps neither head.
 func (s roleStore) putFirst(t *testing.T) changeset.Ref {
 	t.Helper()
 	cs, _, err := head.Extend(head.Head{}, "order/2", []changeset.Draft{draft("created")}, time.Now())

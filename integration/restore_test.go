@@ -52,7 +52,7 @@ type step struct {
 	want    []string
 }
 
-// steps returns those of the console blocks below a heading.
+// steps returns the steps of the console blocks below a heading.
 func steps(t *testing.T, heading string) (blocks [][]step) {
 	t.Helper()
 	page, err := os.ReadFile("../docs/restore.md")

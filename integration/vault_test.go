@@ -29,7 +29,7 @@ import (
 	"ropewalk/head"
 )
 
-// vault changes what a storage keeps behind everybody's back, by the service's
+// vault changes what a storage keeps, not through a store but by the service's
 // own means and without any condition.
 type vault interface {
 	object(t testing.TB, name string) item
@@ -41,7 +41,7 @@ type vault interface {
 }
 
 // item is one object, or one head, as its storage keeps it: heads of DynamoDB
-// have fields alone, those of SQLite both, all others a body.
+// have fields alone, heads of SQLite both, all others a body.
 type item struct {
 	body        []byte
 	contentType string
@@ -199,7 +199,7 @@ func (v azureVault) removeHead(t testing.TB, id string) { v.removeObject(t, head
 // sqliteVault keeps both seams in a file.
 type sqliteVault struct{ *sql.DB }
 
-// newSQLite returns a store in a file of its own, what is behind it, and where.
+// newSQLite returns a store in a file of its own, its vault, and the file's path.
 func newSQLite(t testing.TB) (*sqlitestore.Store, vault, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "store.db")
@@ -276,7 +276,7 @@ func (v sqliteVault) removeObject(t testing.TB, name string) {
 	v.exec(t, `DELETE FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object)
 }
 
-// head spells the columns of bytes as those of a table.
+// head spells columns of bytes like the attributes of a DynamoDB table.
 func (v sqliteVault) head(t testing.TB, id string) item {
 	t.Helper()
 	var i item

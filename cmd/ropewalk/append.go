@@ -154,9 +154,9 @@ func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain
 	return after, newest, err
 }
 
-// expected returns the head that --after names. Where the chain is seen to be
+// expected returns the head that --after names. If the chain is seen to be
 // elsewhere it returns the conflict at once, unless a command ID makes it
-// possible that this very append is why.
+// possible that this very append is the reason.
 func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
 	r, err := parseAfter(chain.AggregateID(), f.after)
 	if err != nil {

@@ -24,7 +24,7 @@ type benchFlags struct {
 // benchRead is how many changesets bench reads at a time.
 const benchRead = 100
 
-// cleanTimeout bounds how long bench cleans up behind itself.
+// cleanTimeout bounds how long bench cleans up after itself.
 const cleanTimeout = 2 * time.Minute
 
 func newBench(a *app) *cobra.Command {
@@ -127,7 +127,7 @@ func newBenching(a *app, s *store, f benchFlags) *benching {
 }
 
 // aggregate returns the ID of one of the aggregates of this run: number 0 is
-// the one that is read, and each writer has one behind it.
+// the one that is read, and each writer has one of those after it.
 func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.prefix, number) }
 
 // clean erases what the run has made, also when it was interrupted, and

@@ -42,7 +42,7 @@ func TestBenchPrices(t *testing.T) {
 	require.False(t, benchPrices["azure"].free())
 }
 
-// What bench has made is erased also where it was interrupted or has failed.
+// Everything that bench has made is erased, even if it was interrupted or failed.
 func TestBenchCleansUp(t *testing.T) {
 	p := newTestPlace()
 	ctx, interrupt := context.WithCancel(t.Context())

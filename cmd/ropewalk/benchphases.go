@@ -61,7 +61,7 @@ func (b *benching) run(ctx context.Context) error {
 	return b.printBench(all)
 }
 
-// appending returns what appends a changeset behind the one it has appended before.
+// appending returns a function that appends a changeset after its previous one.
 func appending(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) error {
 	var h head.Head
 	return func(ctx context.Context) (err error) {
@@ -70,7 +70,8 @@ func appending(chain *ropewalk.Chain, draft changeset.Draft) func(context.Contex
 	}
 }
 
-// readingNewest returns what loads the head and reads the newest changesets.
+// readingNewest returns a function that loads the head and reads the newest
+// changesets.
 func readingNewest(chain *ropewalk.Chain) func(context.Context) error {
 	return func(ctx context.Context) error {
 		r, err := chain.Reader(ctx)

@@ -16,8 +16,8 @@ type requestPrices struct {
 
 func (p requestPrices) free() bool { return p == requestPrices{} }
 
-// benchPrices are example list prices by the scheme of the store's URL, those
-// of docs/aws.md and docs/azure.md; a store on this machine costs nothing.
+// benchPrices are example list prices by the scheme of the store's URL, from
+// docs/aws.md and docs/azure.md; a store on this machine costs nothing.
 var benchPrices = map[string]requestPrices{
 	"s3":    {5, 0.40, 0.40, 5, 5, "S3 Standard, us-east-1, 2025"},
 	"aws":   {5, 0.40, 0.125, 0.625, 5, "S3 Standard and DynamoDB on demand, us-east-1, 2025"},

@@ -79,7 +79,7 @@ func TestEraseIsInterrupted(t *testing.T) {
 	})
 }
 
-// A collection that was interrupted tells what is done.
+// A collection that was interrupted reports its work so far.
 func TestGCIsInterrupted(t *testing.T) {
 	schemas := compileSchemas(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestGCIsInterrupted(t *testing.T) {
 	})
 }
 
-// Whatever ends a collection, it says how to go on behind what is done.
+// A collection that ends early, for any reason, says how to go on from there.
 func TestGCSaysHowToGoOn(t *testing.T) {
 	unreachable := &finding.SetupError{What: "access is denied"}
 	for _, test := range []struct {

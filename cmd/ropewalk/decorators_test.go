@@ -21,7 +21,7 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// The interfaces of the two seams. Those that a storage may lack are optional;
+// The interfaces of the two seams. The ones that a storage may lack are optional;
 // a decorator that hid one would change which requests are made.
 var (
 	changesetInterfaces = map[string]reflect.Type{
@@ -75,7 +75,7 @@ func TestDecoratorsHideNoInterface(t *testing.T) {
 		"--verbose, heads":      {store: verboseHeads, all: headInterfaces},
 		"cache":                 {store: cached, all: changesetInterfaces},
 		"hedge":                 {store: hedge.New(wholeObjects{}, nil), all: changesetInterfaces},
-		// What passes a meter or a script must not go around it: a commit is
+		// Requests through a meter or a script must not go around it: a commit is
 		// known to put through it by its heads alone.
 		"meter, changesets": {store: m.Changesets(wholeObjects{}), all: changesetInterfaces, hidden: []string{"Decorator"}},
 		"meter, heads":      {store: m.Heads(wholeHeads{}), all: headInterfaces},

@@ -32,8 +32,8 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 	}
 }
 
-// demo is a story that is told by running the command. What it prints is one
-// text, on stdout: the errors of the commands are part of it.
+// demo is a story shown by running the command. It prints one text, on stdout:
+// the errors of the commands are part of it.
 type demo struct {
 	*app
 	dir   string

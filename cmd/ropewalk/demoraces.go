@@ -32,7 +32,7 @@ func (w writer) append(ctx context.Context, changesets changeset.Store, after he
 	})
 }
 
-// race lets two writers append behind the same changeset at the same time. The
+// race lets two writers append after the same changeset at the same time. The
 // embedded store would put and swap in one step, and leave no trace of the
 // loser; these writers take two, as all do in the cloud.
 func (d demo) race(ctx context.Context) error {

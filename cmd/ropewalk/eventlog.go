@@ -17,7 +17,7 @@ import (
 // people in a list, whatever the event holds.
 const maxCell = 1000
 
-// eventJSON is one line of a content with log --events --json.
+// eventJSON is one line of a changeset's content with log --events --json.
 type eventJSON struct {
 	kind
 	Ref        string            `json:"ref"`
@@ -37,8 +37,8 @@ type eventJSON struct {
 	*contentJSON
 }
 
-// newEventJSON returns what --json prints of an event: of a content without
-// events, its changeset.
+// newEventJSON returns what --json prints of an event, or of the changeset if
+// its content has no events.
 func newEventJSON(e event) any {
 	if e.Index < 0 {
 		return newChangesetJSON(e.Header)
@@ -91,8 +91,8 @@ func (s span) events(ctx context.Context, reverse bool) iter.Seq2[event, error] 
 }
 
 // newestEvents finds where the newest n events of the span begin: the version,
-// and how many events of it come before. Where there are fewer, they begin
-// with the span.
+// and how many events of it come before. If the span has fewer than n, they
+// begin with the span.
 func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint64, err error) {
 	for c, err := range s.contents(ctx, true) {
 		if err != nil {
@@ -107,7 +107,7 @@ func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint6
 	return s.first, 0, nil
 }
 
-// window yields limit items behind the first ones; all of them for limit 0.
+// window yields limit items after the first skip; all of them for limit 0.
 func window[T any](items iter.Seq2[T, error], skip, limit uint64) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		place := uint64(0)
@@ -141,8 +141,8 @@ func eventRow(e event, full bool) []string {
 	return append(append([]string{place, kind}, id...), e.when(layout), metadata)
 }
 
-// when returns the event's time: that of its changeset if it has none of its
-// own, and one that does not parse as it is.
+// when returns the event's time, or its changeset's if it has no time of its
+// own. A time that does not parse is returned as it is.
 func (e event) when(layout func(time.Time) string) string {
 	if e.Time == "" {
 		return layout(e.RecordedAt)
@@ -154,8 +154,8 @@ func (e event) when(layout func(time.Time) string) string {
 	return layout(at)
 }
 
-// allMetadata returns the metadata of the changeset with that of the event,
-// which goes first.
+// allMetadata returns the metadata of the changeset and of the event. The
+// event's goes first.
 func (e event) allMetadata() map[string]string {
 	all := metaText(e.Meta)
 	for k, v := range e.Metadata {

@@ -23,7 +23,7 @@ func contentOf(content string) changeset.Changeset {
 	return changeset.Changeset{Header: h, Content: []byte(content)}
 }
 
-// shown returns what show prints of a content's events.
+// shown returns what show prints of the events in content.
 func shown(t require.TestingT, content string) string {
 	var out bytes.Buffer
 	require.NoError(t, newApp(nil, &out, nil, nil).showEvents(contentOf(content)))
@@ -132,7 +132,7 @@ func TestCommandAndPackageAgree(t *testing.T) {
 	})
 }
 
-// Whatever a content is, people see text, and programs JSON by the schema.
+// For any content, people see text, and programs JSON by the schema.
 func TestEventsAreText(t *testing.T) {
 	schemas := compileSchemas(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -166,7 +166,7 @@ func TestEscapes(t *testing.T) {
 	require.Equal(t, "abc", clip("abc", 3))
 }
 
-// What show prints is bounded; what fits is all there.
+// The output of show is bounded. Everything that fits is in it.
 func TestShowOfLargeEvents(t *testing.T) {
 	line := func(data string) string { return `{"type":"a","data":` + data + "}\n" }
 	big := `"` + strings.Repeat("x", 64<<10) + `"`

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// maxShown is how many bytes of a content's events show prints, about.
+	// maxShown is about how many bytes of a changeset's events show prints.
 	maxShown = 1 << 20
 	// eventIndent is in front of what an event holds.
 	eventIndent = "     "
 )
 
-// showEvents prints the events of a content for people: each with its type,
+// showEvents prints the events of a changeset for people: each with its type,
 // its time, its ID and its metadata, and its data below.
 func (a *app) showEvents(c changeset.Changeset) error {
 	var out strings.Builder

@@ -105,7 +105,7 @@ func (a *app) runExport(ctx context.Context, field exportField, args []string) e
 }
 
 // exportAll prints all changesets, and returns the faults that ended the
-// history of one aggregate. An aggregate that is erased meanwhile is left out,
+// history of one aggregate. An aggregate erased in the meantime is left out,
 // unless it was named.
 func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *progress) (bad damage, err error) {
 	for r := range all {

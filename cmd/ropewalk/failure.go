@@ -139,7 +139,7 @@ func denied(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
-// silent reports whether an error is that of a connection that gave no answer in time.
+// silent reports whether a connection gave no answer in time.
 func silent(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
@@ -241,13 +241,13 @@ func (a *app) end(ctx context.Context, err error) int {
 		a.complain("hint:", cyan, hint)
 	}
 	if a.json {
-		// Nobody is left to tell if this fails.
+		// A failure here cannot be reported any further.
 		_ = a.emit(newFailureJSON(c, message, hint, err))
 	}
 	return c.exit
 }
 
-// oneLine joins the lines of a message, such as that of errors.Join.
+// oneLine joins the lines of a message, such as one from errors.Join.
 func oneLine(message string) string {
 	var lines []string
 	for line := range strings.Lines(message) {

@@ -118,7 +118,7 @@ type collecting struct {
 	*app
 	gcFlags
 	total  gcJSON
-	found  []collect.Report // with something to tell
+	found  []collect.Report // with something to report
 	failed []collect.Report
 }
 

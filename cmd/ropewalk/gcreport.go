@@ -43,8 +43,8 @@ func (f *findingsJSON) add(r collect.Report) {
 	f.Deleted.add(r.Deleted)
 }
 
-// collectedJSON is one aggregate of gc with --json; there is none for those
-// that have nothing but a chain.
+// collectedJSON is one aggregate of gc with --json. An aggregate that has
+// nothing but a chain is left out.
 type collectedJSON struct {
 	kind
 	Aggregate string `json:"aggregate"`
@@ -143,7 +143,7 @@ func (g *collecting) summary(rows int64) string {
 func (g *collecting) warnOf(r collect.Report) {
 	argument := operand(idArgument(r.AggregateID))
 	switch {
-	case r.Err != nil: // which is told apart
+	case r.Err != nil: // which is reported separately
 	case !r.Head.Exists():
 		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:

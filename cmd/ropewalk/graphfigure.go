@@ -15,7 +15,7 @@ type look struct {
 	fill, stroke, text string // colours
 }
 
-// The looks that figures have. Each has a mark as well: nothing is told by
+// The looks that figures have. Each has a mark as well: nothing is shown by
 // colours alone.
 var (
 	looksCommitted = look{"committed", "#ddf4ff", "#0969da", "#1f2328"}
@@ -70,8 +70,8 @@ func (f *figure) label(n inspect.Node) (lines []string) {
 	return lines
 }
 
-// headAt returns the place of the head's changeset among the nodes, -1 where
-// there is none.
+// headAt returns the place of the head's changeset among the nodes, -1 if it
+// is not among them.
 func (f *figure) headAt() int {
 	for i, n := range f.graph.Nodes {
 		if n.Ref == f.graph.Head.Ref {
@@ -81,8 +81,8 @@ func (f *figure) headAt() int {
 	return -1
 }
 
-// links calls link for each changeset with the name of its box and that of what
-// it was built on: n and a place among the nodes, or older.
+// links calls link for each changeset with the names of its own box and of the
+// box it was built on: n and a place among the nodes, or older.
 func (f *figure) links(link func(n inspect.Node, from, to string)) {
 	places := map[*inspect.Node]int{}
 	for i := range f.graph.Nodes {

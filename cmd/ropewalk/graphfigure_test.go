@@ -77,7 +77,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// Whatever the labels hold, they are labels.
+// Labels stay labels for any text in them.
 func TestFiguresAreWellFormed(t *testing.T) {
 	dotLine := regexp.MustCompile(`^(digraph "([^"\\]|\\\\)*" \{|  [^"]*("([^"\\]|\\\\|\\n)*"[^"]*)*;|\})$`)
 	mermaidLine := regexp.MustCompile(`^(flowchart TB|  \w+[(\[]+"([^"` + "`" + `<]|<br/>)*"[)\]]+:::\w+( --> n\d+)?|  \w+ (-->|-\.->) \w+|  classDef [^"]+)$`)

@@ -7,9 +7,9 @@ import (
 	"ropewalk/inspect"
 )
 
-// lanes lays a graph out. What was built beside the chain stands in a lane of
-// its own, right above the changeset that it was built on, so that lanes never
-// cross.
+// lanes lays a graph out. Changesets built beside the chain stand in a lane of
+// their own, right above the changeset that they were built on, so that lanes
+// never cross.
 type lanes struct {
 	above map[*inspect.Node][]*inspect.Node // by what they were built on, the one that continues its lane first
 	rows  []laneRow
@@ -24,7 +24,7 @@ type laneRow struct {
 }
 
 // base is what a changeset was built on: a node of the graph, older where that
-// is below all that is shown, or neither where it is not there.
+// is below all that is shown, or neither where it is missing.
 type base struct {
 	node  *inspect.Node
 	older bool

@@ -203,7 +203,8 @@ func TestDrawingWithoutAHead(t *testing.T) {
 ! 0 …000001 2026-11-21 00:31:00Z        in doubt`, s.draw(t, true))
 }
 
-// What is no terminal gets whole IDs. On one they are as long as they must be.
+// Output that is not a terminal gets whole IDs. On a terminal they are only as
+// long as they must be.
 func TestIDsInDrawings(t *testing.T) {
 	s := new(sketch).at(1, "11")
 	s.add(committed, 1, "11", "01")

@@ -19,8 +19,8 @@ func (w graphWords) older() string {
 	return plural(int64(w.graph.First), "older version")
 }
 
-// uniqueEnd returns how many characters tell the IDs apart, from their ends,
-// 6 at least.
+// uniqueEnd returns how many characters, from their ends, make the IDs
+// distinct, 6 at least.
 func uniqueEnd(nodes []inspect.Node) int {
 	for n := 6; ; n++ {
 		ends := map[string]bool{}

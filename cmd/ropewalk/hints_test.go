@@ -163,7 +163,7 @@ func TestHintsOfUncertainAppendsCanBeRun(t *testing.T) {
 	}
 }
 
-// What splits words in these tests splits them as shells do.
+// These tests split words as shells do.
 func TestQuotedWordsInShells(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "ksh"} {
 		path, err := exec.LookPath(shell)

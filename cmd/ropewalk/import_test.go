@@ -89,7 +89,7 @@ func TestImportContinuesWhereItStopped(t *testing.T) {
 	})
 }
 
-// What was exported is what was imported, in order for each aggregate.
+// The export equals the import, in order for each aggregate.
 func TestExportEqualsImport(t *testing.T) {
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(1, 2)), 300, 3000)
 	p := newTestPlace()
@@ -109,7 +109,8 @@ func TestExportEqualsImport(t *testing.T) {
 	require.Equal(t, out, p.run(t.Context(), "", "export"), "the same in every run")
 }
 
-// Whoever imports the same at the same time is told that it is there.
+// Two imports of the same input at the same time both succeed, and it is stored
+// once.
 func TestImportsOfTheSameAtTheSameTime(t *testing.T) {
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(3, 4)), 110, 800)
 	p := newTestPlace()
@@ -182,7 +183,7 @@ func TestImportIsParallel(t *testing.T) {
 	})
 }
 
-// The first failure ends an import; what waits is not sent any more.
+// The first failure ends an import; waiting groups are no longer sent.
 func TestImportStopsAtTheFirstFailure(t *testing.T) {
 	ndjson, _ := events(rand.New(rand.NewPCG(7, 8)), 20, 2000)
 	p := newTestPlace()

@@ -22,9 +22,9 @@ const (
 	compareAhead = 64
 )
 
-// importer appends groups to their chains: those of one aggregate in order,
-// those of different ones at the same time. Each aggregate that has groups
-// waiting has a goroutine of its own, and a slot.
+// importer appends groups to their chains: groups of one aggregate in order,
+// groups of different aggregates at the same time. Each aggregate that has
+// groups waiting has a goroutine of its own, and a slot.
 type importer struct {
 	ctx   context.Context
 	store *store

@@ -26,9 +26,9 @@ type changesetJSON struct {
 	CommandID     string            `json:"command_id,omitempty"`
 	Part          *partJSON         `json:"part,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
-	// State is where the changeset is: in the chain, pending or lost. Only show tells.
+	// State is where the changeset is: in the chain, pending or lost. Only show sets it.
 	State string `json:"state,omitempty"`
-	// Object is its name in the storage. Only show tells.
+	// Object is its name in the storage. Only show sets it.
 	Object string `json:"object,omitempty"`
 	*contentJSON
 }
@@ -55,7 +55,7 @@ func newChangesetJSON(h changeset.Header) changesetJSON {
 	return out
 }
 
-// contentJSON is content in --json: exactly one of its fields is there.
+// contentJSON is content in --json: exactly one of its fields is present.
 type contentJSON struct {
 	Content json.RawMessage `json:"content,omitempty"`
 	Text    *string         `json:"content_text,omitempty"`

@@ -92,7 +92,7 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 }
 
 // printRows prints each item as a row of a table, or with --json as an object.
-// Whatever was read is shown, also before an item that cannot be.
+// All items that were read are shown, also before one that cannot be read.
 func printRows[T any](a *app, out *table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
 	for item, err := range items {
 		if err == nil && a.json {

@@ -17,7 +17,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
-// output is stdout, whose errors are told from those of a storage.
+// output is stdout. Its errors are distinguished from a storage's.
 type output struct{ io.Writer }
 
 func (o output) Write(p []byte) (int, error) {

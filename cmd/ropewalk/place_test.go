@@ -47,7 +47,7 @@ func (p *testPlace) store(t *testing.T) *store {
 	return s
 }
 
-// pend puts a changeset behind the head, and does not swap it.
+// pend puts a changeset after the head, and does not swap it.
 func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 	t.Helper()
 	h, err := p.memory.Load(t.Context(), id)

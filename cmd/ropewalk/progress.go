@@ -43,7 +43,7 @@ func (a *app) newProgress(total int64, bytes bool, what string) *progress {
 		progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(total >= 0), progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(progressEvery), progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetSpinnerChangeInterval(0), // which would leave a goroutine behind
+		progressbar.OptionSetSpinnerChangeInterval(0), // which would leave a goroutine running
 	}
 	if bytes {
 		options = append(options, progressbar.OptionShowBytes(true))

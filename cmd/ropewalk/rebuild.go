@@ -64,7 +64,7 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 	})
 }
 
-// parseAt reads --at; without it the reference is that of the ID alone.
+// parseAt reads --at. Without it the reference has only the ID.
 func (f rebuildFlags) parseAt(id string) (reference, error) {
 	if f.at == "" {
 		return reference{id: id}, nil
@@ -157,8 +157,9 @@ func choices(tips []inspect.Tip) string {
 	return "say which: " + strings.Join(all, ", or ")
 }
 
-// again plans again after somebody else has changed the head, to tell whether
-// anything is left to do. What that is the caller has not seen, so it is not done.
+// again plans again after another writer has changed the head, to see whether
+// anything is left to do. The caller has not seen the new plan, so it is not
+// carried out.
 func (r rebuilding) again(ctx context.Context, moved error) error {
 	plan, err := r.in.Rebuild(ctx, r.plan.AggregateID)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestRebuildSaysWhatIsUnknown(t *testing.T) {
 	})
 }
 
-// Somebody else is faster: what is there then decides, and nothing is written over it.
+// Another writer is faster: its head decides, and nothing is written over it.
 func TestRebuildPlansAnewWhereTheHeadHasMoved(t *testing.T) {
 	p := headlessPlace(t)
 	p.script.On(faults.Swap, 1, faults.Fault{Before: func() {

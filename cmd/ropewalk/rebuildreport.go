@@ -23,23 +23,23 @@ type rebuildJSON struct {
 	Aggregate string `json:"aggregate"`
 	// Condition is what is the matter with the head.
 	Condition string `json:"condition"`
-	// Head is the head as it is, absent where there is none.
+	// Head is the head as it is, absent if the chain has no head.
 	Head *pointJSON `json:"head,omitempty"`
 	// Certain says that there has been a head.
 	Certain bool      `json:"certain"`
 	Tips    []tipJSON `json:"tips"`
 	// At is the tip that the new head names, absent where that is not decided.
 	At string `json:"at,omitempty"`
-	// Revision is that of the new head.
+	// Revision is the new head's revision.
 	Revision uint64 `json:"revision,omitempty"`
 	// Beyond counts the objects above all tips that could not be proved.
 	Beyond int `json:"beyond"`
-	// Unknown says what nobody can know.
+	// Unknown says what cannot be known.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
 // show says what was found, what will be written at which tip, the zero Tip
-// where that is not decided, and what nobody can know.
+// where that is not decided, and what cannot be known.
 func (r rebuilding) show(at inspect.Tip) error {
 	if r.json {
 		return r.emitPlan(at)
@@ -89,7 +89,7 @@ func (r rebuilding) found() string {
 	}
 }
 
-// unknown says what nobody can know of the head that is to be written.
+// unknown says what cannot be known of the head that is to be written.
 func (r rebuilding) unknown() []string {
 	var all []string
 	if r.plan.Condition == inspect.Standing || len(r.plan.Tips) == 0 {

@@ -39,7 +39,7 @@ func TestReferences(t *testing.T) {
 		"order@{2024-02-29}":                     {id: "order", form: asOf, at: endOf(2024, 2, 29)},
 		"order@{2026-01-31T09:30:00+02:00}":      {id: "order", form: asOf, at: time.Date(2026, 1, 31, 7, 30, 0, 0, time.UTC)},
 		"order@{2026-01-31T09:30:00.123456789Z}": {id: "order", form: asOf, at: time.Date(2026, 1, 31, 9, 30, 0, 123456789, time.UTC)},
-		// What has none of the forms belongs to the ID.
+		// Text in no known form belongs to the ID.
 		"alice@example.com": {id: "alice@example.com"},
 		"order@007":         {id: "order@007"},
 		"order@-1":          {id: "order@-1"},
@@ -83,7 +83,7 @@ func TestReferencesOfAFormButImpossible(t *testing.T) {
 	}
 }
 
-// Whatever an ID looks like, there is a way to write it, and its references.
+// Every ID can be written in some way, and so can its references.
 func TestEveryIDCanBeReferredTo(t *testing.T) {
 	part := rapid.SampledFrom([]string{"a", "@", "7", ".", "..", "{2026-01-31}", "{", "}", "ab", "-", "…", " ", "日"})
 	rapid.Check(t, func(t *rapid.T) {

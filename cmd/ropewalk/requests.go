@@ -48,8 +48,8 @@ func (l requestLog) request(ctx context.Context, op, what string, start time.Tim
 	l.log.DebugContext(ctx, "request", "op", op, "what", what, "took", time.Since(start).Round(time.Microsecond), "outcome", outcome)
 }
 
-// listing logs a listing when it ends: its pages are one request each, of
-// which the seam does not tell.
+// listing logs a listing when it ends: its pages are one request each, which
+// the seam does not report.
 func listing[T any](ctx context.Context, l requestLog, op, what string, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		start := time.Now()

@@ -109,7 +109,7 @@ func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (cha
 // located is a changeset that a reference names, in the chain or not.
 type located struct {
 	ref changeset.Ref
-	// head is the chain's, the zero Head where there is none.
+	// head is the chain's, the zero Head if the chain has no head.
 	head head.Head
 	// reader is nil where the chain does not have the changeset.
 	reader *ropewalk.Reader
@@ -185,7 +185,7 @@ func (s *store) orphan(ctx context.Context, r reference) (changeset.Ref, error) 
 	}
 }
 
-// state tells what became of a changeset, given the chain's head at the time.
+// state returns what became of a changeset, given the chain's head at the time.
 func (l located) state(h changeset.Header) string {
 	switch {
 	case l.reader != nil:

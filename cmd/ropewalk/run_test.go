@@ -62,7 +62,7 @@ func TestTheSettleLineRuns(t *testing.T) {
 	}
 }
 
-// What an interrupt leaves uncertain must be settled: 5 wins over 130.
+// An append that an interrupt leaves uncertain must be settled: 5 wins over 130.
 func TestUncertainWinsOverInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPlace()
@@ -108,7 +108,7 @@ func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 		a.stdin = silent
 		got := runApp(ctx, a, args...)
 		require.Equal(t, 130, got.exit, got.stderr)
-		require.NoError(t, w.Close()) // lets the read end that was left behind
+		require.NoError(t, w.Close()) // ends the read that is still waiting
 	}
 }
 
@@ -149,7 +149,7 @@ func TestErasedAggregates(t *testing.T) {
 	require.Contains(t, got.stderr, `error: -, line 1: aggregate "gone": chain "gone": erased`)
 }
 
-// What is not as it was written is named, and nothing of it is printed.
+// A changeset that is not as it was written is named, and nothing of it is printed.
 func TestCorruptChangesets(t *testing.T) {
 	schemas := compileSchemas(t)
 	p := newTestPlace()
@@ -235,7 +235,7 @@ func TestAppendAnyIsRepeated(t *testing.T) {
 	})
 }
 
-// What is committed is said to be so, even if it cannot be looked up.
+// A committed append is reported as committed, even if it cannot be looked up.
 func TestReferencesOfACommittedAppendCannotBeRead(t *testing.T) {
 	p := newTestPlace()
 	p.script.Every(faults.Stat, faults.Fault{Kind: faults.Dropped})

@@ -45,11 +45,11 @@ func TestTestsSurviveAnyEnvironment(t *testing.T) {
 //
 //	mask FROM TO       copies a file or stdout, with IDs, digests and times made the same in every run
 //	schema FROM        holds every line against the published schema of its kind
-//	tamper FILE SQL    changes a store's file behind its back
+//	tamper FILE SQL    changes a store's file directly
 //	digest FROM        sets $digest from JSON
 //	exits CODE CMD...  runs a command of the script, which must exit with that code
 //	save FROM          sets $ref, $etag, $id and $end, the ID's last 12 digits, from JSON
-//	closed CMD...      runs a command whose stdout nobody reads, which must be silent
+//	closed CMD...      runs a command whose stdout is closed, which must be silent
 //	latin1 FILE        writes a file that is not UTF-8
 //	pend FILE ID       puts a changeset into a SQLite store without swapping the head,
 //	                   and sets $ref, $id and $end
@@ -145,7 +145,7 @@ func setRef(ts *testscript.TestScript, ref, id string) {
 	ts.Setenv("end", id[len(id)-12:])
 }
 
-// pend leaves an append behind whose swap was never sent.
+// pend stores an append whose swap was never sent.
 func pend(ts *testscript.TestScript, _ bool, args []string) {
 	ctx := context.Background()
 	db, err := sqlitestore.Open(ts.MkAbs(args[0]), nil)
@@ -185,7 +185,7 @@ var (
 		`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
 			`|…[0-9a-f]{6,12}\b` + // the end of one
 			`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
-	// A digest, or the hash of a content, which is the same in every run.
+	// A digest, or a hash of content, which is the same in every run.
 	maskableDigest = regexp.MustCompile(`(sha256\W{1,3})?[A-Za-z0-9_-]{43,}`)
 )
 

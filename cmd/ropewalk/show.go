@@ -74,7 +74,7 @@ func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error)
 }
 
 // readable returns a changeset with the content that was appended, whatever the
-// encoding of its body. It is to be shown: it does not verify any more.
+// encoding of its body. It is to be shown: it no longer verifies.
 func (s *store) readable(c changeset.Changeset) (changeset.Changeset, error) {
 	content, err := s.Decode(c)
 	c.Content = content

@@ -77,7 +77,7 @@ func TestBrokenStdout(t *testing.T) {
 	}
 }
 
-// A pipe that breaks on the way to a storage is not that of stdout.
+// A pipe that breaks on the way to a storage is not mistaken for stdout.
 func TestBrokenConnections(t *testing.T) {
 	p := newTestPlace()
 	p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}})

@@ -12,18 +12,18 @@ import (
 	"ropewalk/internal/finding"
 )
 
-// place is what the URL of a store names: the storage, whether it is there or
+// place is what the URL of a store names: the storage, whether it exists or
 // not. Making a place sends no request.
 type place interface {
-	// open returns the storage. Where that is a file that is missing, it is
-	// created if create says so, and is a [*finding.SetupError] otherwise.
+	// open returns the storage. A missing file is created if create is set, and
+	// is a [*finding.SetupError] otherwise.
 	open(ctx context.Context, create bool) (*storageOf, error)
 	// provision creates what is missing.
 	provision(ctx context.Context) error
-	// check changes nothing, and says what is there and what is not.
+	// check changes nothing, and says what exists and what is missing.
 	check(ctx context.Context) ([]finding.Finding, error)
 	// policy returns the text of the access policy for a role, writer, reader
-	// or maintainer; the error of a storage that has none is of class usage.
+	// or maintainer. A storage without policies returns an error of class usage.
 	policy(role string) (string, error)
 }
 

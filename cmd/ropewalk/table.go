@@ -10,7 +10,7 @@ import (
 )
 
 // tableAhead is how many rows a table holds back to learn the widths of its
-// columns. Rows behind them that are wider stand out; nothing is cut off.
+// columns. Later rows that are wider stand out; nothing is cut off.
 const tableAhead = 256
 
 // table writes rows in columns as a terminal shows them, wide characters

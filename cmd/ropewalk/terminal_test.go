@@ -73,7 +73,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// A bar is there after a second, on a terminal, without --json; and is taken away.
+// A bar appears after a second, on a terminal, without --json, and is taken away.
 func TestProgress(t *testing.T) {
 	slow := func(t *testing.T, terminal bool, delay time.Duration, args ...string) string {
 		p := newTestPlace()
@@ -130,7 +130,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Whatever metadata holds, it writes no more than text to a terminal.
+// Metadata with any content writes no more than text to a terminal.
 func TestMetadataIsText(t *testing.T) {
 	require.Equal(t, `a=1 "b c"="\x1b[31m" "d="="\n" e=grün`, formatMetadata(map[string]string{"b c": "\x1b[31m", "a": "1", "e": "grün", "d=": "\n"}))
 	require.Equal(t, "(5 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("\x1b[31m")))
@@ -141,7 +141,7 @@ func TestMetadataIsText(t *testing.T) {
 	require.Empty(t, showContent(nil))
 }
 
-// Where the end is unknown, count and rate are shown, and taken away at the end.
+// If the end is unknown, count and rate are shown, and taken away at the end.
 func TestProgressWithoutAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr strings.Builder

@@ -15,7 +15,7 @@ type cloudURL struct {
 }
 
 // parseCloudURL reads SCHEME://HOST/PREFIX?PARAMETERS. A parameter that is not
-// known, or is there twice, is a failure of usage, as all its errors are.
+// known, or is given twice, is a failure of usage, as all its errors are.
 func parseCloudURL(rawURL string, known ...string) (cloudURL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -50,7 +50,7 @@ func parseParameters(u *url.URL, known []string) (map[string]string, error) {
 	return parameters, nil
 }
 
-// endpoint returns the parameter endpoint, empty if there is none.
+// endpoint returns the parameter endpoint, empty if it is missing.
 func (c cloudURL) endpoint() (string, error) {
 	text := c.parameters["endpoint"]
 	if text == "" {
@@ -63,7 +63,7 @@ func (c cloudURL) endpoint() (string, error) {
 	return text, nil
 }
 
-// flag returns a parameter that is true or false, false if it is not there.
+// flag returns a parameter that is true or false, false if it is missing.
 func (c cloudURL) flag(name string) (bool, error) {
 	text, there := c.parameters[name]
 	if !there {

@@ -29,7 +29,7 @@ type problemJSON struct {
 	Ref    string `json:"ref,omitempty"`
 	Object string `json:"object,omitempty"`
 	Reason string `json:"reason"`
-	// Missing is the changeset that Ref, or the head, refers to and that is not there.
+	// Missing is the changeset that Ref, or the head, refers to and that does not exist.
 	Missing string `json:"missing,omitempty"`
 }
 
@@ -79,7 +79,7 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	// What is kept of each object lives until its aggregate is done: garbage
+	// The record of each object lives until its aggregate is done: garbage
 	// need not grow to as much before it is collected.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return a.reading(cmd.Context(), func(s *store) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tamper runs a statement of SQL on a store's file, behind its back.
+// tamper runs a statement of SQL on a store's file, not through the store.
 func tamper(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -18,7 +18,7 @@ func tamper(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(errors.Join(err, db.Close()))
 }
 
-// keepDigest sets $digest to that of the JSON in a file or stdout.
+// keepDigest sets $digest to the digest of the JSON in a file or stdout.
 func keepDigest(ts *testscript.TestScript, _ bool, args []string) {
 	var line struct{ Digest string }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &line))

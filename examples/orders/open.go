@@ -28,7 +28,7 @@ import (
 )
 
 // open returns the store that a URL names, and how to close it. It makes no
-// request to a cloud; a file is created where there is none.
+// request to a cloud; a missing file is created.
 func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropewalk.Store, func() error, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {

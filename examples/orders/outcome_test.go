@@ -47,8 +47,8 @@ func TestUncertainIsRefusedWhereAnotherCameFirst(t *testing.T) {
 	require.Equal(t, 3, versions(t, storage, "4711"))
 }
 
-// uncertain adds a line, requires that nobody knows whether it was added, and
-// returns the answer and its link.
+// uncertain adds a line, requires that the outcome is unknown, and returns the
+// answer and its link.
 func (c client) uncertain(path string, headers ...string) (told failure, link string) {
 	c.t.Helper()
 	r := c.send("POST", path, rope, headers...)

@@ -134,7 +134,7 @@ func (s *service) addLine(w http.ResponseWriter, r *http.Request) error {
 	return s.update(w, r, func(o Order) ([]Event, error) { return o.addLine(body.Item, body.Quantity) })
 }
 
-// ship needs If-Match: nobody ships an order that is not as they saw it.
+// ship needs If-Match: an order is shipped only as the client saw it.
 func (s *service) ship(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("If-Match") == "" {
 		return missing("If-Match")

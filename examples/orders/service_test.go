@@ -65,7 +65,7 @@ func (c client) create(id string) reply {
 
 const rope = `{"item":"rope","quantity":2}`
 
-// start serves orders in memory, where requests go wrong when told to.
+// start serves orders in memory, where requests go wrong on demand.
 func start(t *testing.T) (client, *aggregatetest.Storage) {
 	storage := aggregatetest.NewStorage(nil)
 	server := httptest.NewServer(newService(storage.Store, slog.New(slog.DiscardHandler)).routes())
@@ -183,8 +183,8 @@ func TestErasedOrderIsGone(t *testing.T) {
 	require.Equal(t, 410, c.send("PUT", "/orders/4711", `{"customer":"ann"}`, "If-None-Match", "*").status)
 }
 
-// Of clients that act on the same state one is served, and the others are told
-// what is there now.
+// Of clients that act on the same state one is served, and the others get the
+// current state.
 func TestConcurrentClients(t *testing.T) {
 	c, storage := start(t)
 	order := c.create("4711")

@@ -11,7 +11,7 @@ import (
 
 // Once returns a context for all reads on behalf of one Get: whichever of them
 // asks first asks the caller's admission, and all of them get its answer, so
-// that one content is admitted once. The function tells whether it was refused.
+// that one content is admitted once. The function reports whether it was refused.
 func Once(ctx context.Context) (once context.Context, refused func() bool) {
 	var mu sync.Mutex
 	var asked bool

@@ -9,8 +9,8 @@ import (
 )
 
 // Trusted is the largest size, in bytes, that is taken at its word: the default
-// limit of contents. What is announced to be larger is read into memory that
-// grows with what has arrived.
+// limit of contents. Content announced to be larger is read into memory that
+// grows as bytes arrive.
 const Trusted = 64 << 20
 
 // Read reads a body of the announced size in bytes. Its error, next to what it

@@ -150,7 +150,7 @@ func (c *Call) wrongClock(err error) error {
 	}
 }
 
-// ended reports whether the error is that of a context.
+// ended reports whether the error comes from a context.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Refusals are the error codes by which a service refuses a conditional write
-// before it takes effect, but for those that deny access. The value says
+// before it takes effect, except the codes that deny access. The value says
 // whether the same write may succeed a little later.
 type Refusals map[string]bool
 
@@ -34,9 +34,9 @@ func (c *Call) SwapError(err error, refusals Refusals) error {
 }
 
 // Current begins every swap: it checks it, and prepares it for a store that
-// needs the stored record's token or its unknown fields. Where old has no
-// token, it loads the record and returns that in old's place, and next with
-// what next could not know of it. Its errors are those of a swap.
+// needs the stored record's token or its unknown fields. If old has no token,
+// it loads the record and returns that in old's place, and next with what next
+// could not know of it. Its errors are errors of the swap.
 func Current(ctx context.Context, heads head.Store, old, next head.Head) (head.Head, head.Head, error) {
 	if err := head.CheckSwap(old, next); err != nil {
 		return old, next, err

@@ -271,7 +271,7 @@ func RequireLinearizable(t testing.TB, operations []Operation) {
 }
 
 // Linearizable checks that one order of all operations, each at some moment
-// between its call and its return, explains all that was told. An append of
+// between its call and its return, explains all reported outcomes. An append of
 // unknown outcome may have happened, at any later time, or not; but never after
 // a Settle has refused it.
 func Linearizable(operations []Operation) porcupine.CheckResult {

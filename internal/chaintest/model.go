@@ -18,8 +18,8 @@ import (
 
 // TestModel holds a chain against a slice of contents, the model: writers that
 // remember heads append, with and without commands, repeat and settle, while
-// requests are dropped, late, lost and refused at random, and what each call
-// tells must fit the slice. within runs a test, in a bubble of virtual time or
+// requests are dropped, late, lost and refused at random, and each call's
+// result must fit the slice. within runs a test, in a bubble of virtual time or
 // not; storage makes a fresh chain for each run.
 func TestModel(t *testing.T, within func(*testing.T, func(*testing.T)), storage func() Storage) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -175,7 +175,7 @@ func (m *model) settled(rt *rapid.T, u *unsure, err error) {
 	u.settled = settled
 }
 
-// told holds an outcome against what is stored.
+// told compares the outcome a caller got with what is stored.
 func (m *model) told(rt *rapid.T, got head.Head, err error, contents []string) {
 	uncertain, unknown := errors.AsType[*ropewalk.UncertainError](err)
 	stored := m.stored()

@@ -1,7 +1,7 @@
 // Package chaintest holds tests of the append protocol that run over any
-// storage: in virtual time over memory, in real time over a service. Each holds
-// what callers are told against what is in the chain, while requests go wrong
-// in every way that package faults knows.
+// storage: in virtual time over memory, in real time over a service. Each
+// compares the outcomes that callers get with the chain, while requests go
+// wrong in every way that package faults knows.
 package chaintest
 
 import (

@@ -111,10 +111,10 @@ func NewWorld(t testing.TB, s Storage, situation Situation) *World {
 	return w
 }
 
-// TestOutcome lets one request of the append go wrong, and holds what the
-// caller is told against the chain: at once, and again when every request that
-// was still under way has arrived. An uncertain append is settled before that,
-// and again afterwards.
+// TestOutcome lets one request of the append go wrong, and compares the outcome
+// that the caller gets with the chain: at once, and again when every request
+// that was still under way has arrived. An uncertain append is settled before
+// that, and again afterwards.
 func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	w := NewWorld(t, s, situation)
 	if situation.Rival {
@@ -178,7 +178,7 @@ func (w *World) Committed() (last changeset.Ref, ok bool) {
 	return last, n > 0
 }
 
-// RequireTrue holds the told outcome of the append against the chain.
+// RequireTrue compares the reported outcome of the append with the chain.
 func (w *World) RequireTrue(got head.Head, err error) {
 	w.Helper()
 	last, ok := w.Committed()

@@ -87,11 +87,11 @@ func (p place) collector(options collect.Options) *collect.Collector {
 	return collect.New(p.Changesets, p.Heads, &options)
 }
 
-// atOnce deletes whatever the age: no clock decides on what is lost.
+// atOnce deletes at any age: no clock decides on what is lost.
 var atOnce = collect.Options{Grace: -1, Delete: true}
 
-// testOrphans: a graph shows the lost and the pending ones, a dry run tells of
-// them and deletes nothing, and then they are gone, and nothing else.
+// testOrphans: a graph shows the lost and the pending orphans. A dry run reports
+// them and deletes nothing. Then they are deleted, and nothing else is.
 func (p place) testOrphans() {
 	var h head.Head
 	p.orphan(h, 1)

@@ -35,8 +35,8 @@ type Line struct {
 	Data json.RawMessage
 	// Meta is an object, nil if the line has no metadata.
 	Meta json.RawMessage
-	// Other is an object of all other fields in their order, nil if there are
-	// none. Among them are an ID, time or meta that is empty, null or not of its
+	// Other is an object of all other fields in their order, nil if no others
+	// exist. Among them are an ID, time or meta that is empty, null or not of its
 	// form.
 	Other json.RawMessage
 
@@ -163,11 +163,11 @@ func (l *Line) misfit(name string, value []byte) {
 // Event is an event of which every field has its form.
 type Event struct {
 	Type, ID string
-	// Time is the zero time if the line has none.
+	// Time is the zero time if the line has no time.
 	Time time.Time
 	// Data does not share the memory of the line.
 	Data json.RawMessage
-	// Metadata is nil if the line has none.
+	// Metadata is nil if the line has no metadata.
 	Metadata map[string]string
 }
 

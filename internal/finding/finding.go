@@ -1,6 +1,6 @@
-// Package finding holds what the backends tell people about a storage's
-// set-up: the findings of a check, and the errors that only a change of the
-// set-up ends. Each backend gives both types a name of its own.
+// Package finding holds what the backends report to people about a storage's
+// setup: the findings of a check, and the errors that only a change of the
+// setup ends. Each backend gives both types a name of its own.
 package finding
 
 // Finding is one result of a backend's Check.
@@ -27,15 +27,15 @@ func (f Finding) String() string {
 	}
 }
 
-// SetupError says that a request cannot succeed before somebody changes the
-// set-up: a bucket or table that is missing, rights or credentials that are,
-// an endpoint that cannot be reached.
+// SetupError says that a request cannot succeed until the setup changes: a
+// bucket or table is missing, rights or credentials are, or an endpoint cannot
+// be reached.
 type SetupError struct {
-	// What says what is wrong, in one line.
+	// What describes the problem, in one line.
 	What string
 	// Hint says what to do.
 	Hint string
-	// Err is the cause; nil if there is none.
+	// Err is the cause, or nil.
 	Err error
 }
 

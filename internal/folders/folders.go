@@ -1,6 +1,6 @@
 // Package folders puts the folders of a listing in the order of their names.
 //
-// Object storages list folders by name and slash: "a-b/" comes before "a/",
+// Object stores list folders by name and slash: "a-b/" comes before "a/",
 // and so does "a%2Eb/", since "-" and "%" sort before "/". Aggregates are
 // listed by name alone: "a" comes first.
 package folders
@@ -19,7 +19,7 @@ type Page struct {
 	Last bool
 }
 
-// InOrder yields the names of the folders that sort behind after, in order,
+// InOrder yields the names of the folders that follow after, in order,
 // each once. A name is held back until the listing is past its stem, such as
 // "a" for "a-b". That may be far away; where a page ends before it, exists is
 // asked instead of holding back more than a page. An error of the pages or of

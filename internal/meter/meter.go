@@ -65,13 +65,13 @@ func (m *Meter) Reset() {
 	}
 }
 
-// Changesets returns the store behind the meter. The result is also a
+// Changesets returns the store wrapped in the meter. The result is also a
 // [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
 // [changeset.Locator]; where the inner store is not, it answers with
 // errors.ErrUnsupported, and no location.
 func (m *Meter) Changesets(inner changeset.Store) changeset.Store { return changesets{m, inner} }
 
-// Heads returns the store behind the meter. The result is a [head.Combined]
+// Heads returns the store wrapped in the meter. The result is a [head.Combined]
 // where the inner store is one; it holds the changesets that the same meter
 // wraps around a store which the inner one holds. It is a [head.Refresher] and a
 // [head.Locator] too: it loads, and has no location, where the inner store is not.
@@ -83,8 +83,8 @@ func (m *Meter) Heads(inner head.Store) head.Store {
 }
 
 // request counts one request and waits for the latency; a request whose
-// context ends on the way counts, but does not reach the store. Where the
-// context has ended already the store sends nothing, which is for it to say.
+// context ends on the way counts, but does not reach the store. If the context
+// has ended already the store sends nothing, which is for the store to report.
 func (m *Meter) request(ctx context.Context, op operation) error {
 	if ctx.Err() != nil {
 		return nil

@@ -70,7 +70,7 @@ func conditions(n ast.Node) []ast.Expr {
 	return nil
 }
 
-// rejects reports whether the branch is that of a failed check: its last
+// rejects reports whether the branch belongs to a failed check: its last
 // statement makes an error, by a call or a literal, or assigns a reason.
 func rejects(branch []ast.Stmt) bool {
 	if len(branch) == 0 {

@@ -109,26 +109,26 @@ func (a AWS) maintainer() []Statement {
 	}
 }
 
-// read allows to get what has such names. S3 wants the same right of those who
-// replace an object by its ETag.
+// read allows getting objects in the folders. S3 requires the same right for
+// replacing an object by its ETag.
 func (a AWS) read(folders ...string) Statement {
 	return allow("Read", a.objects(folders), "s3:GetObject")
 }
 
-// missing lets S3 answer that an object is not there. It denies access
+// missing lets S3 answer that an object does not exist. It denies access
 // otherwise, and has no smaller right for this than to list the bucket.
 func (a AWS) missing() Statement {
 	return allow("ListAndTellWhatIsMissing", []string{a.Bucket}, "s3:ListBucket")
 }
 
-// create allows to put what is not there, and under no other condition.
+// create allows a put only on the condition that the object does not exist.
 func (a AWS) create(folders ...string) Statement {
 	s := allow("Create", a.objects(folders), "s3:PutObject")
 	s.Condition = map[string]map[string]string{"Null": {"s3:if-none-match": "false"}}
 	return s
 }
 
-// replace allows to put what replaces a known ETag, and under no other condition.
+// replace allows a put only on the condition that it replaces a known ETag.
 func (a AWS) replace(folders ...string) Statement {
 	s := allow("Replace", a.objects(folders), "s3:PutObject")
 	s.Condition = map[string]map[string]string{"Null": {"s3:if-match": "false"}}
@@ -139,7 +139,7 @@ func (a AWS) delete() Statement {
 	return allow("Delete", a.objects([]string{changeset.Folder, probes}), "s3:DeleteObject")
 }
 
-// bucket allows to create the bucket and to look at its settings.
+// bucket allows creating the bucket and looking at its settings.
 func (a AWS) bucket() Statement {
 	return allow("SetUpBucket", []string{a.Bucket},
 		"s3:CreateBucket",

@@ -36,8 +36,8 @@ type Definition struct {
 	DataActions []string `json:"dataActions"`
 }
 
-// What the operations of the Blob service want: see "Permissions for Blob
-// service operations" in the service's REST reference. To list blobs is to
+// The actions that operations of the Blob service require: see "Permissions for
+// Blob service operations" in the service's REST reference. To list blobs is to
 // read them.
 const (
 	blobService = "Microsoft.Storage/storageAccounts/blobServices/"
@@ -112,7 +112,7 @@ type CustomRole struct {
 	AssignableScopes            []string
 }
 
-// group is the resource group of the account. Nobody knows it here.
+// group is the resource group of the account, which is unknown here.
 const group = "/subscriptions/SUBSCRIPTION/resourceGroups/RESOURCE_GROUP"
 
 // Assignments returns the custom roles that identities of that role are

@@ -28,7 +28,7 @@ const (
 var Roles = []Role{Writer, Reader, Maintainer}
 
 // probes is the folder, below the prefix, where the backends try conditional
-// writes when they check a set-up.
+// writes when they check a setup.
 const probes = "ropewalk-probe/"
 
 // text is the JSON of a policy, for people: indented, nothing escaped that

@@ -32,8 +32,8 @@ func TestPrefixIsNoPattern(t *testing.T) {
 	require.Equal(t, "a${*}${?}${$}{x}/*", s[2].Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
 }
 
-// Whoever may put may do it only where nothing is overwritten unknowingly, and
-// no role deletes a head.
+// A role that may put may do so only if nothing is overwritten unknowingly. No
+// role deletes a head.
 func TestNoRoleLosesHistory(t *testing.T) {
 	inBucket := aws
 	inBucket.Table = ""
@@ -56,7 +56,7 @@ func TestNoRoleLosesHistory(t *testing.T) {
 	}
 }
 
-// Who may write may read.
+// Every role that may write may read.
 func TestWritersMayRead(t *testing.T) {
 	for _, read := range aws.Policy(policy.Reader).Statement {
 		covered := slices.ContainsFunc(aws.Policy(policy.Writer).Statement, func(s policy.Statement) bool {

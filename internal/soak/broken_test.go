@@ -51,7 +51,7 @@ func (s forgetful) Put(ctx context.Context, c changeset.Changeset) error {
 	return s.Store.Put(ctx, c)
 }
 
-// Storages that break the contracts of the seams are found out.
+// A storage that breaks the contracts of the seams is found out.
 func TestBrokenStoragesAreFound(t *testing.T) {
 	for name, broken := range map[string]func(*memstore.Store) soak.Place{
 		"the last writer wins": func(db *memstore.Store) soak.Place {

@@ -145,7 +145,7 @@ func (c *client) update(ctx context.Context) {
 	c.told(ctx, op, got, err)
 }
 
-// told records what the caller of an append was told.
+// told records the outcome that the caller of an append got.
 func (c *client) told(ctx context.Context, op *Operation, got head.Head, err error) {
 	op.Return, op.Err = time.Now().UnixNano(), err
 	uncertain, unknown := errors.AsType[*ropewalk.UncertainError](err)

@@ -13,14 +13,14 @@ import (
 type Figures struct {
 	// Place names the storage.
 	Place string
-	// Seed is the first history's; that of each following one is 1 more.
+	// Seed is the first history's seed. Each following history's is 1 more.
 	Seed uint64
 	// Took is the time that it took, in real time.
 	Took time.Duration
 
 	Histories, Violations, Inconclusive int
 	Operations                          map[Kind]map[Outcome]int
-	Uncertain                           int // appends whose callers were told so at first
+	Uncertain                           int // appends that were uncertain to their callers at first
 	Faults                              map[string]int
 	Orphans, Collected, Fences, Erased  int
 }

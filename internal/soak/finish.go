@@ -78,7 +78,7 @@ func (w *world) readAll(ctx context.Context) []changeset.Changeset {
 	return all
 }
 
-// hold holds what the writers were told against the chain.
+// hold compares the outcomes that the writers got with the chain.
 func (w *world) hold(chain []changeset.Changeset) {
 	contents := map[string]int{}
 	for _, c := range chain {

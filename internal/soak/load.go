@@ -59,8 +59,8 @@ type loading struct {
 	result LoadFigures
 }
 
-// Run puts the load on the place. Its error tells of anything that was lost:
-// each writer reads what it was told is there.
+// Run puts the load on the place. Its error reports anything that was lost:
+// each writer reads the changesets whose commit was reported to it.
 func (l Load) Run(ctx context.Context, place Place) (*LoadFigures, error) {
 	w := &loading{Load: l, place: place, collector: collect.New(place.Changesets, place.Heads, nil)}
 	w.store = ropewalk.New(place.Changesets, w.heads(), nil)
@@ -74,7 +74,7 @@ func (l Load) Run(ctx context.Context, place Place) (*LoadFigures, error) {
 	return &w.result, err
 }
 
-// heads are those of the place, throttled.
+// heads returns the place's heads, throttled.
 func (w *loading) heads() head.Store {
 	if w.ThrottleOneIn == 0 {
 		return w.place.Heads

@@ -45,7 +45,7 @@ func (w *world) noted(report collect.Report) {
 }
 
 // eraseOnce erases the aggregate while the others are at work, and tries a few
-// times if it cannot be told whether it has.
+// times while the outcome is unknown.
 func (c *client) eraseOnce(ctx context.Context) {
 	time.Sleep(2 * c.place.Unit)
 	for range 5 {

@@ -9,9 +9,9 @@ import (
 )
 
 // Linearizable checks that one order of all operations, each at some moment
-// between its call and its return, explains all that was told. An operation of
+// between its call and its return, explains all reported outcomes. An operation of
 // unknown outcome may have happened, at any later time, or not. Collections
-// are no operations: nobody may notice them.
+// are no operations: no client may notice them.
 func Linearizable(operations []*Operation, timeout time.Duration) porcupine.CheckResult {
 	var history []porcupine.Operation
 	for _, op := range operations {
@@ -80,7 +80,7 @@ func (s state) append(op *Operation) []any {
 		return s.when(op.Outcome == Unknown)
 	case op.Outcome == Unknown:
 		return []any{s, extended}
-	default: // Gone, too: it was committed, and erased before anybody could tell
+	default: // Gone, too: it was committed, and erased before its outcome was seen
 		return []any{extended}
 	}
 }

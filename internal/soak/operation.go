@@ -17,14 +17,14 @@ type Kind string
 // The kinds of operations.
 const (
 	Append Kind = "append"
-	Repeat Kind = "repeat" // of a command that somebody has sent before
+	Repeat Kind = "repeat" // of a command that was sent before
 	Update Kind = "update"
 	Batch  Kind = "batch" // an append that does not depend on the latest head
 	Read   Kind = "read"
 	Erase  Kind = "erase"
 )
 
-// Outcome is what the caller of an operation was told.
+// Outcome is how an operation ended, as reported to its caller.
 type Outcome string
 
 // The outcomes of operations.
@@ -32,7 +32,7 @@ const (
 	Done    Outcome = "done"    // committed, read, erased
 	Refused Outcome = "refused" // another append came first
 	Gone    Outcome = "gone"    // the aggregate is erased
-	Unknown Outcome = "unknown" // and nobody could tell later either
+	Unknown Outcome = "unknown" // and no later call could find out
 	Failed  Outcome = "failed"  // with no effect, now or later
 )
 
@@ -40,13 +40,13 @@ const (
 const forever = math.MaxInt64
 
 // Operation is one call on a chain, as a client saw it. Contents are unique,
-// but for those of repeated commands, and stand for changesets.
+// except in repeated commands, and stand for changesets.
 type Operation struct {
 	Client       int
 	Kind         Kind
 	Call, Return int64 // by one clock, in nanoseconds
 	Outcome      Outcome
-	// Uncertain says that the caller was told so at first.
+	// Uncertain says that the outcome was reported as uncertain at first.
 	Uncertain bool
 	// Base is the newest content before an append; "" for none.
 	Base string
@@ -59,11 +59,11 @@ type Operation struct {
 	// Settles is what settles an append that is uncertain: its own Ref, except
 	// for batches.
 	Settles Settles
-	// Length is how many changesets the chain had that was read, and Seen those
-	// of them from From on that were.
+	// Length is how many changesets the chain had that was read. Seen holds the
+	// ones that were read, starting at From.
 	Length, From int
 	Seen         []string
-	// Err is what the caller was told, for people.
+	// Err is the error that the caller got, for people.
 	Err error
 }
 
@@ -79,7 +79,7 @@ func (op *Operation) isWrite() bool { return op.Kind != Read && op.Kind != Erase
 // last returns the last content of an append.
 func (op *Operation) last() string { return op.Contents[len(op.Contents)-1] }
 
-// String tells the operation in one line.
+// String describes the operation in one line.
 func (op *Operation) String() string {
 	at := func(t int64) string {
 		if t == forever {
@@ -100,7 +100,7 @@ func (op *Operation) String() string {
 	return line
 }
 
-// describe tells the operations one by one, in the order of their calls.
+// describe lists the operations one by one, in the order of their calls.
 func describe(operations []*Operation) string {
 	sorted := slices.Clone(operations)
 	slices.SortStableFunc(sorted, func(a, b *Operation) int { return cmp.Compare(a.Call, b.Call) })

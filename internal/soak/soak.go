@@ -1,6 +1,6 @@
 // Package soak lets many clients work on chains at once while requests go
-// wrong, and holds what each of them was told against a model of a chain and
-// against what is stored in the end.
+// wrong, and compares the outcomes that each of them got with a model of a
+// chain and with what is stored in the end.
 //
 // A history is the life of one aggregate under a seed: writers append, repeat
 // commands and update, a settler ends uncertain appends, a reader reads, a
@@ -48,7 +48,7 @@ type Place struct {
 type History struct {
 	// Seed is what the history follows from.
 	Seed uint64
-	// Operations are what the clients did and were told, in no order.
+	// Operations are the clients' calls with their outcomes, in no order.
 	Operations []*Operation
 	// Violations are what must not have happened; none if all is well.
 	Violations []string
@@ -69,7 +69,8 @@ type History struct {
 
 // Run lives one history for each seed, all at the same time, each of an
 // aggregate of its own in the same place. Given the same empty place and the
-// same seeds it does the same again, but for the order of what happens at once.
+// same seeds it does the same again, except for the order of simultaneous
+// events.
 func Run(ctx context.Context, place Place, seeds []uint64) []*History {
 	all := make([]*History, len(seeds))
 	var group sync.WaitGroup
@@ -81,8 +82,8 @@ func Run(ctx context.Context, place Place, seeds []uint64) []*History {
 }
 
 // Check looks for an order of operations that explains each history, several
-// at once; the timeout bounds the search in each. What it finds is noted in
-// the histories.
+// at once; the timeout bounds the search in each. Its findings are noted in the
+// histories.
 func Check(histories []*History, timeout time.Duration) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -100,8 +101,8 @@ func Check(histories []*History, timeout time.Duration) {
 	_ = group.Wait()
 }
 
-// String tells the whole story of the history: seed, violations, operations
-// and graph.
+// String returns the whole history as text: seed, violations, operations and
+// graph.
 func (h *History) String() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "seed %d\n", h.Seed)

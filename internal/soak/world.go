@@ -45,7 +45,7 @@ type world struct {
 }
 
 // command is an append that carries a command ID, and so may be sent again by
-// anybody.
+// any client.
 type command struct {
 	id       string
 	after    head.Head
@@ -71,7 +71,7 @@ func newWorld(place Place, seed uint64) *world {
 }
 
 // live lets all clients work, waits until everything that is late has arrived,
-// and holds what they were told against what is stored.
+// and compares the outcomes they got with what is stored.
 func (w *world) live(ctx context.Context) *History {
 	w.script.Draw(w.trouble.fault)
 	var group sync.WaitGroup
@@ -168,8 +168,8 @@ func (w *world) close(what Settles, outcome Outcome, err error) {
 	delete(w.open, what)
 }
 
-// uncertain returns what settles the appends whose outcome nobody knows, in
-// the order of their calls.
+// uncertain returns what settles the appends whose outcome is unknown, in the
+// order of their calls.
 func (w *world) uncertain() []Settles {
 	w.mu.Lock()
 	defer w.mu.Unlock()

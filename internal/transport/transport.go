@@ -79,9 +79,9 @@ func (g guarded) Do(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// strayed reports whether the reply is that of another host, to which a
-// redirect led. A transport that only rewrites the address, such as one for
-// tests, sets no Response.
+// strayed reports whether the reply came from another host, to which a redirect
+// led. A transport that only rewrites the address, such as one for tests, sets
+// no Response.
 func strayed(r *http.Request, response *http.Response) bool {
 	last := response.Request
 	return last != nil && last.Response != nil && (last.URL.Host != r.URL.Host || last.URL.Scheme != r.URL.Scheme)

@@ -20,9 +20,9 @@ func (b *budget) need(version uint64) {
 	b.needed = version
 }
 
-// take reserves room for a content. It also refuses a content so far ahead that
-// the changesets before it would have no room if they were as large: it would
-// be held for long, in their place.
+// take reserves room for a changeset's content. It also refuses one so far ahead
+// that the changesets before it would have no room if they were as large: it
+// would be held for long, in their place.
 func (b *budget) take(h changeset.Header) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

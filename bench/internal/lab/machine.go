@@ -14,7 +14,7 @@ import (
 	"ropewalk/bench/internal/report"
 )
 
-// ThisMachine describes the machine, as far as it tells.
+// ThisMachine describes the machine, as far as it can be found out.
 func ThisMachine(folder string) report.Machine {
 	return report.Machine{
 		CPU:   cpuModel(),

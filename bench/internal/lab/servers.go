@@ -134,7 +134,7 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-// Stop ends the server; a nil one is none.
+// Stop ends the server. It does nothing if s is nil.
 func (s *Server) Stop() {
 	if s == nil {
 		return

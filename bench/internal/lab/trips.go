@@ -28,7 +28,7 @@ type Task struct {
 }
 
 // The things that a [Task] can do: append one changeset, read all of it
-// backward or forward, read forward until the first is there, read First to Last.
+// backward or forward, read forward until the first arrives, read First to Last.
 const (
 	DoAppend   = "append"
 	DoBackward = "backward"
@@ -41,13 +41,13 @@ const (
 type Cost struct {
 	// Trips are dependent round trips.
 	Trips int `json:"trips"`
-	// Requests are all requests, Bytes those of the head's record.
+	// Requests are all requests. Bytes are the size of the head's record.
 	Requests int `json:"requests"`
 	Bytes    int `json:"bytes"`
 }
 
-// latency is that of every request in virtual time: what a task takes, divided
-// by it, is the number of its trips. A reader's window depends on it.
+// latency is how long every request takes in virtual time. A task's duration
+// divided by it is the number of its trips. A reader's window depends on it.
 const latency = 20 * time.Millisecond
 
 // CountTasks reads tasks as JSON from r, counts each in virtual time, and

@@ -9,8 +9,8 @@ import (
 type Variant func(ctx context.Context) (float64, error)
 
 // Turns lets the variants take turns, so many times each, in an order that
-// turns as well, and returns the figures of each. What happens to the machine
-// meanwhile happens to all of them.
+// turns as well, and returns the figures of each. Anything that happens to the
+// machine in the meantime happens to all of them.
 func Turns(ctx context.Context, times int, variants ...Variant) ([][]float64, error) {
 	figures := make([][]float64, len(variants))
 	for turn := range times {

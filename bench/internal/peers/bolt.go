@@ -30,7 +30,7 @@ func OpenBolt(folder string, writers int) (*Bolt, error) {
 
 func boltKey(version uint64) []byte { return binary.BigEndian.AppendUint64(nil, version) }
 
-// Append stores an event behind the one below it.
+// Append stores an event after the previous version's.
 func (b *Bolt) Append(_ context.Context, aggregateID string, version uint64, event []byte) error {
 	return b.db.Batch(func(tx *bbolt.Tx) error {
 		chain, err := tx.Bucket(boltEvents).CreateBucketIfNotExists([]byte(aggregateID))

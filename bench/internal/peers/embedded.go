@@ -15,5 +15,5 @@ type Embedded interface {
 	Close() error
 }
 
-// ErrConflict means that the version is there already, or the one below is not.
+// ErrConflict means that the version exists already, or the previous one does not.
 var ErrConflict = errors.New("conflict")

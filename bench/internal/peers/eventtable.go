@@ -20,7 +20,7 @@ type EventTable struct {
 	name   *string
 }
 
-// NewEventTable makes the table, billed by request, and waits until it is there.
+// NewEventTable makes the table, billed by request, and waits until it exists.
 func NewEventTable(ctx context.Context, client *dynamodb.Client, name string) (*EventTable, error) {
 	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
 		TableName:   &name,

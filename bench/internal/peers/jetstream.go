@@ -24,7 +24,7 @@ type JetStream struct {
 	newest map[string]uint64 // sequence number of each subject's newest message
 }
 
-// OpenJetStream starts the server over the folder; nobody else reaches it.
+// OpenJetStream starts the server over the folder. Only this process reaches it.
 func OpenJetStream(ctx context.Context, folder string) (*JetStream, error) {
 	s, err := server.NewServer(&server.Options{JetStream: true, StoreDir: folder, SyncAlways: true, DontListen: true, NoLog: true, NoSigs: true})
 	if err != nil {

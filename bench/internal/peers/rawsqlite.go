@@ -40,8 +40,8 @@ func OpenRawSQLite(ctx context.Context, folder string) (*RawSQLite, error) {
 	return OpenPaddedSQLite(ctx, folder, 0, 0)
 }
 
-// OpenPaddedSQLite is OpenRawSQLite with so many bytes more in the row of each
-// event, and in that of each aggregate's version.
+// OpenPaddedSQLite is OpenRawSQLite with so many bytes more in each event's
+// row, and in the row of each aggregate's version.
 func OpenPaddedSQLite(ctx context.Context, folder string, event, version int) (*RawSQLite, error) {
 	uri := url.URL{Scheme: "file", Path: filepath.Join(folder, "raw.db"), RawQuery: url.Values{
 		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"},
@@ -76,7 +76,7 @@ func (s *RawSQLite) Append(_ context.Context, aggregateID string, version uint64
 	return <-a.outcome
 }
 
-// run commits batch after batch, and ends when nobody waits.
+// run commits batch after batch, and ends when no append is waiting.
 func (s *RawSQLite) run() {
 	for {
 		runtime.Gosched() // lets those who are about to append come along

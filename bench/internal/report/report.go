@@ -15,7 +15,7 @@ import (
 type Row struct {
 	// Name is who was measured.
 	Name string `json:"name"`
-	// What was done.
+	// What is the work that was measured.
 	What string `json:"what"`
 	// N is how many changesets or events there are; 0 where that says nothing.
 	N int `json:"n,omitempty"`
@@ -50,7 +50,7 @@ func (r Row) Against(ratio Stat, to string) Row {
 
 // Results are what one run of one experiment gave.
 type Results struct {
-	// Name is the experiment's, and that of its file.
+	// Name is the experiment's name, and its file's.
 	Name  string `json:"name"`
 	Title string `json:"title"`
 	// Setup says what was done, in a paragraph or more.

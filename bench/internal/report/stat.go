@@ -49,7 +49,7 @@ func Percentile(figures []float64, p float64) float64 {
 }
 
 // Ratios divides, run by run, the figures of two variants that ran side by
-// side: what happens to the machine meanwhile happens to both.
+// side: what happens to the machine in the meantime happens to both.
 func Ratios(dividends, divisors []float64) Stat {
 	ratios := make([]float64, min(len(dividends), len(divisors)))
 	for i := range ratios {

@@ -42,7 +42,7 @@ const (
 	paper, ink, faint, family = "#ffffff", "#24292f", "#d8dee4", "system-ui, sans-serif"
 )
 
-// colours tell the series apart, also for most of those who see fewer of them.
+// colours distinguish the series, also for most people who see fewer colours.
 var colours = []string{"#0969da", "#d4720c", "#1a7f37", "#8250df", "#bf3989", "#57606a"}
 
 // SVG draws the plot.

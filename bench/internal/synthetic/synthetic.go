@@ -1,6 +1,6 @@
 // Package synthetic is a storage that keeps nothing: a chain of any length whose
 // changesets are computed when they are read, always the same, with links and
-// digests that hold. What a reader of it takes in memory is the reader's own.
+// digests that hold. All memory that reading it takes is the reader's own.
 package synthetic
 
 import (
@@ -17,7 +17,7 @@ import (
 	"ropewalk/head"
 )
 
-// History is a chain that was never written: of up to n changesets, each with a
+// History is a chain that was never written: of up to n changesets, each with
 // content of the same size. It is safe for concurrent use. Of the digests,
 // which follow from each other, it keeps every block's first, and the blocks
 // that were used last.
@@ -77,7 +77,7 @@ func (h *History) digest(version uint64) changeset.Digest {
 
 var began = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// id is that of a version 7 UUID.
+// id returns a version's ID, a version 7 UUID.
 func id(version uint64) (id changeset.ID) {
 	binary.BigEndian.PutUint64(id[:8], uint64(began.UnixMilli())<<16)
 	id[6] = 0x70
