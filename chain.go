@@ -1,90 +1,13 @@
-// Package ropewalk keeps the history of event-sourced aggregates in object
-// storage, as a linked list: a chain of immutable changesets, each pointing at
-// its parent, and one small head record for each aggregate, replaced only by
-// compare-and-swap, that points at the newest. There is no server: the bucket
-// is the database.
-//
-// A [Store] stands on two seams, a [changeset.Store] for the objects and a
-// [head.Store] for the heads; the packages below ropewalk/backends implement
-// them. A [Chain] is the handle on one aggregate:
-//
-//	store := ropewalk.New(db, db, nil)
-//	order := store.Chain("order-4711")
-//	h, err := order.Create(ctx, changeset.Draft{Content: created})
-//	h, err = order.Append(ctx, h, changeset.Draft{Content: shipped})
-//	r, err := order.Reader(ctx)
-//	for c, err := range r.All(ctx) { … }
-//
-// An append is two dependent round trips: put the objects, swap the head. It
-// is committed by the swap, from the very head it was built on, or never. Its
-// outcome is one of three, and never a guess: committed; refused for good,
-// with a [*ConflictError]; or, where no answer could be had in time, an
-// [*UncertainError], of which [Chain.Settle] finds out what became.
-// [Chain.Update] is the loop of read, decide and append that most programs want.
-//
-// A [Reader] is pinned at one head and walks back from it, many reads at once.
-// All that is read is checked: the content against its hash, every link, and
-// the digests that chain the whole history. What does not match is a
-// [*CorruptError] that names the object; never a gap, never a short history.
-//
-// The idea is Yves Reynhout's: "Your EventStream is a linked list" (2011), and
-// its two follow-ups for AWS and Azure (2012).
 package ropewalk
 
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/walk"
 )
-
-// Store is the entry to all chains of a storage. It is safe for concurrent
-// use, holds nothing but what [New] was given, and needs no closing.
-type Store struct {
-	changesets changeset.Store
-	heads      head.Store
-	combined   head.Combined // nil where put and swap are two steps
-	options    Options
-}
-
-// New returns a store over the two seams, which may be the same backend or two
-// different ones. It does no I/O. Nil options stand for the defaults. A
-// [head.Combined] keeps its one step also where a [changeset.Decorator], such
-// as a cache, stands before the changesets that it holds.
-func New(changesets changeset.Store, heads head.Store, options *Options) *Store {
-	s := &Store{changesets: changesets, heads: heads, options: options.withDefaults()}
-	if c, ok := heads.(head.Combined); ok && holds(c, changesets) {
-		s.combined = c
-	}
-	return s
-}
-
-// holds sees through decorators, which keep nothing that a commit would have to go through.
-func holds(c head.Combined, changesets changeset.Store) bool {
-	if c.Holds(changesets) {
-		return true
-	}
-	decorator, ok := changesets.(changeset.Decorator)
-	return ok && holds(c, decorator.Unwrap())
-}
-
-// Changesets returns the storage of objects that the store stands on, for what
-// is kept beside the chains, under reserved aggregate IDs.
-func (s *Store) Changesets() changeset.Store { return s.changesets }
-
-// Chain returns the handle on one aggregate's chain, which need not exist. It
-// does no I/O; an invalid aggregate ID is the error of the handle's methods.
-func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }
-
-// Heads yields the head of every chain, erased ones included, each once, in
-// the order of the storage; behind the aggregate ID cursor where that is not
-// empty. At most one error ends it.
-func (s *Store) Heads(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
-	return s.heads.List(ctx, cursor)
-}
 
 // Chain is the handle on one aggregate. It is safe for concurrent use, and
 // cheap: make one whenever it is needed.
@@ -124,6 +47,42 @@ func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 		return h, fmt.Errorf("chain %q: %w", c.id, ErrErased)
 	}
 	return h, nil
+}
+
+// Refresh returns the chain's present head, given one that was read before: by
+// one request as [Chain.Head], but where nothing has changed, and the storage
+// of the heads can tell so ([head.Refresher]), without sending the record
+// again. The zero Head may be given, too. An unchanged head is returned as it
+// was given.
+//
+// Its errors are those of [Chain.Head]; it matches [ErrHeadLost] where the head
+// is older than the one that was read before.
+func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
+	if seen.Exists() && seen.AggregateID != c.id {
+		return head.Head{}, fmt.Errorf("the head belongs to %q, not to %q", seen.AggregateID, c.id)
+	}
+	h, err := c.reload(ctx, seen)
+	if err == nil && !h.Exists() {
+		err = fmt.Errorf("chain %q: %w", c.id, ErrNotFound)
+	}
+	return h, err
+}
+
+// reload is load for a head that may be the same as the one seen before.
+func (c *Chain) reload(ctx context.Context, seen head.Head) (head.Head, error) {
+	h, err := c.loadUnless(ctx, seen)
+	if err == nil && h.Revision < seen.Revision {
+		err = fmt.Errorf("chain %q: %w: it was at revision %d, and is at %d", c.id, ErrHeadLost, seen.Revision, h.Revision)
+	}
+	return h, err
+}
+
+func (c *Chain) loadUnless(ctx context.Context, seen head.Head) (head.Head, error) {
+	refresher, ok := c.store.heads.(head.Refresher)
+	if !ok || seen.Token() == "" {
+		return c.load(ctx)
+	}
+	return c.loaded(refresher.Refresh(ctx, seen))
 }
 
 // HeadAt returns the head as it was when version was the newest, for
