@@ -19,9 +19,9 @@ type Chain struct {
 // AggregateID returns the ID of the aggregate.
 func (c *Chain) AggregateID() string { return c.id }
 
-// Head returns the chain's head as it is now, with one request. Its error
-// matches [ErrNotFound] if there is no chain, and [ErrErased], next to the
-// tombstone, if there is none any more.
+// Head returns the chain's present head, with one request. Its error matches
+// [ErrNotFound] if the chain does not exist. If the history was erased, Head
+// returns the tombstone and an error that matches [ErrErased].
 func (c *Chain) Head(ctx context.Context) (head.Head, error) {
 	h, err := c.load(ctx)
 	if err == nil && !h.Exists() {
@@ -30,7 +30,7 @@ func (c *Chain) Head(ctx context.Context) (head.Head, error) {
 	return h, err
 }
 
-// load returns the head as it is, the zero Head where there is none.
+// load returns the present head, the zero Head if the chain does not exist.
 func (c *Chain) load(ctx context.Context) (head.Head, error) {
 	if err := changeset.ValidateAggregateID(c.id); err != nil {
 		return head.Head{}, err
@@ -38,7 +38,7 @@ func (c *Chain) load(ctx context.Context) (head.Head, error) {
 	return c.loaded(c.store.heads.Load(ctx, c.id))
 }
 
-// loaded returns what the storage has answered for the head.
+// loaded returns the storage's answer to a request for the head.
 func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 	if err != nil {
 		return head.Head{}, fmt.Errorf("load head of %q: %w", c.id, err)
@@ -49,14 +49,13 @@ func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 	return h, nil
 }
 
-// Refresh returns the chain's present head, given one that was read before: by
-// one request as [Chain.Head], but where nothing has changed, and the storage
-// of the heads can tell so ([head.Refresher]), without sending the record
-// again. The zero Head may be given, too. An unchanged head is returned as it
-// was given.
+// Refresh returns the chain's present head, given a head that was read before. It
+// makes one request, as [Chain.Head] does. If nothing has changed and the backend
+// is a [head.Refresher], the storage does not send the record again. An unchanged
+// head is returned as it was given. The head given may be the zero Head.
 //
-// Its errors are those of [Chain.Head]; it matches [ErrHeadLost] where the head
-// is older than the one that was read before.
+// Its errors are the errors of [Chain.Head], and an error that matches
+// [ErrHeadLost] if the head is older than the head given.
 func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
 	if seen.Exists() && seen.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("the head belongs to %q, not to %q", seen.AggregateID, c.id)
@@ -68,7 +67,7 @@ func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) 
 	return h, err
 }
 
-// reload is load for a head that may be the same as the one seen before.
+// reload is load for a head that may not have changed since it was seen.
 func (c *Chain) reload(ctx context.Context, seen head.Head) (head.Head, error) {
 	h, err := c.loadUnless(ctx, seen)
 	if err == nil && h.Revision < seen.Revision {
@@ -86,9 +85,9 @@ func (c *Chain) loadUnless(ctx context.Context, seen head.Head) (head.Head, erro
 }
 
 // HeadAt returns the head as it was when version was the newest, for
-// [Chain.ReaderAt]. It costs a request for the head, one for the changeset,
-// and a few for the way there. Its error matches [ErrNotFound] where the chain
-// has no such version yet.
+// [Chain.ReaderAt]. It makes one request for the head, one for the changeset, and
+// a few for the way there. Its error matches [ErrNotFound] if the chain does not
+// have the version.
 func (c *Chain) HeadAt(ctx context.Context, version uint64) (head.Head, error) {
 	h, err := c.Head(ctx)
 	if err != nil || h.Version == version {
@@ -101,10 +100,11 @@ func (c *Chain) HeadAt(ctx context.Context, version uint64) (head.Head, error) {
 	return c.headOf(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
 }
 
-// HeadOf rebuilds the head that a reference names, such as one that came back
-// in an HTTP If-Match ([head.ParseETag]). Its error matches [ErrNotFound]
-// where the chain does not have that changeset. Where it has gone on since, an
-// append after the result is refused with a [*ConflictError].
+// HeadOf returns the head as it was when the changeset of a reference was the
+// newest, such as the reference in an HTTP If-Match ([head.ParseETag]). Its error
+// matches [ErrNotFound] if the chain does not have the changeset. If the chain has
+// later changesets, an append after the result is refused with a
+// [*ConflictError].
 func (c *Chain) HeadOf(ctx context.Context, ref changeset.Ref) (head.Head, error) {
 	h, err := c.Head(ctx)
 	if err != nil || h.Ref == ref {
@@ -128,11 +128,11 @@ func (c *Chain) headOf(ctx context.Context, ref changeset.Ref) (head.Head, error
 	if err != nil {
 		return head.Head{}, err
 	}
-	return head.Of(header), nil
+	return head.At(header), nil
 }
 
-// find returns the ID that a version has in the chain of h: straight from the
-// ancestor index, or through the indexes of the nearest changesets above.
+// find returns the ID that a version has in the chain of h: from the ancestor
+// index of h, or through the indexes of the nearest changesets above the version.
 func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
 	index := h.Ancestors
 	for {
@@ -160,7 +160,7 @@ func (c *Chain) has(ctx context.Context, h head.Head, ref changeset.Ref) (bool, 
 	return id == ref.ID, err
 }
 
-// headWith returns the head that the append of a changeset in h's chain has made.
+// headWith returns the head that the append of a changeset in h's chain made.
 func (c *Chain) headWith(ctx context.Context, h head.Head, ref changeset.Ref) (head.Head, error) {
 	if ref == h.Ref {
 		return h, nil
@@ -176,7 +176,7 @@ func (c *Chain) headWith(ctx context.Context, h head.Head, ref changeset.Ref) (h
 	if last.Version == h.Version {
 		return h, nil
 	}
-	return head.Of(last), nil
+	return head.At(last), nil
 }
 
 // endOf returns the version of the last changeset of a changeset's append.
@@ -185,10 +185,10 @@ func endOf(member changeset.Header) uint64 {
 }
 
 // headOfCommand returns the head as of the last changeset of a command, whose
-// first one, in h's chain, begins an append. That may be a batch of several
-// callers, whose others the command's own caller has not read: then the head
-// is one within an append, which can be read at, and an append after it is a
-// conflict, just as if the others had come later.
+// first changeset is the first of an append in h's chain. The append may be a
+// batch of several callers, and the command's own caller has not read the other
+// callers' changesets. Then the head is in the middle of an append: it can be
+// read at, and an append after it is a conflict, as if the others had come later.
 func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first changeset.Header) (head.Head, error) {
 	last, low, high := first, first.Version, endOf(first)
 	for probe := high; low < high; probe = low + (high-low+1)/2 {
@@ -205,11 +205,11 @@ func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first changeset.
 	if last.Version == h.Version {
 		return h, nil
 	}
-	return head.Of(last), nil
+	return head.At(last), nil
 }
 
-// headerAt returns the header at a version in the chain of h, of which one is
-// known already.
+// headerAt returns the header at a version in the chain of h. It makes no request
+// if that is the known header.
 func (c *Chain) headerAt(ctx context.Context, h head.Head, version uint64, known changeset.Header) (changeset.Header, error) {
 	if version == known.Version {
 		return known, nil
@@ -221,7 +221,7 @@ func (c *Chain) headerAt(ctx context.Context, h head.Head, version uint64, known
 	return c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
 }
 
-// stat returns the header of a changeset that the chain says is there.
+// stat returns the header of a changeset that is in the chain.
 func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
 	info, err := c.store.changesets.Stat(ctx, ref)
 	if err != nil {

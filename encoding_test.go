@@ -40,7 +40,7 @@ func TestCompressedContents(t *testing.T) {
 			require.NoError(t, err)
 			_, err = compressing.Chain("log").Append(t.Context(), h, changeset.Draft{Content: long}, changeset.Draft{Content: short}, changeset.Draft{})
 			require.NoError(t, err)
-			_, err = compressing.Chain("log").Appender(nil).Append(t.Context(), changeset.Draft{Content: long})
+			_, err = compressing.Chain("log").NewAppender(nil).Append(t.Context(), changeset.Draft{Content: long})
 			require.NoError(t, err)
 			for _, s := range []*ropewalk.Store{plain, compressing} {
 				requireContents(t, s, long, long, short, nil, long)
@@ -81,7 +81,7 @@ func TestCompressedContentsAreLimited(t *testing.T) {
 	for _, d := range []changeset.Draft{draft, changeset.Compress(draft)} {
 		_, err := lower.Chain("log").Create(t.Context(), d)
 		require.ErrorIs(t, err, ropewalk.ErrTooLarge)
-		_, err = lower.Chain("log").Appender(nil).Append(t.Context(), d)
+		_, err = lower.Chain("log").NewAppender(nil).Append(t.Context(), d)
 		require.ErrorIs(t, err, ropewalk.ErrTooLarge)
 	}
 	h, err := store.Chain("log").Create(t.Context(), draft)

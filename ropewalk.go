@@ -4,27 +4,28 @@
 // compare-and-swap, that points at the newest. There is no server: the bucket
 // is the database.
 //
-// A [Store] stands on two seams, a [changeset.Store] for the objects and a
-// [head.Store] for the heads; the packages below ropewalk/backends implement
-// them. A [Chain] is the handle on one aggregate:
+// An application imports this package and one backend, a package below
+// ropewalk/backends. A [Store] stands on two interfaces that the backends
+// implement, a [changeset.Store] for the objects and a [head.Store] for the
+// heads. A [Chain] is the handle on one aggregate:
 //
 //	store := ropewalk.New(db, db, nil)
 //	order := store.Chain("order-4711")
-//	h, err := order.Create(ctx, changeset.Draft{Content: created})
-//	h, err = order.Append(ctx, h, changeset.Draft{Content: shipped})
+//	h, err := order.Create(ctx, ropewalk.Draft{Content: created})
+//	h, err = order.Append(ctx, h, ropewalk.Draft{Content: shipped})
 //	r, err := order.Reader(ctx)
 //	for c, err := range r.All(ctx) { … }
 //
-// An append is two dependent round trips: put the objects, swap the head. It
-// is committed by the swap, from the very head it was built on, or never. Its
-// outcome is one of three, and never a guess: committed; refused for good,
-// with a [*ConflictError]; or, where no answer could be had in time, an
-// [*UncertainError], of which [Chain.Settle] finds out what became.
+// An append is two dependent round trips: put the objects, swap the head. It is
+// committed by the swap, from the very head that it was built on, or never. It
+// has one of three outcomes, and the outcome is never a guess: committed; refused
+// for good, a [*ConflictError]; or, if no answer came in time, unknown, an
+// [*UncertainError]. [Chain.Settle] finds out an unknown outcome.
 // [Chain.Update] is the loop of read, decide and append that most programs want.
 //
-// A [Reader] is pinned at one head and walks back from it, many reads at once.
-// All that is read is checked: the content against its hash, every link, and
-// the digests that chain the whole history. What does not match is a
+// A [Reader] is pinned at one head and walks back from it, with many reads at
+// once. It checks everything that it reads: each content against its hash, every
+// link, and the digests that chain the whole history. A mismatch is a
 // [*CorruptError] that names the object; never a gap, never a short history.
 //
 // The idea is Yves Reynhout's: "Your EventStream is a linked list" (2011), and
@@ -42,7 +43,7 @@ import (
 )
 
 // Store is the entry to all chains of a storage. It is safe for concurrent
-// use, holds nothing but what [New] was given, and needs no closing.
+// use, holds nothing except the arguments of [New], and needs no closing.
 type Store struct {
 	changesets changeset.Store
 	heads      head.Store
@@ -50,10 +51,10 @@ type Store struct {
 	options    Options
 }
 
-// New returns a store over the two seams, which may be the same backend or two
-// different ones. It does no I/O. Nil options stand for the defaults. A
-// [head.Combined] keeps its one step also where a [changeset.Decorator], such
-// as a cache, stands before the changesets that it holds.
+// New returns a store over the two interfaces, which may be one backend or two.
+// It does no I/O. Nil options stand for the defaults. A [head.Combined] keeps its
+// one step if a [changeset.Decorator], such as a cache, stands before the
+// changesets that it holds.
 func New(changesets changeset.Store, heads head.Store, options *Options) *Store {
 	s := &Store{changesets: changesets, heads: heads, options: options.withDefaults()}
 	if c, ok := heads.(head.Combined); ok && holds(c, changesets) {
@@ -62,7 +63,7 @@ func New(changesets changeset.Store, heads head.Store, options *Options) *Store 
 	return s
 }
 
-// holds sees through decorators, which keep nothing that a commit would have to go through.
+// holds looks through decorators: a commit need not go through them.
 func holds(c head.Combined, changesets changeset.Store) bool {
 	if c.Holds(changesets) {
 		return true
@@ -71,42 +72,42 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 	return ok && holds(c, decorator.Unwrap())
 }
 
-// Changesets returns the storage of objects that the store stands on, for what
-// is kept beside the chains, under reserved aggregate IDs.
+// Changesets returns the changeset store that the store stands on, for objects
+// that are kept beside the chains, under reserved aggregate IDs.
 func (s *Store) Changesets() changeset.Store { return s.changesets }
 
 // Chain returns the handle on one aggregate's chain, which need not exist. It
 // does no I/O; an invalid aggregate ID is the error of the handle's methods.
 func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }
 
-// Heads yields the head of every chain, erased ones included, each once, in
-// the order of the storage; behind the aggregate ID cursor where that is not
-// empty. At most one error ends it.
-func (s *Store) Heads(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
-	return s.heads.List(ctx, cursor)
+// Heads yields the head of every chain, including erased chains, each once, in
+// the order of the storage. If after is not empty, it begins after that aggregate
+// ID. It ends with at most one error.
+func (s *Store) Heads(ctx context.Context, after string) iter.Seq2[head.Head, error] {
+	return s.heads.List(ctx, after)
 }
 
 // Options are the settings of a [Store]. Zero values stand for the defaults.
 type Options struct {
-	// Logger receives what a maintainer wants to know when things go wrong,
-	// never content. By default nothing is logged.
+	// Logger receives unexpected events, such as an unknown outcome, and never
+	// content. By default nothing is logged.
 	Logger *slog.Logger
 	// MaxContentSize is the largest content of one changeset in bytes, to append
 	// and to read; 64 MiB by default.
 	MaxContentSize int64
 	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
-	// default that adapts, between 64 and 1,024: to the latency of the storage,
-	// so that the loop which consumes them need not wait, and to the size of the
+	// default it adapts, between 64 and 1,024: to the latency of the storage, so
+	// that the loop that consumes them need not wait, and to the size of the
 	// contents, so that they take half of WindowBytes.
 	WindowCount int
 	// WindowBytes is how many bytes of content a read may hold ahead of the
-	// loop that consumes it, 64 MiB by default. One larger changeset still passes.
+	// loop that consumes it, 64 MiB by default. A single larger changeset still passes.
 	WindowBytes int64
 	// SettleTimeout is how long an append waits for the answer to its swap,
 	// including retries of a swap that was refused for now. It is also how long
-	// the append then goes on to learn the outcome of a swap whose answer was
-	// lost, even if its context has ended. [Chain.Settle] takes as long at most.
-	// 10 seconds by default; a program whose callers wait for less sets less.
+	// the append then goes on to find out the outcome of a swap whose answer was
+	// lost, even if its context has ended. [Chain.Settle] takes at most as long.
+	// The default is 10 seconds; a program whose callers wait for less sets less.
 	SettleTimeout time.Duration
 	// Compress lets appends store contents compressed by zstd where that makes
 	// them smaller; off by default. Every reader of this version reads both, but

@@ -169,7 +169,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 			return Loaded[S]{ID: l.ID}, err
 		}
 		if c.Version == note {
-			l.due, l.unmade = r.snapshotOf(ctx, l, head.Of(c.Header))
+			l.due, l.unmade = r.snapshotOf(ctx, l, head.At(c.Header))
 		}
 	}
 	l.Head = h

@@ -152,7 +152,7 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 		return Loaded[S]{}, err
 	}
 	if h.Version != version || h.State != head.Live {
-		return Loaded[S]{}, fmt.Errorf("it is that of version %d", h.Version)
+		return Loaded[S]{}, fmt.Errorf("it belongs to version %d", h.Version)
 	}
 	state, err := r.plan.Snapshots.decode(stored.State)
 	if err != nil {

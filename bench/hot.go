@@ -67,7 +67,7 @@ func updateOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context
 }
 
 func appenderOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) error {
-	appender := chain.Appender(nil)
+	appender := chain.NewAppender(nil)
 	return func(ctx context.Context) error {
 		_, err := appender.Append(ctx, draft)
 		return err

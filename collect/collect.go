@@ -182,7 +182,7 @@ func request[T any](ctx context.Context, c *Collector, send func() (T, error)) (
 func (c *Collector) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
 	info, err := request(ctx, c, func() (changeset.Info, error) { return c.changesets.Stat(ctx, ref) })
 	if err == nil && info.Ref != ref {
-		err = &changeset.CorruptError{Ref: ref, Reason: "the object is that of " + info.Ref.String()}
+		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + info.Ref.String()}
 	}
 	return info.Header, err
 }

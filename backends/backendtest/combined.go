@@ -85,7 +85,7 @@ type nowhere struct{ changeset.Store }
 func commitDoesBoth(t testing.TB, h Harness) {
 	s := combined(t, h)
 	c := full(t)
-	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.Of(c.Header))
+	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.At(c.Header))
 	requireCommitted(t, h, []changeset.Changeset{c}, stored)
 	for range 2 {
 		cs, next := extend(t, stored, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{})
@@ -143,7 +143,7 @@ func commitDoesNotAlias(t testing.TB, h Harness) {
 	want := full(t)
 	given := want
 	given.Content = slices.Clone(want.Content)
-	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.Of(want.Header))
+	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.At(want.Header))
 	clear(given.Content)
 	requireCommitted(t, h, []changeset.Changeset{want}, stored)
 }
@@ -152,7 +152,7 @@ func commitConflict(t testing.TB, h Harness) {
 	s := combined(t, h)
 	created := create(t, s)
 	stored := swap(t, s, created, created.Fence())
-	absent := head.Of(full(t).Header)
+	absent := head.At(full(t).Header)
 	for _, c := range []struct {
 		aggregateID string
 		old, stored head.Head
