@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,16 +26,9 @@ type AppenderOptions struct {
 }
 
 func (o *AppenderOptions) withDefaults() AppenderOptions {
-	var out AppenderOptions
-	if o != nil {
-		out = *o
-	}
-	if out.MaxBatchBytes <= 0 {
-		out.MaxBatchBytes = 8 << 20
-	}
-	if out.PutTimeout <= 0 {
-		out.PutTimeout = time.Minute
-	}
+	out := *cmp.Or(o, &AppenderOptions{})
+	out.MaxBatchBytes = cmp.Or(max(out.MaxBatchBytes, 0), 8<<20)
+	out.PutTimeout = cmp.Or(max(out.PutTimeout, 0), time.Minute)
 	return out
 }
 

@@ -33,6 +33,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -118,22 +119,11 @@ type Options struct {
 }
 
 func (o *Options) withDefaults() Options {
-	var out Options
-	if o != nil {
-		out = *o
-	}
-	if out.Logger == nil {
-		out.Logger = slog.New(slog.DiscardHandler)
-	}
-	if out.MaxContentSize <= 0 {
-		out.MaxContentSize = 64 << 20
-	}
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	out.MaxContentSize = cmp.Or(max(out.MaxContentSize, 0), 64<<20)
 	out.WindowCount = max(out.WindowCount, 0)
-	if out.WindowBytes <= 0 {
-		out.WindowBytes = 64 << 20
-	}
-	if out.SettleTimeout <= 0 {
-		out.SettleTimeout = 10 * time.Second
-	}
+	out.WindowBytes = cmp.Or(max(out.WindowBytes, 0), 64<<20)
+	out.SettleTimeout = cmp.Or(max(out.SettleTimeout, 0), 10*time.Second)
 	return out
 }
