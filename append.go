@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/pause"
+	"ropewalk/internal/reserved"
 )
 
 // Create appends the first changesets of a chain that must not exist yet: it
@@ -73,7 +74,7 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 }
 
 func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
-	if changeset.IsReserved(c.id) {
+	if reserved.Is(c.id) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
 	}
 	if after.State == head.Erased {

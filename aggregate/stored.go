@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // snapshotFormat is the format number of the content of snapshots.
@@ -45,7 +46,7 @@ func snapshotRef(aggregateID string, version uint64, schema string) changeset.Re
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80 // version 8: of our own making (RFC 9562)
 	id[8] = id[8]&0x3f | 0x80 // its variant
-	return changeset.Ref{AggregateID: changeset.SnapshotsOf(aggregateID), ID: changeset.ID(id)}
+	return changeset.Ref{AggregateID: reserved.Snapshots(aggregateID), ID: changeset.ID(id)}
 }
 
 // snapshotOf returns the snapshot of a state at a head, ready to be put; nil if

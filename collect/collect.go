@@ -46,6 +46,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 const (
@@ -145,7 +146,7 @@ func checkID(aggregateID string) error {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return err
 	}
-	if changeset.IsReserved(aggregateID) {
+	if reserved.Is(aggregateID) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", changeset.ErrInvalidAggregateID, aggregateID)
 	}
 	return nil
