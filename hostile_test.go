@@ -17,7 +17,7 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// most is how many requests a chain may cost that somebody has made up.
+// most is how many requests reading a forged chain may cost.
 const most = 150
 
 // madeUp is the ID that forged indexes name at a version.
