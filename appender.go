@@ -9,13 +9,14 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // AppenderOptions are the settings of an [Appender]. Zero values stand for the
 // defaults.
 type AppenderOptions struct {
-	// MaxBatchBytes is how many bytes of content are committed together, 8 MiB
-	// by default, as they are stored. The drafts of one call stay together, and
+	// MaxBatchBytes is how many bytes are committed together, 8 MiB by default,
+	// as they are stored. The drafts of one call stay together, and
 	// pass if they are more.
 	MaxBatchBytes int64
 	// PutTimeout is how long the objects of one call may take to be put, a
@@ -92,7 +93,7 @@ const (
 // call is one call of [Appender.Append].
 type call struct {
 	ctx    context.Context
-	drafts []changeset.Draft
+	drafts []body.Draft
 	bytes  int64
 	since  time.Time
 	stage  stage
@@ -135,9 +136,9 @@ func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]cha
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, drafts: a.chain.store.encode(drafts), since: time.Now(), done: make(chan outcome, 1)}
+	c := &call{ctx: ctx, drafts: body.Drafts(drafts, a.chain.store.options.Compress), since: time.Now(), done: make(chan outcome, 1)}
 	for _, d := range c.drafts {
-		c.bytes += int64(len(d.Content))
+		c.bytes += int64(len(d.Bytes))
 	}
 	a.enqueue(c)
 	defer a.exit()

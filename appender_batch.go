@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // batch is the calls that one swap commits.
@@ -22,7 +23,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	if len(calls) == 0 {
 		return nil
 	}
-	appends := make([][]changeset.Draft, len(calls))
+	appends := make([][]body.Draft, len(calls))
 	for i, c := range calls {
 		appends[i] = c.drafts
 	}

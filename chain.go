@@ -75,6 +75,9 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 // is kept beside the chains, under reserved aggregate IDs.
 func (s *Store) Changesets() changeset.Store { return s.changesets }
 
+// Options returns the settings of the store, with the defaults filled in.
+func (s *Store) Options() Options { return s.options }
+
 // Chain returns the handle on one aggregate's chain, which need not exist. It
 // does no I/O; an invalid aggregate ID is the error of the handle's methods.
 func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }

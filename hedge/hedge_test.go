@@ -100,7 +100,7 @@ func TestTheTailIsCut(t *testing.T) {
 	for name, call := range map[string]func(context.Context, changeset.Store, changeset.Changeset) error{
 		"Get": func(ctx context.Context, s changeset.Store, c changeset.Changeset) error {
 			got, err := s.Get(ctx, c.Ref)
-			if err == nil && string(got.Content) != string(c.Content) {
+			if err == nil && string(got.Body) != string(c.Body) {
 				err = errors.New("another content")
 			}
 			return err
