@@ -110,6 +110,7 @@ func build(t testing.TB, content string) (changeset.Changeset, head.Head) {
 	t.Helper()
 	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte(content)}}, time.Unix(1, 0))
 	require.NoError(t, err)
+	cs[0].Content = nil // as a store returns it
 	return cs[0], next
 }
 
