@@ -285,7 +285,7 @@ func TestAppenderSizes(t *testing.T) {
 			if h.Part.Number <= 1 {
 				batches, bytes = batches+1, 0
 			}
-			if bytes += h.ContentSize; bytes > 8<<20 {
+			if bytes += h.BodySize; bytes > 8<<20 {
 				require.Zero(t, h.Part, "the large one is alone")
 			}
 		}

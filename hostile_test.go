@@ -200,7 +200,7 @@ func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, 
 	if err != nil {
 		return c, err
 	}
-	if c.ContentSize = l.size; ref.Version == 3 {
+	if c.BodySize = l.size; ref.Version == 3 {
 		err = changeset.Admit(ctx, c.Header)
 	}
 	return c, err

@@ -85,7 +85,7 @@ func (h Header) texts() [11]pair {
 func (h Header) bytes() [3]pair {
 	return [...]pair{
 		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
-		{keySHA256, h.ContentSHA256.String()},
+		{keySHA256, h.BodySHA256.String()},
 		{keyDigest, h.Digest.String()},
 	}
 }
@@ -169,8 +169,8 @@ func decode(o Stored, s Spelling) (Header, error) {
 		AfterRevision: parse(&p, keyAfterRevision, ParseDecimal),
 		ContentType:   o.ContentType,
 		Encoding:      o.Metadata[s.key(keyEncoding)],
-		ContentSize:   o.Size,
-		ContentSHA256: parse(&p, keySHA256, ParseDigest),
+		BodySize:      o.Size,
+		BodySHA256:    parse(&p, keySHA256, ParseDigest),
 		Digest:        parse(&p, keyDigest, ParseDigest),
 		RecordedAt:    parse(&p, keyRecordedAt, ParseTime),
 		CommandID:     parse(&p, keyCommandID, Unescape),
