@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"ropewalk"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"ropewalk"
 
 	"github.com/spf13/cobra"
 
