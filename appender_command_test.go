@@ -65,7 +65,7 @@ func TestSameCommandWithinABatch(t *testing.T) {
 			got, err := s.Direct().Append(t.Context(), before, again)
 			require.NoError(t, err)
 			require.EqualValues(t, row.own, got.Version)
-			require.Equal(t, row.own < len(row.commands), got.Within())
+			require.Equal(t, row.own < len(row.commands), got.MidAppend())
 			require.Equal(t, stored, s.Contents(t), "it stores nothing twice")
 			contents, err := ropewalk.Collect(s.Direct().ReaderAt(got).All(t.Context()))
 			require.NoError(t, err, "it can be read at")

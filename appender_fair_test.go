@@ -22,7 +22,7 @@ import (
 func TestAppendersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
-		appenders := []*ropewalk.Appender{chain.Appender(nil), chain.Appender(nil)}
+		appenders := []*ropewalk.Appender{chain.NewAppender(nil), chain.NewAppender(nil)}
 		made := appendFor(t, time.Minute, 32, func(n int) *ropewalk.Appender { return appenders[n%2] })
 		even, odd := 0, 0
 		for n := 0; n < len(made); n += 2 {
@@ -52,7 +52,7 @@ func appendFor(t *testing.T, period time.Duration, n int, of func(n int) *ropewa
 func TestAppenderLetsOthersDecide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
-		appender := chain.Appender(nil)
+		appender := chain.NewAppender(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		decided := 0

@@ -122,7 +122,7 @@ func hotWorld(t *testing.T, script *faults.Script, twoSteps bool, existing int) 
 	for range existing {
 		rival(t, s)
 	}
-	return s, s.Faulty(script, twoSteps).Appender(&ropewalk.AppenderOptions{PutTimeout: 30 * time.Second})
+	return s, s.Faulty(script, twoSteps).NewAppender(&ropewalk.AppenderOptions{PutTimeout: 30 * time.Second})
 }
 
 func rival(t *testing.T, s chaintest.Storage) {
@@ -231,7 +231,7 @@ func contend(t *testing.T, seed uint64) {
 	})
 	twoSteps := seed%3 > 0
 	s, one := hotWorld(t, &script, twoSteps, 0)
-	other := s.Faulty(&script, twoSteps).Appender(nil)
+	other := s.Faulty(&script, twoSteps).NewAppender(nil)
 	l := &ledger{}
 	atOnce(12, func(n int) {
 		r := rand.New(rand.NewPCG(seed, uint64(n)+100))

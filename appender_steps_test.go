@@ -23,7 +23,7 @@ import (
 func TestAppenderTripsAndRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, m := memstore.New(), meter.New(latency)
-		appender := ropewalk.New(m.Changesets(db), m.Heads(faults.TwoSteps(db)), nil).Chain("order-1").Appender(nil)
+		appender := ropewalk.New(m.Changesets(db), m.Heads(faults.TwoSteps(db)), nil).Chain("order-1").NewAppender(nil)
 		appendN := func(n int) func() {
 			return func() {
 				atOnce(n, func(int) {
@@ -194,7 +194,7 @@ func TestAppenderOneCallFailsAlone(t *testing.T) {
 func TestAppenderRefusesAtOnce(t *testing.T) {
 	s := inMemory()
 	store := ropewalk.New(s.Changesets, s.Heads, &ropewalk.Options{MaxContentSize: 10})
-	appender := store.Chain("order-1").Appender(nil)
+	appender := store.Chain("order-1").NewAppender(nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, row := range []struct {
@@ -207,8 +207,8 @@ func TestAppenderRefusesAtOnce(t *testing.T) {
 		{t.Context(), appender, make([]changeset.Draft, 257), ropewalk.ErrInvalidDraft},
 		{t.Context(), appender, []changeset.Draft{{CommandID: "a"}, {CommandID: "b"}}, ropewalk.ErrInvalidDraft},
 		{t.Context(), appender, []changeset.Draft{{Content: make([]byte, 11)}}, ropewalk.ErrTooLarge},
-		{t.Context(), store.Chain("$x").Appender(nil), make([]changeset.Draft, 1), ropewalk.ErrInvalidAggregateID},
-		{t.Context(), store.Chain("").Appender(nil), make([]changeset.Draft, 1), ropewalk.ErrInvalidAggregateID},
+		{t.Context(), store.Chain("$x").NewAppender(nil), make([]changeset.Draft, 1), ropewalk.ErrInvalidAggregateID},
+		{t.Context(), store.Chain("").NewAppender(nil), make([]changeset.Draft, 1), ropewalk.ErrInvalidAggregateID},
 		{ended, appender, make([]changeset.Draft, 1), context.Canceled},
 	} {
 		headers, err := row.appender.Append(row.ctx, row.drafts...)
@@ -224,7 +224,7 @@ func TestAppenderErasedAndLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
 		chain := ropewalk.New(db, db, nil).Chain("order-1")
-		appender := chain.Appender(nil)
+		appender := chain.NewAppender(nil)
 		_, err := chain.Create(t.Context(), chaintest.Draft("0"))
 		require.NoError(t, err)
 		before := db.Clone()
@@ -259,7 +259,7 @@ func TestAppenderSizes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory()
 		chain := ropewalk.New(s.Changesets, faults.TwoSteps(s.Heads), nil).Chain(s.AggregateID)
-		appender := chain.Appender(nil)
+		appender := chain.NewAppender(nil)
 		large := bytes.Repeat([]byte{'x'}, 60<<20)
 		atOnce(400, func(n int) {
 			drafts := []changeset.Draft{chaintest.Draft(fmt.Sprint(n))}

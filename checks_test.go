@@ -61,7 +61,7 @@ func TestLinksAreProvedBeyondTheirDigests(t *testing.T) {
 			for _, c := range []changeset.Changeset{first[0], second[0]} {
 				require.NoError(t, db.Put(t.Context(), c))
 			}
-			r := ropewalk.New(db, db, nil).Chain("a").ReaderAt(head.Of(second[0].Header))
+			r := ropewalk.New(db, db, nil).Chain("a").ReaderAt(head.At(second[0].Header))
 			requireDamage(t, r, second[0].Ref)
 		})
 	}

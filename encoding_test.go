@@ -61,9 +61,9 @@ func writeMixed(t *testing.T, plain, compressing *ropewalk.Chain) []string {
 	require.NoError(t, err)
 	_, err = plain.Append(t.Context(), h, chaintest.Draft(long+"4"))
 	require.NoError(t, err)
-	_, err = compressing.Appender(nil).Append(t.Context(), chaintest.Draft(long+"5"))
+	_, err = compressing.NewAppender(nil).Append(t.Context(), chaintest.Draft(long+"5"))
 	require.NoError(t, err)
-	_, err = plain.Appender(nil).Append(t.Context(), chaintest.Draft(long+"6"))
+	_, err = plain.NewAppender(nil).Append(t.Context(), chaintest.Draft(long+"6"))
 	require.NoError(t, err)
 	_, err = compressing.Update(t.Context(), func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
 		return []changeset.Draft{chaintest.Draft(long + "7")}, nil
@@ -145,7 +145,7 @@ func TestCompressedContentIsLimited(t *testing.T) {
 	store, lower := ropewalk.New(db, db, compressing(limit)), ropewalk.New(db, db, compressing(limit-1))
 	_, err := lower.Chain("log").Create(t.Context(), chaintest.Draft(long))
 	require.ErrorIs(t, err, ropewalk.ErrTooLarge)
-	_, err = lower.Chain("log").Appender(nil).Append(t.Context(), chaintest.Draft(long))
+	_, err = lower.Chain("log").NewAppender(nil).Append(t.Context(), chaintest.Draft(long))
 	require.ErrorIs(t, err, ropewalk.ErrTooLarge)
 
 	h, err := store.Chain("log").Create(t.Context(), chaintest.Draft(short), chaintest.Draft(long))
@@ -248,7 +248,7 @@ func TestDraftIsCompressedOnce(t *testing.T) {
 		_, err = plain.Append(t.Context(), h, chaintest.Draft(short))
 		require.NoError(t, err)
 	}}
-	_, err = ropewalk.New(overtaken, twoSteps{db}, compressing(0)).Chain("log").Appender(nil).Append(t.Context(), chaintest.Draft(long))
+	_, err = ropewalk.New(overtaken, twoSteps{db}, compressing(0)).Chain("log").NewAppender(nil).Append(t.Context(), chaintest.Draft(long))
 	require.NoError(t, err)
 
 	for name, p := range map[string]*putRecorder{"Append": fenced, "Appender": overtaken} {

@@ -72,7 +72,7 @@ func plant(t *testing.T, all ...changeset.Changeset) *memstore.Store {
 	for _, c := range all {
 		require.NoError(t, db.Put(t.Context(), c))
 	}
-	h := head.Of(all[len(all)-1].Header)
+	h := head.At(all[len(all)-1].Header)
 	h.Revision = max(h.Revision, 1)
 	record, err := head.EncodeJSON(h)
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -27,16 +28,9 @@ type Options struct {
 }
 
 func (o *Options) withDefaults() Options {
-	var out Options
-	if o != nil {
-		out = *o
-	}
-	if out.Logger == nil {
-		out.Logger = slog.New(slog.DiscardHandler)
-	}
-	if out.MaxSnapshotSize <= 0 {
-		out.MaxSnapshotSize = 64 << 20
-	}
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	out.MaxSnapshotSize = cmp.Or(max(out.MaxSnapshotSize, 0), 64<<20)
 	return out
 }
 
@@ -169,7 +163,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 			return Loaded[S]{ID: l.ID}, err
 		}
 		if c.Version == note {
-			l.due, l.unmade = r.snapshotOf(ctx, l, head.Of(c.Header))
+			l.due, l.unmade = r.snapshotOf(ctx, l, head.At(c.Header))
 		}
 	}
 	l.Head = h

@@ -15,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/reserved"
 )
 
 // snapshotFormat is the format number of the content of snapshots.
@@ -46,7 +47,7 @@ func snapshotRef(aggregateID string, version uint64, schema string) changeset.Re
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80 // version 8: of our own making (RFC 9562)
 	id[8] = id[8]&0x3f | 0x80 // its variant
-	return changeset.Ref{AggregateID: changeset.SnapshotsOf(aggregateID), ID: changeset.ID(id)}
+	return changeset.Ref{AggregateID: reserved.Snapshots(aggregateID), ID: changeset.ID(id)}
 }
 
 // snapshotOf returns the snapshot of a state at a head, ready to be put; nil if
@@ -153,7 +154,7 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 		return Loaded[S]{}, err
 	}
 	if h.Version != version || h.State != head.Live {
-		return Loaded[S]{}, fmt.Errorf("it is that of version %d", h.Version)
+		return Loaded[S]{}, fmt.Errorf("it belongs to version %d", h.Version)
 	}
 	state, err := r.plan.Snapshots.decode(stored.State)
 	if err != nil {

@@ -24,6 +24,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,23 +104,19 @@ type entry struct {
 // header takes.
 const overhead = 2 << 10
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Bytes = cmp.Or(out.Bytes, 16<<20)
+	out.DirBytes = cmp.Or(max(out.DirBytes, 0), 1<<30)
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a cache before the store. It reads the names in the folder, if
 // one is given. It fails if it cannot make or read the folder, or if other users
 // can write to it. Nil options stand for the defaults.
 func New(inner changeset.Store, options *Options) (*Cache, error) {
-	var o Options
-	if options != nil {
-		o = *options
-	}
-	if o.Bytes == 0 {
-		o.Bytes = 16 << 20
-	}
-	if o.DirBytes <= 0 {
-		o.DirBytes = 1 << 30
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o := options.withDefaults()
 	c := &Cache{inner: inner}
 	var err error
 	if o.Bytes > 0 {

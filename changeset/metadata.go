@@ -185,7 +185,7 @@ func decode(o Stored, s Spelling) (Header, error) {
 		return Header{}, err
 	}
 	if h.Ref != o.Ref {
-		return Header{}, fmt.Errorf("metadata is that of %s", h.Ref)
+		return Header{}, fmt.Errorf("metadata belongs to %s", h.Ref)
 	}
 	if err := h.validate(); err != nil {
 		return Header{}, err

@@ -60,13 +60,13 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "format", "-1", "format"},
 		{middle, "aggregate-id", "Straße/№ 5", "aggregate-id"},
 		{middle, "aggregate-id", "Stra%c3%9Fe%2F%E2%84%96%205", "aggregate-id"},
-		{middle, "aggregate-id", "order-4711", "metadata is that of order-4711@1000"},
+		{middle, "aggregate-id", "order-4711", "metadata belongs to order-4711@1000"},
 		{middle, "aggregate-version", "01000", "aggregate-version"},
 		{middle, "aggregate-version", "+1000", "aggregate-version"},
 		{middle, "aggregate-version", "1001", "ancestor index"},
 		{middle, "changeset-id", strings.ToUpper(id(1000).String()), "changeset-id"},
 		{middle, "changeset-id", strings.ReplaceAll(id(1000).String(), "-", ""), "changeset-id"},
-		{middle, "changeset-id", id(1001).String(), "metadata is that of"},
+		{middle, "changeset-id", id(1001).String(), "metadata belongs to"},
 		{middle, "parent-changeset-id", id(3).String(), "parent"},
 		{first, "parent-changeset-id", id(3).String(), "parent"},
 		{first, "ancestors", "AAAAAA", "ancestor index"},
@@ -155,7 +155,7 @@ func TestDecodeChecksTheObjectsOwnProperties(t *testing.T) {
 	}
 	o := stored(t, samples(t)[1], changeset.Hyphens)
 	o.Ref.Version++
-	requireCorrupt(t, o, "metadata is that of")
+	requireCorrupt(t, o, "metadata belongs to")
 }
 
 func TestNewerFormatsAreNamed(t *testing.T) {

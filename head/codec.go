@@ -80,7 +80,7 @@ func DecodeJSON(aggregateID, object string, record []byte) (Head, error) {
 func decode(aggregateID, object string, record []byte, beside map[string]string) (Head, error) {
 	h, err := decodeJSON(record, beside)
 	if err == nil && h.AggregateID != aggregateID {
-		err = fmt.Errorf("the record is that of %q", h.AggregateID)
+		err = fmt.Errorf("the record belongs to %q", h.AggregateID)
 	}
 	if err != nil {
 		return Head{}, DecodeError(aggregateID, object, err)

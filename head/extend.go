@@ -82,10 +82,10 @@ func checkExtend(after Head, aggregateID string, appends [][]body.Draft) (size i
 		return 0, err
 	}
 	if after.Exists() && after.AggregateID != aggregateID {
-		return 0, fmt.Errorf("the head is that of %q, not of %q", after.AggregateID, aggregateID)
+		return 0, fmt.Errorf("the head belongs to %q, not to %q", after.AggregateID, aggregateID)
 	}
-	if after.within {
-		return 0, fmt.Errorf("%s is within an append: nothing can be built on it", after.Ref)
+	if after.midAppend {
+		return 0, fmt.Errorf("%s is in the middle of an append: nothing can be built on it", after.Ref)
 	}
 	if after.Version >= math.MaxUint64-1-changeset.MaxPerAppend {
 		return 0, fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
@@ -119,7 +119,7 @@ func validateAppend(size int, draft func(i int) *changeset.Draft) error {
 			return fmt.Errorf("draft %d: %w", i+1, err)
 		}
 		if d.CommandID != "" && d.CommandID != draft(0).CommandID {
-			return fmt.Errorf("draft %d: %w: command ID %q is not that of the first draft", i+1, changeset.ErrInvalidDraft, d.CommandID)
+			return fmt.Errorf("draft %d: %w: command ID %q is not the command ID of the first draft", i+1, changeset.ErrInvalidDraft, d.CommandID)
 		}
 	}
 	return nil

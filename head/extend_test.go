@@ -35,7 +35,7 @@ func TestExtendErrors(t *testing.T) {
 		{"none", head.Head{}, "a", nil, changeset.ErrInvalidDraft, "1 to 256 changesets, not 0"},
 		{"too many", head.Head{}, "a", make([]changeset.Draft, 257), changeset.ErrInvalidDraft, "not 257"},
 		{"no aggregate", head.Head{}, "", draft, changeset.ErrInvalidAggregateID, "empty"},
-		{"another aggregate", headAt("b", 1), "a", draft, nil, `the head is that of "b"`},
+		{"another aggregate", headAt("b", 1), "a", draft, nil, `the head belongs to "b"`},
 		{"the last version", last, "a", draft, nil, "last version"},
 		{"an invalid draft", head.Head{}, "a", []changeset.Draft{{}, {ContentType: " "}}, changeset.ErrInvalidDraft, "draft 2"},
 		{"two commands", head.Head{}, "a", commands("c", "d"), changeset.ErrInvalidDraft, `draft 2: invalid draft: command ID "d"`},
@@ -144,7 +144,7 @@ func TestExtendBuildsAChain(t *testing.T) {
 			}
 			require.NoError(t, head.CheckSwap(h, next))
 			require.NoError(t, next.VerifyNewest(parent))
-			require.Equal(t, next, head.Of(parent))
+			require.Equal(t, next, head.At(parent))
 			for h = next; rapid.IntRange(0, 3).Draw(t, "fence") == 0; h = h.Fence() {
 				require.NoError(t, head.CheckSwap(h, h.Fence()))
 			}

@@ -19,6 +19,7 @@ import (
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 // fill makes chains of one changeset each, all in one storage.
@@ -35,7 +36,7 @@ func TestVerifyAllMeetsEveryAggregateOnce(t *testing.T) {
 	m := fill(t, "c", "a/1", "a", "b", "d", "e", "f")
 	pending := &bench{t: t, Store: m, id: "pending"}
 	pending.orphan(draft("x"))
-	snapshots := &bench{t: t, Store: m, id: changeset.SnapshotsOf("a")} // no chain
+	snapshots := &bench{t: t, Store: m, id: reserved.Snapshots("a")} // no chain
 	snapshots.orphan(draft("x"))
 	m.Tamper(func(c *memstore.Contents) {
 		for name := range c.Objects {

@@ -53,7 +53,7 @@ func TestHugeVersionsAreInspectedInBounds(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, plan.Tips, "it does not descend from the head")
 
-		h := head.Of(orphan.Header) // and as the head's own
+		h := head.At(orphan.Header) // and as the head's own
 		b.putBack(h)
 		r = b.verify()
 		require.NotEmpty(t, r.Problems)

@@ -86,7 +86,7 @@ type nowhere struct{ changeset.Store }
 func commitDoesBoth(t testing.TB, h Harness) {
 	s := combined(t, h)
 	c := full(t)
-	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.Of(c.Header))
+	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.At(c.Header))
 	requireCommitted(t, h, []changeset.Changeset{c}, stored)
 	for range 2 {
 		cs, next := extend(t, stored, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{})
@@ -142,7 +142,7 @@ func commitLeavesStored(t testing.TB, h Harness) {
 
 func commitStoresBody(t testing.TB, h Harness) {
 	c := encoded(full(t))
-	stored := commit(t, combined(t, h), []changeset.Changeset{c}, head.Head{}, head.Of(c.Header))
+	stored := commit(t, combined(t, h), []changeset.Changeset{c}, head.Head{}, head.At(c.Header))
 	requireCommitted(t, h, []changeset.Changeset{c}, stored)
 }
 
@@ -150,7 +150,7 @@ func commitDoesNotAlias(t testing.TB, h Harness) {
 	want := full(t)
 	given := want
 	given.Body = slices.Clone(want.Body)
-	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.Of(want.Header))
+	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.At(want.Header))
 	clear(given.Body)
 	requireCommitted(t, h, []changeset.Changeset{want}, stored)
 }
@@ -159,7 +159,7 @@ func commitConflict(t testing.TB, h Harness) {
 	s := combined(t, h)
 	created := create(t, s)
 	stored := swap(t, s, created, created.Fence())
-	absent := head.Of(full(t).Header)
+	absent := head.At(full(t).Header)
 	for _, c := range []struct {
 		aggregateID string
 		old, stored head.Head

@@ -32,7 +32,7 @@ func putKeepsEveryField(t testing.TB, h Harness) {
 	put(t, s, c)
 	requireStored(t, s, c)
 
-	after := head.Of(c.Header)
+	after := head.At(c.Header)
 	batch, _ := extend(t, after, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{Content: []byte("b")}, changeset.Draft{})
 	put(t, s, batch...)
 	for _, c := range batch {

@@ -36,7 +36,7 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 			a.warn("all is committed, but not all references could be read: %v", err)
 			return a.printAppendedOne(newest)
 		}
-		if err := a.printAppendedOne(head.Of(h)); err != nil {
+		if err := a.printAppendedOne(head.At(h)); err != nil {
 			return err
 		}
 	}

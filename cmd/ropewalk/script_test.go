@@ -32,7 +32,12 @@ func (c cleared) Run() int {
 	return c.M.Run()
 }
 
+// TestMain shortens the second that a program sleeps at its end under the race
+// detector: the scripts run hundreds of commands.
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=10")
+	}
 	testscript.Main(cleared{m}, map[string]func(){"ropewalk": main})
 }
 

@@ -177,7 +177,7 @@ func (c *Client) batch(ctx context.Context, op *Operation, content string) error
 	if err != nil && len(made) == 0 {
 		return c.conclude(op, head.Head{}, err)
 	}
-	return c.conclude(op, head.Of(made[0]), err)
+	return c.conclude(op, head.At(made[0]), err)
 }
 
 // settleOwn settles the append that was uncertain a moment ago.

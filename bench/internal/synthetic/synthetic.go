@@ -142,7 +142,7 @@ func (h *History) Head(n int) head.Head {
 	if n == 0 {
 		return head.Head{}
 	}
-	return head.Of(h.header(uint64(n - 1)))
+	return head.At(h.header(uint64(n - 1)))
 }
 
 // At returns the history as a storage, of both seams, that is still at its
