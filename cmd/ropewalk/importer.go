@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -276,11 +277,25 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	}
 	there := c.known[0]
 	c.known = c.known[1:]
-	if there.CommandID == draft.CommandID && there.BodySHA256 == g.sum() && there.ContentType == draft.ContentType {
+	same, err := m.hasContent(c.head, there, g)
+	if err != nil {
+		return err
+	}
+	if same && there.CommandID == draft.CommandID && there.ContentType == draft.ContentType {
 		return nil
 	}
-	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
+	err = fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
 	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + operand(there.Ref.String())}
+}
+
+// hasContent reports whether a changeset has the group's content. It reads the
+// changeset only if its content is stored compressed.
+func (m *importer) hasContent(at head.Head, there changeset.Header, g *group) (bool, error) {
+	if there.Encoding == "" {
+		return there.BodySHA256 == g.sum(), nil
+	}
+	c, err := m.store.Chain(at.AggregateID).ReaderAt(at).At(m.ctx, there.Version)
+	return bytes.Equal(c.Content, g.content), err
 }
 
 // failedAt says at which line an aggregate's import has failed.
