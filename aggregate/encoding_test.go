@@ -44,7 +44,7 @@ func TestCompressedAggregates(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
 	for _, ref := range append(snapshots(t, db, "log-1"), must(db.Load(t.Context(), "log-1")).Ref) {
-		c, err := db.Get(t.Context(), ref)
+		c, err := db.Get(t.Context(), ref, nil)
 		require.NoError(t, err)
 		require.Equal(t, changeset.EncodingZstd, c.Encoding)
 		require.NoError(t, c.VerifyContent())
@@ -68,7 +68,7 @@ func TestCompressedAggregates(t *testing.T) {
 func TestCompressedAggregatesAreLimited(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
-	c, err := db.Get(t.Context(), snapshotAt(t, 7))
+	c, err := db.Get(t.Context(), snapshotAt(t, 7), nil)
 	require.NoError(t, err)
 	repo := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), &aggregate.Options{MaxSnapshotSize: c.ContentSize + 1})
 	l, err := repo.Load(t.Context(), "log-1")
@@ -91,7 +91,7 @@ func TestCompressedCommandsHappenOnce(t *testing.T) {
 	first, err := repo.Save(t.Context(), read, events, aggregate.Once("key"))
 	require.NoError(t, err)
 	require.False(t, first.Repeated)
-	c, err := db.Get(t.Context(), first.Head.Ref)
+	c, err := db.Get(t.Context(), first.Head.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, changeset.EncodingZstd, c.Encoding)
 	for _, compress := range []bool{true, false} {
