@@ -22,9 +22,9 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":               {},
 	"head":                    {code: "changeset"},
-	"faults":                  {code: "changeset head", tests: ". backends/memstore internal"},
+	"faults":                  {code: "changeset head", tests: ". backends/backendtest backends/memstore internal"},
 	"internal/walk":           {code: "changeset head"},
-	".":                       {code: "changeset head internal/pause internal/walk", tests: "backends/memstore backends/sqlitestore faults internal modernc.org"},
+	".":                       {code: "changeset head internal/pause internal/walk", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"inspect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"collect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
 	"aggregate":               {code: ". changeset head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},

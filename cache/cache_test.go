@@ -409,3 +409,11 @@ func TestChainsShareOneCache(t *testing.T) {
 	}
 	require.Equal(t, meter.Counts{Get: n}, m.Count())
 }
+
+func TestCacheHasWhatItWraps(t *testing.T) {
+	backendtest.TestChangesetDecorator(t, func(t testing.TB, inner changeset.Store) changeset.Store {
+		cached, err := cache.New(inner, nil)
+		require.NoError(t, err)
+		return cached
+	})
+}

@@ -267,3 +267,7 @@ func TestDecoratorsKeepTheOneStep(t *testing.T) {
 	require.Len(t, all, 2)
 	require.Zero(t, s.Stats().Requests, "both were read by one request")
 }
+
+func TestHedgeHasWhatItWraps(t *testing.T) {
+	backendtest.TestChangesetDecorator(t, func(_ testing.TB, inner changeset.Store) changeset.Store { return hedge.New(inner, nil) })
+}
