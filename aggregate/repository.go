@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -27,16 +28,9 @@ type Options struct {
 }
 
 func (o *Options) withDefaults() Options {
-	var out Options
-	if o != nil {
-		out = *o
-	}
-	if out.Logger == nil {
-		out.Logger = slog.New(slog.DiscardHandler)
-	}
-	if out.MaxSnapshotSize <= 0 {
-		out.MaxSnapshotSize = 64 << 20
-	}
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	out.MaxSnapshotSize = cmp.Or(max(out.MaxSnapshotSize, 0), 64<<20)
 	return out
 }
 
@@ -191,11 +185,7 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 
 // read decodes a changeset, and says in errors which one it is.
 func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	content, err := r.store.Decode(c)
-	if err != nil {
-		return nil, err
-	}
-	records, err := r.plan.decode(content)
+	records, err := r.plan.decode(c.Content)
 	for i := range records {
 		records[i].Version = c.Version
 	}

@@ -49,8 +49,7 @@ func loopOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) 
 				return err
 			}
 			_, err = chain.Append(ctx, h, draft)
-			var conflict *ropewalk.ConflictError
-			if !errors.As(err, &conflict) {
+			if !errors.Is(err, ropewalk.ErrConflict) {
 				return err
 			}
 		}

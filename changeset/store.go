@@ -16,33 +16,34 @@ import (
 // error must mean what the method says, durably. Nothing that an
 // implementation returns may alias what it keeps, or what it was given.
 type Store interface {
-	// Put must store the changeset as one object, content and metadata in one
-	// step, create-only: when it returns nil the object is durable and every
-	// later Get, Stat and listing sees it. Where an object of that reference is
+	// Put must store the changeset as one object, Body and metadata in one step,
+	// create-only: when it returns nil the object is durable and every later
+	// Get, Stat and listing sees it. It must not look at Content. Where an object of that reference is
 	// already there, it must leave it as it is and return nil, since a
 	// reference is never used by two changesets: it met its own earlier attempt.
 	// An error means that the object may or may not be there, or appear later.
 	Put(ctx context.Context, c Changeset) error
 
-	// Get must return the changeset with its content, or an error that matches
-	// [ErrNotFound]. It must decode the metadata with [Decode] and return its
-	// errors. Between the header and the content it must call [Admission.Admit]
-	// with the header that it returns, once. If that is an error, Get must return
-	// the error as it is, without having read the content. The caller checks
-	// whether the content matches its SHA-256.
+	// Get must return the changeset with its Body, just as it was put, or an
+	// error that matches [ErrNotFound]. It must leave Content nil: the reader of
+	// chains fills it in. It must decode the metadata with [Decode] and return
+	// its errors. Between the header and the body it must call
+	// [Admission.Admit] with the header that it returns, once. If that is an
+	// error, Get must return the error as it is, without having read the body.
+	// The caller checks whether the body matches its SHA-256.
 	Get(ctx context.Context, ref Ref, admission Admission) (Changeset, error)
 
-	// Stat must return what Get returns but the content, without reading the
-	// content, or an error that matches [ErrNotFound].
+	// Stat must return what Get returns but the body, without reading the body,
+	// or an error that matches [ErrNotFound].
 	Stat(ctx context.Context, ref Ref) (Info, error)
 }
 
-// Admission decides whether the content of the changeset with a header may be
+// Admission decides whether the body of the changeset with a header may be
 // read now: nil admits it, an error refuses it. A nil Admission admits all. The
 // reader of chains bounds its memory by one.
 type Admission func(Header) error
 
-// Admit returns the decision about the content of the changeset with this
+// Admit returns the decision about the body of the changeset with this
 // header.
 func (a Admission) Admit(h Header) error {
 	if a == nil {
@@ -56,9 +57,9 @@ func (a Admission) Admit(h Header) error {
 type ManyGetter interface {
 	// GetMany must return the changesets of these references, each as
 	// [Store.Get] returns it, in any order. The references are all of one
-	// aggregate and all different. Before it reads content that may be large it
-	// must call [Admission.Admit], once for each changeset. It must not return
-	// content that was refused.
+	// aggregate and all different. Before it reads a body that may be large it
+	// must call [Admission.Admit], once for each changeset. It must not return a
+	// body that was refused.
 	//
 	// It must return the changesets that Get would return. It must leave out the
 	// others: Get then says why. An error must mean that the request as a whole

@@ -150,8 +150,8 @@ func TestAdmission(t *testing.T) {
 	require.NoError(t, all.Admit(changeset.Header{}))
 	refused := errors.New("refused")
 	none := changeset.Admission(func(h changeset.Header) error {
-		require.EqualValues(t, 5, h.ContentSize)
+		require.EqualValues(t, 5, h.BodySize)
 		return refused
 	})
-	require.Same(t, refused, none.Admit(changeset.Header{ContentSize: 5}))
+	require.Same(t, refused, none.Admit(changeset.Header{BodySize: 5}))
 }

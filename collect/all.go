@@ -9,23 +9,27 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
+	"ropewalk/internal/reserved"
 )
 
 // CollectAll is [Collector.Collect] for every aggregate that has an object,
 // several at once, yielded in the order of their percent-encoded IDs;
 // aggregates with reserved IDs are left out. If after is not empty, it begins
-// after that aggregate ID: pass the ID of the last report of a run that was
-// ended. Erased aggregates with nothing but snapshots come last, in no order.
+// after that aggregate ID: to continue a run that was ended, pass the ID of the
+// last report before the end. Erased aggregates with nothing but snapshots come
+// last, in no order.
 //
 // An error of one aggregate is in its report, and does not end the rest; a
-// listing that fails, or the context's end, does, with the one error. Breaking
-// the loop stops all work. Memory is bounded by what is known of
-// [Options.Parallel] aggregates.
+// listing that fails, or the context's end, does, with the one error. When the
+// context ends, the reports of the aggregates under way come before that error:
+// they count the work done, and an unfinished one has an Err that matches the
+// context's error. Breaking the loop stops all work. Memory is bounded by what
+// is known of [Options.Parallel] aggregates.
 func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
 	return func(yield func(Report, error) bool) {
-		for r, err := range ordered.Map(ctx, c.options.Parallel, ids, c.collectOne) {
+		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, c.collectOne) {
 			if skip := err == nil && r.AggregateID == ""; !skip && !yield(r, err) {
 				return
 			}
@@ -33,14 +37,14 @@ func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Repo
 	}
 }
 
-// collectOne is Collect with all errors in the report, except the context's.
+// collectOne is Collect with all errors in the report.
 func (c *Collector) collectOne(ctx context.Context, aggregateID string) (Report, error) {
 	r, err := c.Collect(ctx, aggregateID)
 	if errors.Is(err, changeset.ErrNotFound) && r.Seen.Objects == 0 && !r.Head.Exists() {
 		return Report{}, nil // gone since it was listed
 	}
 	if err != nil && ctx.Err() != nil {
-		return r, err
+		err = fmt.Errorf("collect %q: %w", aggregateID, ctx.Err())
 	}
 	r.Err = err
 	return r, nil
@@ -54,7 +58,7 @@ func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[stri
 			if err != nil {
 				err = fmt.Errorf("list aggregates: %w", err)
 			}
-			if reserved := err == nil && changeset.IsReserved(id); !reserved && (!yield(id, err) || err != nil) {
+			if own := err == nil && reserved.Is(id); !own && (!yield(id, err) || err != nil) {
 				return
 			}
 		}
@@ -93,7 +97,7 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("list aggregates: %w", err)
 		}
-		return changeset.IsReserved(id), nil
+		return reserved.Is(id), nil
 	}
 	return false, nil
 }
@@ -101,14 +105,14 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 // isLeftBehind reports whether an aggregate has snapshots and no other objects,
 // and may be erased: its head says so, or does not decode.
 func (c *Collector) isLeftBehind(ctx context.Context, e headlist.Entry) (bool, error) {
-	if e.Fault == nil && e.Head.State != head.Erased || changeset.IsReserved(e.AggregateID) {
+	if e.Fault == nil && e.Head.State != head.Erased || reserved.Is(e.AggregateID) {
 		return false, nil
 	}
 	own, err := c.hasObjects(ctx, e.AggregateID)
 	if err != nil || own {
 		return false, err
 	}
-	return c.hasObjects(ctx, changeset.SnapshotsOf(e.AggregateID))
+	return c.hasObjects(ctx, reserved.Snapshots(e.AggregateID))
 }
 
 func (c *Collector) hasObjects(ctx context.Context, id string) (bool, error) {

@@ -19,6 +19,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 func TestCleanAggregatesCostAHeadAndAListing(t *testing.T) {
@@ -401,7 +402,7 @@ func TestCollectAll(t *testing.T) {
 		want = append(want, other.id)
 	}
 	p.of("headless").orphan(head.Head{}, "first")
-	p.of(changeset.SnapshotsOf("order-01")).orphan(head.Head{}, "a snapshot")
+	p.of(reserved.Snapshots("order-01")).orphan(head.Head{}, "a snapshot")
 	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
 	collector := p.collector(collect.Options{Grace: -1, Delete: true, Parallel: 4})
 
@@ -428,7 +429,41 @@ func TestCollectAll(t *testing.T) {
 		}
 	}
 	require.Equal(t, append([]string{"headless"}, want...), got)
-	require.Len(t, p.of(changeset.SnapshotsOf("order-01")).objects(), 1, "the snapshots of a chain that lives")
+	require.Len(t, p.of(reserved.Snapshots("order-01")).objects(), 1, "the snapshots of a chain that lives")
+}
+
+// Aggregates that were collected before the context ended are reported even if
+// an earlier one is still under way then, and so is the work on that one.
+func TestCollectAllReportsTheWorkBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := inMemory(t)
+		for _, id := range []string{"slow", "tail"} {
+			other := p.of(id)
+			first := other.grow(1)
+			other.orphan(first, "one")
+			other.orphan(first, "two")
+			other.grow(1)
+		}
+		var script faults.Script
+		script.On(faults.Delete, 2, faults.Fault{Kind: faults.HangBefore})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		deleted, unfinished := int64(0), 0
+		ended := error(nil)
+		for r, err := range p.under(&script).collector(collect.Options{Grace: -1, Delete: true, Parallel: 2}).CollectAll(ctx, "") {
+			if ended = err; err != nil {
+				continue
+			}
+			deleted += r.Deleted.Objects
+			if r.Err != nil {
+				require.ErrorIs(t, r.Err, context.Canceled)
+				unfinished++
+			}
+		}
+		require.ErrorIs(t, ended, context.Canceled)
+		require.EqualValues(t, 3, deleted)
+		require.Equal(t, 1, unfinished)
+	})
 }
 
 func TestCollectAllEnds(t *testing.T) {

@@ -80,7 +80,7 @@ func (l liar) Get(ctx context.Context, ref changeset.Ref, admission changeset.Ad
 	if err != nil {
 		return c, err
 	}
-	c.ContentSize = l.size
+	c.BodySize = l.size
 	if err := admission.Admit(c.Header); err != nil {
 		return changeset.Changeset{}, err
 	}

@@ -12,8 +12,9 @@ import (
 
 var getChecks = []check{
 	{"Get, Stat: of what is not there is an error that matches ErrNotFound", getOfAbsent},
+	{"Get: returns Body as it was put, and leaves Content nil", getLeavesContent},
 	{"Get: asks the admission once, with the header that it returns", getAsksAdmission},
-	{"Get: returns the admission's error as it is, and no content", getReturnsAdmissionError},
+	{"Get: returns the admission's error as it is, and no body", getReturnsAdmissionError},
 	{"Get: does not ask the admission about an object that is missing", getOfAbsentDoesNotAsk},
 	{"Get, Stat: return Decode's errors for metadata that does not decode", getOfCorrupt},
 	{"Get, Stat: what they return they do not keep", getDoesNotAlias},
@@ -32,6 +33,14 @@ func getOfAbsent(t testing.TB, h Harness) {
 		{AggregateID: c.AggregateID[1:], Version: c.Version, ID: c.ID},
 	} {
 		requireAbsent(t, s, ref)
+	}
+}
+
+func getLeavesContent(t testing.TB, h Harness) {
+	s := h.Changesets(t)
+	for _, c := range []changeset.Changeset{full(t), encoded(full(t))} {
+		put(t, s, c)
+		requireStored(t, s, c)
 	}
 }
 
@@ -58,7 +67,7 @@ func getReturnsAdmissionError(t testing.TB, h Harness) {
 		got, err := s.Get(t.Context(), c.Ref, func(changeset.Header) error { return full })
 		require.ErrorIs(t, err, full)
 		require.Same(t, full, err)
-		require.Empty(t, got.Content)
+		require.Empty(t, got.Body)
 	}
 	requireStored(t, s, c)
 }
@@ -98,7 +107,7 @@ func getDoesNotAlias(t testing.TB, h Harness) {
 	got, err := s.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	requireEqual(t, c, got)
-	clear(got.Content)
+	clear(got.Body)
 	clear(got.Metadata)
 	requireStored(t, s, c)
 	info, err := s.Stat(t.Context(), c.Ref)

@@ -190,7 +190,7 @@ func TestNoContentLength(t *testing.T) {
 	require.Equal(t, c, got)
 	got, err = open(t, always(cut)).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
-	require.Error(t, got.VerifyContent())
+	require.Error(t, got.VerifyBody())
 
 	refused := fmt.Errorf("refused")
 	got, err = s.Get(t.Context(), c.Ref, func(changeset.Header) error { return refused })

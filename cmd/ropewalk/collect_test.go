@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/reserved"
 )
 
 // putLate puts an object of an append that was under way when all was erased.
@@ -23,7 +26,7 @@ func putLate(ts *testscript.TestScript, _ bool, args []string) { putFirst(ts, ar
 
 // putSnapshot puts an object where the snapshots of an aggregate are.
 func putSnapshot(ts *testscript.TestScript, _ bool, args []string) {
-	putFirst(ts, args[0], changeset.SnapshotsOf(args[1]))
+	putFirst(ts, args[0], reserved.Snapshots(args[1]))
 }
 
 func putFirst(ts *testscript.TestScript, file, id string) {
@@ -79,43 +82,93 @@ func TestEraseIsInterrupted(t *testing.T) {
 	})
 }
 
-// A collection that was interrupted reports its work so far.
+// orphans returns a place with five aggregates, each with an orphan that is
+// past its grace period, and a count of the orphans that are left. It waits
+// for eight days.
+func orphans(t *testing.T) (p *testPlace, ids []string, left func() int) {
+	t.Helper()
+	p, ids = newTestPlace(), []string{"a", "b", "c d", "e", "f"}
+	for _, id := range ids {
+		require.Zero(t, p.run(t.Context(), "x", "append", id, "--new").exit)
+		p.pend(t, id)
+	}
+	time.Sleep(8 * 24 * time.Hour)
+	return p, ids, func() (n int) {
+		for _, id := range ids {
+			for range p.memory.Objects(t.Context(), id) {
+				n++
+			}
+		}
+		return n - len(ids)
+	}
+}
+
+// afterDeletes lets three deletes pass, and puts a fault on all later ones.
+func afterDeletes(p *testPlace, fault faults.Fault) {
+	p.script.Draw(func(op faults.Op, n int) faults.Fault {
+		if op == faults.Delete && n > 3 {
+			return fault
+		}
+		return faults.Fault{}
+	})
+}
+
+// totalOf returns the last line of gc --json that is a total.
+func totalOf(t *testing.T, stdout string) (total gcJSON) {
+	t.Helper()
+	for line := range strings.Lines(stdout) {
+		if strings.Contains(line, `"kind":"gc"`) {
+			require.NoError(t, json.Unmarshal([]byte(line), &total))
+		}
+	}
+	return total
+}
+
+// A collection that was interrupted reports all that it has deleted, whichever
+// of the aggregates under way was the quickest.
 func TestGCIsInterrupted(t *testing.T) {
 	schemas := compileSchemas(t)
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPlace()
-		ids := []string{"a", "b", "c d", "e", "f"}
-		for _, id := range ids {
-			require.Zero(t, p.run(t.Context(), "x", "append", id, "--new").exit)
-			p.pend(t, id)
-		}
-		time.Sleep(8 * 24 * time.Hour)
-		left := func() (n int) {
-			for _, id := range ids {
-				for range p.memory.Objects(t.Context(), id) {
-					n++
-				}
+		for _, named := range []bool{false, true, false, false, false, false, false} {
+			p, ids, left := orphans(t)
+			afterDeletes(p, faults.Fault{Kind: faults.HangBefore})
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			args := []string{"gc", "--delete", "--json"}
+			if named {
+				args = append(args, ids...)
 			}
-			return n - len(ids)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		p.script.Draw(func(op faults.Op, n int) faults.Fault {
-			if op == faults.Delete && n > 3 {
-				return faults.Fault{Kind: faults.HangBefore}
+			got := p.run(ctx, "", args...)
+			require.Equal(t, 130, got.exit)
+			require.NoError(t, schemas.check([]byte(got.stdout)))
+			total := totalOf(t, got.stdout)
+			require.EqualValues(t, 3, total.Deleted.Objects)
+			require.Equal(t, 2, left())
+			if named { // one after the other
+				require.Equal(t, "c d", total.Last)
 			}
-			return faults.Fault{}
-		})
-		time.AfterFunc(time.Second, cancel)
-		got := p.run(ctx, "", "gc", "--delete", "--json")
-		require.Equal(t, 130, got.exit)
-		require.NoError(t, schemas.check([]byte(got.stdout)))
-		require.Contains(t, got.stdout, `"kind":"gc"`, "what was done is told")
-		require.Equal(t, 2, left())
 
-		p.script.Reset()
-		got = p.run(t.Context(), "", "gc", "--delete")
-		require.Zero(t, got.exit)
-		require.Zero(t, left())
+			p.script.Reset()
+			got = p.run(t.Context(), "", "gc", "--delete")
+			require.Zero(t, got.exit)
+			require.Zero(t, left())
+		}
+	})
+}
+
+// A storage that cannot be worked with any longer ends a collection, which
+// reports all that it has deleted.
+func TestGCReportsTheWorkBeforeAnOutage(t *testing.T) {
+	schemas := compileSchemas(t)
+	synctest.Test(t, func(t *testing.T) {
+		p, _, left := orphans(t)
+		afterDeletes(p, faults.Fault{Kind: faults.Refused, Err: &finding.SetupError{What: "access is denied"}, DelayBefore: time.Second})
+		got := p.run(t.Context(), "", "gc", "--delete", "--json")
+		require.Equal(t, 7, got.exit, got.stderr)
+		require.NoError(t, schemas.check([]byte(got.stdout)))
+		require.EqualValues(t, 3, totalOf(t, got.stdout).Deleted.Objects)
+		require.Equal(t, 2, left())
+		require.Contains(t, got.stderr, "access is denied")
 	})
 }
 
@@ -135,7 +188,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 	} {
 		a := newTestPlace().app("")
 		a.stdout, a.stderr = io.Discard, io.Discard
-		g := collecting{app: a, gcFlags: test.flags}
+		g := collecting{app: a, gcFlags: test.flags, stop: func() {}}
 		err := g.finish(g.run(func(yield func(collect.Report, error) bool) {
 			for _, r := range test.reports {
 				if !yield(r, nil) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,9 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 		return err
 	}
 	return a.reading(ctx, func(s *store) error {
-		g := collecting{app: a, gcFlags: f, total: gcJSON{kind: kindOf("gc"), Delete: f.delete}}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{kind: kindOf("gc"), Delete: f.delete}}
 		bar := a.newProgress(-1, false, "objects")
 		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.add})
 		reports := c.CollectAll(ctx, f.after)
@@ -96,16 +99,16 @@ func (f gcFlags) parse(args []string) (ids []string, err error) {
 	return ids, nil
 }
 
-// collectEach collects the aggregates that were named: that one is not there
-// ends it.
+// collectEach collects the aggregates that were named. It ends with the first
+// one that is missing, or with the context.
 func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.Seq2[collect.Report, error] {
 	return func(yield func(collect.Report, error) bool) {
 		for _, id := range ids {
 			r, err := c.Collect(ctx, id)
-			if ctx.Err() == nil && !errors.Is(err, ropewalk.ErrNotFound) && !errors.Is(err, ropewalk.ErrInvalidAggregateID) {
+			if !errors.Is(err, ropewalk.ErrNotFound) && !errors.Is(err, ropewalk.ErrInvalidAggregateID) {
 				r.Err, err = err, nil
 			}
-			if !yield(r, err) || err != nil {
+			if !yield(r, err) || err != nil || ctx.Err() != nil {
 				return
 			}
 		}
@@ -117,23 +120,30 @@ func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.S
 type collecting struct {
 	*app
 	gcFlags
+	stop   func() // ends the work on all aggregates
 	total  gcJSON
 	found  []collect.Report // with something to report
 	failed []collect.Report
 }
 
-// run takes in all reports. It ends early where the storage cannot be worked
-// with: the other aggregates would fare no better.
+// run takes in all reports. An interrupt, or a storage that cannot be worked
+// with, ends the work on all aggregates: the reports that are still to come
+// count the work done until then.
 func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
+	var ended error
 	for r, err := range reports {
-		if err != nil || unavailable(r.Err) {
-			return errors.Join(err, r.Err)
+		if ended == nil && (err != nil || unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+			ended = cmp.Or(err, r.Err)
+			g.stop()
 		}
-		if err := g.take(r); err != nil {
-			return err
+		if err == nil {
+			err = g.take(r, ended == nil)
+		}
+		if err != nil {
+			return cmp.Or(ended, err)
 		}
 	}
-	return nil
+	return ended
 }
 
 // finish prints what was done, whatever ended it, and returns what has failed.

@@ -68,11 +68,17 @@ type gcJSON struct {
 	Last string `json:"last,omitempty"`
 }
 
-// take takes in the report of one aggregate.
-func (g *collecting) take(r collect.Report) error {
+// take takes in the report of one aggregate; running means that no aggregate
+// was stopped before it, nor the aggregate itself.
+func (g *collecting) take(r collect.Report, running bool) error {
+	if !running && r.Err != nil && r.Seen.Objects == 0 {
+		return nil // stopped before anything was done
+	}
 	g.total.Aggregates++
 	g.total.add(r)
-	g.total.Last = r.AggregateID
+	if running {
+		g.total.Last = r.AggregateID
+	}
 	if r.Err != nil {
 		g.total.Failed++
 		g.failed = append(g.failed, r)
@@ -108,7 +114,7 @@ func (g *collecting) printFound() error {
 	rows := int64(0)
 	for _, r := range g.found {
 		all := r.Collectable()
-		if all.Objects == 0 || r.Err != nil {
+		if all.Objects == 0 || r.Err != nil && r.Deleted.Objects == 0 {
 			continue
 		}
 		rows++

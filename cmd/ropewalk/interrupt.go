@@ -31,6 +31,10 @@ func newInterruptible(ctx context.Context, r io.Reader) *interruptible {
 }
 
 func (i *interruptible) Read(p []byte) (int, error) {
+	// A read that is as ready as the context would win by chance.
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
 	if len(i.rest.data) == 0 && i.rest.err == nil {
 		go func() {
 			data := make([]byte, 64<<10)
@@ -54,6 +58,9 @@ func (i *interruptible) Read(p []byte) (int, error) {
 // openFile opens a file for reading. Opening a named pipe waits for a writer,
 // until the context ends.
 func openFile(ctx context.Context, name string) (*os.File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	type opened struct {
 		f   *os.File
 		err error

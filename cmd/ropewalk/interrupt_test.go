@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +111,24 @@ func TestInterruptWhileStandardOutputIsSlow(t *testing.T) {
 		require.Equal(t, 5, n)
 		require.NoError(t, w.Close())
 		require.Equal(t, "first\nlast\n", <-read)
+	})
+}
+
+// Input is left alone once the context has ended: input that is ready must not
+// win by chance.
+func TestInputIsNotReadOnceInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		ready := strings.NewReader("ready")
+		_, err := newInterruptible(ctx, ready).Read(make([]byte, 5))
+		require.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		require.Equal(t, 5, ready.Len())
+		file := filepath.Join(t.TempDir(), "input")
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
+		_, err = openFile(ctx, file)
+		require.ErrorIs(t, err, context.Canceled)
 	})
 }
 

@@ -119,7 +119,7 @@ func (a *app) flushLog(out *table) error {
 }
 
 func (a *app) logRow(h changeset.Header, full bool) []string {
-	version, size := strconv.FormatUint(h.Version, 10), byteSize(h.ContentSize)
+	version, size := strconv.FormatUint(h.Version, 10), byteSize(h.BodySize)
 	if !full {
 		return []string{version, a.shortID(h.ID), seconds(h.RecordedAt), size, h.ContentType, formatMetadata(h.Metadata)}
 	}
@@ -133,7 +133,7 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 	}
 	return []string{
 		version, h.ID.String(), parent, h.Digest.String(), precisely(h.RecordedAt),
-		strconv.FormatInt(h.ContentSize, 10), h.ContentType, command, formatMetadata(h.Metadata),
+		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, formatMetadata(h.Metadata),
 	}
 }
 

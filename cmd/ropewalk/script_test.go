@@ -32,11 +32,17 @@ func (c cleared) Run() int {
 	return c.M.Run()
 }
 
+// TestMain shortens the second that a program sleeps at its end under the race
+// detector: the scripts run hundreds of commands.
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=10")
+	}
 	testscript.Main(cleared{m}, map[string]func(){"ropewalk": main})
 }
 
 func TestTestsSurviveAnyEnvironment(t *testing.T) {
+	t.Parallel()
 	testenv.RunHostile(t, "^(TestScripts|TestColours)$/^(streams|init)$")
 }
 
@@ -64,6 +70,7 @@ func TestTestsSurviveAnyEnvironment(t *testing.T) {
 // With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
 // scripts.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	schemas := compileSchemas(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

@@ -79,6 +79,5 @@ func Draft(content string) changeset.Draft { return changeset.Draft{Content: []b
 
 // IsConflict reports whether an append was refused for good.
 func IsConflict(err error) bool {
-	var conflict *ropewalk.ConflictError
-	return errors.As(err, &conflict)
+	return errors.Is(err, ropewalk.ErrConflict)
 }

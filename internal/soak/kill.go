@@ -74,8 +74,8 @@ func (k *Kills) Kill(writer *exec.Cmd, within time.Duration) error {
 		}
 		k.note(lines.Text())
 	}
-	var exit *exec.ExitError
-	if err := writer.Wait(); !errors.As(err, &exit) || exit.Exited() {
+	err = writer.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Exited() {
 		return fmt.Errorf("the writer was not killed: %w", err)
 	}
 	k.Kills++
