@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// Store is the seam to the storage of immutable changeset objects. Package
+// Store is the interface of the storage of immutable changeset objects. Package
 // backendtest holds an implementation to every sentence of it.
+//
+// A store may implement more: [ManyGetter], [Lister], [Deleter] and [Locator].
+// Callers find out by [As], which looks through decorators, never by a type
+// assertion and never by a request.
 //
 // An implementation must be safe for concurrent use by many goroutines and
 // processes. Every operation may be repeated, also by the service's own
