@@ -48,7 +48,7 @@ func TestCompressedAggregates(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
 	for _, ref := range append(snapshots(t, db, "log-1"), must(db.Load(t.Context(), "log-1")).Ref) {
-		c, err := db.Get(t.Context(), ref)
+		c, err := db.Get(t.Context(), ref, nil)
 		require.NoError(t, err)
 		require.Equal(t, changeset.EncodingZstd, c.Encoding)
 		require.NoError(t, c.VerifyBody())
@@ -72,7 +72,7 @@ func TestCompressedAggregates(t *testing.T) {
 func TestCompressedAggregatesAreLimited(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
-	c, err := db.Get(t.Context(), snapshotAt(t, 7))
+	c, err := db.Get(t.Context(), snapshotAt(t, 7), nil)
 	require.NoError(t, err)
 	repo := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), &aggregate.Options{MaxSnapshotSize: c.BodySize + 1})
 	l, err := repo.Load(t.Context(), "log-1")
@@ -95,7 +95,7 @@ func TestCompressedCommandsHappenOnce(t *testing.T) {
 	first, err := repo.Save(t.Context(), read, events, aggregate.Once("key"))
 	require.NoError(t, err)
 	require.False(t, first.Repeated)
-	c, err := db.Get(t.Context(), first.Head.Ref)
+	c, err := db.Get(t.Context(), first.Head.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, changeset.EncodingZstd, c.Encoding)
 	for _, compress := range []bool{true, false} {
@@ -158,7 +158,7 @@ func requireEncodings(t *testing.T, db *memstore.Store, l aggregate.Loaded[Log])
 	require.Equal(t, []string{"", "zstd", "", "zstd", "", "", "zstd", "", "zstd", ""}, encodings)
 	encodings = nil
 	for _, version := range []int{3, 7} {
-		c, err := db.Get(t.Context(), snapshotAt(t, version))
+		c, err := db.Get(t.Context(), snapshotAt(t, version), nil)
 		require.NoError(t, err)
 		encodings = append(encodings, c.Encoding)
 	}

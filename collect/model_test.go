@@ -286,7 +286,7 @@ func (g *game) violation() string {
 	var texts []string
 	refs := map[changeset.Ref]bool{}
 	for ref := h.Ref; ; {
-		c, err := g.m.Get(ctx, ref)
+		c, err := g.m.Get(ctx, ref, nil)
 		if err != nil {
 			return err.Error()
 		}

@@ -65,7 +65,7 @@ func TestCompressedOrphanIsShown(t *testing.T) {
 	from := newTestPlace()
 	h, err := from.store(t).with(ropewalk.Options{Compress: true}).Chain("other").Create(t.Context(), changeset.Draft{Content: []byte(eventOf(7)), ContentType: typeNDJSON})
 	require.NoError(t, err)
-	orphan, err := from.memory.Get(t.Context(), h.Ref)
+	orphan, err := from.memory.Get(t.Context(), h.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, changeset.EncodingZstd, orphan.Encoding)
 
