@@ -23,7 +23,7 @@ lint:
 	go tool staticcheck -tags integration ./...
 	integration/vulncheck.sh
 
-# Measures everything side by side with what people would take instead, and writes docs/performance.md; less than
+# Measures everything side by side with what people would take instead, and writes bench/results/performance.md; less than
 # twenty minutes. RUN='walk|hot' runs some experiments, ARGS=-quick tests the benchmarks themselves and writes nothing.
 bench:
 	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
