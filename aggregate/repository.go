@@ -108,7 +108,7 @@ func (r *Repository[S, E]) LoadAt(ctx context.Context, id string, version uint64
 // decoding. At most one error ends it.
 func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last uint64) iter.Seq2[Recorded[E], error] {
 	return func(yield func(Recorded[E], error) bool) {
-		for c, err := range r.reader(h).Range(ctx, first, last) {
+		for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: first, Last: last}) {
 			var records []Recorded[E]
 			if err == nil {
 				records, err = r.read(c)
@@ -185,11 +185,7 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 
 // read decodes a changeset, and says in errors which one it is.
 func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	content, err := r.store.Decode(c)
-	if err != nil {
-		return nil, err
-	}
-	records, err := r.plan.decode(content)
+	records, err := r.plan.decode(c.Content)
 	for i := range records {
 		records[i].Version = c.Version
 	}
