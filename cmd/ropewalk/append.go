@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -201,10 +202,10 @@ func parseAfter(id, s string) (reference, error) {
 	}
 	r, err := parseReference(s)
 	if err != nil || r.form != single && r.form != exact {
-		return r, usagef("--after %s: want a version, a reference to a changeset, or an ETag", quote(s))
+		return r, usagef("--after %s: want a version, a reference to a changeset, or an ETag", ui.Quote(s))
 	}
 	if r.id != id {
-		return r, usagef("--after %s: not a changeset of %q", quote(s), id)
+		return r, usagef("--after %s: not a changeset of %q", ui.Quote(s), id)
 	}
 	return r, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -138,13 +139,13 @@ func (b *benching) printBench(all []benchJSON) error {
 		}
 		return nil
 	}
-	t := newTable(b.stdout, "WHAT", "TIMES", "AT ONCE", "P50", "P95", "P99", "MAX", "A SECOND").alignRight(1, 2, 3, 4, 5, 6, 7)
+	t := ui.NewTable(b.stdout, "WHAT", "TIMES", "AT ONCE", "P50", "P95", "P99", "MAX", "A SECOND").AlignRight(1, 2, 3, 4, 5, 6, 7)
 	ms := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) + "ms" }
 	for _, m := range all {
-		if err := t.row(m.What, strconv.Itoa(m.N), strconv.Itoa(m.Parallel), ms(m.P50), ms(m.P95), ms(m.P99), ms(m.Max),
+		if err := t.Row(m.What, strconv.Itoa(m.N), strconv.Itoa(m.Parallel), ms(m.P50), ms(m.P95), ms(m.P99), ms(m.Max),
 			strconv.FormatFloat(m.PerSecond, 'f', 1, 64)); err != nil {
 			return err
 		}
 	}
-	return t.flush()
+	return t.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/meter"
 )
 
@@ -79,7 +80,7 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 	for _, n := range c.Requests {
 		total += n
 	}
-	text := plural(int64(total), "request")
+	text := ui.Plural(int64(total), "request")
 	if c.Phase == "estimate" {
 		text = "about " + text
 	}
@@ -89,7 +90,7 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 		text += ", which cost nothing"
 	}
 	if c.Tombstones > 0 {
-		text += "; tombstones that remain: " + thousands(int64(c.Tombstones))
+		text += "; tombstones that remain: " + ui.Thousands(int64(c.Tombstones))
 	}
 	return a.print("%s\n", strings.TrimSpace(text))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
@@ -21,7 +22,7 @@ func (a *app) confirm(ctx context.Context, yes bool, word, what string) error {
 		return withHint(usagef("to %s must be confirmed, and there is no terminal to ask on", what), "confirm it with --yes")
 	}
 	word = visible.Text(word) // as it can be typed
-	if _, err := io.WriteString(a.stderr, string(showf("Type %s to %s: ", word, what))); err != nil {
+	if _, err := io.WriteString(a.stderr, string(ui.Safef("Type %s to %s: ", word, what))); err != nil {
 		return err
 	}
 	typed, err := bufio.NewReader(newInterruptible(ctx, a.stdin)).ReadString('\n')

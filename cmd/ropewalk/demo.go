@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -62,7 +63,7 @@ func (a *app) runDemo(ctx context.Context) error {
 func (d demo) begin(ctx context.Context) error {
 	return d.steps(
 		d.say("A store is a file here; in the cloud it is a bucket. Nothing else runs."),
-		d.command("export ROPEWALK_STORE="+quote(d.store)),
+		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
 		d.say("Begin the history of an order, and go on with it. What it is now has to be said."),
 		d.pipe(ctx, 0, `{"type":"created","customer":"alice"}`, "append", order, "--new"),
 		d.pipe(ctx, 0, `{"type":"paid","amount":42}`, "append", order, "--after", "0", "--meta", "correlation-id=91c2"),
@@ -120,11 +121,11 @@ func (d demo) open() (*sqlitestore.Store, error) {
 func (d demo) farewell(context.Context) error {
 	return d.steps(
 		d.say("The store stays, for you to go on with:"),
-		d.command("export ROPEWALK_STORE="+quote(d.store)),
+		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
 		d.command("ropewalk show "+order),
 		d.command("ropewalk --help"),
 		d.say("When you are done with it:"),
-		d.command("rm -r "+quote(d.dir)),
+		d.command("rm -r "+ui.Quote(d.dir)),
 	)
 }
 
@@ -155,14 +156,14 @@ func (d demo) run(ctx context.Context, exit int, args ...string) func() error {
 
 // pipe is run with a line on stdin.
 func (d demo) pipe(ctx context.Context, exit int, line string, args ...string) func() error {
-	return d.typed(ctx, exit, "echo "+quote(line)+" | ", line+"\n", args)
+	return d.typed(ctx, exit, "echo "+ui.Quote(line)+" | ", line+"\n", args)
 }
 
 func (d demo) typed(ctx context.Context, exit int, before, stdin string, args []string) func() error {
 	return func() error {
 		words := make([]string, len(args))
 		for i, arg := range args {
-			words[i] = quote(arg)
+			words[i] = ui.Quote(arg)
 		}
 		if err := d.command(before + "ropewalk " + strings.Join(words, " "))(); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // maxContent is the largest content that append takes, in bytes: the default
@@ -105,7 +106,7 @@ func inputName(file string) string {
 	if file == "-" {
 		return "standard input"
 	}
-	return quote(file)
+	return ui.Quote(file)
 }
 
 // inputError is the failure of reading a file that the user named. It has
@@ -117,7 +118,7 @@ func inputError(file string, err error) error {
 	if at, ok := errors.AsType[*os.PathError](err); ok {
 		err = at.Err
 	}
-	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", quote(file), err)}
+	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", ui.Quote(file), err)}
 }
 
 // guessType returns a content type by the file's name, or else by its content.

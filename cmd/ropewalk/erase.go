@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/head"
 )
@@ -52,7 +53,7 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 			return fmt.Errorf("load head of %q: %w", id, err)
 		}
 		if h.Exists() && h.State != head.Erased {
-			if err := a.confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", plural(int64(h.Version)+1, "changeset"))); err != nil {
+			if err := a.confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
 				return err
 			}
 		}
@@ -66,15 +67,15 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 	bar.end()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
-		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", thousands(r.Deleted.Objects), operand(idArgument(id)))
+		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), ui.Operand(idArgument(id)))
 	case err != nil && !r.Head.Exists():
-		return withHint(err, "see what is there: ropewalk graph %s", operand(idArgument(id)))
+		return withHint(err, "see what is there: ropewalk graph %s", ui.Operand(idArgument(id)))
 	case err != nil:
-		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", operand(idArgument(id)))
+		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", ui.Operand(idArgument(id)))
 	case a.json:
 		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}
 	err = a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
-		id, plural(r.Deleted.Objects, "object"), spacedSize(r.Deleted.Bytes))
+		id, ui.Plural(r.Deleted.Objects, "object"), ui.SpacedSize(r.Deleted.Bytes))
 	return a.unread(err, "%s is erased", id)
 }

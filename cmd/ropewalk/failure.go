@@ -13,6 +13,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
 )
 
@@ -213,13 +214,13 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	case !c.Actual.Exists():
 		return ""
 	case c.Settled != changeset.Ref{}:
-		return "to append it again: " + flagged("ropewalk append", idArgument(id), fmt.Sprintf("--after %d", c.Actual.Version))
+		return "to append it again: " + ui.Flagged("ropewalk append", idArgument(id), fmt.Sprintf("--after %d", c.Actual.Version))
 	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
-		return "read what is new: ropewalk log " + operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
+		return "read what is new: ropewalk log " + ui.Operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
 	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
-		return "read it: ropewalk show " + operand(fmt.Sprintf("%s@%d", id, c.Actual.Version))
+		return "read it: ropewalk show " + ui.Operand(fmt.Sprintf("%s@%d", id, c.Actual.Version))
 	default:
-		return "read it: ropewalk log " + operand(idArgument(id))
+		return "read it: ropewalk log " + ui.Operand(idArgument(id))
 	}
 }
 
@@ -245,17 +246,6 @@ func (a *app) end(ctx context.Context, err error) int {
 		_ = a.emit(newFailureJSON(c, message, hint, err))
 	}
 	return c.exit
-}
-
-// oneLine joins the lines of a message, such as one from errors.Join.
-func oneLine(message string) string {
-	var lines []string
-	for line := range strings.Lines(message) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "; ")
 }
 
 // failureJSON is the last line of a failure with --json.

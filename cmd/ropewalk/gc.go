@@ -12,12 +12,13 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
 
 // leastGrace is the shortest --grace: clocks that differ, and appends that are
 // settled by hand, are well within.
-const leastGrace = day
+const leastGrace = ui.Day
 
 // gcFlags are the flags of gc.
 type gcFlags struct {
@@ -50,8 +51,8 @@ of the heads, is left as it is, with exit code 6 when the others are done.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.delete, "delete", false, "delete what is found; a dry run otherwise")
-	f.grace = 7 * day
-	flags.Var((*durationValue)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
+	f.grace = 7 * ui.Day
+	flags.Var((*ui.Duration)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
 	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
 	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of a run that was ended")
 	return cmd
@@ -81,7 +82,7 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 func (f gcFlags) parse(args []string) (ids []string, err error) {
 	switch {
 	case f.grace < leastGrace:
-		return nil, usagef("--grace %s: want %s or more", formatDuration(f.grace), formatDuration(leastGrace))
+		return nil, usagef("--grace %s: want %s or more", ui.FormatDuration(f.grace), ui.FormatDuration(leastGrace))
 	case f.all && len(args) > 0:
 		return nil, usagef("--all and aggregate IDs do not go together")
 	case f.after != "" && len(args) > 0:
@@ -168,12 +169,12 @@ func (g *collecting) resumable(err error) error {
 	if g.total.Last == "" {
 		return err
 	}
-	again := "ropewalk gc --after " + quote(g.total.Last)
+	again := "ropewalk gc --after " + ui.Quote(g.total.Last)
 	if g.delete {
 		again += " --delete"
 	}
-	if g.grace != 7*day {
-		again += " --grace " + formatDuration(g.grace)
+	if g.grace != 7*ui.Day {
+		again += " --grace " + ui.FormatDuration(g.grace)
 	}
 	return withHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }
@@ -196,9 +197,9 @@ func (g *collecting) failure() error {
 		for _, r := range g.failed {
 			g.warn("%v", r.Err)
 		}
-		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", plural(int64(len(g.failed)), "aggregate"), err)
+		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
 	}
-	argument := operand(idArgument(first.AggregateID))
+	argument := ui.Operand(idArgument(first.AggregateID))
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return withHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}

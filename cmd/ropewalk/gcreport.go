@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
 
@@ -110,7 +111,7 @@ func (g *collecting) printFound() error {
 	if g.json {
 		return g.emit(t)
 	}
-	out := newTable(g.stdout, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").alignRight(1, 2, 3, 4)
+	out := ui.NewTable(g.stdout, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").AlignRight(1, 2, 3, 4)
 	rows := int64(0)
 	for _, r := range g.found {
 		all := r.Collectable()
@@ -119,12 +120,12 @@ func (g *collecting) printFound() error {
 		}
 		rows++
 		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
-		if err := out.row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), byteSize(all.Bytes)); err != nil {
+		if err := out.Row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), ui.ByteSize(all.Bytes)); err != nil {
 			return err
 		}
 	}
 	if rows > 0 {
-		if err := out.flush(); err != nil {
+		if err := out.Flush(); err != nil {
 			return err
 		}
 	}
@@ -137,24 +138,24 @@ func (g *collecting) summary(rows int64) string {
 	if g.delete {
 		what, n = "deleted ", t.Deleted
 	}
-	text := what + plural(n.Objects, "object") + ", " + spacedSize(n.Bytes) + ", of " + plural(rows, "aggregate") +
-		"; looked at " + plural(t.Aggregates, "aggregate") + ", " + plural(t.Seen.Objects, "object") + ", " + spacedSize(t.Seen.Bytes)
+	text := what + ui.Plural(n.Objects, "object") + ", " + ui.SpacedSize(n.Bytes) + ", of " + ui.Plural(rows, "aggregate") +
+		"; looked at " + ui.Plural(t.Aggregates, "aggregate") + ", " + ui.Plural(t.Seen.Objects, "object") + ", " + ui.SpacedSize(t.Seen.Bytes)
 	if t.Young.Objects > 0 {
-		text += "; kept " + plural(t.Young.Objects, "object") + " younger than " + formatDuration(g.grace)
+		text += "; kept " + ui.Plural(t.Young.Objects, "object") + " younger than " + ui.FormatDuration(g.grace)
 	}
 	return text
 }
 
 // warnOf says what was left alone.
 func (g *collecting) warnOf(r collect.Report) {
-	argument := operand(idArgument(r.AggregateID))
+	argument := ui.Operand(idArgument(r.AggregateID))
 	switch {
 	case r.Err != nil: // which is reported separately
 	case !r.Head.Exists():
-		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, plural(r.Seen.Objects, "object"), argument)
+		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
-		g.warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, plural(r.Unreadable.Objects, "object"), argument)
+		g.warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
 	case r.Doubtful.Objects > 0:
-		g.warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, plural(r.Doubtful.Objects, "object"), argument)
+		g.warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
@@ -38,9 +39,9 @@ type nodeJSON struct {
 // graphFormats are the ways to draw a graph.
 var graphFormats = map[string]func(*app, inspect.Graph) error{
 	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", safeText(mermaid(g))) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(dot(g))) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(svg(g))) },
+	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(mermaid(g))) },
+	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(dot(g))) },
+	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(svg(g))) },
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -68,7 +69,7 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			draw := graphFormats[format]
 			switch {
 			case draw == nil:
-				return usagef("--format %s: want %s", quote(format), strings.Join(formats, ", "))
+				return usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
 			case a.json && cmd.Flags().Changed("format"):
 				return usagef("--format and --json are two formats: use one of them")
 			}
@@ -156,9 +157,9 @@ func brokenGraph(g inspect.Graph) error {
 	case broken > 0 && !g.Head.Exists():
 		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
 	case broken > 0:
-		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, plural(int64(broken), "changeset"))
+		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, ui.Plural(int64(broken), "changeset"))
 	default:
 		return nil
 	}
-	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + operand(idArgument(g.AggregateID))}
+	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + ui.Operand(idArgument(g.AggregateID))}
 }

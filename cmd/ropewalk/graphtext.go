@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
@@ -49,20 +50,20 @@ func (a *app) drawGraph(g inspect.Graph) error {
 	return nil
 }
 
-func (t graphText) line(r laneRow) safeText {
+func (t graphText) line(r laneRow) ui.Safe {
 	switch {
 	case r.older:
-		return safeText("~ " + t.older() + ": --limit 0")
+		return ui.Safe("~ " + t.older() + ": --limit 0")
 	case r.node == nil:
-		return safeText(r.lanes)
+		return ui.Safe(r.lanes)
 	}
-	left := padded(t.leftHalf(r), t.left+8)
+	left := ui.Padded(t.leftHalf(r), t.left+8)
 	mark, c := markOf(*r.node)
 	note := t.note(*r.node)
 	if c == nil {
-		return safeText(strings.TrimRight(left+visible.Text(note), " "))
+		return ui.Safe(strings.TrimRight(left+visible.Text(note), " "))
 	}
-	return showf("%s%s%s%s", r.lanes, t.paint(t.stdout, c, mark), left[len(r.lanes)+len(mark):], t.paint(t.stdout, c, note))
+	return ui.Safef("%s%s%s%s", r.lanes, t.paint(t.stdout, c, mark), left[len(r.lanes)+len(mark):], t.paint(t.stdout, c, note))
 }
 
 // leftHalf returns the lanes, the mark, the version, the ID and the time.
@@ -71,7 +72,7 @@ func (t graphText) leftHalf(r laneRow) string {
 	mark, _ := markOf(n)
 	left := fmt.Sprintf("%s%s %*d %s", r.lanes, mark, t.version, n.Version, t.shownID(n.ID))
 	if known(n) {
-		left += " " + seconds(n.RecordedAt)
+		left += " " + ui.Seconds(n.RecordedAt)
 	}
 	return left
 }
@@ -100,7 +101,7 @@ func (t graphText) note(n inspect.Node) string {
 	note := t.fate(n)
 	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {
 		ref := fmt.Sprintf("%s@%d.%s", n.AggregateID, n.Version, t.shownID(n.ID))
-		note += ": ropewalk settle " + operand(ref)
+		note += ": ropewalk settle " + ui.Operand(ref)
 		if t.graph.Head.Exists() { // else there is nothing that settle could fence
 			note += " # refuses it for good"
 		}

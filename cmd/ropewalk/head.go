@@ -2,6 +2,8 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newHead(a *app) *cobra.Command {
@@ -31,6 +33,6 @@ func (a *app) runHead(cmd *cobra.Command, arg string) error {
 			return a.emit(newHeadJSON(h))
 		}
 		return a.print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
-			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(nanoseconds), h.State)
+			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(ui.Nanoseconds), h.State)
 	})
 }

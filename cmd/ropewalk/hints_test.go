@@ -16,6 +16,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -172,13 +173,13 @@ func TestQuotedWordsInShells(t *testing.T) {
 			continue
 		}
 		for _, word := range oddIDs {
-			out, err := exec.CommandContext(t.Context(), path, "-c", "printf %s "+operand(word)).Output()
+			out, err := exec.CommandContext(t.Context(), path, "-c", "printf %s "+ui.Operand(word)).Output()
 			require.NoError(t, err, word)
 			require.Equal(t, word, strings.TrimPrefix(string(out), "--"), shell)
 		}
 	}
 	for _, word := range oddIDs {
-		words, rest := splitWords(t, quote(word))
+		words, rest := splitWords(t, ui.Quote(word))
 		require.Equal(t, []string{word}, words)
 		require.Empty(t, rest)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // importFlags are the flags of import.
@@ -156,7 +158,7 @@ type countsJSON struct {
 }
 
 func (c countsJSON) String() string {
-	return plural(c.Aggregates, "aggregate") + ", " + plural(c.Changesets, "changeset") + ", " + plural(c.Events, "event")
+	return ui.Plural(c.Aggregates, "aggregate") + ", " + ui.Plural(c.Changesets, "changeset") + ", " + ui.Plural(c.Events, "event")
 }
 
 func (r importJSON) String() string {

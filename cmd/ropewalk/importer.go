@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -280,7 +281,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 		return nil
 	}
 	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
-	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + operand(there.Ref.String())}
+	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + ui.Operand(there.Ref.String())}
 }
 
 // failedAt says at which line an aggregate's import has failed.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // maxLine is the largest line that import takes, in bytes with its end: what
@@ -35,7 +37,7 @@ type lineError struct {
 }
 
 func (e *lineError) Error() string {
-	return fmt.Sprintf("%s, line %s: %v", quote(e.file), thousands(e.line), e.err)
+	return fmt.Sprintf("%s, line %s: %v", ui.Quote(e.file), ui.Thousands(e.line), e.err)
 }
 
 func (e *lineError) Unwrap() error { return e.err }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/redact"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
 )
 
@@ -121,7 +122,7 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 		if i > 0 {
 			b.WriteString("   ")
 		}
-		b.WriteString(string(showf("%s", f)))
+		b.WriteString(string(ui.Safef("%s", f)))
 	}
 	if len(good) > 0 {
 		b.WriteString("\n")
@@ -129,16 +130,16 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 	for _, f := range bad {
 		b.WriteString(string(a.paint(a.stdout, red, f.String())))
 		if f.Hint != "" {
-			b.WriteString(string(showf("; %s", f.Hint)))
+			b.WriteString(string(ui.Safef("; %s", f.Hint)))
 		}
 		b.WriteString("\n")
 	}
-	return a.print("%s", safeText(b.String()))
+	return a.print("%s", ui.Safe(b.String()))
 }
 
 func (a *app) printPolicy(p place, role string) error {
 	if !slices.Contains(roles, role) {
-		return usagef("--print-policy %s: want writer, reader or maintainer", quote(role))
+		return usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
 	}
 	text, err := p.policy(role)
 	if err != nil {
@@ -147,5 +148,5 @@ func (a *app) printPolicy(p place, role string) error {
 	if a.json {
 		return a.emit(policyJSON{kindOf("policy"), role, text})
 	}
-	return a.print("%s\n", safeText(strings.TrimSuffix(text, "\n")))
+	return a.print("%s\n", ui.Safe(strings.TrimSuffix(text, "\n")))
 }

@@ -7,13 +7,13 @@ import (
 	"image/color"
 	"io"
 	"os"
-	"time"
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
 
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/redact"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
@@ -52,31 +52,9 @@ func raw(stream io.Writer) io.Writer {
 	return stream
 }
 
-// safeText is text of which a terminal shows each character: the command's own,
-// or escaped.
-type safeText string
-
-// showf formats text for people. It escapes every argument, newlines included,
-// except numbers and safe text: foreign text can neither write more
-// than characters to a terminal nor begin a line of its own.
-func showf(format string, args ...any) safeText {
-	safe := make([]any, len(args))
-	for i, arg := range args {
-		switch arg := arg.(type) {
-		case safeText:
-			safe[i] = string(arg)
-		case int, int64, uint64, float64:
-			safe[i] = arg
-		default:
-			safe[i] = visible.Text(fmt.Sprint(arg))
-		}
-	}
-	return safeText(fmt.Sprintf(format, safe...))
-}
-
 // print writes to stdout what the command was asked for, formatted by [showf].
 func (a *app) print(format string, args ...any) error {
-	_, err := io.WriteString(a.stdout, string(showf(format, args...)))
+	_, err := io.WriteString(a.stdout, string(ui.Safef(format, args...)))
 	return err
 }
 
@@ -110,7 +88,7 @@ func kindOf(name string) kind { return kind{1, name} }
 
 // complain writes a line to stderr. A stderr that is gone is no failure.
 func (a *app) complain(label string, c color.Color, message string) {
-	_, _ = io.WriteString(a.stderr, string(showf("%s %s\n", a.paint(a.stderr, c, label), message)))
+	_, _ = io.WriteString(a.stderr, string(ui.Safef("%s %s\n", a.paint(a.stderr, c, label), message)))
 }
 
 // redacted returns text without the secrets of the store's URL and of the
@@ -118,11 +96,11 @@ func (a *app) complain(label string, c color.Color, message string) {
 func (a *app) redacted(text string) string { return redact.New(a.storeURL(), a.env).Text(text) }
 
 // message returns an error as one line that people may read: without secrets.
-func (a *app) message(err error) string { return a.redacted(oneLine(err.Error())) }
+func (a *app) message(err error) string { return a.redacted(ui.OneLine(err.Error())) }
 
 // warn writes a warning to stderr.
 func (a *app) warn(format string, args ...any) {
-	a.complain("warning:", yellow, a.redacted(oneLine(fmt.Sprintf(format, args...))))
+	a.complain("warning:", yellow, a.redacted(ui.OneLine(fmt.Sprintf(format, args...))))
 }
 
 // The colours that the command uses, all of a terminal's own palette.
@@ -135,12 +113,12 @@ var (
 
 // paint escapes text and colours it for a stream, a.stdout or a.stderr, if that
 // takes colours.
-func (a *app) paint(stream any, c color.Color, text string) safeText {
+func (a *app) paint(stream any, c color.Color, text string) ui.Safe {
 	text = visible.Text(text)
 	if !a.colored(stream) || text == "" {
-		return safeText(text)
+		return ui.Safe(text)
 	}
-	return safeText(lipgloss.NewStyle().Foreground(c).Render(text))
+	return ui.Safe(lipgloss.NewStyle().Foreground(c).Render(text))
 }
 
 func (a *app) colored(stream any) bool {
@@ -185,12 +163,3 @@ func (a *app) shortDigest(d changeset.Digest) string {
 	}
 	return d.String()
 }
-
-// nanoseconds is the layout of times as people read them, where nothing is left out.
-const nanoseconds = "2006-01-02 15:04:05.000000000Z"
-
-// seconds returns a time as people read it in columns.
-func seconds(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
-
-// precisely returns a time as people read it, with nothing left out.
-func precisely(t time.Time) string { return t.UTC().Format(nanoseconds) }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 const (
@@ -90,7 +92,7 @@ func (t *tally) Add64(n int64) error {
 	}
 	t.shown = now
 	rate := float64(t.count) / max(now.Sub(t.began).Seconds(), progressEvery.Seconds())
-	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s", clearLine, thousands(t.count), t.what, thousands(int64(rate)))
+	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s", clearLine, ui.Thousands(t.count), t.what, ui.Thousands(int64(rate)))
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
 
@@ -71,7 +72,7 @@ func (f rebuildFlags) parseAt(id string) (reference, error) {
 	}
 	r, err := parseReference(f.at)
 	if err == nil && (r.id != id || r.form != single && r.form != exact) {
-		err = usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", quote(f.at), quote(id))
+		err = usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
 }
@@ -126,11 +127,11 @@ func (r rebuilding) choose(at reference) (inspect.Tip, error) {
 	case len(r.plan.Tips) == 0:
 		return inspect.Tip{}, r.nothingProved()
 	case len(matches) == 0:
-		return inspect.Tip{}, withHint(usagef("--at %s is not one of the histories that are proved", quote(r.at)), "%s", choices(r.plan.Tips))
+		return inspect.Tip{}, withHint(usagef("--at %s is not one of the histories that are proved", ui.Quote(r.at)), "%s", choices(r.plan.Tips))
 	case len(matches) > 1:
 		return inspect.Tip{}, withHint(usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
 	case at.form == bare && r.plan.Beyond > 0:
-		return inspect.Tip{}, withHint(usagef("%s above %s cannot be proved, and would be left out", plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
+		return inspect.Tip{}, withHint(usagef("%s above %s cannot be proved, and would be left out", ui.Plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
 			"restore them first; or %s", choices(matches))
 	}
 	return matches[0], nil
@@ -141,7 +142,7 @@ func (r rebuilding) nothingProved() error {
 	if r.plan.Head.Exists() {
 		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
 	}
-	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + operand(idArgument(r.plan.AggregateID))}
+	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + ui.Operand(idArgument(r.plan.AggregateID))}
 }
 
 // choices says how to name each tip, the likeliest first.
@@ -149,7 +150,7 @@ func choices(tips []inspect.Tip) string {
 	const most = 8
 	var all []string
 	for _, tip := range tips[:min(most, len(tips))] {
-		all = append(all, "--at "+quote(tip.Ref.String()))
+		all = append(all, "--at "+ui.Quote(tip.Ref.String()))
 	}
 	if more := len(tips) - most; more > 0 {
 		all = append(all, fmt.Sprintf("one of %d more", more))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
@@ -47,16 +48,16 @@ func (r rebuilding) show(at inspect.Tip) error {
 	var b strings.Builder
 	b.WriteString(r.found() + "\n")
 	for _, p := range r.plan.Problems {
-		b.WriteString(string(showf("%s\n", p)))
+		b.WriteString(string(ui.Safef("%s\n", p)))
 	}
 	if r.plan.Condition == inspect.Standing {
-		return r.print("%s", safeText(visible.Lines(b.String())))
+		return r.print("%s", ui.Safe(visible.Lines(b.String())))
 	}
 	for _, t := range r.plan.Tips {
-		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, seconds(t.RecordedAt), t.AfterRevision)
+		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, ui.Seconds(t.RecordedAt), t.AfterRevision)
 	}
 	if r.plan.Beyond > 0 {
-		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", plural(int64(r.plan.Beyond), "object"))
+		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", ui.Plural(int64(r.plan.Beyond), "object"))
 	}
 	if !at.ID.IsZero() {
 		fmt.Fprintf(&b, "\nThe new head will name %s at revision %d, above all on which anything\n"+
@@ -65,7 +66,7 @@ func (r rebuilding) show(at inspect.Tip) error {
 	if len(r.plan.Tips) > 0 {
 		b.WriteString("\nWhat nobody can know:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
 	}
-	return r.print("%s", safeText(visible.Lines(b.String())))
+	return r.print("%s", ui.Safe(visible.Lines(b.String())))
 }
 
 // found says what is the matter with the head.

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // form is which of the forms a reference has.
@@ -122,7 +123,7 @@ func parseMoment(s string) (time.Time, error) {
 func parseID(s string) (string, error) {
 	r, err := parseReference(s)
 	if err == nil && r.form != bare {
-		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", operand(s+"@"))
+		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", ui.Operand(s+"@"))
 	}
 	return r.id, err
 }
@@ -140,7 +141,7 @@ func parseNewID(s string) (string, error) {
 	id, err := parseID(s)
 	if at := strings.LastIndexByte(s, '@'); err == nil && at >= 0 && likeReference.MatchString(s[at+1:]) {
 		err = withHint(usagef("%q looks like a reference, but has no form of one: %s", s, referenceForms),
-			"if that is the ID, write %s", operand(s+"@"))
+			"if that is the ID, write %s", ui.Operand(s+"@"))
 	}
 	return id, err
 }
@@ -154,7 +155,7 @@ func explainReference(args []string, err error) error {
 	for _, arg := range args {
 		r, parsed := parseReference(arg)
 		if parsed == nil && r.form == bare && r.id == arg && strings.Contains(arg, "@") && strings.Contains(err.Error(), arg) {
-			return withHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", quote(arg), referenceForms)
+			return withHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", ui.Quote(arg), referenceForms)
 		}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -43,7 +44,7 @@ type requestLog struct{ log *slog.Logger }
 func (l requestLog) request(ctx context.Context, op, what string, start time.Time, err error) {
 	outcome := "ok"
 	if err != nil {
-		outcome = oneLine(err.Error())
+		outcome = ui.OneLine(err.Error())
 	}
 	l.log.DebugContext(ctx, "request", "op", op, "what", what, "took", time.Since(start).Round(time.Microsecond), "outcome", outcome)
 }

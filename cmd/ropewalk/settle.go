@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // settleFlags are the flags of settle.
@@ -52,7 +53,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		return err
 	}
 	if r.form != exact {
-		return usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", quote(arg))
+		return usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
@@ -111,5 +112,5 @@ func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
 
 // settleLine returns the command that settles an uncertain append.
 func settleLine(u *ropewalk.UncertainError) string {
-	return flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
+	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
 }

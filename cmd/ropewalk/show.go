@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
@@ -115,7 +116,7 @@ func (s *store) named(err error) error {
 }
 
 func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
-	field := func(name string, value any) string { return string(showf("%-12s  %s\n", name, value)) }
+	field := func(name string, value any) string { return string(ui.Safef("%-12s  %s\n", name, value)) }
 	ok := a.paint(a.stdout, green, "ok")
 	var b strings.Builder
 	b.WriteString(field("changeset", c.Ref.String()))
@@ -125,31 +126,31 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
-	b.WriteString(field("recorded", precisely(c.RecordedAt)))
+	b.WriteString(field("recorded", ui.Precisely(c.RecordedAt)))
 	size := fmt.Sprintf("%d bytes", c.ContentSize)
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", showf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
-	b.WriteString(field("digest", showf("%s %s", a.shortDigest(c.Digest), ok)))
+	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
+	b.WriteString(field("digest", ui.Safef("%s %s", a.shortDigest(c.Digest), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
 	}
 	if c.CommandID != "" {
-		b.WriteString(field("command", quoteText(c.CommandID)))
+		b.WriteString(field("command", ui.QuoteText(c.CommandID)))
 	}
 	if len(c.Metadata) > 0 {
-		b.WriteString(field("metadata", formatMetadata(c.Metadata)))
+		b.WriteString(field("metadata", ui.FormatMetadata(c.Metadata)))
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
 	if hasEvents(c) {
-		if err := a.print("%s", safeText(b.String())); err != nil {
+		if err := a.print("%s", ui.Safe(b.String())); err != nil {
 			return err
 		}
 		return a.showEvents(c)
 	}
 	b.WriteString("\n" + showContent(c.Content))
-	return a.print("%s", safeText(b.String()))
+	return a.print("%s", ui.Safe(b.String()))
 }
 
 // explainState says what became of a changeset that its chain does not have.

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
 )
@@ -123,7 +124,7 @@ func (s *store) with(options ropewalk.Options) *store {
 func parsePlace(rawURL string, env map[string]string) (place, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
-		return nil, withHint(usagef("store %q is not a URL", rawURL), "a SQLite file is %s", quote("file:"+rawURL))
+		return nil, withHint(usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
 	}
 	switch scheme {
 	case "file":

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"testing"
@@ -96,43 +95,8 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-func TestTables(t *testing.T) {
-	var b bytes.Buffer
-	out := newTable(&b, "NAME", "N", "NOTE").alignRight(1)
-	require.NoError(t, out.row("日本語", "1", "wide"))
-	require.NoError(t, out.row("🪢", "1000", ""))
-	require.NoError(t, out.row("e\u0301", "", "a combining accent"))
-	require.Empty(t, b.String(), "widths are not known yet")
-	require.NoError(t, out.flush())
-	require.Equal(t, ""+
-		"NAME       N  NOTE\n"+
-		"日本語     1  wide\n"+
-		"🪢      1000\n"+
-		"e\u0301             a combining accent\n", b.String())
-}
-
-func TestLongTablesStream(t *testing.T) {
-	var b bytes.Buffer
-	out := newTable(&b, "A", "B")
-	for range tableAhead {
-		require.NoError(t, out.row("x", "y"))
-	}
-	require.Equal(t, tableAhead+1, strings.Count(b.String(), "\n"))
-	require.NoError(t, out.row("wider than before", "y"))
-	require.True(t, strings.HasSuffix(b.String(), "wider than before  y\n"), "nothing is cut off")
-	require.NoError(t, out.flush())
-	require.Equal(t, tableAhead+2, strings.Count(b.String(), "\n"))
-}
-
-func TestSizes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0kB", 1049: "1.0kB", 999_949: "999.9kB", 999_950: "1.0MB", 64 << 20: "67.1MB", 4_100_000_000: "4.1GB", 1 << 62: "4612PB"} {
-		require.Equal(t, want, byteSize(n))
-	}
-}
-
-// Metadata with any content writes no more than text to a terminal.
-func TestMetadataIsText(t *testing.T) {
-	require.Equal(t, `a=1 "b c"="\x1b[31m" "d="="\n" e=grün`, formatMetadata(map[string]string{"b c": "\x1b[31m", "a": "1", "e": "grün", "d=": "\n"}))
+// Content writes no more than text to a terminal.
+func TestShownContentIsText(t *testing.T) {
 	require.Equal(t, "(5 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("\x1b[31m")))
 	require.Equal(t, "(4 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("caf\xe9")))
 	require.Equal(t, "a\tb\nc\n", showContent([]byte("a\tb\r\nc")))

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
@@ -153,7 +154,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, operand(idArgument(id)))
+		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, ui.Operand(idArgument(id)))
 	}
 	if err := v.printTotal(); err != nil {
 		return err
@@ -161,7 +162,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	if v.total.Corrupt == 0 {
 		return errors.Join(ended, v.missing)
 	}
-	err := fmt.Errorf("verify found %s in %s", plural(v.total.Corrupt, "fault"), plural(v.hurt, "aggregate"))
+	err := fmt.Errorf("verify found %s in %s", ui.Plural(v.total.Corrupt, "fault"), ui.Plural(v.hurt, "aggregate"))
 	if ended != nil {
 		return fmt.Errorf("%w; before that, %w", ended, err)
 	}
