@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/pause"
 	"ropewalk/internal/reserved"
 )
@@ -52,9 +53,9 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	if after.MidAppend() {
 		return head.Head{}, c.refuseMidAppend(ctx, after)
 	}
-	drafts = c.store.encode(drafts)
+	encoded := body.Drafts(drafts, c.store.options.Compress)
 	for {
-		a, err := c.prepare(after, drafts)
+		a, err := c.prepare(after, encoded)
 		if err != nil {
 			return head.Head{}, err
 		}
@@ -81,7 +82,7 @@ func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
 		return fmt.Errorf("chain %q: %w", c.id, ErrErased)
 	}
 	for i, d := range drafts {
-		if n := d.Size(); n > c.store.options.MaxContentSize {
+		if n := int64(len(d.Content)); n > c.store.options.MaxContentSize {
 			return fmt.Errorf("draft %d: %w: %d bytes, more than %d", i+1, ErrTooLarge, n, c.store.options.MaxContentSize)
 		}
 	}
@@ -118,8 +119,8 @@ func (a *attempt) first() changeset.Ref { return a.changesets[0].Ref }
 func (a *attempt) last() changeset.Ref { return a.to.Ref }
 
 // prepare builds the append's changesets and the head that commits them.
-func (c *Chain) prepare(after head.Head, drafts []changeset.Draft) (*attempt, error) {
-	built, next, err := head.Extend(after, c.id, drafts, time.Now())
+func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
+	built, next, err := head.ExtendBatch(after, c.id, [][]body.Draft{drafts}, time.Now())
 	if err != nil {
 		return nil, err
 	}

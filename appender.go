@@ -10,14 +10,14 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // AppenderOptions are the settings of an [Appender]. Zero values stand for the
 // defaults.
 type AppenderOptions struct {
-	// MaxBatchBytes is how many bytes of content, as stored, are committed
-	// together; 8 MiB by default. The drafts of one call stay together, even if
-	// they are larger.
+	// MaxBatchBytes is how many bytes, as stored, are committed together; 8 MiB by
+	// default. The drafts of one call stay together, even if they are larger.
 	MaxBatchBytes int64
 	// PutTimeout is how long the puts of one call may take, a minute by
 	// default. A call that exceeds it fails, and the other calls of its batch
@@ -86,7 +86,7 @@ const (
 // call is one call of [Appender.Append].
 type call struct {
 	ctx    context.Context
-	drafts []changeset.Draft
+	drafts []body.Draft
 	bytes  int64
 	since  time.Time
 	stage  stage
@@ -129,9 +129,9 @@ func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]cha
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, drafts: a.chain.store.encode(drafts), since: time.Now(), done: make(chan result, 1)}
+	c := &call{ctx: ctx, drafts: body.Drafts(drafts, a.chain.store.options.Compress), since: time.Now(), done: make(chan result, 1)}
 	for _, d := range c.drafts {
-		c.bytes += int64(len(d.Content))
+		c.bytes += int64(len(d.Bytes))
 	}
 	a.enqueue(c)
 	defer a.exit()

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/pause"
 )
 
@@ -105,7 +106,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	if len(calls) == 0 {
 		return nil
 	}
-	appends := make([][]changeset.Draft, len(calls))
+	appends := make([][]body.Draft, len(calls))
 	for i, c := range calls {
 		appends[i] = c.drafts
 	}

@@ -70,8 +70,8 @@ func TestAppenderPutsAhead(t *testing.T) {
 	})
 }
 
-// What is prepared behind a swap that another writer's beats is an orphan of a
-// revision that somebody else has made: lost, and so says Settle.
+// A batch that was prepared on a swap that lost its race is an orphan of a
+// revision that another writer has made: Settle refuses it.
 func TestAppenderPreparedInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var script faults.Script
@@ -149,8 +149,8 @@ func TestAppenderLetsGo(t *testing.T) {
 	}
 }
 
-// A caller whose context ends when its swap is under way is told what became of it.
-func TestAppenderTellsWhoCannotBeLetGo(t *testing.T) {
+// A caller whose context ends when its swap is under way receives the outcome.
+func TestAppenderReportsAfterTheContextEnds(t *testing.T) {
 	for kind, want := range map[faults.Kind]bool{faults.None: true, faults.Lost: true, faults.Dropped: true} {
 		synctest.Test(t, func(t *testing.T) {
 			var script faults.Script
@@ -285,7 +285,7 @@ func TestAppenderSizes(t *testing.T) {
 			if h.Part.Number <= 1 {
 				batches, bytes = batches+1, 0
 			}
-			if bytes += h.ContentSize; bytes > 8<<20 {
+			if bytes += h.BodySize; bytes > 8<<20 {
 				require.Zero(t, h.Part, "the large one is alone")
 			}
 		}

@@ -17,7 +17,7 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// most is how many requests a chain may cost that somebody has made up.
+// most is how many requests reading a forged chain may cost.
 const most = 150
 
 // madeUp is the ID that forged indexes name at a version.
@@ -200,7 +200,7 @@ func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, 
 	if err != nil {
 		return c, err
 	}
-	if c.ContentSize = l.size; ref.Version == 3 {
+	if c.BodySize = l.size; ref.Version == 3 {
 		err = changeset.Admit(ctx, c.Header)
 	}
 	return c, err

@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/walk"
 )
 
@@ -22,14 +23,15 @@ import (
 // error of the context or the storage. Everything before a damaged changeset is
 // yielded first, as far as it can be found and proved without it.
 //
-// Every content is checked against its SHA-256, every changeset against what
+// Every body is checked against its SHA-256, every changeset against what
 // pointed at it, and every digest against its changeset's own fields and its
 // parent's digest before the changeset is yielded. The one exception is the
 // first changeset of a range that does not begin at version 0, whose parent is
 // not read: begin one version lower, or use [Reader.Since], to have it proved.
 //
-// Contents are yielded as they are stored: where writers set [Options.Compress],
-// [Store.Decode] gives what was appended.
+// Changesets have the content that was appended, whether it is stored compressed
+// ([Options.Compress]) or not. The error matches [ErrStoredTooLarge] if content is
+// larger than [Options.MaxContentSize].
 type Reader struct {
 	store      *Store
 	changesets changeset.Store
@@ -148,7 +150,14 @@ func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.
 		o := r.store.options
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
 		for c, err := range walk.Changesets(ctx, r.changesets, r.head, s, limits) {
-			if !yield(c, r.store.Chain(r.id).unlessErased(ctx, r.store.located(err))) {
+			if err == nil && !s.Headers {
+				c.Content, err = body.Decode(c, o.MaxContentSize)
+			}
+			if err != nil {
+				yield(changeset.Changeset{}, r.store.Chain(r.id).unlessErased(ctx, r.store.located(err)))
+				return
+			}
+			if !yield(c, nil) {
 				return
 			}
 		}

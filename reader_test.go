@@ -194,7 +194,7 @@ func (w *window) Get(ctx context.Context, ref changeset.Ref) (changeset.Changese
 		w.aborted.Add(1)
 		return changeset.Changeset{}, err
 	}
-	held := w.held.Add(c.ContentSize)
+	held := w.held.Add(c.BodySize)
 	for peak := w.peak.Load(); held > peak && !w.peak.CompareAndSwap(peak, held); peak = w.peak.Load() {
 	}
 	time.Sleep(latency)
@@ -230,7 +230,7 @@ func TestWindowIsBounded(t *testing.T) {
 					for c, err := range seq {
 						require.NoError(t, err)
 						seen++
-						db.held.Add(-c.ContentSize)
+						db.held.Add(-c.BodySize)
 					}
 					require.Equal(t, n, seen)
 					// What is yielded leaves the window a moment after the loop

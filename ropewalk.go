@@ -77,6 +77,9 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 // that are kept beside the chains, under reserved aggregate IDs.
 func (s *Store) Changesets() changeset.Store { return s.changesets }
 
+// Options returns the settings of the store, with the defaults filled in.
+func (s *Store) Options() Options { return s.options }
+
 // Chain returns the handle on one aggregate's chain, which need not exist. It
 // does no I/O; an invalid aggregate ID is the error of the handle's methods.
 func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }
@@ -94,15 +97,16 @@ type Options struct {
 	// content. By default nothing is logged.
 	Logger *slog.Logger
 	// MaxContentSize is the largest content of one changeset in bytes, to append
-	// and to read; 64 MiB by default.
+	// and to read, before compression; 64 MiB by default.
 	MaxContentSize int64
 	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
 	// default it adapts, between 64 and 1,024: to the latency of the storage, so
 	// that the loop that consumes them need not wait, and to the size of the
 	// contents, so that they take half of WindowBytes.
 	WindowCount int
-	// WindowBytes is how many bytes of content a read may hold ahead of the
-	// loop that consumes it, 64 MiB by default. A single larger changeset still passes.
+	// WindowBytes is how many bytes a read may hold ahead of the loop that
+	// consumes it, as they are stored; 64 MiB by default. A single larger
+	// changeset still passes. Content is decompressed when the loop comes to it.
 	WindowBytes int64
 	// SettleTimeout is how long an append waits for the answer to its swap,
 	// including retries of a swap that was refused for now. It is also how long
@@ -110,11 +114,10 @@ type Options struct {
 	// lost, even if its context has ended. [Chain.Settle] takes at most as long.
 	// The default is 10 seconds; a program whose callers wait for less sets less.
 	SettleTimeout time.Duration
-	// Compress lets appends store contents compressed by zstd where that makes
-	// them smaller; off by default. Every reader of this version reads both, but
-	// has to ask for the content: a reader's changesets hold what is stored, and
-	// [Store.Decode] gives what was appended. Other tools that read the bucket
-	// then find zstd frames.
+	// Compress lets appends store content compressed by zstd if that makes it
+	// smaller; off by default. Readers always get the content that was appended,
+	// whether Compress is set or not. Other tools that read the bucket then find
+	// zstd frames.
 	Compress bool
 }
 

@@ -185,11 +185,7 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 
 // read decodes a changeset, and says in errors which one it is.
 func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	content, err := r.store.Decode(c)
-	if err != nil {
-		return nil, err
-	}
-	records, err := r.plan.decode(content)
+	records, err := r.plan.decode(c.Content)
 	for i := range records {
 		records[i].Version = c.Version
 	}

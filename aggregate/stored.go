@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/reserved"
 )
 
@@ -89,18 +90,18 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	if err := r.checkSnapshot(l, h, content); err != nil {
 		return changeset.Changeset{}, err
 	}
-	draft := r.store.Encode(changeset.Draft{Content: content, ContentType: "application/json"})
+	encoded := body.Encode(content, r.store.Options().Compress)
 	header := changeset.Header{
-		Ref:           snapshotRef(l.ID, h.Version, schema),
-		ContentType:   draft.ContentType,
-		Encoding:      draft.Encoding(),
-		ContentSize:   int64(len(draft.Content)),
-		ContentSHA256: sha256.Sum256(draft.Content),
-		RecordedAt:    h.UpdatedAt,
-		Metadata:      map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
+		Ref:         snapshotRef(l.ID, h.Version, schema),
+		ContentType: "application/json",
+		Encoding:    encoded.Encoding,
+		BodySize:    int64(len(encoded.Bytes)),
+		BodySHA256:  encoded.SHA256,
+		RecordedAt:  h.UpdatedAt,
+		Metadata:    map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
-	return changeset.Changeset{Header: header, Content: draft.Content}, nil
+	return changeset.Changeset{Header: header, Content: content, Body: encoded.Bytes}, nil
 }
 
 // checkSnapshot reads the content of a snapshot back. It fails if the state
@@ -121,8 +122,8 @@ func (r *Repository[S, E]) checkSnapshot(l Loaded[S], h head.Head, content []byt
 // [changeset.ErrNotFound] where there is no such snapshot.
 func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version uint64) (Loaded[S], error) {
 	limited := changeset.WithAdmission(ctx, func(h changeset.Header) error {
-		if h.ContentSize > r.options.MaxSnapshotSize {
-			return fmt.Errorf("it takes %d bytes, more than %d", h.ContentSize, r.options.MaxSnapshotSize)
+		if h.BodySize > r.options.MaxSnapshotSize {
+			return fmt.Errorf("it takes %d bytes, more than %d", h.BodySize, r.options.MaxSnapshotSize)
 		}
 		return nil
 	})
@@ -133,7 +134,7 @@ func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version 
 	if err := c.Verify(changeset.Digest{}); err != nil {
 		return Loaded[S]{}, err
 	}
-	content, err := c.Decoded(r.options.MaxSnapshotSize)
+	content, err := body.Decode(c, r.options.MaxSnapshotSize)
 	if err != nil {
 		return Loaded[S]{}, err
 	}

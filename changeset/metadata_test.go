@@ -20,7 +20,7 @@ func stored(t testing.TB, s sample, spelling changeset.Spelling) changeset.Store
 	require.NoError(t, err)
 	return changeset.Stored{
 		Ref: s.changeset.Ref, Object: "mem://the-object", Metadata: metadata,
-		ContentType: s.changeset.ContentType, Size: s.changeset.ContentSize,
+		ContentType: s.changeset.ContentType, Size: s.changeset.BodySize,
 	}
 }
 
@@ -74,7 +74,7 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "ancestors", ancestors + "=", "ancestors"},
 		{middle, "ancestors", ancestors[:40] + "\n" + ancestors[40:], "canonical"},
 		{middle, "ancestors", ancestors + "A", "ancestor index"},
-		{middle, "content-sha256", middle.changeset.ContentSHA256.String()[:42], "content-sha256"},
+		{middle, "content-sha256", middle.changeset.BodySHA256.String()[:42], "content-sha256"},
 		{middle, "digest", middle.changeset.Digest.String() + "\n", "digest"},
 		{middle, "recorded-at", "2026-11-21T00:31:07.12345678Z", "recorded-at"},
 		{middle, "recorded-at", "2026-11-21T00:31:07,123456789Z", "recorded-at"},

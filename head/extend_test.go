@@ -70,12 +70,12 @@ func TestExtendBuildsWhatTheDraftSays(t *testing.T) {
 	require.Equal(t, []byte("abc"), first.Content)
 	require.Equal(t, "text/plain", first.ContentType)
 	require.Equal(t, map[string]string{"k": "v"}, first.Metadata)
-	require.EqualValues(t, 3, first.ContentSize)
-	require.Equal(t, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", first.ContentSHA256.String())
+	require.EqualValues(t, 3, first.BodySize)
+	require.Equal(t, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", first.BodySHA256.String())
 	require.Zero(t, first.Parent)
 	require.Equal(t, "application/octet-stream", second.ContentType)
 	require.Nil(t, second.Metadata)
-	require.Zero(t, second.ContentSize)
+	require.Zero(t, second.BodySize)
 	require.Equal(t, first.ID, second.Parent)
 	require.NotEqual(t, first.ID, second.ID)
 
@@ -160,7 +160,7 @@ func requireStored(t *rapid.T, c changeset.Changeset, parent changeset.Header) {
 	}
 	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
 	require.NoError(t, err)
-	stored := changeset.Stored{Ref: c.Ref, Metadata: metadata, ContentType: c.ContentType, Size: c.ContentSize}
+	stored := changeset.Stored{Ref: c.Ref, Metadata: metadata, ContentType: c.ContentType, Size: c.BodySize}
 	read, err := changeset.Decode(stored, changeset.NoHyphens)
 	require.NoError(t, err)
 	require.Equal(t, c.Header, read)

@@ -127,9 +127,9 @@ type gauge struct {
 
 func (g *gauge) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	c, err := g.Changesets.Get(ctx, ref)
-	g.add(1, c.ContentSize)
+	g.add(1, c.BodySize)
 	time.Sleep(time.Second)
-	g.add(-1, -c.ContentSize)
+	g.add(-1, -c.BodySize)
 	return c, err
 }
 

@@ -80,7 +80,7 @@ func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, 
 	if err != nil {
 		return c, err
 	}
-	c.ContentSize = l.size
+	c.BodySize = l.size
 	if err := changeset.Admit(ctx, c.Header); err != nil {
 		return changeset.Changeset{}, err
 	}

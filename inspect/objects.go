@@ -57,19 +57,19 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 	defer in.bytes.Release(weight)
 	var refused *changeset.Header
 	c, err := in.changesets.Get(changeset.WithAdmission(ctx, func(h changeset.Header) error {
-		if h.ContentSize > in.maxContent {
+		if h.BodySize > in.maxContent {
 			refused = &h
 			return errTooLarge
 		}
 		return nil
 	}), o.Ref)
 	if refused != nil && errors.Is(err, errTooLarge) {
-		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.ContentSize, in.maxContent))
+		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.BodySize, in.maxContent))
 		return *refused, nil
 	}
 	if err == nil {
 		// A wrong content is the object's fault, and leaves its header as it is.
-		seen.fault = in.fault(o.Ref, c.VerifyContent())
+		seen.fault = in.fault(o.Ref, c.VerifyBody())
 	}
 	return c.Header, err
 }

@@ -128,7 +128,7 @@ func eventRow(e event, full bool) []string {
 	switch {
 	case e.Index < 0:
 		place = strconv.FormatUint(e.Version, 10)
-		kind = fmt.Sprintf("(%s, %s)", e.ContentType, ui.ByteSize(e.ContentSize))
+		kind = fmt.Sprintf("(%s, %s)", e.ContentType, ui.ByteSize(e.BodySize))
 	case e.Type == "":
 		kind, metadata = "-", "no event: "+ui.Escape(string(e.Text[:min(len(e.Text), 2*ui.MaxCell)]), ui.MaxCell)
 	case full && e.ID != "":

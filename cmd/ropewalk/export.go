@@ -200,9 +200,6 @@ func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out 
 		return
 	}
 	for c, err := range s.Chain(e.AggregateID).ReaderAt(e.Head).All(ctx) {
-		if err == nil {
-			c, err = s.readable(c)
-		}
 		if !send(ctx, out, reply{e.AggregateID, c, err}) || err != nil {
 			return
 		}

@@ -277,7 +277,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	}
 	there := c.known[0]
 	c.known = c.known[1:]
-	if there.CommandID == draft.CommandID && there.ContentSHA256 == g.sum() && there.ContentType == draft.ContentType {
+	if there.CommandID == draft.CommandID && there.BodySHA256 == g.sum() && there.ContentType == draft.ContentType {
 		return nil
 	}
 	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)

@@ -116,7 +116,7 @@ func (a *app) flushLog(out *ui.Table) error {
 }
 
 func (a *app) logRow(h changeset.Header, full bool) []string {
-	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.ContentSize)
+	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.BodySize)
 	if !full {
 		return []string{version, a.shortID(h.ID), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
 	}
@@ -130,6 +130,6 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 	}
 	return []string{
 		version, h.ID.String(), parent, h.Digest.String(), ui.Precisely(h.RecordedAt),
-		strconv.FormatInt(h.ContentSize, 10), h.ContentType, command, ui.FormatMetadata(h.Metadata),
+		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, ui.FormatMetadata(h.Metadata),
 	}
 }

@@ -16,28 +16,17 @@ import (
 
 // span is a range of versions of one chain, both included.
 type span struct {
-	store       *store
 	reader      *ropewalk.Reader
 	first, last uint64
 }
 
-// contents yields the changesets of the span with the contents that were
-// appended, the oldest first unless it is backward.
+// contents yields the changesets of the span, the oldest first unless it is
+// backward.
 func (s span) contents(ctx context.Context, backward bool) iter.Seq2[changeset.Changeset, error] {
-	stored := s.reader.Range(ctx, s.first, s.last)
 	if backward {
-		stored = s.reader.RangeBackward(ctx, s.last, s.first)
+		return s.reader.RangeBackward(ctx, s.last, s.first)
 	}
-	return func(yield func(changeset.Changeset, error) bool) {
-		for c, err := range stored {
-			if err == nil {
-				c, err = s.store.readable(c)
-			}
-			if !yield(c, err) || err != nil {
-				return
-			}
-		}
-	}
+	return s.reader.Range(ctx, s.first, s.last)
 }
 
 // span resolves a reference to a range of the chain. An ID alone is all of it,
@@ -49,7 +38,7 @@ func (s *store) span(ctx context.Context, r reference) (span, error) {
 		return span{}, err
 	}
 	newest := reader.Head().Version
-	out := span{s, reader, r.first, r.last}
+	out := span{reader, r.first, r.last}
 	switch r.form {
 	case bare:
 		out.last = newest
