@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
@@ -111,11 +112,11 @@ func (f appendFlags) check(afterGiven bool) error {
 		}
 	}
 	if given != 1 {
-		return withHint(usagef("exactly one of --new, --after and --any is required"),
+		return cliexit.WithHint(cliexit.Usagef("exactly one of --new, --after and --any is required"),
 			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
 	}
 	if f.any && f.commandID != "" {
-		return withHint(usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
+		return cliexit.WithHint(cliexit.Usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
 			"--after VERSION --command-id KEY stores it once, however often it is sent")
 	}
 	return nil
@@ -126,10 +127,10 @@ func parseMetadata(list []string) (map[string]string, error) {
 	for _, pair := range list {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, usagef("--meta %q: want KEY=VALUE", pair)
+			return nil, cliexit.Usagef("--meta %q: want KEY=VALUE", pair)
 		}
 		if _, repeated := metadata[key]; repeated {
-			return nil, usagef("--meta %q: the key is there more than once", pair)
+			return nil, cliexit.Usagef("--meta %q: the key is there more than once", pair)
 		}
 		metadata[key] = value
 	}
@@ -165,7 +166,7 @@ func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Cha
 	}
 	h, err := chain.Head(ctx)
 	if errors.Is(err, ropewalk.ErrNotFound) {
-		err = withHint(err, "--new begins the chain")
+		err = cliexit.WithHint(err, "--new begins the chain")
 	}
 	if err != nil {
 		return head.Head{}, err
@@ -202,10 +203,10 @@ func parseAfter(id, s string) (reference, error) {
 	}
 	r, err := parseReference(s)
 	if err != nil || r.form != single && r.form != exact {
-		return r, usagef("--after %s: want a version, a reference to a changeset, or an ETag", ui.Quote(s))
+		return r, cliexit.Usagef("--after %s: want a version, a reference to a changeset, or an ETag", ui.Quote(s))
 	}
 	if r.id != id {
-		return r, usagef("--after %s: not a changeset of %q", ui.Quote(s), id)
+		return r, cliexit.Usagef("--after %s: not a changeset of %q", ui.Quote(s), id)
 	}
 	return r, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // backupJSON is what backup prints with --json.
@@ -58,7 +60,7 @@ func (a *app) sqliteFile(command string) (sqliteFile, error) {
 	}
 	f, ok := p.(sqliteFile)
 	if !ok {
-		return "", withHint(usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
+		return "", cliexit.WithHint(cliexit.Usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
 			"docs/restore.md says how each storage is backed up")
 	}
 	return f, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/collect"
 	"ropewalk/internal/meter"
 )
@@ -66,7 +67,7 @@ func (f benchFlags) check() error {
 		{"parallel", f.parallel, 1, 256},
 	} {
 		if limit.value < limit.low || limit.value > limit.high {
-			return usagef("--%s %d: want %d to %d", limit.name, limit.value, limit.low, limit.high)
+			return cliexit.Usagef("--%s %d: want %d to %d", limit.name, limit.value, limit.low, limit.high)
 		}
 	}
 	return nil
@@ -141,7 +142,7 @@ func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
 		switch {
 		case errors.Is(failed, ropewalk.ErrNotFound):
 		case failed != nil:
-			err = errors.Join(err, withHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
+			err = errors.Join(err, cliexit.WithHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
 				"what remains is named %s-…: ropewalk erase removes it", b.prefix))
 		default:
 			tombstones++

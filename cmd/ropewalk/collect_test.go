@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -199,7 +200,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 				yield(collect.Report{}, test.err)
 			}
 		}))
-		require.Equal(t, test.exit, classify(t.Context(), err).exit)
+		require.Equal(t, test.exit, cliexit.Classify(t.Context(), err).Exit)
 		require.Equal(t, test.hint, hintFor(err))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
@@ -19,7 +20,7 @@ func (a *app) confirm(ctx context.Context, yes bool, word, what string) error {
 	case yes:
 		return nil
 	case a.json || !a.terminal(a.stdin) || !a.terminal(a.stderr):
-		return withHint(usagef("to %s must be confirmed, and there is no terminal to ask on", what), "confirm it with --yes")
+		return cliexit.WithHint(cliexit.Usagef("to %s must be confirmed, and there is no terminal to ask on", what), "confirm it with --yes")
 	}
 	word = visible.Text(word) // as it can be typed
 	if _, err := io.WriteString(a.stderr, string(ui.Safef("Type %s to %s: ", word, what))); err != nil {
@@ -30,7 +31,7 @@ func (a *app) confirm(ctx context.Context, yes bool, word, what string) error {
 		return inputError("-", err)
 	}
 	if strings.TrimSpace(typed) != word {
-		return usagef("not confirmed: nothing was changed")
+		return cliexit.Usagef("not confirmed: nothing was changed")
 	}
 	return nil
 }

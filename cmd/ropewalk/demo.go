@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -26,7 +27,7 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.json || a.store != "" {
-				return usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
+				return cliexit.Usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
 			}
 			return a.runDemo(cmd.Context())
 		},
@@ -88,9 +89,9 @@ func (d demo) flipByte(ctx context.Context) error {
 	return d.steps(
 		d.say("Somebody changes one byte in a copy of the file: alice has paid 43, not 42."),
 		func() error { return d.forge(ctx, path) },
-		d.run(ctx, found.exit, "verify", "--all", "--store", "file:"+path),
+		d.run(ctx, cliexit.Found.Exit, "verify", "--all", "--store", "file:"+path),
 		d.say("Exit code 6: the line above names the changeset and its object. No reader goes past it:"),
-		d.run(ctx, corrupt.exit, "cat", order+"@0..", "--store", "file:"+path),
+		d.run(ctx, cliexit.Corrupt.Exit, "cat", order+"@0..", "--store", "file:"+path),
 	)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -32,10 +33,10 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 		files = []string{"-"}
 	}
 	if len(files) > changeset.MaxPerAppend {
-		return nil, usagef("%d files: an append has at most %d changesets", len(files), changeset.MaxPerAppend)
+		return nil, cliexit.Usagef("%d files: an append has at most %d changesets", len(files), changeset.MaxPerAppend)
 	}
 	if i := slices.Index(files, "-"); i >= 0 && slices.Contains(files[i+1:], "-") {
-		return nil, usagef("standard input can be read only once")
+		return nil, cliexit.Usagef("standard input can be read only once")
 	}
 	var drafts []changeset.Draft
 	for _, file := range files {
@@ -44,7 +45,7 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 			return nil, err
 		}
 		if len(content) == 0 && !f.allowEmpty {
-			return nil, withHint(usagef("%s is empty: nothing was appended", inputName(file)),
+			return nil, cliexit.WithHint(cliexit.Usagef("%s is empty: nothing was appended", inputName(file)),
 				"it is usually the output of a command that failed; --allow-empty appends empty content")
 		}
 		d := changeset.Draft{Content: content, ContentType: f.contentType}
@@ -118,7 +119,7 @@ func inputError(file string, err error) error {
 	if at, ok := errors.AsType[*os.PathError](err); ok {
 		err = at.Err
 	}
-	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", ui.Quote(file), err)}
+	return cliexit.Wrap(cliexit.Failed, fmt.Errorf("read %s: %w", ui.Quote(file), err))
 }
 
 // guessType returns a content type by the file's name, or else by its content.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/head"
@@ -67,11 +68,11 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 	bar.end()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
-		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), ui.Operand(idArgument(id)))
 	case err != nil && !r.Head.Exists():
-		return withHint(err, "see what is there: ropewalk graph %s", ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", ui.Operand(idArgument(id)))
 	case err != nil:
-		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", ui.Operand(idArgument(id)))
 	case a.json:
 		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
 	"ropewalk/internal/reserved"
@@ -67,7 +68,7 @@ With --json whole changesets are printed, in the command's own format.`,
 // check refuses the names that export itself gives to content.
 func (f exportField) check() error {
 	if slices.Contains([]string{"content", "content_type", "content_base64"}, f.name) {
-		return withHint(usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
+		return cliexit.WithHint(cliexit.Usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
 			"without --aggregate-field, lines that were imported come out as they went in")
 	}
 	return checkField(f.name)
@@ -76,7 +77,7 @@ func (f exportField) check() error {
 // refuseAll refuses --all beside aggregate IDs. Without both, all is meant.
 func refuseAll(all bool, args []string) error {
 	if all && len(args) > 0 {
-		return usagef("--all and aggregate IDs do not go together")
+		return cliexit.Usagef("--all and aggregate IDs do not go together")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
@@ -82,11 +83,11 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 func (f gcFlags) parse(args []string) (ids []string, err error) {
 	switch {
 	case f.grace < leastGrace:
-		return nil, usagef("--grace %s: want %s or more", ui.FormatDuration(f.grace), ui.FormatDuration(leastGrace))
+		return nil, cliexit.Usagef("--grace %s: want %s or more", ui.FormatDuration(f.grace), ui.FormatDuration(leastGrace))
 	case f.all && len(args) > 0:
-		return nil, usagef("--all and aggregate IDs do not go together")
+		return nil, cliexit.Usagef("--all and aggregate IDs do not go together")
 	case f.after != "" && len(args) > 0:
-		return nil, usagef("--after and aggregate IDs do not go together")
+		return nil, cliexit.Usagef("--after and aggregate IDs do not go together")
 	case f.after != "":
 		return nil, changeset.ValidateAggregateID(f.after)
 	}
@@ -133,7 +134,7 @@ type collecting struct {
 func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 	var ended error
 	for r, err := range reports {
-		if ended == nil && (err != nil || unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
 			ended = cmp.Or(err, r.Err)
 			g.stop()
 		}
@@ -149,7 +150,7 @@ func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 
 // finish prints what was done, whatever ended it, and returns what has failed.
 func (g *collecting) finish(ended error) error {
-	if is[*outputError](ended) || ended != nil && g.total.Aggregates == 0 {
+	if cliexit.IsOutput(ended) || ended != nil && g.total.Aggregates == 0 {
 		return ended // a total would read as an empty store
 	}
 	if err := g.printFound(); err != nil {
@@ -176,7 +177,7 @@ func (g *collecting) resumable(err error) error {
 	if g.grace != 7*ui.Day {
 		again += " --grace " + ui.FormatDuration(g.grace)
 	}
-	return withHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
+	return cliexit.WithHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }
 
 // failure returns the error of the aggregates that could not be collected: one
@@ -201,7 +202,7 @@ func (g *collecting) failure() error {
 	}
 	argument := ui.Operand(idArgument(first.AggregateID))
 	if errors.Is(err, ropewalk.ErrHeadLost) {
-		return withHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+		return cliexit.WithHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}
-	return withHint(err, "see what is wrong: ropewalk verify %s", argument)
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", argument)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
@@ -93,7 +94,7 @@ func (g *collecting) take(r collect.Report, running bool) error {
 	out := collectedJSON{kind: kindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
 	out.add(r)
 	if r.Err != nil {
-		out.Fault, out.Code = g.message(r.Err), classify(context.Background(), r.Err).code
+		out.Fault, out.Code = g.message(r.Err), cliexit.Classify(context.Background(), r.Err).Code
 	}
 	return g.emit(out)
 }

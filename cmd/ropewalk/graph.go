@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
@@ -69,9 +70,9 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			draw := graphFormats[format]
 			switch {
 			case draw == nil:
-				return usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
+				return cliexit.Usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
 			case a.json && cmd.Flags().Changed("format"):
-				return usagef("--format and --json are two formats: use one of them")
+				return cliexit.Usagef("--format and --json are two formats: use one of them")
 			}
 			return a.runGraph(cmd, args[0], last, draw)
 		},
@@ -161,5 +162,5 @@ func brokenGraph(g inspect.Graph) error {
 	default:
 		return nil
 	}
-	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + ui.Operand(idArgument(g.AggregateID))}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, err), "ropewalk verify %s", ui.Operand(idArgument(g.AggregateID)))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -59,9 +60,9 @@ in memory up to 256 MiB; beyond that the group that began first is closed early.
 func (f importFlags) check() error {
 	switch {
 	case f.group < 1:
-		return usagef("--group %d: want 1 or more", f.group)
+		return cliexit.Usagef("--group %d: want 1 or more", f.group)
 	case f.parallel < 1 || f.parallel > 1024:
-		return usagef("--parallel %d: want 1 to 1024", f.parallel)
+		return cliexit.Usagef("--parallel %d: want 1 to 1024", f.parallel)
 	}
 	return checkField(f.field)
 }
@@ -77,7 +78,7 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	defer in.Close()
 	read := newLines(file, in)
 	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
-		return withHint(usagef("%s has no lines to import", inputName(file)), "--allow-empty accepts it")
+		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", inputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
 		return errors.Join(err, a.printImport(newImportJSON()))
 	}
@@ -113,7 +114,7 @@ func (m *importer) run(in *lines) error {
 		return failed
 	}
 	if errors.Is(err, context.Canceled) {
-		return withHint(err, againHint)
+		return cliexit.WithHint(err, againHint)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ropewalk/backends/memstore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/faults"
 )
 
@@ -215,7 +216,7 @@ func TestImportNoticesALostHead(t *testing.T) {
 	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
 	track.chain = nil // as for one among many
 	_, err = m.importOne(track, g(1))
-	require.Equal(t, headLost, classify(t.Context(), err))
+	require.Equal(t, cliexit.HeadLost, cliexit.Classify(t.Context(), err))
 }
 
 // Chains beyond those that are remembered are read again, to the same end.

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
@@ -181,8 +182,8 @@ func worse(one, other *failure) *failure {
 	if one == nil {
 		return other
 	}
-	uncertain := is[*ropewalk.UncertainError](other.err)
-	if uncertain != is[*ropewalk.UncertainError](one.err) {
+	uncertain := errors.Is(other.err, ropewalk.ErrUncertain)
+	if uncertain != errors.Is(one.err, ropewalk.ErrUncertain) {
 		if uncertain {
 			return other
 		}
@@ -281,19 +282,19 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 		return nil
 	}
 	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
-	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + ui.Operand(there.Ref.String())}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Conflict, err), "read it: ropewalk show %s", ui.Operand(there.Ref.String()))
 }
 
 // failedAt says at which line an aggregate's import has failed.
 func (m *importer) failedAt(g *group, err error) error {
 	err = &lineError{m.file, g.line, fmt.Errorf("aggregate %q: %w", g.aggregate, err)}
 	switch {
-	case is[*ropewalk.UncertainError](err):
-		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
+	case errors.Is(err, ropewalk.ErrUncertain):
+		return cliexit.WithHint(err, "run the same import again: it finds out, and adds nothing twice")
 	case errors.Is(err, context.Canceled):
-		return withHint(err, againHint)
+		return cliexit.WithHint(err, againHint)
 	case errors.Is(err, ropewalk.ErrErased):
-		return withHint(err, "--skip-erased leaves erased aggregates out, and imports the others")
+		return cliexit.WithHint(err, "--skip-erased leaves erased aggregates out, and imports the others")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -48,7 +49,7 @@ func newLines(file string, r io.Reader) *lines {
 
 // bad is the failure of the line that was read last.
 func (l *lines) bad(err error) error {
-	return &problem{class: &badLine, err: &lineError{l.file, l.number, err}}
+	return cliexit.Wrap(cliexit.BadLine, &lineError{l.file, l.number, err})
 }
 
 // begin reads up to the first line, which next then returns. It returns io.EOF

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
@@ -57,7 +58,7 @@ dangerous; then the exit code is 7.`,
 			case err != nil:
 				return err
 			case cmd.Flags().Changed("print-policy") && check:
-				return usagef("--check and --print-policy do not go together")
+				return cliexit.Usagef("--check and --print-policy do not go together")
 			case cmd.Flags().Changed("print-policy"):
 				return a.printPolicy(p, role)
 			case check:
@@ -104,7 +105,7 @@ func (a *app) check(ctx context.Context, p place) error {
 	if err != nil || len(bad) == 0 {
 		return err
 	}
-	return &problem{class: &checkFailed, err: fmt.Errorf("the check of %s failed in %d of %d points", a.storeURL(), len(bad), len(findings))}
+	return cliexit.Wrap(cliexit.CheckFailed, fmt.Errorf("the check of %s failed in %d of %d points", a.storeURL(), len(bad), len(findings)))
 }
 
 func (a *app) emitFindings(findings []finding.Finding) error {
@@ -139,7 +140,7 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 
 func (a *app) printPolicy(p place, role string) error {
 	if !slices.Contains(roles, role) {
-		return usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
+		return cliexit.Usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
 	}
 	text, err := p.policy(role)
 	if err != nil {

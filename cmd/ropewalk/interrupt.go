@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // interruptible reads from r until the context ends, even while a read waits,
@@ -149,7 +151,7 @@ func (i *interruptibleWriter) Write(p []byte) (int, error) {
 // unread reports on stderr what a command has done, if err says that it was
 // interrupted while it wrote its result to a stdout that is not read.
 func (a *app) unread(err error, format string, args ...any) error {
-	if is[*outputError](err) && errors.Is(err, context.Canceled) {
+	if cliexit.IsOutput(err) && errors.Is(err, context.Canceled) {
 		a.warn(format, args...)
 	}
 	return err

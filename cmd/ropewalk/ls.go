@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
@@ -55,7 +56,7 @@ func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) erro
 	}
 	out := ui.NewTable(a.stdout, "AGGREGATE", "VERSION", "UPDATED", "STATE").AlignRight(1)
 	bad, err := a.listHeads(out, f, headlist.All(cmd.Context(), s.heads, f.after), prefix)
-	if f.long && !a.json && !is[*outputError](err) {
+	if f.long && !a.json && !cliexit.IsOutput(err) {
 		err = errors.Join(err, out.Flush())
 	}
 	return errors.Join(err, bad.report(a, "listed"))

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
@@ -23,17 +24,10 @@ type output struct{ io.Writer }
 func (o output) Write(p []byte) (int, error) {
 	n, err := o.Writer.Write(p)
 	if err != nil {
-		err = &outputError{err}
+		err = &cliexit.OutputError{Err: err}
 	}
 	return n, err
 }
-
-// outputError is the error of a write to stdout.
-type outputError struct{ err error }
-
-func (e *outputError) Error() string { return "write to stdout: " + e.err.Error() }
-
-func (e *outputError) Unwrap() error { return e.err }
 
 // screen puts an escaping writer in front of stdout and stderr, so that no
 // command writes a hidden character to a terminal. Only [raw] goes around it.

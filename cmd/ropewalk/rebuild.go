@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
@@ -72,7 +73,7 @@ func (f rebuildFlags) parseAt(id string) (reference, error) {
 	}
 	r, err := parseReference(f.at)
 	if err == nil && (r.id != id || r.form != single && r.form != exact) {
-		err = usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
+		err = cliexit.Usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
 }
@@ -104,7 +105,7 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 	case errors.Is(err, inspect.ErrHeadMoved):
 		return r.again(ctx, err)
 	case errors.Is(err, inspect.ErrUnknown):
-		return &problem{class: &uncertain, err: err, hint: "run it again: it looks at the head first"}
+		return cliexit.WithHint(cliexit.Wrap(cliexit.Uncertain, err), "run it again: it looks at the head first")
 	case err != nil:
 		return err
 	case r.json:
@@ -127,11 +128,11 @@ func (r rebuilding) choose(at reference) (inspect.Tip, error) {
 	case len(r.plan.Tips) == 0:
 		return inspect.Tip{}, r.nothingProved()
 	case len(matches) == 0:
-		return inspect.Tip{}, withHint(usagef("--at %s is not one of the histories that are proved", ui.Quote(r.at)), "%s", choices(r.plan.Tips))
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("--at %s is not one of the histories that are proved", ui.Quote(r.at)), "%s", choices(r.plan.Tips))
 	case len(matches) > 1:
-		return inspect.Tip{}, withHint(usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
 	case at.form == bare && r.plan.Beyond > 0:
-		return inspect.Tip{}, withHint(usagef("%s above %s cannot be proved, and would be left out", ui.Plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s above %s cannot be proved, and would be left out", ui.Plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
 			"restore them first; or %s", choices(matches))
 	}
 	return matches[0], nil
@@ -142,7 +143,7 @@ func (r rebuilding) nothingProved() error {
 	if r.plan.Head.Exists() {
 		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
 	}
-	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + ui.Operand(idArgument(r.plan.AggregateID))}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", ui.Operand(idArgument(r.plan.AggregateID)))
 }
 
 // choices says how to name each tip, the likeliest first.
@@ -169,5 +170,5 @@ func (r rebuilding) again(ctx context.Context, moved error) error {
 	if r.plan = plan; plan.Condition == inspect.Standing {
 		return r.show(inspect.Tip{})
 	}
-	return &problem{class: &conflict, err: moved, hint: "nothing was written; run it again"}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Conflict, moved), "nothing was written; run it again")
 }

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -49,7 +50,7 @@ func parseReference(s string) (reference, error) {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		matched, err := r.parse(s[at+1:])
 		if err != nil {
-			return r, usagef("%q: %w", s, err)
+			return r, cliexit.Usagef("%q: %w", s, err)
 		}
 		if matched {
 			r.id = s[:at]
@@ -123,7 +124,7 @@ func parseMoment(s string) (time.Time, error) {
 func parseID(s string) (string, error) {
 	r, err := parseReference(s)
 	if err == nil && r.form != bare {
-		err = withHint(usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", ui.Operand(s+"@"))
+		err = cliexit.WithHint(cliexit.Usagef("%q names a version; an aggregate ID alone is wanted", s), "if that is the ID, write %s", ui.Operand(s+"@"))
 	}
 	return r.id, err
 }
@@ -140,7 +141,7 @@ const referenceForms = "ID@7, ID@7.UUID, ID@2..5, ID@5.. and ID@{2026-01-31}"
 func parseNewID(s string) (string, error) {
 	id, err := parseID(s)
 	if at := strings.LastIndexByte(s, '@'); err == nil && at >= 0 && likeReference.MatchString(s[at+1:]) {
-		err = withHint(usagef("%q looks like a reference, but has no form of one: %s", s, referenceForms),
+		err = cliexit.WithHint(cliexit.Usagef("%q looks like a reference, but has no form of one: %s", s, referenceForms),
 			"if that is the ID, write %s", ui.Operand(s+"@"))
 	}
 	return id, err
@@ -155,7 +156,7 @@ func explainReference(args []string, err error) error {
 	for _, arg := range args {
 		r, parsed := parseReference(arg)
 		if parsed == nil && r.form == bare && r.id == arg && strings.Contains(arg, "@") && strings.Contains(err.Error(), arg) {
-			return withHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", ui.Quote(arg), referenceForms)
+			return cliexit.WithHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", ui.Quote(arg), referenceForms)
 		}
 	}
 	return err

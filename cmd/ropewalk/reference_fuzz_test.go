@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 func FuzzParseReference(f *testing.F) {
@@ -20,7 +20,7 @@ func FuzzParseReference(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := parseReference(s)
 		if err != nil {
-			require.Equal(t, 2, classify(t.Context(), err).exit, "%q: %v", s, err)
+			require.Equal(t, 2, cliexit.Classify(t.Context(), err).Exit, "%q: %v", s, err)
 			return
 		}
 		require.NoError(t, changeset.ValidateAggregateID(r.id))
@@ -49,8 +49,7 @@ func FuzzParsePlace(f *testing.F) {
 			require.NotNil(t, p)
 			return
 		}
-		var told *problem
-		require.True(t, errors.As(err, &told), "%q: %v", rawURL, err)
-		require.Equal(t, 2, classify(t.Context(), err).exit, "%q: %v", rawURL, err)
+		require.True(t, cliexit.IsOwn(err), "%q: %v", rawURL, err)
+		require.Equal(t, 2, cliexit.Classify(t.Context(), err).Exit, "%q: %v", rawURL, err)
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 func TestReferences(t *testing.T) {
@@ -74,12 +75,12 @@ func TestReferencesOfAFormButImpossible(t *testing.T) {
 	} {
 		_, err := parseReference(s)
 		require.ErrorContains(t, err, part, s)
-		require.Equal(t, usage, classify(t.Context(), err), s)
+		require.Equal(t, cliexit.Usage, cliexit.Classify(t.Context(), err), s)
 	}
 	for _, s := range []string{"", "@", "@7", "@2..5", "a\nb", "a\xff", strings.Repeat("x", 129)} {
 		_, err := parseReference(s)
 		require.ErrorIs(t, err, ropewalk.ErrInvalidAggregateID, "%q", s)
-		require.Equal(t, 2, classify(t.Context(), err).exit)
+		require.Equal(t, 2, cliexit.Classify(t.Context(), err).Exit)
 	}
 }
 
@@ -160,6 +161,6 @@ func TestEndsOfUUIDsMustBeUnique(t *testing.T) {
 
 	r.uuid = x[len(x)-common:]
 	_, err = s.locate(context.Background(), r)
-	require.Equal(t, 2, classify(t.Context(), err).exit)
+	require.Equal(t, 2, cliexit.Classify(t.Context(), err).Exit)
 	require.ErrorContains(t, err, "is not unique: 2 changesets end so")
 }

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/head"
 )
 
@@ -110,7 +111,7 @@ type located struct {
 func (s *store) locate(ctx context.Context, r reference) (located, error) {
 	switch r.form {
 	case between, onward:
-		return located{}, usagef("a range names many changesets; one is wanted")
+		return located{}, cliexit.Usagef("a range names many changesets; one is wanted")
 	case exact:
 		return s.locateExact(ctx, r)
 	}
@@ -170,7 +171,7 @@ func (s *store) orphan(ctx context.Context, r reference) (changeset.Ref, error) 
 	case 1:
 		return matches[0], nil
 	default:
-		return changeset.Ref{}, usagef("%s@%d.%s is not unique: %d changesets end so", r.id, r.first, r.uuid, len(matches))
+		return changeset.Ref{}, cliexit.Usagef("%s@%d.%s is not unique: %d changesets end so", r.id, r.first, r.uuid, len(matches))
 	}
 }
 

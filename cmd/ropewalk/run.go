@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // Run runs the command with its arguments, without the program's name, and
@@ -100,7 +101,7 @@ func newRoot(a *app) *cobra.Command {
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if !slices.Contains(colors, a.color) {
-				return usagef("--color %s: want auto, always or never", a.color)
+				return cliexit.Usagef("--color %s: want auto, always or never", a.color)
 			}
 			a.began = true
 			return nil
@@ -154,19 +155,19 @@ func commands(a *app) []*cobra.Command {
 
 // asUsage makes a failure of an error that came before any command began.
 func asUsage(root *cobra.Command, args []string, err error) error {
-	if _, ok := errors.AsType[*problem](err); ok {
+	if cliexit.IsOwn(err) {
 		return err
 	}
 	found, rest, _ := root.Find(args)
 	hint := "see " + found.CommandPath() + " --help"
 	if found == root && len(rest) > 0 {
 		if name := familiarNames[rest[0]]; name != "" {
-			return &problem{class: &usage, err: err, hint: "did you mean ropewalk " + name + "?"}
+			return cliexit.WithHint(cliexit.Wrap(cliexit.Usage, err), "did you mean ropewalk %s?", name)
 		}
 		root.SuggestionsMinimumDistance = 2
 		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
 			hint = "did you mean ropewalk " + strings.Join(near, ", or ") + "?"
 		}
 	}
-	return &problem{class: &usage, err: err, hint: hint}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Usage, err), "%s", hint)
 }

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -53,7 +54,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		return err
 	}
 	if r.form != exact {
-		return usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
+		return cliexit.Usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
@@ -89,7 +90,7 @@ func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (
 	info, err := s.objects.Stat(ctx, ref)
 	switch {
 	case err == nil && f.given && info.AfterRevision != f.afterRevision:
-		return 0, usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
+		return 0, cliexit.Usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
 	case err == nil:
 		return info.AfterRevision, nil
 	case f.given:
@@ -106,7 +107,7 @@ func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
 	if _, err := s.Chain(ref.AggregateID).Head(ctx); err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return err // such as that it is erased
 	}
-	return withHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
+	return cliexit.WithHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
 		"its append may still arrive: add --after-revision, as the line says that reported it uncertain")
 }
 

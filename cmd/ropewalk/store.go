@@ -8,6 +8,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
@@ -124,14 +125,14 @@ func (s *store) with(options ropewalk.Options) *store {
 func parsePlace(rawURL string, env map[string]string) (place, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
-		return nil, withHint(usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
+		return nil, cliexit.WithHint(cliexit.Usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
 	}
 	switch scheme {
 	case "file":
 		return parseFile(rawURL, rest)
 	case "mem":
 		if rest != "" {
-			return nil, usagef("store %q: mem: stands alone", rawURL)
+			return nil, cliexit.Usagef("store %q: mem: stands alone", rawURL)
 		}
 		return memory{}, nil
 	case "s3", "aws":
@@ -139,6 +140,6 @@ func parsePlace(rawURL string, env map[string]string) (place, error) {
 	case "azure":
 		return parseAzure(rawURL, env)
 	default:
-		return nil, usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
+		return nil, cliexit.Usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
@@ -97,15 +98,15 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, err error) {
 	switch {
 	case f.all && len(args) > 0:
-		return nil, kept, usagef("--all and aggregate IDs do not go together")
+		return nil, kept, cliexit.Usagef("--all and aggregate IDs do not go together")
 	case !f.all && len(args) == 0:
-		return nil, kept, usagef("name the aggregates, or verify all of them with --all")
+		return nil, kept, cliexit.Usagef("name the aggregates, or verify all of them with --all")
 	case f.digest != "" && len(args) != 1:
-		return nil, kept, usagef("--digest is that of one aggregate: name it")
+		return nil, kept, cliexit.Usagef("--digest is that of one aggregate: name it")
 	}
 	if f.digest != "" {
 		if kept, err = changeset.ParseDigest(f.digest); err != nil {
-			return nil, kept, usagef("--digest: %w", err)
+			return nil, kept, cliexit.Usagef("--digest: %w", err)
 		}
 	}
 	for _, arg := range args {
@@ -144,7 +145,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	v.total.kind = kindOf("verified")
 	ended := v.takeAll(reports)
 	v.bar.end()
-	if is[*outputError](ended) {
+	if cliexit.IsOutput(ended) {
 		return ended
 	}
 	if ended != nil && v.total.Aggregates == 0 {
@@ -166,7 +167,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	if ended != nil {
 		return fmt.Errorf("%w; before that, %w", ended, err)
 	}
-	return &problem{class: &found, err: errors.Join(err, v.missing)}
+	return cliexit.Wrap(cliexit.Found, errors.Join(err, v.missing))
 }
 
 // takeAll takes in all reports, and returns the error that ended them. That an
@@ -176,7 +177,7 @@ func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
 		switch {
 		case err == nil:
 			err = v.take(r)
-		case errors.Is(err, ropewalk.ErrNotFound) && !unavailable(err):
+		case errors.Is(err, ropewalk.ErrNotFound) && !cliexit.Unavailable(err):
 			v.missing, err = errors.Join(v.missing, err), nil
 		}
 		if err != nil {
