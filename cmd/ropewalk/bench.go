@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/internal/meter"
 )
@@ -83,7 +84,7 @@ func (a *app) runBench(ctx context.Context, f benchFlags, rawURL string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if _, err := a.place(rawURL, a.env); err != nil {
+	if _, err := a.place(rawURL, a.Env); err != nil {
 		return err
 	}
 	scheme, _, _ := strings.Cut(rawURL, ":")
@@ -91,13 +92,13 @@ func (a *app) runBench(ctx context.Context, f benchFlags, rawURL string) error {
 	if err := a.printBenchCost(newBenchCost("estimate", price, f.estimate(scheme))); err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
+	if err := a.Confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
 		return err
 	}
 	return a.with(ctx, rawURL, true, func(s *store) error {
 		b := newBenching(a, s, f)
 		err := b.run(ctx)
-		b.bar.end()
+		b.bar.End()
 		left, cleaning := b.clean(ctx)
 		actual := newBenchCost("actual", price, b.meter.Count())
 		actual.Tombstones = left
@@ -112,7 +113,7 @@ type benching struct {
 	flags  benchFlags
 	meter  *meter.Meter
 	prefix string
-	bar    *progress
+	bar    *ui.Progress
 }
 
 // newBenching counts the requests to a store.
@@ -123,7 +124,7 @@ func newBenching(a *app, s *store, f benchFlags) *benching {
 	return &benching{
 		app: a, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
 		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
-		bar:    a.newProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
+		bar:    a.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
 	}
 }
 

@@ -49,7 +49,7 @@ func (f benchFlags) estimate(scheme string) meter.Counts {
 
 // benchCostJSON is what a run will cost, or has cost, with --json.
 type benchCostJSON struct {
-	kind
+	ui.Kind
 	Phase    string         `json:"phase"`
 	Requests map[string]int `json:"requests"`
 	USD      float64        `json:"usd"`
@@ -69,12 +69,12 @@ func newBenchCost(phase string, p requestPrices, c meter.Counts) benchCostJSON {
 			requests[name] = n
 		}
 	}
-	return benchCostJSON{kind: kindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
+	return benchCostJSON{Kind: ui.KindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
 }
 
 func (a *app) printBenchCost(c benchCostJSON) error {
-	if a.json {
-		return a.emit(c)
+	if a.JSON {
+		return a.Emit(c)
 	}
 	total := 0
 	for _, n := range c.Requests {
@@ -92,5 +92,5 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 	if c.Tombstones > 0 {
 		text += "; tombstones that remain: " + ui.Thousands(int64(c.Tombstones))
 	}
-	return a.print("%s\n", strings.TrimSpace(text))
+	return a.Print("%s\n", strings.TrimSpace(text))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newCat(a *app) *cobra.Command {
@@ -64,11 +65,11 @@ func (a *app) catRange(ctx context.Context, s *store, r reference) error {
 
 // printContent prints content as it is, or with --json within its changeset.
 func (a *app) printContent(c changeset.Changeset) error {
-	if a.json {
+	if a.JSON {
 		out := newChangesetJSON(c.Header)
 		out.contentJSON = newContentJSON(c.Content)
-		return a.emit(out)
+		return a.Emit(out)
 	}
-	_, err := raw(a.stdout).Write(c.Content)
+	_, err := ui.Raw(a.Out).Write(c.Content)
 	return err
 }

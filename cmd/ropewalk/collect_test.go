@@ -188,7 +188,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 		{gcFlags{}, nil, context.Canceled, 130, ""},
 	} {
 		a := newTestPlace().app("")
-		a.stdout, a.stderr = io.Discard, io.Discard
+		a.Out, a.Err = io.Discard, io.Discard
 		g := collecting{app: a, gcFlags: test.flags, stop: func() {}}
 		err := g.finish(g.run(func(yield func(collect.Report, error) bool) {
 			for _, r := range test.reports {

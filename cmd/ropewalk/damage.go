@@ -39,12 +39,12 @@ func (d *damage) report(a *app, others string) error {
 		return nil
 	}
 	for i, err := range d.faults {
-		if a.json {
-			if err := a.emit(faultJSON(d.ids[i], a.message(err), err)); err != nil {
+		if a.JSON {
+			if err := a.Emit(faultJSON(d.ids[i], a.Message(err), err)); err != nil {
 				return err
 			}
 		} else if len(d.faults) > 1 {
-			a.warn("%v", err)
+			a.Warn("%v", err)
 		}
 	}
 	err := fmt.Errorf("%w; all other aggregates were %s", d.faults[0], others)
@@ -56,7 +56,7 @@ func (d *damage) report(a *app, others string) error {
 
 // faultJSON returns the fault of an aggregate as verify reports it.
 func faultJSON(aggregateID, message string, err error) problemJSON {
-	out := problemJSON{kind: kindOf("problem"), Aggregate: aggregateID, Reason: message}
+	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: aggregateID, Reason: message}
 	corrupt, ok := errors.AsType[*changeset.CorruptError](err)
 	if !ok {
 		return out

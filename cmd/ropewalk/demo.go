@@ -26,7 +26,7 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.json || a.store != "" {
+			if a.JSON || a.store != "" {
 				return cliexit.Usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
 			}
 			return a.runDemo(cmd.Context())
@@ -49,7 +49,7 @@ func (a *app) runDemo(ctx context.Context) error {
 		return err
 	}
 	d := demo{app: a, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
-	for name, value := range a.env {
+	for name, value := range a.Env {
 		d.env = append(d.env, name+"="+value)
 	}
 	d.env = append(d.env, "ROPEWALK_STORE="+d.store)
@@ -142,12 +142,12 @@ func (demo) steps(all ...func() error) error {
 
 // say prints a comment, apart from what came before.
 func (d demo) say(text string) func() error {
-	return func() error { return d.print("\n%s\n", d.paint(d.stdout, green, "# "+text)) }
+	return func() error { return d.Print("\n%s\n", d.Paint(d.Out, ui.Green, "# "+text)) }
 }
 
 // command prints a line as it is typed into a shell.
 func (d demo) command(line string) func() error {
-	return func() error { return d.print("%s\n", d.paint(d.stdout, cyan, "$ "+line)) }
+	return func() error { return d.Print("%s\n", d.Paint(d.Out, ui.Cyan, "$ "+line)) }
 }
 
 // run prints the line that runs the command with these arguments, and runs it.
@@ -169,7 +169,7 @@ func (d demo) typed(ctx context.Context, exit int, before, stdin string, args []
 		if err := d.command(before + "ropewalk " + strings.Join(words, " "))(); err != nil {
 			return err
 		}
-		got := Run(ctx, append(args, "--color", d.color), strings.NewReader(stdin), d.stdout, d.stdout, d.env)
+		got := Run(ctx, append(args, "--color", d.Color), strings.NewReader(stdin), d.Out, d.Out, d.env)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

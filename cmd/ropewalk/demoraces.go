@@ -72,7 +72,7 @@ func (d demo) runRace(ctx context.Context) (err error) {
 		} else if outcomes[i] != nil {
 			outcome = outcomes[i].Error()
 		}
-		if err := d.print("  %s: %-26s%s\n", w.name, w.content, outcome); err != nil {
+		if err := d.Print("  %s: %-26s%s\n", w.name, w.content, outcome); err != nil {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (d demo) loseReply(ctx context.Context) error {
 	}
 	return d.steps(
 		d.say("The network fails while a writer swaps the head. Was it committed? The writer cannot know, and nothing is guessed:"),
-		func() error { return d.print("  cem: %-26suncertain: %s\n", delivered, u.Ref) },
+		func() error { return d.Print("  cem: %-26suncertain: %s\n", delivered, u.Ref) },
 		d.run(ctx, 0, "graph", order),
 		d.say("settle finds out, from anywhere, at any later time: committed, or, as here, refused for good. Exit code 4:"),
 		d.run(ctx, cliexit.Conflict.Exit, "settle", u.Ref.String(), "--after-revision", strconv.FormatUint(u.AfterRevision, 10)),

@@ -14,7 +14,7 @@ import (
 
 // erasedJSON is what erase prints with --json.
 type erasedJSON struct {
-	kind
+	ui.Kind
 	Aggregate string    `json:"aggregate"`
 	Version   uint64    `json:"version"`
 	Revision  uint64    `json:"revision"`
@@ -54,7 +54,7 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 			return fmt.Errorf("load head of %q: %w", id, err)
 		}
 		if h.Exists() && h.State != head.Erased {
-			if err := a.confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
+			if err := a.Confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
 				return err
 			}
 		}
@@ -63,9 +63,9 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 }
 
 func (a *app) erase(ctx context.Context, s *store, id string) error {
-	bar := a.newProgress(-1, false, "objects")
-	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.add}).Erase(ctx, id)
-	bar.end()
+	bar := a.NewProgress(-1, false, "objects")
+	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
+	bar.End()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
 		return cliexit.WithHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), ui.Operand(idArgument(id)))
@@ -73,10 +73,10 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", ui.Operand(idArgument(id)))
 	case err != nil:
 		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", ui.Operand(idArgument(id)))
-	case a.json:
-		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
+	case a.JSON:
+		return a.Unread(a.Emit(erasedJSON{ui.KindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}
-	err = a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
+	err = a.Print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
 		id, ui.Plural(r.Deleted.Objects, "object"), ui.SpacedSize(r.Deleted.Bytes))
-	return a.unread(err, "%s is erased", id)
+	return a.Unread(err, "%s is erased", id)
 }

@@ -15,7 +15,7 @@ import (
 
 // eventJSON is one line of a changeset's content with log --events --json.
 type eventJSON struct {
-	kind
+	ui.Kind
 	Ref        string            `json:"ref"`
 	Aggregate  string            `json:"aggregate"`
 	Version    uint64            `json:"version"`
@@ -40,7 +40,7 @@ func newEventJSON(e event) any {
 		return newChangesetJSON(e.Header)
 	}
 	out := eventJSON{
-		kind: kindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
+		Kind: ui.KindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
 		RecordedAt: changeset.FormatTime(e.RecordedAt), Metadata: e.Metadata,
 		Type: e.Type, ID: e.ID, Time: e.Time, Data: e.Data, Meta: e.Meta, Other: e.Other,
 	}
@@ -64,7 +64,7 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 	if f.full {
 		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
 	}
-	out := ui.NewTable(a.stdout, columns...)
+	out := ui.NewTable(a.Out, columns...)
 	events := window(sp.events(ctx, f.reverse), skip, f.limit)
 	return printRows(a, out, events, newEventJSON, func(e event) []string { return eventRow(e, f.full) })
 }

@@ -142,7 +142,7 @@ func TestEventsAreText(t *testing.T) {
 		texts := []string{}
 		for e := range eventsOf(c, rapid.Bool().Draw(t, "backward")) {
 			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)
-			line, err := marshal(newEventJSON(e))
+			line, err := ui.Marshal(newEventJSON(e))
 			require.NoError(t, err)
 			require.NoError(t, schemas.check(line))
 		}

@@ -36,7 +36,7 @@ func (a *app) showEvents(c changeset.Changeset) error {
 	if !whole {
 		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", ui.Operand(c.Ref.String()), ui.Plural(int64(len(c.Content)), "byte"))
 	}
-	return a.print("%s", ui.Safe(out.String()))
+	return a.Print("%s", ui.Safe(out.String()))
 }
 
 func (a *app) eventHeading(e event) ui.Safe {
@@ -44,7 +44,7 @@ func (a *app) eventHeading(e event) ui.Safe {
 	if e.Type == "" {
 		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.fault.Error(), ui.MaxCell))
 	}
-	heading += "  " + a.paint(a.stdout, cyan, ui.Clip(e.Type, ui.MaxCell))
+	heading += "  " + a.Paint(a.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
 	var words []string
 	if e.Time != "" {
 		words = append(words, e.when(ui.Precisely))

@@ -12,6 +12,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
 	"ropewalk/internal/reserved"
@@ -93,12 +94,12 @@ func (a *app) runExport(ctx context.Context, field exportField, args []string) e
 	}
 	return a.reading(ctx, func(s *store) error {
 		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})
-		bar := &progress{}
-		if !a.terminal(a.stdout) { // a bar would stand between the events
-			bar = a.newProgress(-1, false, "changesets")
+		bar := &ui.Progress{}
+		if !a.IsTerminal(a.Out) { // a bar would stand between the events
+			bar = a.NewProgress(-1, false, "changesets")
 		}
 		bad, err := a.exportAll(histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
-		bar.end()
+		bar.End()
 		if err != nil {
 			return err
 		}
@@ -109,7 +110,7 @@ func (a *app) runExport(ctx context.Context, field exportField, args []string) e
 // exportAll prints all changesets, and returns the faults that ended the
 // history of one aggregate. An aggregate erased in the meantime is left out,
 // unless it was named.
-func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *progress) (bad damage, err error) {
+func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
 	for r := range all {
 		switch {
 		case unnamed && errors.Is(r.err, ropewalk.ErrErased):
@@ -123,7 +124,7 @@ func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, ba
 		if err := a.printEvents(r.changeset, field); err != nil {
 			return bad, err
 		}
-		bar.add(1)
+		bar.Add(1)
 	}
 	return bad, nil
 }

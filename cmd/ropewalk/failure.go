@@ -51,17 +51,14 @@ func (a *app) end(ctx context.Context, err error) int {
 	if c == cliexit.ClosedPipe {
 		return c.Exit
 	}
-	message, hint := a.message(err), a.redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, a.storeURL())))
+	message, hint := a.Message(err), a.Redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, a.storeURL())))
 	if c == cliexit.Interrupted {
 		message = "interrupted"
 	}
-	a.complain("error:", red, message)
-	if hint != "" {
-		a.complain("hint:", cyan, hint)
-	}
-	if a.json {
+	a.ReportError(message, hint)
+	if a.JSON {
 		// A failure here cannot be reported any further.
-		_ = a.emit(newFailureJSON(c, message, hint, err))
+		_ = a.Emit(newFailureJSON(c, message, hint, err))
 	}
 	return c.Exit
 }

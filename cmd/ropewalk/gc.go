@@ -67,15 +67,15 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 	return a.reading(ctx, func(s *store) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{kind: kindOf("gc"), Delete: f.delete}}
-		bar := a.newProgress(-1, false, "objects")
-		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.add})
+		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
+		bar := a.NewProgress(-1, false, "objects")
+		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)
 		}
 		err := g.run(reports)
-		bar.end()
+		bar.End()
 		return g.finish(err)
 	})
 }
@@ -196,7 +196,7 @@ func (g *collecting) failure() error {
 	err := first.Err
 	if len(g.failed) > 1 {
 		for _, r := range g.failed {
-			g.warn("%v", r.Err)
+			g.Warn("%v", r.Err)
 		}
 		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
 	}

@@ -48,7 +48,7 @@ func (f *findingsJSON) add(r collect.Report) {
 // collectedJSON is one aggregate of gc with --json. An aggregate that has
 // nothing but a chain is left out.
 type collectedJSON struct {
-	kind
+	ui.Kind
 	Aggregate string `json:"aggregate"`
 	findingsJSON
 	Fenced   bool `json:"fenced,omitempty"`
@@ -60,7 +60,7 @@ type collectedJSON struct {
 
 // gcJSON is the summary of gc with --json.
 type gcJSON struct {
-	kind
+	ui.Kind
 	Delete     bool  `json:"delete"`
 	Aggregates int64 `json:"aggregates"`
 	findingsJSON
@@ -88,15 +88,15 @@ func (g *collecting) take(r collect.Report, running bool) error {
 	if !remarkable(r) {
 		return nil
 	}
-	if g.found = append(g.found, r); !g.json {
+	if g.found = append(g.found, r); !g.JSON {
 		return nil
 	}
-	out := collectedJSON{kind: kindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
+	out := collectedJSON{Kind: ui.KindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
 	out.add(r)
 	if r.Err != nil {
-		out.Fault, out.Code = g.message(r.Err), cliexit.Classify(context.Background(), r.Err).Code
+		out.Fault, out.Code = g.Message(r.Err), cliexit.Classify(context.Background(), r.Err).Code
 	}
-	return g.emit(out)
+	return g.Emit(out)
 }
 
 // remarkable reports whether there is more to an aggregate than its chain.
@@ -109,10 +109,10 @@ func remarkable(r collect.Report) bool {
 // summary.
 func (g *collecting) printFound() error {
 	t := g.total
-	if g.json {
-		return g.emit(t)
+	if g.JSON {
+		return g.Emit(t)
 	}
-	out := ui.NewTable(g.stdout, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").AlignRight(1, 2, 3, 4)
+	out := ui.NewTable(g.Out, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").AlignRight(1, 2, 3, 4)
 	rows := int64(0)
 	for _, r := range g.found {
 		all := r.Collectable()
@@ -130,7 +130,7 @@ func (g *collecting) printFound() error {
 			return err
 		}
 	}
-	return g.print("%s\n", g.summary(rows))
+	return g.Print("%s\n", g.summary(rows))
 }
 
 func (g *collecting) summary(rows int64) string {
@@ -153,10 +153,10 @@ func (g *collecting) warnOf(r collect.Report) {
 	switch {
 	case r.Err != nil: // which is reported separately
 	case !r.Head.Exists():
-		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
+		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
-		g.warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
+		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
 	case r.Doubtful.Objects > 0:
-		g.warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
+		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
 	}
 }

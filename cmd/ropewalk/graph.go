@@ -18,7 +18,7 @@ import (
 
 // nodeJSON is one changeset of a graph with --json.
 type nodeJSON struct {
-	kind
+	ui.Kind
 	Ref       string `json:"ref"`
 	Aggregate string `json:"aggregate"`
 	Version   uint64 `json:"version"`
@@ -40,9 +40,9 @@ type nodeJSON struct {
 // graphFormats are the ways to draw a graph.
 var graphFormats = map[string]func(*app, inspect.Graph) error{
 	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(mermaid(g))) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(dot(g))) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", ui.Safe(svg(g))) },
+	"mermaid": func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(mermaid(g))) },
+	"dot":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(dot(g))) },
+	"svg":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(svg(g))) },
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -71,7 +71,7 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			switch {
 			case draw == nil:
 				return cliexit.Usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
-			case a.json && cmd.Flags().Changed("format"):
+			case a.JSON && cmd.Flags().Changed("format"):
 				return cliexit.Usagef("--format and --json are two formats: use one of them")
 			}
 			return a.runGraph(cmd, args[0], last, draw)
@@ -96,7 +96,7 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 		if g.Head.State == head.Erased {
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
-		if a.json {
+		if a.JSON {
 			draw = (*app).emitGraph
 		}
 		if err := draw(a, g); err != nil {
@@ -108,7 +108,7 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 
 func (a *app) emitGraph(g inspect.Graph) error {
 	for _, n := range g.Nodes {
-		if err := a.emit(newNodeJSON(n, g.Head)); err != nil {
+		if err := a.Emit(newNodeJSON(n, g.Head)); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (a *app) emitGraph(g inspect.Graph) error {
 
 func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	out := nodeJSON{
-		kind: kindOf("node"), Ref: n.Ref.String(), Aggregate: n.AggregateID, Version: n.Version, ID: n.ID.String(),
+		Kind: ui.KindOf("node"), Ref: n.Ref.String(), Aggregate: n.AggregateID, Version: n.Version, ID: n.ID.String(),
 		State: n.Kind.String(), Head: n.Ref == h.Ref,
 	}
 	if n.LostTo != (changeset.Ref{}) {

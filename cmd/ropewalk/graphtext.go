@@ -25,7 +25,7 @@ type graphText struct {
 // drawGraph prints a graph as text: the lanes, and what became of each changeset.
 func (a *app) drawGraph(g inspect.Graph) error {
 	t := graphText{app: a, graphWords: graphWords{g, len(changeset.ID{}.String())}}
-	if a.terminal(a.stdout) {
+	if a.IsTerminal(a.Out) {
 		t.id = uniqueEnd(g.Nodes)
 	}
 	rows := layOut(g)
@@ -38,12 +38,12 @@ func (a *app) drawGraph(g inspect.Graph) error {
 		}
 	}
 	if g.HeadFault != nil {
-		if err := a.print("%s head: %s\n", a.paint(a.stdout, red, "!"), g.HeadFault.Reason); err != nil {
+		if err := a.Print("%s head: %s\n", a.Paint(a.Out, ui.Red, "!"), g.HeadFault.Reason); err != nil {
 			return err
 		}
 	}
 	for _, r := range rows {
-		if err := a.print("%s\n", t.line(r)); err != nil {
+		if err := a.Print("%s\n", t.line(r)); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (t graphText) line(r laneRow) ui.Safe {
 	if c == nil {
 		return ui.Safe(strings.TrimRight(left+visible.Text(note), " "))
 	}
-	return ui.Safef("%s%s%s%s", r.lanes, t.paint(t.stdout, c, mark), left[len(r.lanes)+len(mark):], t.paint(t.stdout, c, note))
+	return ui.Safef("%s%s%s%s", r.lanes, t.Paint(t.Out, c, mark), left[len(r.lanes)+len(mark):], t.Paint(t.Out, c, note))
 }
 
 // leftHalf returns the lanes, the mark, the version, the ID and the time.
@@ -82,17 +82,17 @@ func (t graphText) leftHalf(r laneRow) string {
 func markOf(n inspect.Node) (string, color.Color) {
 	switch {
 	case !known(n):
-		return "!", red
+		return "!", ui.Red
 	case n.Kind == inspect.Committed:
 		return "*", nil
 	case n.Kind == inspect.Pending:
-		return "?", yellow
+		return "?", ui.Yellow
 	case n.Kind == inspect.Lost:
 		return "x", nil
 	case n.Kind == inspect.Ahead:
-		return "+", yellow
+		return "+", ui.Yellow
 	default:
-		return "!", red
+		return "!", ui.Red
 	}
 }
 

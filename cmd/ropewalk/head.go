@@ -29,10 +29,10 @@ func (a *app) runHead(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.emit(newHeadJSON(h))
+		if a.JSON {
+			return a.Emit(newHeadJSON(h))
 		}
-		return a.print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
+		return a.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
 			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(ui.Nanoseconds), h.State)
 	})
 }

@@ -71,22 +71,22 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.input(ctx, file)
+	in, err := a.OpenInput(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	read := newLines(file, in)
 	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
-		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", inputName(file)), "--allow-empty accepts it")
+		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
 		return errors.Join(err, a.printImport(newImportJSON()))
 	}
-	bar := a.newProgress(sizeOf(in), true, "importing")
+	bar := a.NewProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
 		m := newImporter(ctx, s, file, f, bar)
 		err := m.run(read)
-		bar.end()
+		bar.End()
 		return errors.Join(err, a.printImport(m.result()))
 	})
 }
@@ -142,13 +142,13 @@ const againHint = "run the same import again to continue"
 
 // importJSON is what import prints with --json.
 type importJSON struct {
-	kind
+	ui.Kind
 	Imported countsJSON `json:"imported"`
 	Skipped  countsJSON `json:"skipped"`
 	Erased   countsJSON `json:"erased,omitzero"` // left out by --skip-erased
 }
 
-func newImportJSON() importJSON { return importJSON{kind: kindOf("import")} }
+func newImportJSON() importJSON { return importJSON{Kind: ui.KindOf("import")} }
 
 // countsJSON counts aggregates and their changesets. An aggregate of which
 // anything was imported counts as imported.
@@ -175,8 +175,8 @@ func (r importJSON) String() string {
 
 // printImport prints the counts of an import, also if an error ended it.
 func (a *app) printImport(r importJSON) error {
-	if a.json {
-		return a.unread(a.emit(r), "%s", r)
+	if a.JSON {
+		return a.Unread(a.Emit(r), "%s", r)
 	}
-	return a.unread(a.print("%s\n", r), "%s", r)
+	return a.Unread(a.Print("%s\n", r), "%s", r)
 }

@@ -18,6 +18,7 @@ import (
 
 	"ropewalk/backends/memstore"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
@@ -205,7 +206,7 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 func TestImportNoticesALostHead(t *testing.T) {
 	p := newTestPlace()
 	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &progress{})
+	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &ui.Progress{})
 	g := func(position int64) *group {
 		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
 	}
@@ -222,7 +223,7 @@ func TestImportNoticesALostHead(t *testing.T) {
 // Chains beyond those that are remembered are read again, to the same end.
 func TestImportForgetsChains(t *testing.T) {
 	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &progress{})
+	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &ui.Progress{})
 	m.chains = maxChains
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
 	require.NoError(t, m.run(newLines("file", strings.NewReader(ndjson))))

@@ -38,9 +38,9 @@ type importer struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	tracks  map[string]*track
-	chains  int       // tracks that remember their chain
-	failed  *failure  // nil while all is well
-	bar     *progress // counts bytes
+	chains  int          // tracks that remember their chain
+	failed  *failure     // nil while all is well
+	bar     *ui.Progress // counts bytes
 	counts  importJSON
 }
 
@@ -70,7 +70,7 @@ type failure struct {
 	err  error
 }
 
-func newImporter(ctx context.Context, s *store, file string, flags importFlags, bar *progress) *importer {
+func newImporter(ctx context.Context, s *store, file string, flags importFlags, bar *ui.Progress) *importer {
 	return &importer{
 		ctx: ctx, store: s, file: file, flags: flags, bar: bar, slots: make(chan struct{}, flags.parallel), room: semaphore.NewWeighted(maxQueued),
 		tracks: map[string]*track{}, counts: newImportJSON(),
@@ -158,7 +158,7 @@ func (m *importer) forget(t *track) {
 func (m *importer) done(t *track, g *group, added bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.bar.add(int64(len(g.content)))
+	m.bar.Add(int64(len(g.content)))
 	switch {
 	case err != nil && t.erased:
 		m.counts.Erased.Changesets++

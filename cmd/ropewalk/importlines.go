@@ -110,7 +110,7 @@ func (l *lines) read() ([]byte, error) {
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case err != nil:
-		return nil, inputError(l.file, err)
+		return nil, ui.InputError(l.file, err)
 	}
 	if len(whole) > maxLine {
 		return nil, l.bad(errTooLong)

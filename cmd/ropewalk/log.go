@@ -83,7 +83,7 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 	if full {
 		columns = []string{"VERSION", "CHANGESET", "PARENT", "DIGEST", "RECORDED", "SIZE", "TYPE", "COMMAND", "METADATA"}
 	}
-	out := ui.NewTable(a.stdout, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
+	out := ui.NewTable(a.Out, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
 	object := func(h changeset.Header) any { return newChangesetJSON(h) }
 	return printRows(a, out, headers, object, func(h changeset.Header) []string { return a.logRow(h, full) })
 }
@@ -92,8 +92,8 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 // All items that were read are shown, also before one that cannot be read.
 func printRows[T any](a *app, out *ui.Table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
 	for item, err := range items {
-		if err == nil && a.json {
-			err = a.emit(object(item))
+		if err == nil && a.JSON {
+			err = a.Emit(object(item))
 		} else if err == nil {
 			err = out.Row(row(item)...)
 		}
@@ -109,7 +109,7 @@ func printRows[T any](a *app, out *ui.Table, items iter.Seq2[T, error], object f
 
 // flushLog writes what the table holds back.
 func (a *app) flushLog(out *ui.Table) error {
-	if a.json {
+	if a.JSON {
 		return nil
 	}
 	return out.Flush()
@@ -118,7 +118,7 @@ func (a *app) flushLog(out *ui.Table) error {
 func (a *app) logRow(h changeset.Header, full bool) []string {
 	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.BodySize)
 	if !full {
-		return []string{version, a.shortID(h.ID), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
+		return []string{version, a.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
 	}
 	parent := "-"
 	if !h.Parent.IsZero() {

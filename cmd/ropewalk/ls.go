@@ -54,9 +54,9 @@ func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) erro
 			return err
 		}
 	}
-	out := ui.NewTable(a.stdout, "AGGREGATE", "VERSION", "UPDATED", "STATE").AlignRight(1)
+	out := ui.NewTable(a.Out, "AGGREGATE", "VERSION", "UPDATED", "STATE").AlignRight(1)
 	bad, err := a.listHeads(out, f, headlist.All(cmd.Context(), s.heads, f.after), prefix)
-	if f.long && !a.json && !cliexit.IsOutput(err) {
+	if f.long && !a.JSON && !cliexit.IsOutput(err) {
 		err = errors.Join(err, out.Flush())
 	}
 	return errors.Join(err, bad.report(a, "listed"))
@@ -88,11 +88,11 @@ func (a *app) listHeads(out *ui.Table, f lsFlags, all iter.Seq2[headlist.Entry, 
 
 func (a *app) printLs(out *ui.Table, h head.Head, long bool) error {
 	switch {
-	case a.json:
-		return a.emit(newHeadJSON(h))
+	case a.JSON:
+		return a.Emit(newHeadJSON(h))
 	case long:
 		return out.Row(h.AggregateID, strconv.FormatUint(h.Version, 10), ui.Seconds(h.UpdatedAt), string(h.State))
 	default:
-		return a.print("%s\n", h.AggregateID)
+		return a.Print("%s\n", h.AggregateID)
 	}
 }

@@ -55,10 +55,10 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
-		bar := a.newProgress(-1, false, "changesets")
-		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.add(1) }})
+		bar := a.NewProgress(-1, false, "changesets")
+		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.Add(1) }})
 		plan, err := in.Rebuild(ctx, id)
-		bar.end()
+		bar.End()
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 	if chosen != nil {
 		return chosen
 	}
-	if err := r.confirm(ctx, r.yes, r.plan.AggregateID, "write this head"); err != nil {
+	if err := r.Confirm(ctx, r.yes, r.plan.AggregateID, "write this head"); err != nil {
 		return err
 	}
 	written, err := r.in.Apply(ctx, r.plan, tip.Ref)
@@ -108,10 +108,10 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 		return cliexit.WithHint(cliexit.Wrap(cliexit.Uncertain, err), "run it again: it looks at the head first")
 	case err != nil:
 		return err
-	case r.json:
-		return r.emit(newHeadJSON(written))
+	case r.JSON:
+		return r.Emit(newHeadJSON(written))
 	default:
-		return r.print("written: %s at revision %d\n", written.Ref, written.Revision)
+		return r.Print("written: %s at revision %d\n", written.Ref, written.Revision)
 	}
 }
 

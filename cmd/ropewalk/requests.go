@@ -15,14 +15,14 @@ import (
 
 // logger returns the log of --verbose, on stderr, without secrets.
 func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
+	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
 			if kind := attr.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
-				attr.Value = slog.StringValue(a.redacted(attr.Value.String()))
+				attr.Value = slog.StringValue(a.Redacted(attr.Value.String()))
 			}
 			return attr
 		},

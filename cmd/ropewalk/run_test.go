@@ -105,7 +105,7 @@ func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, interrupt)
 		a := newTestPlace().app("")
-		a.stdin = silent
+		a.In = silent
 		got := runApp(ctx, a, args...)
 		require.Equal(t, 130, got.exit, got.stderr)
 		require.NoError(t, w.Close()) // ends the read that is still waiting

@@ -51,10 +51,10 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if a.json {
+		if a.JSON {
 			out := newChangesetJSON(c.Header)
 			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
-			return a.emit(out)
+			return a.Emit(out)
 		}
 		return a.printShow(s, l, c)
 	})
@@ -110,11 +110,11 @@ func (s *store) named(err error) error {
 
 func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	field := func(name string, value any) string { return string(ui.Safef("%-12s  %s\n", name, value)) }
-	ok := a.paint(a.stdout, green, "ok")
+	ok := a.Paint(a.Out, ui.Green, "ok")
 	var b strings.Builder
 	b.WriteString(field("changeset", c.Ref.String()))
 	if state := l.state(c.Header); state != "committed" {
-		b.WriteString(field("state", a.paint(a.stdout, yellow, explainState(state, l, c.Header))))
+		b.WriteString(field("state", a.Paint(a.Out, ui.Yellow, explainState(state, l, c.Header))))
 	}
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
@@ -124,8 +124,8 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.BodySHA256), ok)))
-	b.WriteString(field("digest", ui.Safef("%s %s", a.shortDigest(c.Digest), ok)))
+	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, a.ShortDigest(c.BodySHA256.String()), ok)))
+	b.WriteString(field("digest", ui.Safef("%s %s", a.ShortDigest(c.Digest.String()), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
 	}
@@ -137,13 +137,13 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
 	if hasEvents(c) {
-		if err := a.print("%s", ui.Safe(b.String())); err != nil {
+		if err := a.Print("%s", ui.Safe(b.String())); err != nil {
 			return err
 		}
 		return a.showEvents(c)
 	}
 	b.WriteString("\n" + showContent(c.Content))
-	return a.print("%s", ui.Safe(b.String()))
+	return a.Print("%s", ui.Safe(b.String()))
 }
 
 // explainState says what became of a changeset that its chain does not have.

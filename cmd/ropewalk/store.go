@@ -67,8 +67,8 @@ func (a *app) storeURL() string {
 	switch {
 	case a.store != "":
 		return a.store
-	case a.env["ROPEWALK_STORE"] != "":
-		return a.env["ROPEWALK_STORE"]
+	case a.Env["ROPEWALK_STORE"] != "":
+		return a.Env["ROPEWALK_STORE"]
 	default:
 		return defaultStore
 	}
@@ -97,7 +97,7 @@ func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*s
 // openURL opens the store of any URL, and creates it where create says so and
 // it is a file that is missing.
 func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
-	p, err := a.place(rawURL, a.env)
+	p, err := a.place(rawURL, a.Env)
 	if err != nil {
 		return nil, err
 	}

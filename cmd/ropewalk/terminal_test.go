@@ -16,7 +16,7 @@ import (
 // onTerminal runs a command as if both its streams were terminals.
 func (p *testPlace) onTerminal(t *testing.T, stdin string, args ...string) result {
 	a := p.app(stdin)
-	a.terminal = func(any) bool { return true }
+	a.IsTerminal = func(any) bool { return true }
 	return runApp(t.Context(), a, args...)
 }
 
@@ -64,7 +64,7 @@ func TestColours(t *testing.T) {
 		{false, "NO_COLOR=1", []string{"--color", "always"}, true},
 	} {
 		a := newApp(strings.NewReader("x"), nil, nil, []string{"A=b", test.env})
-		a.place, a.terminal = p.app("").place, func(any) bool { return test.terminal }
+		a.place, a.IsTerminal = p.app("").place, func(any) bool { return test.terminal }
 		got := runApp(t.Context(), a, append([]string{"append", "x", "--after", "0"}, test.args...)...)
 		require.Equal(t, 3, got.exit, got.stderr)
 		require.Equal(t, test.colored, strings.Contains(got.stderr, red) && strings.Contains(got.stderr, cyan), "%+v: %q", test, got.stderr)
@@ -78,7 +78,7 @@ func TestProgress(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Commit, faults.Fault{DelayBefore: delay})
 		a := p.app(strings.Repeat(`{"aggregate":"a"}`+"\n", 20_000) + `{"aggregate":"b"}`)
-		a.terminal = func(stream any) bool { return terminal && stream != a.stdin }
+		a.IsTerminal = func(stream any) bool { return terminal && stream != a.In }
 		got := runApp(t.Context(), a, append([]string{"import", "-", "--group", "5000", "--parallel", "1"}, args...)...)
 		require.Zero(t, got.exit, got.stderr)
 		return got.stderr
@@ -103,26 +103,4 @@ func TestShownContentIsText(t *testing.T) {
 	require.Equal(t, `approved: yes\u000dapproved: no`+"\n", showContent([]byte("approved: yes\rapproved: no")))
 	require.Equal(t, `safe \u202eevil`+"\n", showContent([]byte("safe \u202eevil")))
 	require.Empty(t, showContent(nil))
-}
-
-// If the end is unknown, count and rate are shown, and taken away at the end.
-func TestProgressWithoutAnEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var stderr strings.Builder
-		a := newTestPlace().app("")
-		a.stderr, a.terminal = &stderr, func(any) bool { return true }
-		a.screen()
-		bar := a.newProgress(-1, false, "changesets")
-		bar.add(1000)
-		require.Empty(t, stderr.String(), "not within the first second")
-		time.Sleep(10 * time.Second)
-		bar.add(54_056)
-		bar.add(1)
-		require.Equal(t, clearLine+"55,056 changesets, 5,505/s", stderr.String(), "shown ten times a second at most")
-		time.Sleep(10 * time.Second)
-		bar.add(0)
-		bar.end()
-		bar.add(1)
-		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine, stderr.String())
-	})
 }

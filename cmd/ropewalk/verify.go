@@ -25,7 +25,7 @@ type verifyFlags struct {
 
 // problemJSON is one fault that verify has found, with --json.
 type problemJSON struct {
-	kind
+	ui.Kind
 	Aggregate string `json:"aggregate"`
 	// Ref is the changeset; without it the head is meant.
 	Ref    string `json:"ref,omitempty"`
@@ -37,7 +37,7 @@ type problemJSON struct {
 
 // verifiedJSON is the summary of verify with --json.
 type verifiedJSON struct {
-	kind
+	ui.Kind
 	Aggregates int64 `json:"aggregates"`
 	Changesets int64 `json:"changesets"`
 	Bytes      int64 `json:"bytes"`
@@ -85,8 +85,8 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 	// need not grow to as much before it is collected.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return a.reading(cmd.Context(), func(s *store) error {
-		v := verifying{app: a, bar: a.newProgress(-1, false, "changesets")}
-		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.add(1) }})
+		v := verifying{app: a, bar: a.NewProgress(-1, false, "changesets")}
+		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.Add(1) }})
 		reports := in.VerifyAll(cmd.Context())
 		if !f.all {
 			reports = verifyEach(cmd.Context(), in, ids, kept)
@@ -133,7 +133,7 @@ func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept c
 // progress bar has the terminal for itself; --json has no bar, and no wait.
 type verifying struct {
 	*app
-	bar      *progress
+	bar      *ui.Progress
 	total    verifiedJSON
 	hurt     int64 // aggregates with a fault
 	problems []inspect.Problem
@@ -142,9 +142,9 @@ type verifying struct {
 }
 
 func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
-	v.total.kind = kindOf("verified")
+	v.total.Kind = ui.KindOf("verified")
 	ended := v.takeAll(reports)
-	v.bar.end()
+	v.bar.End()
 	if cliexit.IsOutput(ended) {
 		return ended
 	}
@@ -155,7 +155,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, ui.Operand(idArgument(id)))
+		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, ui.Operand(idArgument(id)))
 	}
 	if err := v.printTotal(); err != nil {
 		return err
@@ -206,12 +206,12 @@ func (v *verifying) take(r inspect.Report) error {
 	if len(r.Problems) > 0 {
 		v.hurt++
 	}
-	if !v.json {
+	if !v.JSON {
 		v.problems = append(v.problems, r.Problems...)
 		return nil
 	}
 	for _, p := range r.Problems {
-		if err := v.emit(newProblemJSON(p)); err != nil {
+		if err := v.Emit(newProblemJSON(p)); err != nil {
 			return err
 		}
 	}

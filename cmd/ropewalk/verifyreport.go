@@ -13,7 +13,7 @@ import (
 )
 
 func newProblemJSON(p inspect.Problem) problemJSON {
-	out := problemJSON{kind: kindOf("problem"), Aggregate: p.Ref.AggregateID, Object: p.Object, Reason: p.Reason}
+	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: p.Ref.AggregateID, Object: p.Object, Reason: p.Reason}
 	if !p.Ref.ID.IsZero() {
 		out.Ref = p.Ref.String()
 	}
@@ -36,7 +36,7 @@ func (v *verifying) printProblems() error {
 			line[0] += "@" + strconv.FormatUint(p.Ref.Version, 10)
 		}
 		if !p.Missing.ID.IsZero() {
-			line[1] += ": " + v.shortID(p.Missing.ID)
+			line[1] += ": " + v.ShortID(p.Missing.ID.String())
 		}
 		for i := range line {
 			line[i] = visible.Text(line[i])
@@ -48,7 +48,7 @@ func (v *verifying) printProblems() error {
 	}
 	for _, line := range lines {
 		text := ui.Padded(line[0], widths[0]+2) + ui.Padded(line[1], widths[1]+2) + line[2]
-		if err := v.print("%s\n", ui.Safe(strings.TrimRight(text, " "))); err != nil {
+		if err := v.Print("%s\n", ui.Safe(strings.TrimRight(text, " "))); err != nil {
 			return err
 		}
 	}
@@ -57,11 +57,11 @@ func (v *verifying) printProblems() error {
 
 func (v *verifying) printTotal() error {
 	t := v.total
-	if v.json {
-		return v.emit(t)
+	if v.JSON {
+		return v.Emit(t)
 	}
 	if t.Digest != nil {
-		if err := v.print("the digest is that of %s\n", t.Digest.Ref); err != nil {
+		if err := v.Print("the digest is that of %s\n", t.Digest.Ref); err != nil {
 			return err
 		}
 	}
@@ -74,5 +74,5 @@ func (v *verifying) printTotal() error {
 	if t.Untold > 0 {
 		summary += ", " + ui.Thousands(t.Untold) + " in doubt"
 	}
-	return v.print("%s\n", summary)
+	return v.Print("%s\n", summary)
 }
