@@ -10,7 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
-	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/head"
 )
 
@@ -74,7 +74,7 @@ func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 }
 
 func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
-	id, err := parseNewID(idArg)
+	id, err := reference.ParseNewID(idArg)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain
 // elsewhere it returns the conflict at once, unless a command ID makes it
 // possible that this very append is the reason.
 func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
-	r, err := parseAfter(chain.AggregateID(), f.after)
+	r, err := reference.ParseAfter(chain.AggregateID(), f.after)
 	if err != nil {
 		return head.Head{}, err
 	}
@@ -171,11 +171,11 @@ func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Cha
 	if err != nil {
 		return head.Head{}, err
 	}
-	if r.form == single && r.first == h.Version {
+	if r.Form == reference.Single && r.First == h.Version {
 		return h, nil
 	}
-	named := changeset.Ref{AggregateID: r.id, Version: r.first}
-	if r.form == exact {
+	named := changeset.Ref{AggregateID: r.ID, Version: r.First}
+	if r.Form == reference.Exact {
 		l, err := s.locateExact(ctx, r)
 		if err != nil || l.ref == h.Ref {
 			return h, err
@@ -183,30 +183,12 @@ func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Cha
 		named = l.ref
 	}
 	refused := &ropewalk.ConflictError{Expected: head.Head{Ref: named}, Actual: h}
-	if f.commandID == "" || r.first >= h.Version {
+	if f.commandID == "" || r.First >= h.Version {
 		return head.Head{}, refused
 	}
-	expected, err := chain.HeadAt(ctx, r.first)
+	expected, err := chain.HeadAt(ctx, r.First)
 	if err == nil && !named.ID.IsZero() && expected.ID != named.ID {
 		err = refused
 	}
 	return expected, err
-}
-
-// parseAfter reads the value of --after: a version, a reference to a changeset
-// of the aggregate, or an ETag, which a shell may have stripped of its quotes.
-func parseAfter(id, s string) (reference, error) {
-	inner := strings.TrimSuffix(strings.TrimPrefix(s, `"`), `"`)
-	r := reference{id: id}
-	if matched, err := r.parse(inner); matched && err == nil && (r.form == single || r.form == exact) {
-		return r, nil
-	}
-	r, err := parseReference(s)
-	if err != nil || r.form != single && r.form != exact {
-		return r, cliexit.Usagef("--after %s: want a version, a reference to a changeset, or an ETag", ui.Quote(s))
-	}
-	if r.id != id {
-		return r, cliexit.Usagef("--after %s: not a changeset of %q", ui.Quote(s), id)
-	}
-	return r, nil
 }

@@ -7,6 +7,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -51,7 +52,7 @@ func (d *damage) report(a *app, others string) error {
 	if n := len(d.faults); n > 1 {
 		err = fmt.Errorf("%s could not be read, all others were %s; the first of them: %w", ui.Plural(int64(n), "aggregate"), others, d.faults[0])
 	}
-	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", ui.Operand(idArgument(d.ids[0])))
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", reference.Operand(d.ids[0]))
 }
 
 // faultJSON returns the fault of an aggregate as verify reports it.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/head"
@@ -44,7 +45,7 @@ within their retention, backups, replicas, logs; and what caches hold.`,
 }
 
 func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -68,11 +69,11 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 	bar.End()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
-		return cliexit.WithHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), reference.Operand(id))
 	case err != nil && !r.Head.Exists():
-		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", reference.Operand(id))
 	case err != nil:
-		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", ui.Operand(idArgument(id)))
+		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", reference.Operand(id))
 	case a.JSON:
 		return a.Unread(a.Emit(erasedJSON{ui.KindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}

@@ -12,6 +12,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
@@ -84,13 +85,9 @@ func refuseAll(all bool, args []string) error {
 }
 
 func (a *app) runExport(ctx context.Context, field exportField, args []string) error {
-	var ids []string
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, id)
+	ids, err := reference.ParseIDs(args)
+	if err != nil {
+		return err
 	}
 	return a.reading(ctx, func(s *store) error {
 		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})

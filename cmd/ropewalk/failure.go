@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -32,13 +34,13 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	case !c.Actual.Exists():
 		return ""
 	case c.Settled != changeset.Ref{}:
-		return "to append it again: " + ui.Flagged("ropewalk append", idArgument(id), fmt.Sprintf("--after %d", c.Actual.Version))
+		return "to append it again: " + ui.Flagged("ropewalk append", reference.Argument(id), fmt.Sprintf("--after %d", c.Actual.Version))
 	case c.Expected.Exists() && c.Expected.Version < c.Actual.Version:
 		return "read what is new: ropewalk log " + ui.Operand(fmt.Sprintf("%s@%d..", id, c.Expected.Version+1))
 	case c.Expected.Exists() && c.Expected.Version == c.Actual.Version:
 		return "read it: ropewalk show " + ui.Operand(fmt.Sprintf("%s@%d", id, c.Actual.Version))
 	default:
-		return "read it: ropewalk log " + ui.Operand(idArgument(id))
+		return "read it: ropewalk log " + reference.Operand(id)
 	}
 }
 
@@ -116,4 +118,19 @@ func (e *errorJSON) setCorrupt(bad *ropewalk.CorruptError) {
 	if !bad.Ref.ID.IsZero() {
 		e.Ref = bad.Ref.String()
 	}
+}
+
+// explainReference adds a hint to the error of an aggregate that was not found,
+// if its ID was perhaps meant to be a reference.
+func explainReference(args []string, err error) error {
+	if !errors.Is(err, ropewalk.ErrNotFound) || hintFor(err) != "" {
+		return err
+	}
+	for _, arg := range args {
+		r, parsed := reference.Parse(arg)
+		if parsed == nil && r.Form == reference.Bare && r.ID == arg && strings.Contains(arg, "@") && strings.Contains(err.Error(), arg) {
+			return cliexit.WithHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", ui.Quote(arg), reference.Forms)
+		}
+	}
+	return err
 }

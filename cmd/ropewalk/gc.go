@@ -13,6 +13,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
@@ -91,14 +92,7 @@ func (f gcFlags) parse(args []string) (ids []string, err error) {
 	case f.after != "":
 		return nil, changeset.ValidateAggregateID(f.after)
 	}
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return reference.ParseIDs(args)
 }
 
 // collectEach collects the aggregates that were named. It ends with the first
@@ -200,7 +194,7 @@ func (g *collecting) failure() error {
 		}
 		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
 	}
-	argument := ui.Operand(idArgument(first.AggregateID))
+	argument := reference.Operand(first.AggregateID)
 	if errors.Is(err, ropewalk.ErrHeadLost) {
 		return cliexit.WithHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}

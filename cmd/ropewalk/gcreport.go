@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
@@ -149,7 +150,7 @@ func (g *collecting) summary(rows int64) string {
 
 // warnOf says what was left alone.
 func (g *collecting) warnOf(r collect.Report) {
-	argument := ui.Operand(idArgument(r.AggregateID))
+	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
 	case !r.Head.Exists():

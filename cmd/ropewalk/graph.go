@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
@@ -84,7 +85,7 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 }
 
 func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*app, inspect.Graph) error) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -162,5 +163,5 @@ func brokenGraph(g inspect.Graph) error {
 	default:
 		return nil
 	}
-	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, err), "ropewalk verify %s", ui.Operand(idArgument(g.AggregateID)))
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, err), "ropewalk verify %s", reference.Operand(g.AggregateID))
 }

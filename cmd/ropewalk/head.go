@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -20,7 +21,7 @@ and ropewalk verify --digest can prove later that nothing up to here changed.`,
 }
 
 func (a *app) runHead(cmd *cobra.Command, arg string) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/faults"
@@ -106,9 +107,9 @@ func requireHint(t *testing.T, id, hint string) {
 			continue
 		}
 		require.Len(t, args, 1, hint)
-		r, err := parseReference(args[0])
+		r, err := reference.Parse(args[0])
 		require.NoError(t, err, hint)
-		require.Equal(t, id, r.id, hint)
+		require.Equal(t, id, r.ID, hint)
 	}
 }
 

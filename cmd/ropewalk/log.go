@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -50,7 +51,7 @@ has no events, and a line that is none, is a line as well.`,
 }
 
 func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}

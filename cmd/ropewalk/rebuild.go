@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
@@ -45,7 +46,7 @@ objects above it cannot be proved, it wants to be told which: --at.`,
 }
 
 func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -67,12 +68,12 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 }
 
 // parseAt reads --at. Without it the reference has only the ID.
-func (f rebuildFlags) parseAt(id string) (reference, error) {
+func (f rebuildFlags) parseAt(id string) (reference.Reference, error) {
 	if f.at == "" {
-		return reference{id: id}, nil
+		return reference.Reference{ID: id}, nil
 	}
-	r, err := parseReference(f.at)
-	if err == nil && (r.id != id || r.form != single && r.form != exact) {
+	r, err := reference.Parse(f.at)
+	if err == nil && (r.ID != id || r.Form != reference.Single && r.Form != reference.Exact) {
 		err = cliexit.Usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
@@ -86,7 +87,7 @@ type rebuilding struct {
 	rebuildFlags
 }
 
-func (r rebuilding) run(ctx context.Context, at reference) error {
+func (r rebuilding) run(ctx context.Context, at reference.Reference) error {
 	tip, chosen := r.choose(at)
 	if err := r.show(tip); err != nil {
 		return err
@@ -117,10 +118,10 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 
 // choose returns the tip that is to be the newest changeset, or the error that
 // says why that is not decided.
-func (r rebuilding) choose(at reference) (inspect.Tip, error) {
+func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 	var matches []inspect.Tip
 	for _, tip := range r.plan.Tips {
-		if at.form == bare || tip.Version == at.first && strings.HasSuffix(tip.ID.String(), at.uuid) {
+		if at.Form == reference.Bare || tip.Version == at.First && strings.HasSuffix(tip.ID.String(), at.UUID) {
 			matches = append(matches, tip)
 		}
 	}
@@ -131,7 +132,7 @@ func (r rebuilding) choose(at reference) (inspect.Tip, error) {
 		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("--at %s is not one of the histories that are proved", ui.Quote(r.at)), "%s", choices(r.plan.Tips))
 	case len(matches) > 1:
 		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
-	case at.form == bare && r.plan.Beyond > 0:
+	case at.Form == reference.Bare && r.plan.Beyond > 0:
 		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s above %s cannot be proved, and would be left out", ui.Plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
 			"restore them first; or %s", choices(matches))
 	}
@@ -143,7 +144,7 @@ func (r rebuilding) nothingProved() error {
 	if r.plan.Head.Exists() {
 		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
 	}
-	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", ui.Operand(idArgument(r.plan.AggregateID)))
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", reference.Operand(r.plan.AggregateID))
 }
 
 // choices says how to name each tip, the likeliest first.

@@ -14,6 +14,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -156,7 +157,7 @@ func TestCorruptChangesets(t *testing.T) {
 	for range 4 {
 		require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--any").exit)
 	}
-	sp, err := p.store(t).span(t.Context(), reference{id: "order"})
+	sp, err := p.store(t).span(t.Context(), reference.Reference{ID: "order"})
 	require.NoError(t, err)
 	c, err := sp.reader.At(t.Context(), 1)
 	require.NoError(t, err)

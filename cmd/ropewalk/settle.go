@@ -10,6 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -49,11 +50,11 @@ not needed where the changeset is stored.`,
 }
 
 func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
-	if r.form != exact {
+	if r.Form != reference.Exact {
 		return cliexit.Usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
@@ -66,7 +67,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		if err != nil {
 			return err
 		}
-		committed, err := s.Chain(r.id).Settle(ctx, ref, afterRevision)
+		committed, err := s.Chain(r.ID).Settle(ctx, ref, afterRevision)
 		if err != nil {
 			return err
 		}
@@ -76,9 +77,9 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 
 // settled returns the changeset that an exact reference names, which need not be
 // stored where the reference has a whole UUID.
-func (s *store) settled(ctx context.Context, r reference) (changeset.Ref, error) {
-	if id, err := changeset.ParseID(r.uuid); err == nil {
-		return changeset.Ref{AggregateID: r.id, Version: r.first, ID: id}, nil
+func (s *store) settled(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
+	if id, err := changeset.ParseID(r.UUID); err == nil {
+		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
 	}
 	l, err := s.locateExact(ctx, r)
 	return l.ref, err

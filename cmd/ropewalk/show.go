@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/internal/body"
@@ -37,7 +38,7 @@ bytes.`,
 }
 
 func (a *app) runShow(cmd *cobra.Command, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}

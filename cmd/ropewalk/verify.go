@@ -12,6 +12,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
@@ -109,14 +110,8 @@ func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, 
 			return nil, kept, cliexit.Usagef("--digest: %w", err)
 		}
 	}
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return nil, kept, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, kept, nil
+	ids, err = reference.ParseIDs(args)
+	return ids, kept, err
 }
 
 func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept changeset.Digest) iter.Seq2[inspect.Report, error] {
@@ -155,7 +150,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, ui.Operand(idArgument(id)))
+		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, reference.Operand(id))
 	}
 	if err := v.printTotal(); err != nil {
 		return err
