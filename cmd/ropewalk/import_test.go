@@ -19,6 +19,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -207,7 +209,7 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 func TestImportNoticesALostHead(t *testing.T) {
 	p := newTestPlace()
 	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &progress{})
+	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &ui.Progress{})
 	g := func(position int64) *group {
 		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
 	}
@@ -218,13 +220,13 @@ func TestImportNoticesALostHead(t *testing.T) {
 	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
 	track.chain = nil // as for one among many
 	_, err = m.importOne(track, g(1))
-	require.Equal(t, headLost, classify(t.Context(), err))
+	require.Equal(t, cliexit.HeadLost, cliexit.Classify(t.Context(), err))
 }
 
 // Chains beyond those that are remembered are read again, to the same end.
 func TestImportForgetsChains(t *testing.T) {
 	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &progress{})
+	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &ui.Progress{})
 	m.chains = maxChains
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
 	require.NoError(t, m.run(newLines("file", strings.NewReader(ndjson))))
@@ -235,7 +237,9 @@ func TestImportForgetsChains(t *testing.T) {
 // An import finds what it has imported before, also if a program has stored the
 // same compressed.
 func TestImportFindsCompressedContent(t *testing.T) {
-	line := func(letter string) string { return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n" }
+	line := func(letter string) string {
+		return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n"
+	}
 	imported := newTestPlace()
 	require.Zero(t, imported.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1").exit)
 	p := newTestPlace()

@@ -8,19 +8,20 @@ import (
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
 // logger returns the log of --verbose, on stderr, without secrets.
 func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
+	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
 			if kind := attr.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
-				attr.Value = slog.StringValue(a.redacted(attr.Value.String()))
+				attr.Value = slog.StringValue(a.Redacted(attr.Value.String()))
 			}
 			return attr
 		},
@@ -41,7 +42,7 @@ type requestLog struct{ log *slog.Logger }
 func (l requestLog) request(ctx context.Context, op, what string, start time.Time, err error) {
 	outcome := "ok"
 	if err != nil {
-		outcome = oneLine(err.Error())
+		outcome = ui.OneLine(err.Error())
 	}
 	l.log.DebugContext(ctx, "request", "op", op, "what", what, "took", time.Since(start).Round(time.Microsecond), "outcome", outcome)
 }

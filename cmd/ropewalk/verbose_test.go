@@ -86,7 +86,7 @@ func TestVerboseOnlyObservesS3(t *testing.T) {
 		env := []string{"ROPEWALK_STORE=s3://bucket/?region=r&path-style=true&endpoint=" + s.url}
 		newCommand := func(stdin string) *app {
 			a := newApp(strings.NewReader(stdin), nil, nil, env)
-			a.terminal = func(any) bool { return false }
+			a.IsTerminal = func(any) bool { return false }
 			return a
 		}
 		return recorded(t, newCommand, func() any { return s.take() }, flags...)
