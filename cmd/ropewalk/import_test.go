@@ -234,7 +234,9 @@ func TestImportForgetsChains(t *testing.T) {
 // An import finds what it has imported before, also if a program has stored the
 // same compressed.
 func TestImportFindsCompressedContent(t *testing.T) {
-	line := func(letter string) string { return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n" }
+	line := func(letter string) string {
+		return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n"
+	}
 	imported := newTestPlace()
 	require.Zero(t, imported.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1").exit)
 	p := newTestPlace()
