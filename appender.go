@@ -16,9 +16,8 @@ import (
 // AppenderOptions are the settings of an [Appender]. Zero values stand for the
 // defaults.
 type AppenderOptions struct {
-	// MaxBatchBytes is how many bytes of content, as stored, are committed
-	// together; 8 MiB by default. The drafts of one call stay together, even if
-	// they are larger.
+	// MaxBatchBytes is how many bytes, as stored, are committed together; 8 MiB by
+	// default. The drafts of one call stay together, even if they are larger.
 	MaxBatchBytes int64
 	// PutTimeout is how long the puts of one call may take, a minute by
 	// default. A call that exceeds it fails, and the other calls of its batch

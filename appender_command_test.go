@@ -17,7 +17,7 @@ import (
 )
 
 // batchOf stores a batch of calls with these commands, one for each changeset,
-// behind the head, without swapping it.
+// after the head, without swapping the head.
 func batchOf(t *testing.T, s chaintest.Storage, after head.Head, commands ...string) head.Head {
 	var appends [][]body.Draft
 	for _, c := range commands {

@@ -65,7 +65,7 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
-// broken returns those of the imports that the rule does not allow.
+// broken returns the imports that the rule does not allow.
 func (r importRule) broken(folder string, paths []string) []string {
 	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool {
 		if within, ok := moduleFolder(path); ok {
@@ -93,8 +93,8 @@ func moduleFolder(path string) (string, bool) {
 // modulePath is the path of this package, without the suffix of its tests.
 var modulePath = strings.TrimSuffix(reflect.TypeFor[importRule]().PkgPath(), "_test")
 
-// dependencies appends the imports, and all that those of this module import
-// in turn, to found.
+// dependencies appends the imports to found, and the imports of every imported
+// package of this module.
 func dependencies(code map[string][]string, imports, found []string) []string {
 	for _, path := range imports {
 		if slices.Contains(found, path) {

@@ -97,16 +97,16 @@ type Options struct {
 	// content. By default nothing is logged.
 	Logger *slog.Logger
 	// MaxContentSize is the largest content of one changeset in bytes, to append
-	// and to read, however it is compressed; 64 MiB by default.
+	// and to read, before compression; 64 MiB by default.
 	MaxContentSize int64
 	// WindowCount is how many changesets a read may fetch ahead, in parallel. By
 	// default it adapts, between 64 and 1,024: to the latency of the storage, so
 	// that the loop that consumes them need not wait, and to the size of the
 	// contents, so that they take half of WindowBytes.
 	WindowCount int
-	// WindowBytes is how many bytes of content, as stored, a read may hold ahead
-	// of the loop that consumes it, 64 MiB by default. A single larger changeset
-	// still passes. Content is decompressed when the loop comes to it.
+	// WindowBytes is how many bytes a read may hold ahead of the loop that
+	// consumes it, as they are stored; 64 MiB by default. A single larger
+	// changeset still passes. Content is decompressed when the loop comes to it.
 	WindowBytes int64
 	// SettleTimeout is how long an append waits for the answer to its swap,
 	// including retries of a swap that was refused for now. It is also how long
@@ -115,8 +115,9 @@ type Options struct {
 	// The default is 10 seconds; a program whose callers wait for less sets less.
 	SettleTimeout time.Duration
 	// Compress lets appends store content compressed by zstd if that makes it
-	// smaller; off by default. Readers always get what was appended, whatever
-	// Compress says. Other tools that read the bucket then find zstd frames.
+	// smaller; off by default. Readers always get the content that was appended,
+	// whether Compress is set or not. Other tools that read the bucket then find
+	// zstd frames.
 	Compress bool
 }
 

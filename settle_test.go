@@ -17,7 +17,7 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// uncertain leaves an uncertain append behind, and returns its error. Its first
+// uncertain makes an uncertain append, and returns its error. Its first
 // swap is late: it arrives when the script is released. It runs in a bubble.
 func uncertain(t *testing.T, w *chaintest.World) *ropewalk.UncertainError {
 	w.Script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})

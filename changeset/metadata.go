@@ -44,7 +44,7 @@ const (
 	keyUser          = "user"
 )
 
-// Encode returns a header's metadata for storage, all but the content type and
+// Encode returns a header's metadata for storage, except the content type and
 // the size, which are the object's own. An invalid header is an error.
 func Encode(h Header, s Spelling) (map[string]string, error) {
 	if err := h.validate(); err != nil {
@@ -60,7 +60,7 @@ type pair struct{ key, value string }
 // maxPairs is how many pairs there are at most.
 const maxPairs = 14
 
-// texts are the pairs but those of bytes, in the order of their keys.
+// texts returns the pairs except the pairs of bytes, in the order of their keys.
 func (h Header) texts() [11]pair {
 	parent := ""
 	if h.Version > 0 {
@@ -81,7 +81,7 @@ func (h Header) texts() [11]pair {
 	}
 }
 
-// bytes are the pairs of bytes, in base64.
+// bytes returns the pairs of bytes, in base64.
 func (h Header) bytes() [3]pair {
 	return [...]pair{
 		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
@@ -121,7 +121,8 @@ func (h Header) isEncodedAs(metadata map[string]string, s Spelling) bool {
 	return present == len(metadata)
 }
 
-// Stored is what a storage service answers for one changeset object, but its body.
+// Stored is a storage service's answer about one changeset object, except its
+// body.
 type Stored struct {
 	// Ref is the changeset that the object's name promises.
 	Ref Ref

@@ -7,11 +7,11 @@ import (
 	"fmt"
 )
 
-// Row is a header's metadata for stores that keep it in fields of their own,
-// such as those of a database: what [Encode] returns, but with the bytes as
-// they are instead of in base64.
+// Row is a header's metadata for backends that keep digests and index in columns
+// of their own: the content of [Encode], with these bytes as they are instead of
+// in base64.
 type Row struct {
-	// Metadata is all the rest: one JSON text, an object of strings with sorted
+	// Metadata is the rest of the metadata: one JSON text, an object of strings with sorted
 	// keys, compact.
 	Metadata string
 	// Ancestors is the packed ancestor index; empty at version 0.

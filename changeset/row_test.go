@@ -69,7 +69,7 @@ func TestRow(t *testing.T) {
 	require.Error(t, err)
 }
 
-// damaged are rows that are none.
+// damaged returns rows that do not decode.
 func damaged(row changeset.Row) map[string]changeset.Row {
 	rows := map[string]changeset.Row{}
 	text := row.Metadata

@@ -135,7 +135,8 @@ func TestVerifyLinkBetweenCommands(t *testing.T) {
 	}
 }
 
-// An append begins behind the last changeset of another, on a later revision.
+// An append begins after the last changeset of another append, on a later
+// revision.
 func TestVerifyLinkBetweenAppends(t *testing.T) {
 	for _, begins := range []changeset.Part{{}, {Number: 1, Of: 2}} {
 		parent, child := link(t)

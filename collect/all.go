@@ -9,7 +9,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
 	"ropewalk/internal/reserved"
 )
 
@@ -29,7 +29,7 @@ import (
 func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
 	return func(yield func(Report, error) bool) {
-		for r, err := range ordered.Map(ctx, c.options.Parallel, ids, c.collectOne) {
+		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, c.collectOne) {
 			if skip := err == nil && r.AggregateID == ""; !skip && !yield(r, err) {
 				return
 			}

@@ -221,7 +221,7 @@ func canonical(fields map[string]json.RawMessage) ([]byte, error) {
 }
 
 // object is a JSON object that is being written, for names and texts that need
-// no escapes, as those of a head never do. Each append writes a record, and
+// no escapes, as the texts of a head never do. Each append writes a record, and
 // package json would take five times as long.
 type object []byte
 

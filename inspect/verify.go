@@ -10,7 +10,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
 	"ropewalk/internal/reserved"
 )
 
@@ -95,7 +95,7 @@ func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 			}
 			return r, err
 		}
-		for r, err := range ordered.Map(ctx, in.parallel, in.aggregates, work) {
+		for r, err := range parallel.Map(ctx, in.parallel, in.aggregates, work) {
 			if (err != nil || r.AggregateID != "") && !yield(r, err) {
 				return
 			}

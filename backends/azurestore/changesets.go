@@ -16,7 +16,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/internal/admission"
-	"ropewalk/internal/announced"
+	"ropewalk/internal/bodyread"
 	"ropewalk/internal/transport"
 )
 
@@ -89,7 +89,7 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, h); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content, err := announced.Read(response.Body, h.BodySize)
+	content, err := bodyread.Read(response.Body, h.BodySize)
 	if err != nil {
 		return changeset.Changeset{}, explain("get", s.Locate(ref), &brokenError{err})
 	}

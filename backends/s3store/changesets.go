@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"ropewalk/changeset"
-	"ropewalk/internal/announced"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/bodyread"
 )
 
 // Put stores the changeset by one PutObject, create-only. If the object exists
@@ -113,7 +113,7 @@ func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetOb
 
 func (s *Store) readUnsized(ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
 	defer out.Body.Close()
-	content, err := announced.ReadUnknown(out.Body)
+	content, err := bodyread.ReadUnknown(out.Body)
 	if err != nil {
 		return changeset.Changeset{}, fmt.Errorf("get %s: %w", s.Locate(ref), err)
 	}
@@ -132,7 +132,7 @@ func isCorrupt(err error) bool {
 // readBody reads and closes a body. It returns the bytes read even with an error.
 func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 	defer body.Close()
-	return announced.Read(body, size)
+	return bodyread.Read(body, size)
 }
 
 func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput, error) {

@@ -212,7 +212,8 @@ func TestIndentedSize(t *testing.T) {
 
 // Cells are bounded, whatever the events hold.
 func TestRowsOfLargeEvents(t *testing.T) {
-	long := strings.Repeat("\x1b", 1<<20)
+	t.Parallel()
+	long := strings.Repeat("\x1b", 1<<16)
 	quoted, err := json.Marshal(long)
 	require.NoError(t, err)
 	content := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"meta":{%[1]s:%[1]s}}`+"\n", quoted) + long + "\n" + `{"n":` + string(quoted) + "}"

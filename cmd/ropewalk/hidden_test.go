@@ -114,6 +114,7 @@ func TestNothingHiddenReachesATerminal(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, style := range everyStyle {
 				p, ref := oddPlace(t)
 				situation(p)

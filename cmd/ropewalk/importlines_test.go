@@ -11,6 +11,7 @@ import (
 )
 
 func TestLinesThatAreTooLong(t *testing.T) {
+	t.Parallel()
 	p := newTestPlace()
 	for name, end := range map[string]string{"unended": "", "ended": "\n"} {
 		a := p.app("")
@@ -26,14 +27,12 @@ func TestLinesThatAreTooLong(t *testing.T) {
 // letters is an endless reader.
 type letters struct{}
 
-func (letters) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
-	}
-	return len(p), nil
-}
+var page = bytes.Repeat([]byte("x"), 64<<10)
+
+func (letters) Read(p []byte) (int, error) { return copy(p, page), nil }
 
 func TestTheLongestLine(t *testing.T) {
+	t.Parallel()
 	p := newTestPlace()
 	const opening, ending = `{"aggregate":"a","text":"`, `"}`
 	a := p.app("")

@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestTestsSurviveAnyEnvironment(t *testing.T) {
+	t.Parallel()
 	testenv.RunHostile(t, "^(TestScripts|TestColours)$/^(streams|init)$")
 }
 
@@ -69,6 +70,7 @@ func TestTestsSurviveAnyEnvironment(t *testing.T) {
 // With UPDATE_SCRIPTS=1 in the environment what cmp has seen is written into the
 // scripts.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	schemas := compileSchemas(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
