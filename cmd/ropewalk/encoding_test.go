@@ -34,7 +34,7 @@ func mixed(t *testing.T) (mixed, plain *testPlace) {
 	return mixed, plain
 }
 
-// Whatever of a chain is compressed, commands print the same content.
+// Commands print the same content, compressed or not.
 func TestCompressionIsInvisible(t *testing.T) {
 	mixed, plain := mixed(t)
 	for _, args := range [][]string{
