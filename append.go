@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
+	"ropewalk/internal/pause"
+	"ropewalk/internal/reserved"
 )
 
 // Create appends the first changesets of a chain that must not exist yet: it
@@ -17,25 +22,27 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 }
 
 // Append adds one changeset for each draft, all or none, after the head that
-// the caller has read, and returns the head of this append, ready for the next
-// one. It takes two round trips where nothing goes wrong: the objects are put,
-// all at once, and then the head is swapped.
+// the caller has read. It returns the head of this append, ready for the next
+// one. An append that meets no fault takes two round trips: the objects are
+// put, all at once, and then the head is swapped.
 //
 // A context that ends before the swap is sent ends the append with its own
 // error. After that the append outlives its context until the outcome is known,
-// for [Options.SettleTimeout] at most. Without a deadline it waits for its swap
-// and then for the outcome, twice that time at most: 20 seconds by default.
+// for at most [Options.SettleTimeout]. Without a deadline it waits for its swap
+// and then for the outcome, for at most twice that time: 20 seconds by default.
 //
-// With a command ID an append is idempotent: repeated after the same head, by
-// whomever and whenever, it returns the head of the first time, and what was
-// stored then stands; the contents need not be equal. Where an [Appender] has
-// made it, together with other callers' changesets behind it, that head is one
-// within an append: it can be read at, and an append after it is a conflict.
+// With a command ID, an append is idempotent. Repeating it after the same head,
+// by any writer and at any time, returns the first append's head and stores
+// nothing, even if the contents differ. If an [Appender] made the first append
+// in one batch with later changesets of other callers, the returned head is in
+// the middle of an append: it can be read at, and an append after it is a
+// conflict.
 //
 // Its errors report the outcome:
 //   - [*ConflictError]: refused for good; another append came first.
-//   - [*UncertainError]: unknown so far; [Chain.Settle] finds out.
-//   - [ErrHeadLost], [ErrErased]: the storage is not as the head says.
+//   - [*UncertainError]: the outcome is unknown; [Chain.Settle] finds it out.
+//   - [ErrHeadLost], [ErrErased]: the head in the storage is not one that can
+//     follow the head given.
 //   - [ErrInvalidDraft], [ErrTooLarge], [ErrInvalidAggregateID],
 //     [ErrUnsupportedFormat]: nothing was sent.
 //   - any other: nothing was committed, and nothing ever will be.
@@ -43,12 +50,12 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	if err := c.checkDrafts(after, drafts); err != nil {
 		return head.Head{}, err
 	}
-	if after.Within() {
-		return head.Head{}, c.refuseWithin(ctx, after)
+	if after.MidAppend() {
+		return head.Head{}, c.refuseMidAppend(ctx, after)
 	}
-	drafts = c.store.encode(drafts)
+	encoded := body.Drafts(drafts, c.store.options.Compress)
 	for {
-		a, err := c.prepare(after, drafts)
+		a, err := c.prepare(after, encoded)
 		if err != nil {
 			return head.Head{}, err
 		}
@@ -60,46 +67,224 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 		if !ok {
 			return got, err
 		}
-		// These objects are shut out for good; the expected changeset is still
-		// the newest, so the caller's decision stands: build it again.
+		// The fence shuts these objects out for good. The expected changeset is
+		// still the newest, so the caller's decision stands: build it again.
 		c.store.options.Logger.InfoContext(ctx, "append was fenced, building it again", "ref", a.last())
 		after = fence.head
 	}
 }
 
 func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
-	if changeset.IsReserved(c.id) {
+	if reserved.Is(c.id) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
 	}
 	if after.State == head.Erased {
 		return fmt.Errorf("chain %q: %w", c.id, ErrErased)
 	}
 	for i, d := range drafts {
-		if n := d.Size(); n > c.store.options.MaxContentSize {
+		if n := int64(len(d.Content)); n > c.store.options.MaxContentSize {
 			return fmt.Errorf("draft %d: %w: %d bytes, more than %d", i+1, ErrTooLarge, n, c.store.options.MaxContentSize)
 		}
 	}
 	return nil
 }
 
-// refuseWithin refuses an append after a changeset within an append, of
-// [Chain.HeadAt]: it comes too late by the rest of that append at least.
-func (c *Chain) refuseWithin(ctx context.Context, after head.Head) error {
+// refuseMidAppend refuses an append after a changeset in the middle of an
+// append, which [Chain.HeadAt] may return: the rest of that append came first.
+func (c *Chain) refuseMidAppend(ctx context.Context, after head.Head) error {
 	h, err := c.load(ctx)
 	if err != nil {
 		return err
 	}
 	if h.Version <= after.Version {
-		return c.lost(after, h)
+		return c.headLost(after, h)
 	}
 	return &ConflictError{Expected: after, Actual: h}
 }
 
+// attempt is one append in flight: changesets that are built on one revision
+// of the head, and the one swap that can commit them. The functions below stand
+// in the order in which they happen: prepare and put, then commit with its
+// swaps, and, if the outcome of a swap is unknown, resolve, which loads the head
+// and judges the attempt by it.
+type attempt struct {
+	chain      *Chain
+	changesets []changeset.Changeset
+	from, to   head.Head
+	commandID  string // empty if the attempt has no command, or those of several callers
+}
+
+func (a *attempt) first() changeset.Ref { return a.changesets[0].Ref }
+
+func (a *attempt) last() changeset.Ref { return a.to.Ref }
+
 // prepare builds the append's changesets and the head that commits them.
-func (c *Chain) prepare(after head.Head, drafts []changeset.Draft) (*attempt, error) {
-	built, next, err := head.Extend(after, c.id, drafts, time.Now())
+func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
+	built, next, err := head.ExtendBatch(after, c.id, [][]body.Draft{drafts}, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return &attempt{chain: c, changesets: built, old: after, next: next, commandID: built[0].CommandID}, nil
+	return &attempt{chain: c, changesets: built, from: after, to: next, commandID: built[0].CommandID}, nil
+}
+
+// put stores changesets, all in parallel: each already has its parent's ID. If
+// a put fails for good, no head will name any of them. If put and swap are one
+// step, put sends nothing.
+func (c *Chain) put(ctx context.Context, changesets []changeset.Changeset) error {
+	if c.store.combined != nil {
+		return ctx.Err()
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, cs := range changesets {
+		group.Go(func() error { return c.store.changesets.Put(ctx, cs) })
+	}
+	return group.Wait()
+}
+
+// errTimeUp is the cause of the end of an attempt's own time, which is not the
+// caller's deadline.
+var errTimeUp = errors.New("the swap was not possible in the time for it")
+
+// commit swaps the head, and returns when the outcome is known or when the time
+// for it is up.
+//
+// While every swap so far was refused before it took effect, nothing can have
+// been committed, and the caller's context rules, within a bound. After the
+// first swap whose outcome is unknown, only the storage can say whether the
+// attempt is committed: see resolve.
+func (a *attempt) commit(ctx context.Context) (head.Head, error) {
+	bounded, cancel := context.WithTimeoutCause(ctx, a.chain.store.options.SettleTimeout, errTimeUp)
+	defer cancel()
+	var cause error
+	for pauses := pause.New(); ; {
+		got, err := a.swap(bounded)
+		refused, ok := errors.AsType[*head.NotApplied](err)
+		if !ok {
+			if got, err = a.outcomeOf(bounded, got, err); !final(err) {
+				return a.resolve(ctx, err)
+			}
+			return got, err
+		}
+		cause = lastCause(bounded, cause, err)
+		if !refused.Retryable || pauses.Wait(bounded) != nil {
+			return head.Head{}, fmt.Errorf("append to %q: %w", a.chain.id, errors.Join(ctx.Err(), cause))
+		}
+	}
+}
+
+// swap sends the swap once.
+func (a *attempt) swap(ctx context.Context) (head.Head, error) {
+	if err := ctx.Err(); err != nil {
+		return head.Head{}, &head.NotApplied{Err: err}
+	}
+	if combined := a.chain.store.combined; combined != nil {
+		return combined.Commit(ctx, a.changesets, a.from, a.to)
+	}
+	return a.chain.store.heads.Swap(ctx, a.from, a.to)
+}
+
+// outcomeOf turns the outcome of one swap into the outcome of the append. Its
+// error is not final if the outcome of the append is unknown.
+func (a *attempt) outcomeOf(ctx context.Context, got head.Head, err error) (head.Head, error) {
+	conflict, ok := errors.AsType[*head.SwapConflict](err)
+	switch {
+	case !ok:
+		return got, err
+	case conflict.Winner == nil:
+		return a.reload(ctx)
+	default:
+		return a.judge(ctx, *conflict.Winner)
+	}
+}
+
+// resolve finds out the outcome of an attempt after a swap whose outcome is
+// unknown. It loads the head, and while that is still the expected head it
+// repeats the identical swap: it makes no difference whether the first swap
+// takes effect or a repeated one. It outlives the caller's context, but not for
+// long.
+func (a *attempt) resolve(ctx context.Context, cause error) (head.Head, error) {
+	a.chain.store.options.Logger.WarnContext(ctx, "outcome of swap unknown, looking it up", "ref", a.last(), "cause", cause)
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.chain.store.options.SettleTimeout)
+	defer cancel()
+	for pauses := pause.New(); ; {
+		got, err := a.reload(detached)
+		if errors.Is(err, errPending) {
+			got, err = a.swap(detached)
+			got, err = a.outcomeOf(detached, got, err)
+		}
+		if final(err) {
+			return got, err
+		}
+		cause = lastCause(detached, cause, err)
+		if permanent(err) || pauses.Wait(detached) != nil {
+			return head.Head{}, &UncertainError{a.last(), a.from.Revision, errors.Join(context.Cause(ctx), cause)}
+		}
+	}
+}
+
+// reload judges the attempt by the present head.
+func (a *attempt) reload(ctx context.Context) (head.Head, error) {
+	h, err := a.chain.load(ctx)
+	if err != nil {
+		return head.Head{}, err
+	}
+	return a.judge(ctx, h)
+}
+
+// judge returns the outcome of the attempt, given a head that was read after
+// its swap was sent: the head that it committed, a [final] error, errPending, or
+// the error of reading the chain.
+func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
+	switch {
+	case h.State == head.Erased:
+		return h, fmt.Errorf("chain %q: %w", a.chain.id, ErrErased)
+	case h.SameRecord(a.from):
+		// Only the storage has the token and the fields of a newer version.
+		a.from, a.to = h, a.to.Inherit(h)
+		return head.Head{}, errPending
+	case h.Revision <= a.from.Revision:
+		return head.Head{}, a.chain.headLost(a.from, h)
+	case h.Ref == a.last():
+		return h, nil
+	case h.Ref == a.from.Ref:
+		return head.Head{}, &fencedError{h}
+	case h.Version < a.first().Version || diverged(a.from, h):
+		return head.Head{}, a.chain.headLost(a.from, h)
+	}
+	return a.locate(ctx, h)
+}
+
+// locate decides by the changeset at the attempt's first version in the chain
+// of h, which other appends may have extended since.
+func (a *attempt) locate(ctx context.Context, h head.Head) (head.Head, error) {
+	id, err := a.chain.find(ctx, h, a.first().Version)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if id == a.first().ID {
+		return a.committedHead(ctx, h)
+	}
+	if a.commandID != "" {
+		winner, err := a.chain.stat(ctx, changeset.Ref{AggregateID: a.chain.id, Version: a.first().Version, ID: id})
+		if err != nil {
+			return head.Head{}, err
+		}
+		if winner.CommandID == a.commandID {
+			return a.chain.headOfCommand(ctx, h, winner)
+		}
+	}
+	return head.Head{}, &ConflictError{Expected: a.from, Actual: h}
+}
+
+// committedHead returns the head of an attempt whose first changeset is in the
+// chain of h. Its last changeset must be there too: one swap commits them all.
+func (a *attempt) committedHead(ctx context.Context, h head.Head) (head.Head, error) {
+	id, err := a.chain.find(ctx, h, a.last().Version)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if id != a.last().ID {
+		return head.Head{}, &CorruptError{Ref: a.last(), Reason: "the chain has the first changeset of its append, but not this, its last one"}
+	}
+	return a.to.WithToken(""), nil
 }

@@ -16,8 +16,8 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// No answer ever comes. Who sets a deadline waits for the settle timeout more, and
-// who sets none for twice that time.
+// No answer ever comes. A caller with a deadline waits for the settle timeout
+// more, and a caller without a deadline for twice that time.
 func TestAnAppendEnds(t *testing.T) {
 	const settle = 10 * time.Second
 	for _, row := range []struct{ patience, want time.Duration }{
@@ -71,7 +71,7 @@ func TestTheLastCauseIsReported(t *testing.T) {
 	}
 }
 
-// waiting is a store whose head is locked by somebody else: it says so once,
+// waiting is a store whose head is locked by another process: it says so once,
 // and then waits for the lock.
 type waiting struct {
 	head.Store

@@ -237,7 +237,7 @@ func TestHeadLost(t *testing.T) {
 	}
 }
 
-// A head within an append comes too late by the rest of that append at least.
+// A head in the middle of an append is older than the rest of its append.
 func TestAppendWithinAnAppend(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 1, Size: 3})
 	got, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
@@ -245,7 +245,7 @@ func TestAppendWithinAnAppend(t *testing.T) {
 	for version := range got.Version {
 		h, err := w.Chain.HeadAt(t.Context(), version)
 		require.NoError(t, err)
-		require.Equal(t, version > 0, h.Within())
+		require.Equal(t, version > 0, h.MidAppend())
 		w.Script.Reset()
 		_, err = w.Chain.Append(t.Context(), h, chaintest.Draft("late"))
 		var conflict *ropewalk.ConflictError

@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,143 +10,136 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // AppenderOptions are the settings of an [Appender]. Zero values stand for the
 // defaults.
 type AppenderOptions struct {
-	// MaxBatchBytes is how many bytes of content are committed together, 8 MiB
-	// by default, as they are stored. The drafts of one call stay together, and
-	// pass if they are more.
+	// MaxBatchBytes is how many bytes, as stored, are committed together; 8 MiB by
+	// default. The drafts of one call stay together, even if they are larger.
 	MaxBatchBytes int64
-	// PutTimeout is how long the objects of one call may take to be put, a
-	// minute by default. A call that exceeds it fails, and those that were to be
-	// committed with it go on without it.
+	// PutTimeout is how long the puts of one call may take, a minute by
+	// default. A call that exceeds it fails, and the other calls of its batch
+	// go on without it.
 	PutTimeout time.Duration
 }
 
 func (o *AppenderOptions) withDefaults() AppenderOptions {
-	var out AppenderOptions
-	if o != nil {
-		out = *o
-	}
-	if out.MaxBatchBytes <= 0 {
-		out.MaxBatchBytes = 8 << 20
-	}
-	if out.PutTimeout <= 0 {
-		out.PutTimeout = time.Minute
-	}
+	out := *cmp.Or(o, &AppenderOptions{})
+	out.MaxBatchBytes = cmp.Or(max(out.MaxBatchBytes, 0), 8<<20)
+	out.PutTimeout = cmp.Or(max(out.PutTimeout, 0), time.Minute)
 	return out
 }
 
-// Appender appends to one hot aggregate for many goroutines at once. The calls
-// that wait at the same time share one swap of the head, and while that is
-// under way the objects of the next ones are put already. So it commits as many
-// appends in the time of one request as there are callers, where a loop of
-// read, append and try again commits one in the time of three.
+// Appender appends to one hot aggregate for many goroutines at once. Calls
+// that wait at the same time share one swap of the head, and the objects of the
+// next calls are put while that swap is under way. An Appender therefore commits
+// as many appends in the time of one request as it has callers. A loop of read,
+// append and retry commits one append in the time of three requests.
 //
-// Use it for what is true wherever it comes to stand in the history: readings
-// of a device, entries of a log, facts that others have decided. It does not
-// ask for a head, so nothing that depends on what the history holds may be
-// appended with it: decisions belong in [Chain.Update]. For the same reason
-// it does not recognise a command that was appended before: command IDs are
-// stored, and no more.
+// Use it for changesets that are true at any place in the history: readings of
+// a device, entries of a log, facts that others have decided. Append takes no
+// head, so it must not be used for a decision that depends on the history:
+// decisions belong in [Chain.Update]. For the same reason an Appender does not
+// recognise a command that was appended before: it stores command IDs, and
+// does nothing else with them.
 //
-// All goroutines of a process should share one Appender for an aggregate. Those
-// of other processes, and every other writer, may append to it too; but as a
-// busy Appender leaves them few gaps, decisions about such an aggregate are
-// slow, and two processes with an Appender take turns.
+// All goroutines of a process should share one Appender for an aggregate. Other
+// processes and other writers may append to the aggregate too. A busy Appender
+// leaves them few gaps, so decisions about the aggregate are slow, and two
+// processes with an Appender take turns.
 //
 // An Appender is safe for concurrent use and needs no closing: it works only
-// while calls wait, and keeps nothing else than the head of its latest append.
+// while calls wait, and keeps nothing except the head of its latest append.
 type Appender struct {
 	chain   *Chain
 	options AppenderOptions
 	arrived chan struct{} // holds a signal when a call was queued
 
-	mu      sync.Mutex
-	queue   []*call // oldest first
-	running bool
-	inside  int                // calls that have not returned
-	present context.Context    // of the work: ends when nobody is inside
-	desert  context.CancelFunc // ends it
+	mu         sync.Mutex
+	queue      []*call // oldest first
+	running    bool
+	callers    int                // calls that have not returned
+	workCtx    context.Context    // of the work: ends with the last caller
+	cancelWork context.CancelFunc // ends workCtx
 
-	work work // of the one goroutine that runs
+	work work // owned by the goroutine in run
 }
 
-// Appender returns an appender for the chain, which need not exist. It does no
-// I/O. Nil options stand for the defaults.
-func (c *Chain) Appender(options *AppenderOptions) *Appender {
+// NewAppender returns an appender for the chain, which need not exist. It does
+// no I/O. Nil options stand for the defaults.
+func (c *Chain) NewAppender(options *AppenderOptions) *Appender {
 	return &Appender{chain: c, options: options.withDefaults(), arrived: make(chan struct{}, 1), work: newWork()}
 }
 
-// stage is how far a call has come. It only changes under the appender's lock.
+// stage is how far a call has come. It changes only under the appender's lock.
 type stage int
 
 const (
-	queued stage = iota // nothing of it is stored
-	sealed              // in a batch, whose objects are being put
-	sent                // the swap of its batch may commit it
-	left                // its caller has gone before anything was sent
+	queued    stage = iota // nothing of it is stored
+	sealed                 // in a batch, whose objects are being put
+	sent                   // the swap of its batch may commit it
+	abandoned              // its caller has returned before the swap was sent
 )
 
 // call is one call of [Appender.Append].
 type call struct {
 	ctx    context.Context
-	drafts []changeset.Draft
+	drafts []body.Draft
 	bytes  int64
 	since  time.Time
 	stage  stage
-	done   chan outcome  // receives one
+	done   chan result   // receives one
 	stored chan struct{} // of a sealed call: closed when its puts have ended
-	putErr error         // why they failed; to be read when they have ended
+	putErr error         // of the puts; valid when stored is closed
 }
 
-// outcome is what a caller is told.
-type outcome struct {
+// result is what Append returns.
+type result struct {
 	headers []changeset.Header
 	err     error
 }
 
 // Append appends one changeset for each draft, all or none and next to each
-// other, wherever the chain ends by then, and creates it where there is none.
-// It blocks until the outcome is known, and returns the headers of the
-// changesets that it has made, in the order of the drafts: their references,
-// and their digests as a receipt. [head.Of] gives the head as of one of them,
-// for [Chain.ReaderAt]. Who appends one after the other finds them in that order.
+// other, at the end of the chain, and creates the chain if it does not exist.
+// It blocks until the outcome is known. It returns the headers of the new
+// changesets, in the order of the drafts: their references, and their digests
+// as a receipt. [head.At] gives the head as of one of them, for
+// [Chain.ReaderAt]. Calls made one after another are committed in that order.
 //
 // The command IDs of the drafts follow the rule of [Chain.Append]: one call,
-// one command. Contents must not change until it returns.
+// one command. Contents must not change until Append returns.
 //
-// Its errors report the outcome, as those of [Chain.Append] do:
-//   - [*UncertainError]: unknown so far; [Chain.Settle] finds out. Its Ref is the
-//     last changeset that would be committed together with this call's. The
-//     headers are returned too, as they are if it turns out committed.
-//   - [ErrHeadLost], [ErrErased]: the storage is not as the head said; all calls
-//     that wait are told.
+// Its errors report the outcome, as the errors of [Chain.Append] do:
+//   - [*UncertainError]: the outcome is unknown; [Chain.Settle] finds it out. Its
+//     Ref is the last changeset of the batch in which this call was sent. The
+//     headers are returned too, as they are if the batch is committed.
+//   - [ErrHeadLost], [ErrErased]: the head in the storage is not one that can
+//     follow the head of the latest append; all waiting calls fail.
 //   - [ErrInvalidDraft], [ErrTooLarge], [ErrInvalidAggregateID],
 //     [ErrUnsupportedFormat]: nothing was committed.
 //   - any other: nothing was committed, and nothing ever will be.
 //
-// There is no [*ConflictError]: where another writer was faster, the drafts are
-// built again behind its changesets, until the context ends. A context that ends
-// before the swap is sent gives its own error; after that the call goes on
-// until the outcome is known, for twice [Options.SettleTimeout] at most.
+// There is no [*ConflictError]: if another writer was faster, the drafts are
+// built again after its changesets, until the context ends. A context that ends
+// before the swap is sent gives its own error. After that the call goes on
+// until the outcome is known, for at most twice [Options.SettleTimeout].
 func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]changeset.Header, error) {
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, drafts: a.chain.store.encode(drafts), since: time.Now(), done: make(chan outcome, 1)}
+	c := &call{ctx: ctx, drafts: body.Drafts(drafts, a.chain.store.options.Compress), since: time.Now(), done: make(chan result, 1)}
 	for _, d := range c.drafts {
-		c.bytes += int64(len(d.Content))
+		c.bytes += int64(len(d.Bytes))
 	}
 	a.enqueue(c)
 	defer a.exit()
 	select {
-	case told := <-c.done:
-		return told.headers, told.err
+	case r := <-c.done:
+		return r.headers, r.err
 	case <-ctx.Done():
-		return a.leave(c)
+		return a.abandon(c)
 	}
 }
 
@@ -165,18 +159,18 @@ func (a *Appender) check(ctx context.Context, drafts []changeset.Draft) error {
 	return nil
 }
 
-// failed is the error of a call of which nothing was committed.
+// failed returns the error of a call of which nothing was committed.
 func (a *Appender) failed(err error) error {
 	return fmt.Errorf("append to %q: %w", a.chain.id, err)
 }
 
-// enqueue lets the call wait, and sees that somebody works on it.
+// enqueue adds a call to the queue, and starts the work if none is running.
 func (a *Appender) enqueue(c *call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.queue = append(a.queue, c)
-	if a.inside++; a.inside == 1 {
-		a.present, a.desert = context.WithCancel(context.WithoutCancel(c.ctx))
+	if a.callers++; a.callers == 1 {
+		a.workCtx, a.cancelWork = context.WithCancel(context.WithoutCancel(c.ctx))
 	}
 	if !a.running {
 		a.running = true
@@ -184,47 +178,131 @@ func (a *Appender) enqueue(c *call) {
 	}
 	select {
 	case a.arrived <- struct{}{}:
-	default: // the signal is there already
+	default: // the signal was given before
 	}
 }
 
-// exit lets the work end with the last call, whatever it waits for.
+// exit ends the work with the last caller, even if the work still waits.
 func (a *Appender) exit() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.inside--; a.inside == 0 {
-		a.desert()
+	if a.callers--; a.callers == 0 {
+		a.cancelWork()
 	}
 }
 
-// context returns the context of the work. It does not end while a call waits.
-func (a *Appender) context() context.Context {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.present
-}
-
-// leave ends a call whose context has ended: at once where nothing was sent
-// that could commit it, and otherwise with the outcome of what was.
-func (a *Appender) leave(c *call) ([]changeset.Header, error) {
+// abandon returns from a call whose context has ended: at once if its swap was
+// not sent, and otherwise with the outcome of the swap.
+func (a *Appender) abandon(c *call) ([]changeset.Header, error) {
 	a.mu.Lock()
 	was := c.stage
 	if was != sent {
-		c.stage = left
+		c.stage = abandoned
 		a.queue = slices.DeleteFunc(a.queue, func(other *call) bool { return other == c })
 	}
 	a.mu.Unlock()
 	if was == sent {
-		told := <-c.done
-		return told.headers, told.err
+		r := <-c.done
+		return r.headers, r.err
 	}
 	if c.stored != nil {
-		<-c.stored // nobody may read the contents any more
+		<-c.stored // the puts read the contents, which are the caller's again after Append
 	}
 	select {
-	case told := <-c.done: // it was told just before
-		return told.headers, told.err
+	case r := <-c.done: // a result that came just before
+		return r.headers, r.err
 	default:
 		return nil, a.failed(c.ctx.Err())
 	}
+}
+
+// context returns the context of the work, which does not end while a call waits.
+func (a *Appender) context() context.Context {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.workCtx
+}
+
+// dequeue seals the oldest calls that fit into one batch, and at most limit of
+// them if limit is not 0.
+func (a *Appender) dequeue(limit int) (calls []*call) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var size int
+	var bytes int64
+	for _, c := range a.queue {
+		size, bytes = size+len(c.drafts), bytes+c.bytes
+		full := size > changeset.MaxPerAppend || bytes > a.options.MaxBatchBytes
+		if len(calls) > 0 && (full || len(calls) == limit) {
+			break
+		}
+		c.stage, c.stored, c.putErr = sealed, make(chan struct{}), nil
+		calls = append(calls, c)
+	}
+	a.queue = slices.Delete(a.queue, 0, len(calls))
+	return calls
+}
+
+// requeue puts calls back at the front of the queue, to be built again: no swap
+// that was sent can commit them. A call whose context has ended fails.
+func (a *Appender) requeue(calls []*call) (kept int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var again []*call
+	for _, c := range calls {
+		switch {
+		case c.stage == abandoned:
+		case c.ctx.Err() != nil:
+			c.done <- result{err: a.failed(c.ctx.Err())}
+		default:
+			c.stage = queued
+			again = append(again, c)
+		}
+	}
+	a.queue = slices.Concat(again, a.queue)
+	return len(again)
+}
+
+// markSent moves all calls to sent. If the context of any call has ended, it
+// moves none and returns false.
+func (a *Appender) markSent(calls []*call) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range calls {
+		if c.stage == abandoned || c.ctx.Err() != nil {
+			return false
+		}
+	}
+	for _, c := range calls {
+		c.stage = sent
+	}
+	return true
+}
+
+// failAll ends all queued calls with an error.
+func (a *Appender) failAll(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.queue {
+		c.done <- result{err: err}
+	}
+	a.queue = nil
+}
+
+// idle reports whether the queue is empty. If it is, the work counts as ended.
+func (a *Appender) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running = len(a.queue) > 0
+	return !a.running
+}
+
+// waited returns how long the oldest queued call has waited.
+func (a *Appender) waited() (long time.Duration, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.queue) == 0 {
+		return 0, false
+	}
+	return time.Since(a.queue[0].since), true
 }

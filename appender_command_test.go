@@ -12,15 +12,16 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/chaintest"
 )
 
 // batchOf stores a batch of calls with these commands, one for each changeset,
-// behind the head, without swapping it.
+// after the head, without swapping the head.
 func batchOf(t *testing.T, s chaintest.Storage, after head.Head, commands ...string) head.Head {
-	var appends [][]changeset.Draft
+	var appends [][]body.Draft
 	for _, c := range commands {
-		appends = append(appends, []changeset.Draft{{CommandID: c, Content: []byte("of " + c)}})
+		appends = append(appends, body.Drafts([]changeset.Draft{{CommandID: c, Content: []byte("of " + c)}}, false))
 	}
 	built, next, err := head.ExtendBatch(after, s.AggregateID, appends, time.Now())
 	require.NoError(t, err)
@@ -64,7 +65,7 @@ func TestSameCommandWithinABatch(t *testing.T) {
 			got, err := s.Direct().Append(t.Context(), before, again)
 			require.NoError(t, err)
 			require.EqualValues(t, row.own, got.Version)
-			require.Equal(t, row.own < len(row.commands), got.Within())
+			require.Equal(t, row.own < len(row.commands), got.MidAppend())
 			require.Equal(t, stored, s.Contents(t), "it stores nothing twice")
 			contents, err := ropewalk.Collect(s.Direct().ReaderAt(got).All(t.Context()))
 			require.NoError(t, err, "it can be read at")

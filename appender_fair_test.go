@@ -22,7 +22,7 @@ import (
 func TestAppendersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
-		appenders := []*ropewalk.Appender{chain.Appender(nil), chain.Appender(nil)}
+		appenders := []*ropewalk.Appender{chain.NewAppender(nil), chain.NewAppender(nil)}
 		made := appendFor(t, time.Minute, 32, func(n int) *ropewalk.Appender { return appenders[n%2] })
 		even, odd := 0, 0
 		for n := 0; n < len(made); n += 2 {
@@ -52,7 +52,7 @@ func appendFor(t *testing.T, period time.Duration, n int, of func(n int) *ropewa
 func TestAppenderLetsOthersDecide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
-		appender := chain.Appender(nil)
+		appender := chain.NewAppender(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		decided := 0
@@ -94,7 +94,7 @@ func TestAppenderKeepsTheOrderOfArrival(t *testing.T) {
 	})
 }
 
-// A caller whose context has ended is not tried again behind another writer.
+// A call whose context has ended is not built again after another writer's append.
 func TestAppenderRefusedForGoodWhenTheTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var script faults.Script
@@ -175,8 +175,8 @@ func TestAppenderLostHeadEndsAll(t *testing.T) {
 	})
 }
 
-// After an uncertain swap the batch prepared behind it goes on if the head is
-// the one that it was prepared for, and is built again if not.
+// After an uncertain swap the prepared batch goes on if the head is the head that
+// it was prepared for. Otherwise it is built again.
 func TestAppenderAfterAnUncertainSwap(t *testing.T) {
 	for name, kind := range map[string]faults.Kind{"committed": faults.Lost, "pending": faults.Dropped} {
 		for _, meanwhile := range []string{"nobody", "a rival", "a fence"} {

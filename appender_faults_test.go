@@ -19,31 +19,31 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// told is what the caller of an append was told.
-type told struct {
+// reported is the outcome that the caller of an append received.
+type reported struct {
 	contents []string
 	headers  []changeset.Header
 	err      error
 }
 
-func (o told) uncertain() *ropewalk.UncertainError {
+func (o reported) uncertain() *ropewalk.UncertainError {
 	var uncertain *ropewalk.UncertainError
 	errors.As(o.err, &uncertain)
 	return uncertain
 }
 
-// ledger holds what callers were told against the chain.
+// ledger compares the outcomes that callers received with the chain.
 type ledger struct {
 	mu   sync.Mutex
-	all  []told
+	all  []reported
 	made int
 }
 
-// call appends n changesets of their own contents, and keeps what was told.
-func (l *ledger) call(ctx context.Context, a *ropewalk.Appender, n int, command string) told {
+// call appends n changesets of their own contents, and keeps the outcome.
+func (l *ledger) call(ctx context.Context, a *ropewalk.Appender, n int, command string) reported {
 	l.mu.Lock()
 	l.made++
-	o := told{}
+	o := reported{}
 	drafts := make([]changeset.Draft, n)
 	for i := range drafts {
 		o.contents = append(o.contents, fmt.Sprintf("%d.%d", l.made, i))
@@ -115,14 +115,14 @@ func (l *ledger) settle(t *testing.T, s chaintest.Storage) {
 	}
 }
 
-// hotWorld is a chain of three changesets, behind requests that take a while
-// and go wrong by script.
+// hotWorld is a chain of three changesets. Requests to it take a while and go
+// wrong by script.
 func hotWorld(t *testing.T, script *faults.Script, twoSteps bool, existing int) (chaintest.Storage, *ropewalk.Appender) {
 	s := inMemory()
 	for range existing {
 		rival(t, s)
 	}
-	return s, s.Faulty(script, twoSteps).Appender(&ropewalk.AppenderOptions{PutTimeout: 30 * time.Second})
+	return s, s.Faulty(script, twoSteps).NewAppender(&ropewalk.AppenderOptions{PutTimeout: 30 * time.Second})
 }
 
 func rival(t *testing.T, s chaintest.Storage) {
@@ -132,7 +132,7 @@ func rival(t *testing.T, s chaintest.Storage) {
 	assertNoError(t, err)
 }
 
-// fence fences the head as a collector does, unless somebody is faster.
+// fence fences the head as a collector does, unless another writer is faster.
 func fence(t *testing.T, s chaintest.Storage) {
 	ctx := context.WithoutCancel(t.Context())
 	h, err := s.Heads.Load(ctx, s.AggregateID)
@@ -231,7 +231,7 @@ func contend(t *testing.T, seed uint64) {
 	})
 	twoSteps := seed%3 > 0
 	s, one := hotWorld(t, &script, twoSteps, 0)
-	other := s.Faulty(&script, twoSteps).Appender(nil)
+	other := s.Faulty(&script, twoSteps).NewAppender(nil)
 	l := &ledger{}
 	atOnce(12, func(n int) {
 		r := rand.New(rand.NewPCG(seed, uint64(n)+100))

@@ -104,7 +104,7 @@ func TestAppenderAgainstTheLoop(t *testing.T) {
 	for _, twoSteps := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			chain, m := hot(twoSteps)
-			appender := chain.Appender(nil)
+			appender := chain.NewAppender(nil)
 			made := rate(t, chain, func(content string) error {
 				_, err := appender.Append(t.Context(), chaintest.Draft(content))
 				return err
@@ -125,7 +125,7 @@ func TestAppenderOnSQLite(t *testing.T) {
 		require.NoError(t, err)
 		defer db.Close()
 		chain = ropewalk.New(db, db, nil).Chain("hot")
-		appenders[i] = chain.Appender(nil)
+		appenders[i] = chain.NewAppender(nil)
 	}
 	atOnce(callers, func(n int) {
 		last := -1

@@ -9,21 +9,21 @@ import (
 	"ropewalk/head"
 )
 
-// What can be matched with errors.Is, next to the errors of contexts and of
-// the storage's own client, which every error keeps.
+// Errors to match with errors.Is. Every error also keeps its cause: the error of
+// the context, or of the storage's own client.
 var (
-	// ErrNotFound means that the chain, or the version of it, is not there.
+	// ErrNotFound means that the chain, or a version of it, does not exist.
 	ErrNotFound = changeset.ErrNotFound
 	// ErrInvalidAggregateID means that an aggregate ID cannot be used.
 	ErrInvalidAggregateID = changeset.ErrInvalidAggregateID
 	// ErrInvalidDraft means that a draft breaks a limit. Nothing was sent.
 	ErrInvalidDraft = changeset.ErrInvalidDraft
-	// ErrUnsupportedFormat means that a newer version of the library wrote
-	// what was read.
+	// ErrUnsupportedFormat means that a newer version of the library wrote the
+	// stored record or object.
 	ErrUnsupportedFormat = changeset.ErrUnsupportedFormat
 	// ErrTooLarge means that content is larger than [Options.MaxContentSize]:
-	// a draft, of which nothing was sent, or stored content, which
-	// [ErrStoredTooLarge] matches.
+	// the content of a draft, and then nothing was sent, or stored content, and
+	// then the error matches [ErrStoredTooLarge] too.
 	ErrTooLarge = changeset.ErrTooLarge
 	// ErrStoredTooLarge means that stored content is larger than
 	// [Options.MaxContentSize]. It was not read, or not decompressed.
@@ -40,25 +40,25 @@ var (
 	ErrUncertain = errors.New("uncertain")
 )
 
-// CorruptError says that what is stored cannot be what was written, and names
-// the object. No read returns data past it.
+// CorruptError says that a stored object or record cannot be as it was written,
+// and names it. No read returns data past it.
 type CorruptError = changeset.CorruptError
 
-// ConflictError says that an append was refused for good: another one came
-// first, or [Chain.Settle] has seen to it that it never takes effect. Nothing
-// of it is in the chain, and nothing of it ever will be.
+// ConflictError says that an append was refused for good: another append came
+// first, or [Chain.Settle] has made sure that it never takes effect. No changeset
+// of the append is in the chain, and none ever will be.
 type ConflictError struct {
-	// Expected is the head that the append was built on; the zero Head where
-	// the chain was not to exist yet, and in the error of [Chain.Settle].
+	// Expected is the head that the append was built on. It is the zero Head if
+	// the chain was expected not to exist, and in the error of [Chain.Settle].
 	Expected head.Head
-	// Actual is the head that was there instead. It can be read, and appended to.
+	// Actual is the present head. It can be read at, and appended to.
 	Actual head.Head
 	// Settled is the changeset that [Chain.Settle] was asked about; zero in the
 	// error of an append.
 	Settled changeset.Ref
 }
 
-// Error says where the chain is and where it was expected.
+// Error names the present and the expected version.
 func (e *ConflictError) Error() string {
 	switch {
 	case e.Settled != changeset.Ref{}:
@@ -76,17 +76,17 @@ func (e *ConflictError) Error() string {
 // Is reports whether target is [ErrConflict].
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// UncertainError says that it is unknown so far whether an append was
-// committed: its swap was sent, and no answer could be had in time. Appending
-// the same again could commit it twice. [Chain.Settle] with Ref and
-// AfterRevision, from any process and at any later time, finds out.
+// UncertainError says that it is unknown whether an append was committed: its
+// swap was sent, and no answer came in time. Appending the same drafts again
+// could commit them twice. [Chain.Settle] with Ref and AfterRevision finds out
+// the outcome, from any process and at any later time.
 type UncertainError struct {
 	// Ref is the last changeset of the append.
 	Ref changeset.Ref
 	// AfterRevision is the revision of the head that the append was built on; 0
-	// where the chain did not exist.
+	// if the chain did not exist.
 	AfterRevision uint64
-	// Err is the cause: the context's error if that ended, and the storage's.
+	// Err is the cause: the error of the context, if it ended, and of the storage.
 	Err error
 }
 
@@ -101,9 +101,9 @@ func (e *UncertainError) Is(target error) bool { return target == ErrUncertain }
 // Unwrap returns the cause.
 func (e *UncertainError) Unwrap() error { return e.Err }
 
-// unlessErased returns err, the error of reading a changeset that the chain
-// says is there; or the error that matches [ErrErased] where the object does
-// not match because the history was erased since the head was read.
+// unlessErased returns err, the error of reading a changeset that is in the
+// chain. If the object is damaged or missing because the history was erased
+// since the head was read, it returns an error that matches [ErrErased].
 func (c *Chain) unlessErased(ctx context.Context, err error) error {
 	if !is[*CorruptError](err) {
 		return err

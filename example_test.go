@@ -120,7 +120,7 @@ func ExampleAppender() {
 	ctx := context.Background()
 	db := memstore.New()
 	turbine := ropewalk.New(db, db, nil).Chain("turbine-7")
-	readings := turbine.Appender(nil) // one for all goroutines of the process
+	readings := turbine.NewAppender(nil) // one for all goroutines of the process
 
 	var group sync.WaitGroup
 	for sensor := range 100 {

@@ -40,7 +40,7 @@ func raceUnderFaults(t *testing.T, seed uint64) []chaintest.Operation {
 	}
 	script.Draw(faultsAtRandom(rand.New(rand.NewPCG(seed, 1))))
 	chain := s.Faulty(script, seed%3 > 0)
-	appender := chain.Appender(nil)
+	appender := chain.NewAppender(nil)
 	var clients []*chaintest.Client
 	for n := range writers {
 		clients = append(clients, &chaintest.Client{

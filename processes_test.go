@@ -24,7 +24,7 @@ import (
 )
 
 // Several processes race on one chain in one SQLite file. Each is this test
-// binary again, told by its environment what to do.
+// binary again; its environment says what to do.
 
 const (
 	clientVariable = "ROPEWALK_TEST_CLIENT"

@@ -10,11 +10,11 @@ import (
 	"ropewalk/internal/pause"
 )
 
-// errUnfenced says that a fence was not seen to take effect: another swap came
-// first, or its outcome is unknown. Looking again decides.
+// errUnfenced says that the swap of a fence was refused, or that its outcome is
+// unknown. Loading the head again decides.
 var errUnfenced = errors.New("the head could not be fenced")
 
-// Settle finds out what became of an uncertain append, from any process and at
+// Settle finds out the outcome of an uncertain append, from any process and at
 // any later time, given the Ref and the AfterRevision of its
 // [*UncertainError]. It never commits anything. It has three outcomes:
 //   - The append is committed: Settle returns its head.
@@ -22,19 +22,19 @@ var errUnfenced = errors.New("the head could not be fenced")
 //     first, or its swap never took effect and now never can, because Settle
 //     has fenced the head. [ErrErased] means that the history was erased.
 //   - The append is as uncertain as before, again an [*UncertainError]: the
-//     storage gave no answer, or the chain has no head yet, which only the next
-//     append to it changes.
+//     storage gave no answer, or the chain has no head yet, and then the next
+//     append to it decides.
 //
 // A fence replaces the head by itself at the next revision. Every append that
 // was built on the earlier revision then fails, including appends of writers
-// that are at work: [Chain.Append] and [Appender.Append] build theirs again,
-// with new references, and commit it.
+// that are at work: [Chain.Append] and [Appender.Append] then build their
+// changesets again, with new references, and commit them.
 //
 // Any changeset may be settled, whether its object is stored or not. The
-// metadata of a stored one has the revision. With a revision that is not the
-// one that the append was built on, the answer may be wrong.
+// metadata of a stored changeset has the revision. The answer may be wrong if the
+// revision given is not the revision that the append was built on.
 //
-// Settle ends when ctx does, and after [Options.SettleTimeout] at most.
+// Settle ends when ctx does, and after at most [Options.SettleTimeout].
 func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uint64) (head.Head, error) {
 	if err := changeset.ValidateAggregateID(c.id); err != nil {
 		return head.Head{}, err
@@ -57,8 +57,8 @@ func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 	}
 }
 
-// settle decides by the head as it is now, and fences it where that is the one
-// that the append was built on.
+// settle decides by the present head, and fences it if the append was built on
+// it.
 func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uint64) (head.Head, error) {
 	h, err := c.load(ctx)
 	if err != nil {
@@ -81,8 +81,8 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 	}
 }
 
-// fence makes sure that a changeset which was built on h never enters the
-// chain, and returns the *ConflictError that says so.
+// fence makes sure that a changeset that was built on h never enters the chain,
+// and returns the *ConflictError that says so.
 func (c *Chain) fence(ctx context.Context, h head.Head, ref changeset.Ref) error {
 	fenced, err := c.store.heads.Swap(ctx, h, h.Fence())
 	if refused, ok := errors.AsType[*head.NotApplied](err); ok && !refused.Retryable {

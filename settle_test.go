@@ -17,7 +17,7 @@ import (
 	"ropewalk/internal/chaintest"
 )
 
-// uncertain leaves an uncertain append behind, and returns its error. Its first
+// uncertain makes an uncertain append, and returns its error. Its first
 // swap is late: it arrives when the script is released. It runs in a bubble.
 func uncertain(t *testing.T, w *chaintest.World) *ropewalk.UncertainError {
 	w.Script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
@@ -103,7 +103,7 @@ func TestSettleFindsWhatIsCommitted(t *testing.T) {
 	}
 }
 
-// A changeset within an append is settled like its last one.
+// A changeset in the middle of an append is settled like the last one.
 func TestSettleAPart(t *testing.T) {
 	for _, committed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestBystandersSettleWhateverTheySee(t *testing.T) {
 					var err error
 					if appender {
 						var made []changeset.Header
-						made, err = w.Chain.Appender(nil).Append(t.Context(), w.Drafts...)
+						made, err = w.Chain.NewAppender(nil).Append(t.Context(), w.Drafts...)
 						require.NoError(t, err)
 						got = made[len(made)-1].Ref
 					} else {

@@ -106,7 +106,7 @@ func (m *memory) find(ref changeset.Ref) (changeset.Changeset, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, ok := m.read[ref]
-	c.Content = bytes.Clone(c.Content)
+	c.Body = bytes.Clone(c.Body)
 	c.Metadata = maps.Clone(c.Metadata)
 	return c, ok
 }
@@ -114,8 +114,8 @@ func (m *memory) find(ref changeset.Ref) (changeset.Changeset, bool) {
 func (m *memory) keep(c changeset.Changeset) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.room -= c.ContentSize; m.room >= 0 {
-		c.Content = bytes.Clone(c.Content)
+	if m.room -= c.BodySize; m.room >= 0 {
+		c.Body = bytes.Clone(c.Body)
 		c.Metadata = maps.Clone(c.Metadata)
 		m.read[c.Ref] = c
 	}

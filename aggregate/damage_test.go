@@ -29,11 +29,11 @@ func damages() map[string]damage {
 			c, err := db.Get(t.Context(), ref)
 			require.NoError(t, err)
 			var content map[string]any
-			d := json.NewDecoder(bytes.NewReader(c.Content))
+			d := json.NewDecoder(bytes.NewReader(c.Body))
 			d.UseNumber()
 			require.NoError(t, d.Decode(&content))
 			change(content)
-			c.Content, err = json.Marshal(content)
+			c.Body, err = json.Marshal(content)
 			require.NoError(t, err)
 			replace(t, db, c)
 		}
@@ -60,7 +60,7 @@ func damages() map[string]damage {
 		"not JSON": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			c, err := db.Get(t.Context(), ref)
 			require.NoError(t, err)
-			c.Content = []byte("snapshot")
+			c.Body = []byte("snapshot")
 			replace(t, db, c)
 		}, 1},
 		"another format":          {rewrite(func(c map[string]any) { c["format"] = 2 }), 1},
@@ -83,7 +83,7 @@ func damages() map[string]damage {
 		"too large": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 			c, err := db.Get(t.Context(), ref)
 			require.NoError(t, err)
-			c.Content = append(c.Content, bytes.Repeat([]byte(" "), 1<<20)...)
+			c.Body = append(c.Body, bytes.Repeat([]byte(" "), 1<<20)...)
 			replace(t, db, c)
 		}, 1},
 	}
@@ -106,7 +106,7 @@ func requireEarlierPassedOver(t *testing.T, n int, d damage) {
 func rewriteFrom(t *testing.T, db *memstore.Store, ref changeset.Ref) {
 	c, err := db.Get(t.Context(), ref)
 	require.NoError(t, err)
-	c.Content = encodedAt11(t).Body
+	c.Body = encodedAt11(t).Body
 	replace(t, db, c)
 }
 
@@ -122,7 +122,7 @@ func encodedAt11(t *testing.T) (o *memstore.Object) {
 func replace(t *testing.T, db *memstore.Store, c changeset.Changeset) {
 	t.Helper()
 	require.NoError(t, db.Delete(t.Context(), c.Ref))
-	c.ContentSize, c.ContentSHA256 = int64(len(c.Content)), sum(c.Content)
+	c.BodySize, c.BodySHA256 = int64(len(c.Body)), sum(c.Body)
 	c.Digest = c.ComputeDigest(changeset.Digest{})
 	require.NoError(t, db.Put(t.Context(), c))
 }

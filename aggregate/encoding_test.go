@@ -47,7 +47,7 @@ func TestCompressedAggregates(t *testing.T) {
 		c, err := db.Get(t.Context(), ref)
 		require.NoError(t, err)
 		require.Equal(t, changeset.EncodingZstd, c.Encoding)
-		require.NoError(t, c.VerifyContent())
+		require.NoError(t, c.VerifyBody())
 	}
 	for _, compress := range []bool{false, true} {
 		store := ropewalk.New(db, db, &ropewalk.Options{Compress: compress})
@@ -70,7 +70,7 @@ func TestCompressedAggregatesAreLimited(t *testing.T) {
 	compressed(t, db)
 	c, err := db.Get(t.Context(), snapshotAt(t, 7))
 	require.NoError(t, err)
-	repo := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), &aggregate.Options{MaxSnapshotSize: c.ContentSize + 1})
+	repo := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), &aggregate.Options{MaxSnapshotSize: c.BodySize + 1})
 	l, err := repo.Load(t.Context(), "log-1")
 	requireThousand(t, l, err)
 	require.Zero(t, repo.Stats().Used)

@@ -14,6 +14,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // Log is a state that shows exactly which events made it, in which order.
@@ -67,7 +68,7 @@ func requireLog(t testing.TB, n int, l aggregate.Loaded[Log], err error) {
 // snapshots returns all snapshots of an aggregate that are stored.
 func snapshots(t testing.TB, db *memstore.Store, id string) (refs []changeset.Ref) {
 	t.Helper()
-	for o, err := range db.Objects(t.Context(), changeset.SnapshotsOf(id)) {
+	for o, err := range db.Objects(t.Context(), reserved.Snapshots(id)) {
 		require.NoError(t, err)
 		refs = append(refs, o.Ref)
 	}

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -27,16 +28,9 @@ type Options struct {
 }
 
 func (o *Options) withDefaults() Options {
-	var out Options
-	if o != nil {
-		out = *o
-	}
-	if out.Logger == nil {
-		out.Logger = slog.New(slog.DiscardHandler)
-	}
-	if out.MaxSnapshotSize <= 0 {
-		out.MaxSnapshotSize = 64 << 20
-	}
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	out.MaxSnapshotSize = cmp.Or(max(out.MaxSnapshotSize, 0), 64<<20)
 	return out
 }
 
@@ -114,7 +108,7 @@ func (r *Repository[S, E]) LoadAt(ctx context.Context, id string, version uint64
 // decoding. At most one error ends it.
 func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last uint64) iter.Seq2[Recorded[E], error] {
 	return func(yield func(Recorded[E], error) bool) {
-		for c, err := range r.reader(h).Range(ctx, first, last) {
+		for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: first, Last: last}) {
 			var records []Recorded[E]
 			if err == nil {
 				records, err = r.read(c)
@@ -169,7 +163,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 			return Loaded[S]{ID: l.ID}, err
 		}
 		if c.Version == note {
-			l.due, l.unmade = r.snapshotOf(ctx, l, head.Of(c.Header))
+			l.due, l.unmade = r.snapshotOf(ctx, l, head.At(c.Header))
 		}
 	}
 	l.Head = h
@@ -191,11 +185,7 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 
 // read decodes a changeset, and says in errors which one it is.
 func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	content, err := r.store.Decode(c)
-	if err != nil {
-		return nil, err
-	}
-	records, err := r.plan.decode(content)
+	records, err := r.plan.decode(c.Content)
 	for i := range records {
 		records[i].Version = c.Version
 	}

@@ -1,8 +1,8 @@
 package aggregate
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // Create saves the first events of an aggregate that must not exist yet. It is
@@ -66,7 +67,7 @@ func (r *Repository[S, E]) save(ctx context.Context, l Loaded[S], events []E, c 
 	switch {
 	case err != nil:
 		return r.refused(ctx, l, c, err)
-	case c.key != "" && !made(l.Head, h, draft):
+	case c.key != "" && !r.made(l.Head, h, draft):
 		return r.recognised(ctx, l, h, draft)
 	}
 	for _, record := range records {
@@ -92,8 +93,7 @@ func (c *call) admit(repeated *bool, commands []string, h head.Head) (bool, erro
 	return false, nil
 }
 
-// draft returns what is to be appended, encoded as it will be stored, and the
-// events as a load will read them. An event that would not come back equal is
+// draft returns what is to be appended, and the events as a load will read them. An event that would not come back equal is
 // refused before it is stored.
 func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Recorded[E], error) {
 	records := make([]Recorded[E], len(events))
@@ -113,7 +113,7 @@ func (r *Repository[S, E]) draft(events []E, c *call) (changeset.Draft, []Record
 			return changeset.Draft{}, nil, fmt.Errorf("it could not be read back: %w", err)
 		}
 	}
-	return r.store.Encode(changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}), read, nil
+	return changeset.Draft{CommandID: c.key, Content: content, ContentType: ContentType}, read, nil
 }
 
 // refused returns the outcome of an append that failed. After a conflict the
@@ -139,15 +139,16 @@ func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, ca
 // digest decides: it commits to the content, and so to the IDs of its events.
 // If an earlier append with the same command ID produced the head, made returns
 // false.
-func made(after, h head.Head, draft changeset.Draft) bool {
+func (r *Repository[S, E]) made(after, h head.Head, draft changeset.Draft) bool {
+	stored := body.Encode(draft.Content, r.store.Options().Compress)
 	header := changeset.Header{
 		Ref:           h.Ref,
 		Parent:        after.ID,
 		AfterRevision: h.Revision - 1,
 		Ancestors:     after.Ancestors,
 		ContentType:   draft.ContentType,
-		Encoding:      draft.Encoding(),
-		ContentSHA256: sha256.Sum256(draft.Content),
+		Encoding:      stored.Encoding,
+		BodySHA256:    stored.SHA256,
 		RecordedAt:    h.UpdatedAt,
 		CommandID:     draft.CommandID,
 	}
@@ -165,7 +166,7 @@ func (r *Repository[S, E]) recognised(ctx context.Context, l Loaded[S], h head.H
 	if err != nil {
 		return l, fmt.Errorf("save %q: command %q was processed before: %w", l.ID, draft.CommandID, err)
 	}
-	now.Repeated = stored.ContentSHA256 != sha256.Sum256(draft.Content)
+	now.Repeated = !bytes.Equal(stored.Content, draft.Content)
 	return now, nil
 }
 

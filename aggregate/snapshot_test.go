@@ -59,7 +59,7 @@ func TestContentOfSnapshots(t *testing.T) {
 	record, err := head.EncodeJSON(l.Head)
 	require.NoError(t, err)
 	require.Equal(t, `{"format":1,"schema":"1","head":`+string(record)+
-		`,"commands":["command-0","command-1","command-2","command-3"],"state":{"Entries":[0,1,2,3]}}`, string(c.Content))
+		`,"commands":["command-0","command-1","command-2","command-3"],"state":{"Entries":[0,1,2,3]}}`, string(c.Body))
 }
 
 // A snapshot that is missing is written after the next save; one that is
@@ -76,7 +76,7 @@ func TestMissingSnapshotsAreWrittenLater(t *testing.T) {
 	grow(t, repo, l, 11)
 	after, err := db.Get(t.Context(), before.Ref)
 	require.NoError(t, err)
-	require.Equal(t, string(before.Content), string(after.Content))
+	require.Equal(t, string(before.Body), string(after.Body))
 	require.Equal(t, before.Header, after.Header, "every writer makes the same one")
 }
 

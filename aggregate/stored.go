@@ -14,6 +14,8 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
+	"ropewalk/internal/reserved"
 )
 
 // snapshotFormat is the format number of the content of snapshots.
@@ -45,7 +47,7 @@ func snapshotRef(aggregateID string, version uint64, schema string) changeset.Re
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80 // version 8: of our own making (RFC 9562)
 	id[8] = id[8]&0x3f | 0x80 // its variant
-	return changeset.Ref{AggregateID: changeset.SnapshotsOf(aggregateID), ID: changeset.ID(id)}
+	return changeset.Ref{AggregateID: reserved.Snapshots(aggregateID), ID: changeset.ID(id)}
 }
 
 // snapshotOf returns the snapshot of a state at a head, ready to be put; nil if
@@ -88,18 +90,18 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	if err := r.checkSnapshot(l, h, content); err != nil {
 		return changeset.Changeset{}, err
 	}
-	draft := r.store.Encode(changeset.Draft{Content: content, ContentType: "application/json"})
+	encoded := body.Encode(content, r.store.Options().Compress)
 	header := changeset.Header{
-		Ref:           snapshotRef(l.ID, h.Version, schema),
-		ContentType:   draft.ContentType,
-		Encoding:      draft.Encoding(),
-		ContentSize:   int64(len(draft.Content)),
-		ContentSHA256: sha256.Sum256(draft.Content),
-		RecordedAt:    h.UpdatedAt,
-		Metadata:      map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
+		Ref:         snapshotRef(l.ID, h.Version, schema),
+		ContentType: "application/json",
+		Encoding:    encoded.Encoding,
+		BodySize:    int64(len(encoded.Bytes)),
+		BodySHA256:  encoded.SHA256,
+		RecordedAt:  h.UpdatedAt,
+		Metadata:    map[string]string{"snapshot-at": strconv.FormatUint(h.Version, 10)},
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
-	return changeset.Changeset{Header: header, Content: draft.Content}, nil
+	return changeset.Changeset{Header: header, Content: content, Body: encoded.Bytes}, nil
 }
 
 // checkSnapshot reads the content of a snapshot back. It fails if the state
@@ -120,8 +122,8 @@ func (r *Repository[S, E]) checkSnapshot(l Loaded[S], h head.Head, content []byt
 // [changeset.ErrNotFound] where there is no such snapshot.
 func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version uint64) (Loaded[S], error) {
 	limited := changeset.WithAdmission(ctx, func(h changeset.Header) error {
-		if h.ContentSize > r.options.MaxSnapshotSize {
-			return fmt.Errorf("it takes %d bytes, more than %d", h.ContentSize, r.options.MaxSnapshotSize)
+		if h.BodySize > r.options.MaxSnapshotSize {
+			return fmt.Errorf("it takes %d bytes, more than %d", h.BodySize, r.options.MaxSnapshotSize)
 		}
 		return nil
 	})
@@ -132,7 +134,7 @@ func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version 
 	if err := c.Verify(changeset.Digest{}); err != nil {
 		return Loaded[S]{}, err
 	}
-	content, err := c.Decoded(r.options.MaxSnapshotSize)
+	content, err := body.Decode(c, r.options.MaxSnapshotSize)
 	if err != nil {
 		return Loaded[S]{}, err
 	}
@@ -152,7 +154,7 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 		return Loaded[S]{}, err
 	}
 	if h.Version != version || h.State != head.Live {
-		return Loaded[S]{}, fmt.Errorf("it is that of version %d", h.Version)
+		return Loaded[S]{}, fmt.Errorf("it belongs to version %d", h.Version)
 	}
 	state, err := r.plan.Snapshots.decode(stored.State)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"ropewalk"
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
-	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 // Time is virtual and every request takes the same latency, so that the time
@@ -196,6 +196,6 @@ func TestSnapshotsOfAnOldAggregate(t *testing.T) {
 
 func TestReservedAggregatesStayClosed(t *testing.T) {
 	db := memstore.New()
-	_, err := over(db, logs(0)).Create(t.Context(), changeset.SnapshotsOf("log-1"), []Entry{{0}})
+	_, err := over(db, logs(0)).Create(t.Context(), reserved.Snapshots("log-1"), []Entry{{0}})
 	require.ErrorIs(t, err, ropewalk.ErrInvalidAggregateID)
 }

@@ -49,8 +49,7 @@ func loopOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) 
 				return err
 			}
 			_, err = chain.Append(ctx, h, draft)
-			var conflict *ropewalk.ConflictError
-			if !errors.As(err, &conflict) {
+			if !errors.Is(err, ropewalk.ErrConflict) {
 				return err
 			}
 		}
@@ -67,7 +66,7 @@ func updateOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context
 }
 
 func appenderOf(chain *ropewalk.Chain, draft changeset.Draft) func(context.Context) error {
-	appender := chain.Appender(nil)
+	appender := chain.NewAppender(nil)
 	return func(ctx context.Context) error {
 		_, err := appender.Append(ctx, draft)
 		return err

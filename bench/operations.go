@@ -89,7 +89,7 @@ func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error
 	if err != nil {
 		return nil, nil, err
 	}
-	mebibyte, stored := l.content(1<<20), changeset.Stored{Ref: header.Ref, ContentType: header.ContentType, Size: header.ContentSize, Metadata: metadata}
+	mebibyte, stored := l.content(1<<20), changeset.Stored{Ref: header.Ref, ContentType: header.ContentType, Size: header.BodySize, Metadata: metadata}
 	all := []operation{
 		{"append", "1 KiB", 1, appends(l.content(1 << 10))},
 		{"append", "1 MiB", 1, appends(mebibyte)},

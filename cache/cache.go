@@ -24,6 +24,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,29 +104,25 @@ type entry struct {
 // header takes.
 const overhead = 2 << 10
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Bytes = cmp.Or(out.Bytes, 16<<20)
+	out.DirBytes = cmp.Or(max(out.DirBytes, 0), 1<<30)
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a cache before the store. It reads the names in the folder, if
 // one is given. It fails if it cannot make or read the folder, or if other users
 // can write to it. Nil options stand for the defaults.
 func New(inner changeset.Store, options *Options) (*Cache, error) {
-	var o Options
-	if options != nil {
-		o = *options
-	}
-	if o.Bytes == 0 {
-		o.Bytes = 16 << 20
-	}
-	if o.DirBytes <= 0 {
-		o.DirBytes = 1 << 30
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o := options.withDefaults()
 	c := &Cache{inner: inner}
 	var err error
 	if o.Bytes > 0 {
 		c.memory, err = otter.New(&otter.Options[key, entry]{
 			MaximumWeight: uint64(o.Bytes),
-			Weigher:       func(_ key, e entry) uint32 { return uint32(len(e.Content)) + overhead },
+			Weigher:       func(_ key, e entry) uint32 { return uint32(len(e.Body)) + overhead },
 			Executor:      func(work func()) { work() }, // no goroutines of its own
 		})
 	}
@@ -221,18 +218,18 @@ func admit(ctx context.Context, kept changeset.Changeset) (changeset.Changeset, 
 	if err := changeset.Admit(ctx, header); err != nil {
 		return changeset.Changeset{}, err
 	}
-	return changeset.Changeset{Header: header, Content: bytes.Clone(kept.Content)}, nil
+	return changeset.Changeset{Header: header, Body: bytes.Clone(kept.Body)}, nil
 }
 
 func clone(c changeset.Changeset) changeset.Changeset {
-	c.Content, c.Metadata = bytes.Clone(c.Content), maps.Clone(c.Metadata)
+	c.Body, c.Metadata = bytes.Clone(c.Body), maps.Clone(c.Metadata)
 	return c
 }
 
 // keep puts what came from the store into the cache, unless it is damaged or
 // something was forgotten since the epoch.
 func (c *Cache) keep(epoch int64, got changeset.Changeset) {
-	if got.VerifyContent() != nil {
+	if got.VerifyBody() != nil {
 		return
 	}
 	c.remember(epoch, got)
@@ -313,7 +310,7 @@ func (c *Cache) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 		return nil, err
 	}
 	for _, got := range rest {
-		if got.VerifyContent() == nil {
+		if got.VerifyBody() == nil {
 			c.remember(epoch, got)
 		}
 	}

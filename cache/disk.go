@@ -127,10 +127,10 @@ func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changese
 		if err := changeset.Admit(ctx, c.Header); err != nil {
 			return changeset.Changeset{}, false, err
 		}
-		c.Content, err = readContent(in, f, c.ContentSize)
+		c.Body, err = readContent(in, f, c.BodySize)
 	}
 	if err == nil {
-		err = c.VerifyContent()
+		err = c.VerifyBody()
 	}
 	if err != nil {
 		d.log.WarnContext(ctx, "a file of the cache is damaged, deleting it", "file", name, "err", err)
@@ -220,7 +220,7 @@ func readContent(in *bufio.Reader, f *os.File, size int64) ([]byte, error) {
 // That it cannot is no error: then the storage is asked again.
 func (d *disk) put(c changeset.Changeset) {
 	header, err := encode(c.Header)
-	size := int64(len(header)) + c.ContentSize
+	size := int64(len(header)) + c.BodySize
 	if err == nil && size > d.bytes {
 		return
 	}
@@ -228,7 +228,7 @@ func (d *disk) put(c changeset.Changeset) {
 	if err == nil {
 		d.slots <- struct{}{}
 		defer func() { <-d.slots }()
-		err = d.write(filepath.Join(d.dir, name), header, c.Content)
+		err = d.write(filepath.Join(d.dir, name), header, c.Body)
 	}
 	if err != nil {
 		d.log.Warn("cannot write a file of the cache", "file", name, "err", err)
@@ -242,7 +242,7 @@ func encode(h changeset.Header) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line, err := json.Marshal(record{metadata, h.ContentType, h.ContentSize})
+	line, err := json.Marshal(record{metadata, h.ContentType, h.BodySize})
 	return fmt.Sprintf("%s\n%x\n", line, sha256.Sum256(line)), err
 }
 

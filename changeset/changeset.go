@@ -12,10 +12,11 @@
 //	│ content │ ◀──────│ content │ ◀──────│ content │ ◀── head
 //	└─────────┘ parent └─────────┘ parent └─────────┘
 //
-// A stored object's body is the content, compressed if the writer was told to
-// ([Compress]), and nothing else; all of the header is
-// in the object's user metadata ([Encode], [Decode]). A [Store] keeps such
-// objects: created once, never overwritten.
+// A stored object's body is the content, compressed if the writer was told to,
+// and nothing else; all of the header is in the object's user metadata
+// ([Encode], [Decode]). A [Store] keeps such objects: created once, never
+// overwritten. It keeps bodies, and knows nothing of compression.
+// The readers of package ropewalk make the content of the bodies.
 package changeset
 
 import (
@@ -38,6 +39,9 @@ const (
 	MaxContentType = 128
 	// DefaultContentType is the content type of a draft that names none.
 	DefaultContentType = "application/octet-stream"
+	// EncodingZstd is the encoding of a body that is one zstd frame (RFC 8878),
+	// which states the size of the content.
+	EncodingZstd = "zstd"
 )
 
 // Draft is all that a caller supplies for a changeset. Its zero value is an
@@ -48,7 +52,7 @@ type Draft struct {
 	// percent-encoded. Empty means none. All drafts of one call have the first
 	// one's, or none of their own.
 	CommandID string
-	// Content is stored as it is. The slice must not change during an append.
+	// Content is what readers get back. The slice must not change during an append.
 	Content []byte
 	// ContentType is printable ASCII without space at its ends, at most
 	// [MaxContentType] bytes; empty means [DefaultContentType].
@@ -56,10 +60,6 @@ type Draft struct {
 	// Metadata is the caller's own small metadata, UTF-8, such as a
 	// correlation ID: at most [MaxMetadata] bytes once encoded as k=v&k=v.
 	Metadata map[string]string
-
-	// What Compress has made of the content, and its size before that.
-	encoding string
-	size     int64
 }
 
 // Part is a changeset's place in an append of several changesets: number
@@ -90,14 +90,14 @@ type Header struct {
 	Ancestors Index
 	// ContentType is the media type of the content.
 	ContentType string
-	// Encoding says how the stored body encodes the content: [EncodingZstd], or
-	// empty where it is the content itself.
+	// Encoding says how the body encodes the content: [EncodingZstd], or empty
+	// if the body is the content itself.
 	Encoding string
-	// ContentSize is the size of the stored body in bytes.
-	ContentSize int64
-	// ContentSHA256 is the SHA-256 of the stored body.
-	ContentSHA256 Digest
-	// Digest commits to this header, the content and all that came before.
+	// BodySize is the size of the body in bytes.
+	BodySize int64
+	// BodySHA256 is the SHA-256 of the body.
+	BodySHA256 Digest
+	// Digest commits to this header, the body and all that came before.
 	Digest Digest
 	// RecordedAt is the writer's clock, in UTC, never before the parent's.
 	RecordedAt time.Time
@@ -112,28 +112,31 @@ type Header struct {
 // Changeset is one atomic change to one aggregate.
 type Changeset struct {
 	Header
-	// Content is the body as it is stored, which is what the digest commits to;
-	// where Encoding is set, [Changeset.Decoded] gives what was appended.
+	// Content is what was appended, however the storage keeps it. The readers of
+	// chains fill it in; a [Store] takes and returns the body alone.
 	Content []byte
+	// Body is what is stored, and what the digest commits to. Only proofs need
+	// it. It is the slice of Content itself unless Encoding is set.
+	Body []byte
 }
 
-// Verify checks, offline, that the content and every field of the header are
+// Verify checks, offline, that the body and every field of the header are
 // what the digest commits to. The argument is the parent's digest, the zero
 // Digest at version 0. It returns a [*CorruptError] that says what does not match.
 func (c Changeset) Verify(parent Digest) error {
-	if err := c.VerifyContent(); err != nil {
+	if err := c.VerifyBody(); err != nil {
 		return err
 	}
 	return c.Header.Verify(parent)
 }
 
-// VerifyContent checks the content alone against the header's size and
-// SHA-256. It returns a [*CorruptError].
-func (c Changeset) VerifyContent() error {
-	if int64(len(c.Content)) != c.ContentSize {
-		return &CorruptError{Ref: c.Ref, Reason: fmt.Sprintf("content has %d bytes, not %d", len(c.Content), c.ContentSize)}
+// VerifyBody checks the body alone against the header's size and SHA-256. It
+// does not look at Content. It returns a [*CorruptError].
+func (c Changeset) VerifyBody() error {
+	if int64(len(c.Body)) != c.BodySize {
+		return &CorruptError{Ref: c.Ref, Reason: fmt.Sprintf("content has %d bytes, not %d", len(c.Body), c.BodySize)}
 	}
-	if sum := sha256.Sum256(c.Content); !bytes.Equal(sum[:], c.ContentSHA256[:]) {
+	if sum := sha256.Sum256(c.Body); !bytes.Equal(sum[:], c.BodySHA256[:]) {
 		return &CorruptError{Ref: c.Ref, Reason: "content does not match its sha256"}
 	}
 	return nil

@@ -15,7 +15,7 @@ func benchHeader(b *testing.B) Header {
 	}
 	h := Header{
 		Ref: Ref{AggregateID: "order-4711", Version: ix.Version(), ID: NewID()}, Parent: ix.Parent(),
-		AfterRevision: 1000, Ancestors: ix, ContentType: DefaultContentType, ContentSize: 1024,
+		AfterRevision: 1000, Ancestors: ix, ContentType: DefaultContentType, BodySize: 1024,
 		RecordedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), CommandID: "place-1",
 		Metadata: map[string]string{"correlation-id": "c-1"},
 	}
@@ -47,7 +47,7 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	stored := Stored{Ref: h.Ref, Metadata: metadata, ContentType: h.ContentType, Size: h.ContentSize}
+	stored := Stored{Ref: h.Ref, Metadata: metadata, ContentType: h.ContentType, Size: h.BodySize}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Decode(stored, Hyphens); err != nil {

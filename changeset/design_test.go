@@ -84,5 +84,5 @@ func verifyWorked(t *testing.T, metadata map[string]string, contentType, parent 
 	require.NoError(t, err)
 	require.Equal(t, changeset.Digest(sha256.Sum256(nil)), before, "of nothing, as the text says")
 	require.Equal(t, map[string]string{"note": "", "tenant": "acme/eu"}, h.Metadata)
-	require.NoError(t, changeset.Changeset{Header: h, Content: []byte(content)}.Verify(before))
+	require.NoError(t, changeset.Changeset{Header: h, Body: []byte(content)}.Verify(before))
 }

@@ -40,7 +40,7 @@ func (d *Digest) UnmarshalText(text []byte) error {
 
 // ComputeDigest returns the digest of a changeset with this header, given its
 // parent's digest (ignored at version 0). It reads every field but Digest and
-// ContentSize, which ContentSHA256 implies.
+// BodySize, which BodySHA256 implies.
 func (h Header) ComputeDigest(parent Digest) Digest {
 	first := h.Version == 0
 	user := encodeUser(h.Metadata)
@@ -59,7 +59,7 @@ func (h Header) ComputeDigest(parent Digest) Digest {
 		text(h.Encoding, h.Encoding != "").
 		text(user, user != "").
 		text(h.Ancestors.packed, !first).
-		bytes(h.ContentSHA256[:], true)
+		bytes(h.BodySHA256[:], true)
 	return sha256.Sum256(d)
 }
 

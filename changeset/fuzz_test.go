@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, o.Metadata, again)
 		require.Equal(t, contentType, h.ContentType)
-		require.Equal(t, size, h.ContentSize)
+		require.Equal(t, size, h.BodySize)
 		require.Equal(t, h.ComputeDigest(changeset.Digest{1}), h.ComputeDigest(changeset.Digest{1}))
 	})
 }

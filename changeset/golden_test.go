@@ -19,7 +19,7 @@ func TestGoldenMetadata(t *testing.T) {
 		for _, s := range samples(t) {
 			metadata, err := changeset.Encode(s.changeset.Header, spelling)
 			require.NoError(t, err)
-			fmt.Fprintf(&b, "# %s: content type %s, %d bytes\n", s.name, s.changeset.ContentType, s.changeset.ContentSize)
+			fmt.Fprintf(&b, "# %s: content type %s, %d bytes\n", s.name, s.changeset.ContentType, s.changeset.BodySize)
 			for _, key := range slices.Sorted(maps.Keys(metadata)) {
 				fmt.Fprintf(&b, "%s: %s\n", key, metadata[key])
 			}

@@ -30,7 +30,7 @@ const MaxIndexSize = wheels + ((wheels-1)*(wheelBase-1)+lastWheelLen)*idSize
 // ([Index.All]). The parent is always among them.
 //
 // An Index is an immutable value, comparable and safe for concurrent use. The
-// zero Index is that of version 0, which has no ancestors.
+// zero Index is the index of version 0, which has no ancestors.
 type Index struct {
 	version uint64
 	packed  string // empty at version 0
@@ -117,7 +117,8 @@ func (ix Index) All() iter.Seq2[uint64, ID] {
 }
 
 // Nearest returns the lowest version at or above the given one that the index
-// holds, and its ID; false if there is none, which is so from Version() on.
+// holds, and its ID. It returns false if there is no such version, as for every
+// version from Version() on.
 func (ix Index) Nearest(version uint64) (uint64, ID, bool) {
 	for v, id := range ix.All() {
 		if v >= version {

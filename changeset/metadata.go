@@ -44,7 +44,7 @@ const (
 	keyUser          = "user"
 )
 
-// Encode returns a header's metadata for storage, all but the content type and
+// Encode returns a header's metadata for storage, except the content type and
 // the size, which are the object's own. An invalid header is an error.
 func Encode(h Header, s Spelling) (map[string]string, error) {
 	if err := h.validate(); err != nil {
@@ -60,7 +60,7 @@ type pair struct{ key, value string }
 // maxPairs is how many pairs there are at most.
 const maxPairs = 14
 
-// texts are the pairs but those of bytes, in the order of their keys.
+// texts returns the pairs except the pairs of bytes, in the order of their keys.
 func (h Header) texts() [11]pair {
 	parent := ""
 	if h.Version > 0 {
@@ -81,11 +81,11 @@ func (h Header) texts() [11]pair {
 	}
 }
 
-// bytes are the pairs of bytes, in base64.
+// bytes returns the pairs of bytes, in base64.
 func (h Header) bytes() [3]pair {
 	return [...]pair{
 		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
-		{keySHA256, h.ContentSHA256.String()},
+		{keySHA256, h.BodySHA256.String()},
 		{keyDigest, h.Digest.String()},
 	}
 }
@@ -121,7 +121,8 @@ func (h Header) isEncodedAs(metadata map[string]string, s Spelling) bool {
 	return present == len(metadata)
 }
 
-// Stored is what a storage service answers for one changeset object, but its body.
+// Stored is a storage service's answer about one changeset object, except its
+// body.
 type Stored struct {
 	// Ref is the changeset that the object's name promises.
 	Ref Ref
@@ -168,8 +169,8 @@ func decode(o Stored, s Spelling) (Header, error) {
 		AfterRevision: parse(&p, keyAfterRevision, ParseDecimal),
 		ContentType:   o.ContentType,
 		Encoding:      o.Metadata[s.key(keyEncoding)],
-		ContentSize:   o.Size,
-		ContentSHA256: parse(&p, keySHA256, ParseDigest),
+		BodySize:      o.Size,
+		BodySHA256:    parse(&p, keySHA256, ParseDigest),
 		Digest:        parse(&p, keyDigest, ParseDigest),
 		RecordedAt:    parse(&p, keyRecordedAt, ParseTime),
 		CommandID:     parse(&p, keyCommandID, Unescape),
@@ -185,7 +186,7 @@ func decode(o Stored, s Spelling) (Header, error) {
 		return Header{}, err
 	}
 	if h.Ref != o.Ref {
-		return Header{}, fmt.Errorf("metadata is that of %s", h.Ref)
+		return Header{}, fmt.Errorf("metadata belongs to %s", h.Ref)
 	}
 	if err := h.validate(); err != nil {
 		return Header{}, err

@@ -20,7 +20,7 @@ func stored(t testing.TB, s sample, spelling changeset.Spelling) changeset.Store
 	require.NoError(t, err)
 	return changeset.Stored{
 		Ref: s.changeset.Ref, Object: "mem://the-object", Metadata: metadata,
-		ContentType: s.changeset.ContentType, Size: s.changeset.ContentSize,
+		ContentType: s.changeset.ContentType, Size: s.changeset.BodySize,
 	}
 }
 
@@ -60,13 +60,13 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "format", "-1", "format"},
 		{middle, "aggregate-id", "Straße/№ 5", "aggregate-id"},
 		{middle, "aggregate-id", "Stra%c3%9Fe%2F%E2%84%96%205", "aggregate-id"},
-		{middle, "aggregate-id", "order-4711", "metadata is that of order-4711@1000"},
+		{middle, "aggregate-id", "order-4711", "metadata belongs to order-4711@1000"},
 		{middle, "aggregate-version", "01000", "aggregate-version"},
 		{middle, "aggregate-version", "+1000", "aggregate-version"},
 		{middle, "aggregate-version", "1001", "ancestor index"},
 		{middle, "changeset-id", strings.ToUpper(id(1000).String()), "changeset-id"},
 		{middle, "changeset-id", strings.ReplaceAll(id(1000).String(), "-", ""), "changeset-id"},
-		{middle, "changeset-id", id(1001).String(), "metadata is that of"},
+		{middle, "changeset-id", id(1001).String(), "metadata belongs to"},
 		{middle, "parent-changeset-id", id(3).String(), "parent"},
 		{first, "parent-changeset-id", id(3).String(), "parent"},
 		{first, "ancestors", "AAAAAA", "ancestor index"},
@@ -74,7 +74,7 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "ancestors", ancestors + "=", "ancestors"},
 		{middle, "ancestors", ancestors[:40] + "\n" + ancestors[40:], "canonical"},
 		{middle, "ancestors", ancestors + "A", "ancestor index"},
-		{middle, "content-sha256", middle.changeset.ContentSHA256.String()[:42], "content-sha256"},
+		{middle, "content-sha256", middle.changeset.BodySHA256.String()[:42], "content-sha256"},
 		{middle, "digest", middle.changeset.Digest.String() + "\n", "digest"},
 		{middle, "recorded-at", "2026-11-21T00:31:07.12345678Z", "recorded-at"},
 		{middle, "recorded-at", "2026-11-21T00:31:07,123456789Z", "recorded-at"},
@@ -155,7 +155,7 @@ func TestDecodeChecksTheObjectsOwnProperties(t *testing.T) {
 	}
 	o := stored(t, samples(t)[1], changeset.Hyphens)
 	o.Ref.Version++
-	requireCorrupt(t, o, "metadata is that of")
+	requireCorrupt(t, o, "metadata belongs to")
 }
 
 func TestNewerFormatsAreNamed(t *testing.T) {

@@ -7,17 +7,17 @@ import (
 	"fmt"
 )
 
-// Row is a header's metadata for stores that keep it in fields of their own,
-// such as those of a database: what [Encode] returns, but with the bytes as
-// they are instead of in base64.
+// Row is a header's metadata for backends that keep digests and index in columns
+// of their own: the content of [Encode], with these bytes as they are instead of
+// in base64.
 type Row struct {
-	// Metadata is all the rest: one JSON text, an object of strings with sorted
+	// Metadata is the rest of the metadata: one JSON text, an object of strings with sorted
 	// keys, compact.
 	Metadata string
 	// Ancestors is the packed ancestor index; empty at version 0.
 	Ancestors []byte
-	// ContentSHA256 and Digest have 32 bytes each.
-	ContentSHA256, Digest []byte
+	// BodySHA256 and Digest have 32 bytes each.
+	BodySHA256, Digest []byte
 }
 
 // EncodeRow returns a header's metadata as a row. An invalid header is an error.
@@ -26,7 +26,7 @@ func EncodeRow(h Header) (Row, error) {
 		return Row{}, fmt.Errorf("encode %s: %w", h.Ref, err)
 	}
 	// Slices of the arrays themselves would move the whole header to the heap.
-	return Row{h.json(), h.Ancestors.Packed(), bytes.Clone(h.ContentSHA256[:]), bytes.Clone(h.Digest[:])}, nil
+	return Row{h.json(), h.Ancestors.Packed(), bytes.Clone(h.BodySHA256[:]), bytes.Clone(h.Digest[:])}, nil
 }
 
 // json needs no escapes: neither keys nor values have characters for them.
@@ -49,7 +49,7 @@ func (h Header) json() string {
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
 	o.Metadata = make(map[string]string, maxPairs)
-	for key, value := range map[string][]byte{keyAncestors: r.Ancestors, keySHA256: r.ContentSHA256, keyDigest: r.Digest} {
+	for key, value := range map[string][]byte{keyAncestors: r.Ancestors, keySHA256: r.BodySHA256, keyDigest: r.Digest} {
 		if len(value) > 0 {
 			o.Metadata[key] = base64.RawURLEncoding.EncodeToString(value)
 		}

@@ -19,7 +19,7 @@ func encodedRow(t testing.TB, h changeset.Header) changeset.Row {
 	require.NoError(t, err)
 	metadata, err := changeset.Encode(h, changeset.Hyphens)
 	require.NoError(t, err)
-	for key, value := range map[string][]byte{"ancestors": row.Ancestors, "content-sha256": row.ContentSHA256, "digest": row.Digest} {
+	for key, value := range map[string][]byte{"ancestors": row.Ancestors, "content-sha256": row.BodySHA256, "digest": row.Digest} {
 		require.Equal(t, metadata[key], base64.RawURLEncoding.EncodeToString(value), key)
 		delete(metadata, key)
 	}
@@ -69,7 +69,7 @@ func TestRow(t *testing.T) {
 	require.Error(t, err)
 }
 
-// damaged are rows that are none.
+// damaged returns rows that do not decode.
 func damaged(row changeset.Row) map[string]changeset.Row {
 	rows := map[string]changeset.Row{}
 	text := row.Metadata
@@ -79,13 +79,13 @@ func damaged(row changeset.Row) map[string]changeset.Row {
 	for _, other := range []string{"", "null", "{}", "[]", text[1:], text + "}", strings.Replace(text, `"1"`, "1", 1)} {
 		rows[other] = with(row, func(r *changeset.Row) { r.Metadata = other })
 	}
-	inText := `{"content-sha256":"` + base64.RawURLEncoding.EncodeToString(row.ContentSHA256) + `",` + text[1:]
+	inText := `{"content-sha256":"` + base64.RawURLEncoding.EncodeToString(row.BodySHA256) + `",` + text[1:]
 	rows["bytes in the text"] = with(row, func(r *changeset.Row) { r.Metadata = inText })
-	rows["bytes in the text alone"] = with(row, func(r *changeset.Row) { r.Metadata, r.ContentSHA256 = inText, nil })
+	rows["bytes in the text alone"] = with(row, func(r *changeset.Row) { r.Metadata, r.BodySHA256 = inText, nil })
 	rows["an ID more"] = with(row, func(r *changeset.Row) { r.Ancestors = append(bytes.Clone(r.Ancestors), make([]byte, 16)...) })
 	rows["a byte of the digest less"] = with(row, func(r *changeset.Row) { r.Digest = r.Digest[1:] })
 	rows["no digest"] = with(row, func(r *changeset.Row) { r.Digest = nil })
-	rows["a byte of the SHA-256 more"] = with(row, func(r *changeset.Row) { r.ContentSHA256 = append(bytes.Clone(r.ContentSHA256), 0) })
+	rows["a byte of the SHA-256 more"] = with(row, func(r *changeset.Row) { r.BodySHA256 = append(bytes.Clone(r.BodySHA256), 0) })
 	return rows
 }
 
@@ -98,16 +98,16 @@ func FuzzDecodeRow(f *testing.F) {
 	for _, s := range samples(f) {
 		h := s.changeset.Header
 		row := encodedRow(f, h)
-		f.Add(row.Metadata, row.Ancestors, row.ContentSHA256, row.Digest, h.ContentType, h.ContentSize)
+		f.Add(row.Metadata, row.Ancestors, row.BodySHA256, row.Digest, h.ContentType, h.BodySize)
 		for _, other := range damaged(row) {
-			f.Add(other.Metadata, other.Ancestors, other.ContentSHA256, other.Digest, h.ContentType, h.ContentSize)
+			f.Add(other.Metadata, other.Ancestors, other.BodySHA256, other.Digest, h.ContentType, h.BodySize)
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string, ancestors, sha256, digest []byte, contentType string, size int64) {
 		var metadata map[string]string
 		_ = json.Unmarshal([]byte(text), &metadata)
 		o := changeset.Stored{Ref: promised(metadata), Object: "mem://the-object", ContentType: contentType, Size: size}
-		row := changeset.Row{Metadata: text, Ancestors: ancestors, ContentSHA256: sha256, Digest: digest}
+		row := changeset.Row{Metadata: text, Ancestors: ancestors, BodySHA256: sha256, Digest: digest}
 		h, err := changeset.DecodeRow(o, row)
 		if err != nil {
 			requireNotTaken(t, err, o.Object)
@@ -117,7 +117,7 @@ func FuzzDecodeRow(f *testing.F) {
 		again, err := changeset.EncodeRow(h)
 		require.NoError(t, err)
 		require.Equal(t, text, again.Metadata)
-		for _, field := range [][2][]byte{{ancestors, again.Ancestors}, {sha256, again.ContentSHA256}, {digest, again.Digest}} {
+		for _, field := range [][2][]byte{{ancestors, again.Ancestors}, {sha256, again.BodySHA256}, {digest, again.Digest}} {
 			require.True(t, bytes.Equal(field[0], field[1]))
 		}
 	})

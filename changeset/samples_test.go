@@ -157,8 +157,8 @@ func newSample(t testing.TB, name string, h changeset.Header, content string, s 
 		h.ID, h.Parent, h.Ancestors = id(h.Version), id(h.Version-1), indexOf(t, h.Version)
 		s.parent = sha256.Sum256([]byte("the parent"))
 	}
-	h.ContentSize, h.ContentSHA256 = int64(len(content)), sha256.Sum256([]byte(content))
-	s.changeset = changeset.Changeset{Header: h, Content: []byte(content)}
+	h.BodySize, h.BodySHA256 = int64(len(content)), sha256.Sum256([]byte(content))
+	s.changeset = changeset.Changeset{Header: h, Body: []byte(content)}
 	s.changeset.Digest = s.digest()
 	return s
 }
@@ -183,7 +183,7 @@ func (s sample) digest() changeset.Digest {
 		parentID := id(h.Version - 1)
 		parent, previous, ancestors = present(parentID[:]), present(s.parent[:]), present(ix.packed())
 	}
-	sum := sha256.Sum256(s.changeset.Content)
+	sum := sha256.Sum256(s.changeset.Body)
 	return sha256.Sum256(bytes.Join([][]byte{
 		present([]byte("ropewalk/1")), present([]byte(h.AggregateID)), number(h.Version), present(h.ID[:]),
 		parent, previous, number(h.AfterRevision), present([]byte(s.recordedAt)), ifAny(h.CommandID), ifAny(s.part),
@@ -191,4 +191,18 @@ func (s sample) digest() changeset.Digest {
 		ifAny(h.Encoding),
 		ifAny(s.user), ancestors, present(sum[:]),
 	}, nil))
+}
+
+// zstdFrame is a frame made by hand (RFC 8878): it states one size, and holds
+// runs of the letter a.
+func zstdFrame(stated uint32, runs ...uint32) []byte {
+	b := binary.LittleEndian.AppendUint32([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0}, stated) // a single segment, its size in 4 bytes
+	for i, run := range runs {
+		header := run<<3 | 1<<1
+		if i == len(runs)-1 {
+			header |= 1 // the last block
+		}
+		b = append(b, byte(header), byte(header>>8), byte(header>>16), 'a')
+	}
+	return b
 }

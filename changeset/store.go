@@ -17,23 +17,24 @@ import (
 // error must mean what the method says, durably. Nothing that an
 // implementation returns may alias what it keeps, or what it was given.
 type Store interface {
-	// Put must store the changeset as one object, content and metadata in one
-	// step, create-only: when it returns nil the object is durable and every
-	// later Get, Stat and listing sees it. Where an object of that reference is
+	// Put must store the changeset as one object, Body and metadata in one step,
+	// create-only: when it returns nil the object is durable and every later
+	// Get, Stat and listing sees it. It must not look at Content. Where an object of that reference is
 	// already there, it must leave it as it is and return nil, since a
 	// reference is never used by two changesets: it met its own earlier attempt.
 	// An error means that the object may or may not be there, or appear later.
 	Put(ctx context.Context, c Changeset) error
 
-	// Get must return the changeset with its content, or an error that matches
-	// [ErrNotFound]. Between the header and the content it must call [Admit],
-	// and return Admit's error as it is, without having read the content. It
-	// must decode the metadata with [Decode] and return its errors; whether the
-	// content matches its SHA-256 is the caller's to check.
+	// Get must return the changeset with its Body, just as it was put, or an
+	// error that matches [ErrNotFound]. It must leave Content nil: the reader of
+	// chains fills it in. Between the header and the body it must call [Admit],
+	// and return Admit's error as it is, without having read the body. It must
+	// decode the metadata with [Decode] and return its errors; whether the body
+	// matches its SHA-256 is the caller's to check.
 	Get(ctx context.Context, ref Ref) (Changeset, error)
 
-	// Stat must return what Get returns but the content, without reading the
-	// content, or an error that matches [ErrNotFound].
+	// Stat must return what Get returns but the body, without reading the body,
+	// or an error that matches [ErrNotFound].
 	Stat(ctx context.Context, ref Ref) (Info, error)
 }
 
@@ -42,8 +43,8 @@ type Store interface {
 type ManyGetter interface {
 	// GetMany must return the changesets of these references, which are all of
 	// one aggregate and all different, each as [Store.Get] returns it, in any
-	// order. Before it reads a content that may be large it must call [Admit],
-	// and it must not return a content that Admit has refused.
+	// order. Before it reads a body that may be large it must call [Admit], and
+	// it must not return a body that Admit has refused.
 	//
 	// It must return those that Get would return. Those that Get would not, it
 	// must leave out: Get then says why. An error must mean that the request as
@@ -125,13 +126,13 @@ type Locator interface {
 type admissionKey struct{}
 
 // WithAdmission returns a context under which every [Store.Get] asks admit,
-// with the header it has received, before it reads the content. The reader of
+// with the header it has received, before it reads the body. The reader of
 // chains bounds its memory so: an error from admit ends that Get at once.
 func WithAdmission(ctx context.Context, admit func(Header) error) context.Context {
 	return context.WithValue(ctx, admissionKey{}, admit)
 }
 
-// Admit asks the context's admission, if it has one, whether the content of
+// Admit asks the context's admission, if it has one, whether the body of
 // the changeset with this header may be read now. Only stores call it.
 func Admit(ctx context.Context, h Header) error {
 	if admit, ok := ctx.Value(admissionKey{}).(func(Header) error); ok {

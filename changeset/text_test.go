@@ -149,8 +149,8 @@ func TestAdmission(t *testing.T) {
 	require.NoError(t, changeset.Admit(t.Context(), changeset.Header{}))
 	refused := errors.New("refused")
 	ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
-		require.EqualValues(t, 5, h.ContentSize)
+		require.EqualValues(t, 5, h.BodySize)
 		return refused
 	})
-	require.ErrorIs(t, changeset.Admit(ctx, changeset.Header{ContentSize: 5}), refused)
+	require.ErrorIs(t, changeset.Admit(ctx, changeset.Header{BodySize: 5}), refused)
 }

@@ -52,6 +52,9 @@ func (h Header) validate() error {
 	return validateUser(h.Metadata)
 }
 
+// isKnownEncoding reports whether this version reads and writes the encoding.
+func isKnownEncoding(s string) bool { return s == "" || s == EncodingZstd }
+
 func (h Header) validateLinks() error {
 	switch p := h.Part; {
 	case h.ID.IsZero():

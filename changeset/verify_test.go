@@ -27,7 +27,7 @@ var changes = map[string]func(*changeset.Header){
 	"metadata":         func(h *changeset.Header) { h.Metadata = map[string]string{"k": "w"} },
 	"no metadata":      func(h *changeset.Header) { h.Metadata = nil },
 	"ancestors":        func(h *changeset.Header) { h.Ancestors = h.Ancestors.Push(id(0)) },
-	"content's sha256": func(h *changeset.Header) { h.ContentSHA256[31]++ },
+	"content's sha256": func(h *changeset.Header) { h.BodySHA256[31]++ },
 	"digest":           func(h *changeset.Header) { h.Digest[0]++ },
 }
 
@@ -64,13 +64,13 @@ func TestFieldsDoNotRunIntoEachOther(t *testing.T) {
 func TestVerifyNoticesTheContent(t *testing.T) {
 	for i, reason := range map[int]string{0: "sha256", 1: "content has 2 bytes, not 1"} {
 		s := full(t)
-		s.changeset.Content = append(s.changeset.Content, 0)[:1+i]
-		s.changeset.Content[i] ^= 1
+		s.changeset.Body = append(s.changeset.Body, 0)[:1+i]
+		s.changeset.Body[i] ^= 1
 		requireReason(t, s.changeset.Verify(s.parent), s.changeset.Ref, reason)
 	}
 	s := samples(t)[0]
 	require.NoError(t, s.changeset.Verify(changeset.Digest{}))
-	s.changeset.Content = nil
+	s.changeset.Body = nil
 	require.NoError(t, s.changeset.Verify(changeset.Digest{1}), "version 0 has no parent's digest")
 }
 
@@ -135,7 +135,8 @@ func TestVerifyLinkBetweenCommands(t *testing.T) {
 	}
 }
 
-// An append begins behind the last changeset of another, on a later revision.
+// An append begins after the last changeset of another append, on a later
+// revision.
 func TestVerifyLinkBetweenAppends(t *testing.T) {
 	for _, begins := range []changeset.Part{{}, {Number: 1, Of: 2}} {
 		parent, child := link(t)

@@ -9,7 +9,8 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
+	"ropewalk/internal/reserved"
 )
 
 // CollectAll is [Collector.Collect] for every aggregate that has an object,
@@ -28,7 +29,7 @@ import (
 func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
 	return func(yield func(Report, error) bool) {
-		for r, err := range ordered.Map(ctx, c.options.Parallel, ids, c.collectOne) {
+		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, c.collectOne) {
 			if skip := err == nil && r.AggregateID == ""; !skip && !yield(r, err) {
 				return
 			}
@@ -57,7 +58,7 @@ func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[stri
 			if err != nil {
 				err = fmt.Errorf("list aggregates: %w", err)
 			}
-			if reserved := err == nil && changeset.IsReserved(id); !reserved && (!yield(id, err) || err != nil) {
+			if own := err == nil && reserved.Is(id); !own && (!yield(id, err) || err != nil) {
 				return
 			}
 		}
@@ -96,7 +97,7 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("list aggregates: %w", err)
 		}
-		return changeset.IsReserved(id), nil
+		return reserved.Is(id), nil
 	}
 	return false, nil
 }
@@ -104,14 +105,14 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 // isLeftBehind reports whether an aggregate has snapshots and no other objects,
 // and may be erased: its head says so, or does not decode.
 func (c *Collector) isLeftBehind(ctx context.Context, e headlist.Entry) (bool, error) {
-	if e.Fault == nil && e.Head.State != head.Erased || changeset.IsReserved(e.AggregateID) {
+	if e.Fault == nil && e.Head.State != head.Erased || reserved.Is(e.AggregateID) {
 		return false, nil
 	}
 	own, err := c.hasObjects(ctx, e.AggregateID)
 	if err != nil || own {
 		return false, err
 	}
-	return c.hasObjects(ctx, changeset.SnapshotsOf(e.AggregateID))
+	return c.hasObjects(ctx, reserved.Snapshots(e.AggregateID))
 }
 
 func (c *Collector) hasObjects(ctx context.Context, id string) (bool, error) {

@@ -34,6 +34,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 const (
@@ -99,22 +101,18 @@ type Collector struct {
 	rule func(afterRevision, revision uint64) fate
 }
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Grace = cmp.Or(out.Grace, week)
+	out.Parallel = cmp.Or(max(out.Parallel, 0), 16)
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a collector over the two seams. It does no I/O. Nil options
 // stand for the defaults.
 func New(changesets Changesets, heads head.Store, options *Options) *Collector {
-	c := &Collector{changesets: changesets, heads: heads, rule: fateOf}
-	if options != nil {
-		c.options = *options
-	}
-	if c.options.Grace == 0 {
-		c.options.Grace = week
-	}
-	if c.options.Parallel <= 0 {
-		c.options.Parallel = 16
-	}
-	if c.options.Logger == nil {
-		c.options.Logger = slog.New(slog.DiscardHandler)
-	}
+	c := &Collector{changesets: changesets, heads: heads, options: options.withDefaults(), rule: fateOf}
 	c.requests = semaphore.NewWeighted(int64(c.options.Parallel))
 	return c
 }
@@ -148,7 +146,7 @@ func checkID(aggregateID string) error {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return err
 	}
-	if changeset.IsReserved(aggregateID) {
+	if reserved.Is(aggregateID) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", changeset.ErrInvalidAggregateID, aggregateID)
 	}
 	return nil
@@ -182,7 +180,7 @@ func request[T any](ctx context.Context, c *Collector, send func() (T, error)) (
 func (c *Collector) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, error) {
 	info, err := request(ctx, c, func() (changeset.Info, error) { return c.changesets.Stat(ctx, ref) })
 	if err == nil && info.Ref != ref {
-		err = &changeset.CorruptError{Ref: ref, Reason: "the object is that of " + info.Ref.String()}
+		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + info.Ref.String()}
 	}
 	return info.Header, err
 }
@@ -190,8 +188,8 @@ func (c *Collector) stat(ctx context.Context, ref changeset.Ref) (changeset.Head
 // damaged reports whether an error concerns the object itself, not the storage
 // or the context.
 func damaged(err error) bool {
-	var corrupt *changeset.CorruptError
-	return errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat)
+	_, corrupt := errors.AsType[*changeset.CorruptError](err)
+	return corrupt || errors.Is(err, changeset.ErrUnsupportedFormat)
 }
 
 func (c *Collector) progressed(objects int64) {

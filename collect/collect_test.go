@@ -19,6 +19,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 func TestCleanAggregatesCostAHeadAndAListing(t *testing.T) {
@@ -401,7 +402,7 @@ func TestCollectAll(t *testing.T) {
 		want = append(want, other.id)
 	}
 	p.of("headless").orphan(head.Head{}, "first")
-	p.of(changeset.SnapshotsOf("order-01")).orphan(head.Head{}, "a snapshot")
+	p.of(reserved.Snapshots("order-01")).orphan(head.Head{}, "a snapshot")
 	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
 	collector := p.collector(collect.Options{Grace: -1, Delete: true, Parallel: 4})
 
@@ -428,7 +429,7 @@ func TestCollectAll(t *testing.T) {
 		}
 	}
 	require.Equal(t, append([]string{"headless"}, want...), got)
-	require.Len(t, p.of(changeset.SnapshotsOf("order-01")).objects(), 1, "the snapshots of a chain that lives")
+	require.Len(t, p.of(reserved.Snapshots("order-01")).objects(), 1, "the snapshots of a chain that lives")
 }
 
 // Aggregates that were collected before the context ended are reported even if

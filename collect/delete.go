@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // fence shuts the pending appends out, if it may. Afterwards none is pending.
@@ -48,7 +49,7 @@ func (a *collection) deleteLost(ctx context.Context) error {
 // sweep deletes all that is stored of an erased aggregate and of its snapshots.
 func (a *collection) sweep(ctx context.Context) error {
 	a.suspects, a.report.Seen = nil, Count{}
-	for _, id := range []string{a.id, changeset.SnapshotsOf(a.id)} {
+	for _, id := range []string{a.id, reserved.Snapshots(a.id)} {
 		if err := a.deleteAll(ctx, a.remains(ctx, id)); err != nil {
 			return err
 		}

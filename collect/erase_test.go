@@ -12,6 +12,7 @@ import (
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // ended returns a context that has ended.
@@ -25,7 +26,7 @@ func (p place) erase() (collect.Report, error) {
 	return p.collector(collect.Options{}).Erase(p.Context(), p.id)
 }
 
-func (p place) snapshots() place { return p.of(changeset.SnapshotsOf(p.id)) }
+func (p place) snapshots() place { return p.of(reserved.Snapshots(p.id)) }
 
 func TestErase(t *testing.T) {
 	p, _ := inMemory(t)

@@ -297,7 +297,7 @@ func (g *game) violation() string {
 		if err != nil {
 			return err.Error()
 		}
-		texts, refs[ref] = append(texts, string(c.Content)), true
+		texts, refs[ref] = append(texts, string(c.Body)), true
 		if ref.Version == 0 {
 			break
 		}

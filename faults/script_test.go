@@ -41,12 +41,12 @@ func TestLatePutKeepsItsBytes(t *testing.T) {
 	for _, op := range []faults.Op{faults.Put, faults.Commit} {
 		r.script.Next(op, faults.Fault{Kind: faults.Late})
 		require.Error(t, r.do(t.Context(), op))
-		r.c.Content[0] ^= 1
+		r.c.Body[0] ^= 1
 		r.script.Release()
-		r.c.Content[0] ^= 1
+		r.c.Body[0] ^= 1
 		got, err := r.inner.Get(t.Context(), r.c.Ref)
 		require.NoError(t, err)
-		require.NoError(t, got.VerifyContent())
+		require.NoError(t, got.VerifyBody())
 		require.NoError(t, r.inner.Delete(t.Context(), r.c.Ref))
 	}
 }

@@ -48,7 +48,7 @@ type changesets struct {
 }
 
 func (s changesets) Put(ctx context.Context, c changeset.Changeset) error {
-	c.Content = bytes.Clone(c.Content) // what is under way changes no more, however late it arrives
+	c.Body = bytes.Clone(c.Body) // what is under way changes no more, however late it arrives
 	_, err := request(ctx, s.script, Put, c.Ref, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.inner.Put(ctx, c)
 	})
@@ -164,7 +164,7 @@ func (s combined) Commit(ctx context.Context, cs []changeset.Changeset, old, nex
 	}
 	cs = slices.Clone(cs)
 	for i := range cs {
-		cs[i].Content = bytes.Clone(cs[i].Content)
+		cs[i].Body = bytes.Clone(cs[i].Body)
 	}
 	return request(ctx, s.script, Commit, next.Ref, func(ctx context.Context) (head.Head, error) {
 		return s.inner.Commit(ctx, cs, old, next)

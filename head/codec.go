@@ -80,7 +80,7 @@ func DecodeJSON(aggregateID, object string, record []byte) (Head, error) {
 func decode(aggregateID, object string, record []byte, beside map[string]string) (Head, error) {
 	h, err := decodeJSON(record, beside)
 	if err == nil && h.AggregateID != aggregateID {
-		err = fmt.Errorf("the record is that of %q", h.AggregateID)
+		err = fmt.Errorf("the record belongs to %q", h.AggregateID)
 	}
 	if err != nil {
 		return Head{}, DecodeError(aggregateID, object, err)
@@ -221,7 +221,7 @@ func canonical(fields map[string]json.RawMessage) ([]byte, error) {
 }
 
 // object is a JSON object that is being written, for names and texts that need
-// no escapes, as those of a head never do. Each append writes a record, and
+// no escapes, as the texts of a head never do. Each append writes a record, and
 // package json would take five times as long.
 type object []byte
 

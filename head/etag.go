@@ -8,7 +8,7 @@ import (
 )
 
 // ETag returns an HTTP entity tag for the head: version and changeset ID only,
-// in quotes. The zero Head has none: it returns "".
+// in quotes. The tag of the zero Head is empty.
 func (h Head) ETag() string {
 	if !h.Exists() {
 		return ""

@@ -1,13 +1,13 @@
 package head
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"math"
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/body"
 )
 
 // Extend builds an append: the changesets that the drafts make behind the head
@@ -20,13 +20,14 @@ import (
 // and [changeset.ErrUnsupportedFormat] where a newer version forbids this one
 // to write.
 func Extend(after Head, aggregateID string, drafts []changeset.Draft, now time.Time) ([]changeset.Changeset, Head, error) {
-	return ExtendBatch(after, aggregateID, [][]changeset.Draft{drafts}, now)
+	return ExtendBatch(after, aggregateID, [][]body.Draft{body.Drafts(drafts, false)}, now)
 }
 
 // ExtendBatch is [Extend] for several callers at once: it links their appends,
 // in this order, into one atomic append of at most [changeset.MaxPerAppend]
-// changesets. Each keeps its own command ID, or none.
-func ExtendBatch(after Head, aggregateID string, appends [][]changeset.Draft, now time.Time) ([]changeset.Changeset, Head, error) {
+// changesets. Each keeps its own command ID, or none. Only the module itself can
+// call it, with bodies that are stored as they are.
+func ExtendBatch(after Head, aggregateID string, appends [][]body.Draft, now time.Time) ([]changeset.Changeset, Head, error) {
 	size, err := checkExtend(after, aggregateID, appends)
 	if err != nil {
 		return nil, Head{}, err
@@ -54,14 +55,14 @@ func ExtendBatch(after Head, aggregateID string, appends [][]changeset.Draft, no
 }
 
 // build makes one changeset behind link, all but what its place in the append decides.
-func build(link Head, aggregateID string, draft changeset.Draft, at time.Time) changeset.Changeset {
+func build(link Head, aggregateID string, draft body.Draft, at time.Time) changeset.Changeset {
 	h := changeset.Header{
-		Ref:           changeset.Ref{AggregateID: aggregateID, ID: changeset.NewID()},
-		ContentType:   draft.ContentType,
-		Encoding:      draft.Encoding(),
-		ContentSize:   int64(len(draft.Content)),
-		ContentSHA256: sha256.Sum256(draft.Content),
-		RecordedAt:    at,
+		Ref:         changeset.Ref{AggregateID: aggregateID, ID: changeset.NewID()},
+		ContentType: draft.ContentType,
+		Encoding:    draft.Encoding,
+		BodySize:    int64(len(draft.Bytes)),
+		BodySHA256:  draft.SHA256,
+		RecordedAt:  at,
 	}
 	if h.ContentType == "" {
 		h.ContentType = changeset.DefaultContentType
@@ -72,19 +73,19 @@ func build(link Head, aggregateID string, draft changeset.Draft, at time.Time) c
 	if link.Exists() {
 		h.Version, h.Parent, h.Ancestors = link.Version+1, link.ID, link.Ancestors
 	}
-	return changeset.Changeset{Header: h, Content: draft.Content}
+	return changeset.Changeset{Header: h, Content: draft.Content, Body: draft.Bytes}
 }
 
 // checkExtend returns the number of changesets.
-func checkExtend(after Head, aggregateID string, appends [][]changeset.Draft) (size int, err error) {
+func checkExtend(after Head, aggregateID string, appends [][]body.Draft) (size int, err error) {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return 0, err
 	}
 	if after.Exists() && after.AggregateID != aggregateID {
-		return 0, fmt.Errorf("the head is that of %q, not of %q", after.AggregateID, aggregateID)
+		return 0, fmt.Errorf("the head belongs to %q, not to %q", after.AggregateID, aggregateID)
 	}
-	if after.within {
-		return 0, fmt.Errorf("%s is within an append: nothing can be built on it", after.Ref)
+	if after.midAppend {
+		return 0, fmt.Errorf("%s is in the middle of an append: nothing can be built on it", after.Ref)
 	}
 	if after.Version >= math.MaxUint64-1-changeset.MaxPerAppend {
 		return 0, fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
@@ -93,7 +94,7 @@ func checkExtend(after Head, aggregateID string, appends [][]changeset.Draft) (s
 		return 0, fmt.Errorf("head of %q: %w", aggregateID, err)
 	}
 	for _, drafts := range appends {
-		if err := ValidateAppend(drafts); err != nil {
+		if err := validateAppend(len(drafts), func(i int) *changeset.Draft { return &drafts[i].Draft }); err != nil {
 			return 0, err
 		}
 		size += len(drafts)
@@ -105,15 +106,20 @@ func checkExtend(after Head, aggregateID string, appends [][]changeset.Draft) (s
 // error matches [changeset.ErrInvalidDraft] where there are none, more than
 // [changeset.MaxPerAppend], different command IDs, or one breaks a limit.
 func ValidateAppend(drafts []changeset.Draft) error {
-	if err := validateSize(len(drafts)); err != nil {
+	return validateAppend(len(drafts), func(i int) *changeset.Draft { return &drafts[i] })
+}
+
+func validateAppend(size int, draft func(i int) *changeset.Draft) error {
+	if err := validateSize(size); err != nil {
 		return err
 	}
-	for i, d := range drafts {
+	for i := range size {
+		d := draft(i)
 		if err := d.Validate(); err != nil {
 			return fmt.Errorf("draft %d: %w", i+1, err)
 		}
-		if d.CommandID != "" && d.CommandID != drafts[0].CommandID {
-			return fmt.Errorf("draft %d: %w: command ID %q is not that of the first draft", i+1, changeset.ErrInvalidDraft, d.CommandID)
+		if d.CommandID != "" && d.CommandID != draft(0).CommandID {
+			return fmt.Errorf("draft %d: %w: command ID %q is not the command ID of the first draft", i+1, changeset.ErrInvalidDraft, d.CommandID)
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ func TestExtendErrors(t *testing.T) {
 		{"none", head.Head{}, "a", nil, changeset.ErrInvalidDraft, "1 to 256 changesets, not 0"},
 		{"too many", head.Head{}, "a", make([]changeset.Draft, 257), changeset.ErrInvalidDraft, "not 257"},
 		{"no aggregate", head.Head{}, "", draft, changeset.ErrInvalidAggregateID, "empty"},
-		{"another aggregate", headAt("b", 1), "a", draft, nil, `the head is that of "b"`},
+		{"another aggregate", headAt("b", 1), "a", draft, nil, `the head belongs to "b"`},
 		{"the last version", last, "a", draft, nil, "last version"},
 		{"an invalid draft", head.Head{}, "a", []changeset.Draft{{}, {ContentType: " "}}, changeset.ErrInvalidDraft, "draft 2"},
 		{"two commands", head.Head{}, "a", commands("c", "d"), changeset.ErrInvalidDraft, `draft 2: invalid draft: command ID "d"`},
@@ -70,12 +70,12 @@ func TestExtendBuildsWhatTheDraftSays(t *testing.T) {
 	require.Equal(t, []byte("abc"), first.Content)
 	require.Equal(t, "text/plain", first.ContentType)
 	require.Equal(t, map[string]string{"k": "v"}, first.Metadata)
-	require.EqualValues(t, 3, first.ContentSize)
-	require.Equal(t, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", first.ContentSHA256.String())
+	require.EqualValues(t, 3, first.BodySize)
+	require.Equal(t, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", first.BodySHA256.String())
 	require.Zero(t, first.Parent)
 	require.Equal(t, "application/octet-stream", second.ContentType)
 	require.Nil(t, second.Metadata)
-	require.Zero(t, second.ContentSize)
+	require.Zero(t, second.BodySize)
 	require.Equal(t, first.ID, second.Parent)
 	require.NotEqual(t, first.ID, second.ID)
 
@@ -144,7 +144,7 @@ func TestExtendBuildsAChain(t *testing.T) {
 			}
 			require.NoError(t, head.CheckSwap(h, next))
 			require.NoError(t, next.VerifyNewest(parent))
-			require.Equal(t, next, head.Of(parent))
+			require.Equal(t, next, head.At(parent))
 			for h = next; rapid.IntRange(0, 3).Draw(t, "fence") == 0; h = h.Fence() {
 				require.NoError(t, head.CheckSwap(h, h.Fence()))
 			}
@@ -160,7 +160,7 @@ func requireStored(t *rapid.T, c changeset.Changeset, parent changeset.Header) {
 	}
 	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
 	require.NoError(t, err)
-	stored := changeset.Stored{Ref: c.Ref, Metadata: metadata, ContentType: c.ContentType, Size: c.ContentSize}
+	stored := changeset.Stored{Ref: c.Ref, Metadata: metadata, ContentType: c.ContentType, Size: c.BodySize}
 	read, err := changeset.Decode(stored, changeset.NoHyphens)
 	require.NoError(t, err)
 	require.Equal(t, c.Header, read)

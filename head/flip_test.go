@@ -48,7 +48,7 @@ func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.Spelling) 
 	t.Helper()
 	metadata, err := changeset.Encode(c.Header, spelling)
 	require.NoError(t, err)
-	return object{changeset.Stored{Ref: c.Ref, Object: "o", Metadata: metadata, ContentType: c.ContentType, Size: c.ContentSize}, c.Content}
+	return object{changeset.Stored{Ref: c.Ref, Object: "o", Metadata: metadata, ContentType: c.ContentType, Size: c.BodySize}, c.Body}
 }
 
 // check reads the object that is stored for the i-th changeset and holds it
@@ -58,8 +58,8 @@ func (c chain) check(i int, o object, spelling changeset.Spelling) error {
 	if err != nil {
 		return err
 	}
-	read := changeset.Changeset{Header: h, Content: o.body}
-	if err := read.VerifyContent(); err != nil {
+	read := changeset.Changeset{Header: h, Body: o.body}
+	if err := read.VerifyBody(); err != nil {
 		return err
 	}
 	var parent changeset.Header

@@ -1,10 +1,10 @@
-// Package head holds the one small mutable record of each chain, and the seam
-// to the storage that swaps it.
+// Package head has the one small mutable record of each chain, and the
+// interface of the storage that swaps it. It is for the authors of backends:
+// application code uses package ropewalk, which has [Head] as an alias.
 //
 // A [Head] names the newest committed changeset of an aggregate. It is
-// replaced only by compare-and-swap, from one revision to the next: that swap
-// is what commits an append, and all that decides a race. [Extend] builds the
-// changesets of an append and the head that commits them.
+// replaced only by compare-and-swap, from one revision to the next. That swap
+// commits an append, and alone decides a race.
 package head
 
 import (
@@ -14,7 +14,7 @@ import (
 	"ropewalk/changeset"
 )
 
-// State says whether a chain lives.
+// State says whether a chain can be read and appended to.
 type State string
 
 const (
@@ -28,11 +28,11 @@ const (
 const Folder = "heads/"
 
 // ObjectName returns the name, below a store's prefix, of an aggregate's head
-// where it is kept as an object.
+// if heads are kept as objects.
 func ObjectName(aggregateID string) string { return Folder + changeset.Escape(aggregateID) }
 
 // Formats are the format numbers of a head record. The zero value stands for
-// those of this version, 1 throughout.
+// the numbers of this version, 1 throughout.
 type Formats struct {
 	// Written is the format of the version that wrote the record.
 	Written uint64
@@ -48,21 +48,21 @@ type Formats struct {
 type Head struct {
 	// Ref is the newest committed changeset.
 	changeset.Ref
-	// Digest is that changeset's, and so commits to the whole history.
+	// Digest is the newest changeset's digest, which commits to the whole history.
 	Digest changeset.Digest
-	// Ancestors is the index of the changeset to come.
+	// Ancestors is the ancestor index of the next changeset.
 	Ancestors changeset.Index
 	// Revision counts the swaps of this head, from 1.
 	Revision uint64
 	// UpdatedAt is the newest changeset's RecordedAt.
 	UpdatedAt time.Time
-	// State says whether the chain lives.
+	// State says whether the chain can be read and appended to.
 	State State
 	// Formats are the record's format numbers.
 	Formats Formats
 
 	token, extra string
-	within       bool
+	midAppend    bool
 }
 
 // Exists reports whether h names a changeset; the zero Head does not.
@@ -78,35 +78,35 @@ func (h Head) Len() uint64 {
 }
 
 // Token returns what the storage needs to swap exactly this record, such as an
-// ETag; empty where it is not known. Only stores use it.
+// ETag; empty if it is not known. Only backends use it.
 func (h Head) Token() string { return h.token }
 
-// WithToken returns h with the token. Only stores use it.
+// WithToken returns h with the token. Only backends use it.
 func (h Head) WithToken(token string) Head {
 	h.token = token
 	return h
 }
 
-// Extra returns the fields that this version does not know, in the store's own
-// encoding, so that they survive a rewrite. Only stores use it.
+// Extra returns the fields that this version does not know, in the backend's own
+// encoding, so that they survive a rewrite. Only backends use it.
 func (h Head) Extra() string { return h.extra }
 
-// WithExtra returns h with the unknown fields. Only stores use it.
+// WithExtra returns h with the unknown fields. Only backends use it.
 func (h Head) WithExtra(extra string) Head {
 	h.extra = extra
 	return h
 }
 
-// SameRecord reports whether h and other agree in all that the condition of a
-// swap tests: reference, revision and digest.
+// SameRecord reports whether h and other agree in everything that the condition
+// of a swap tests: reference, revision and digest.
 func (h Head) SameRecord(other Head) bool {
 	return h.Ref == other.Ref && h.Revision == other.Revision && h.Digest == other.Digest
 }
 
-// Of returns the head as it was, or would have been, when the changeset with
+// At returns the head as it was, or would have been, when the changeset with
 // this header was the newest. Such a head names a point of the history: it has
-// no token and knows of no swap that came later.
-func Of(newest changeset.Header) Head {
+// no token, and no revision of a later swap.
+func At(newest changeset.Header) Head {
 	return Head{
 		Ref:       newest.Ref,
 		Digest:    newest.Digest,
@@ -114,25 +114,26 @@ func Of(newest changeset.Header) Head {
 		Revision:  newest.AfterRevision + 1,
 		UpdatedAt: newest.RecordedAt,
 		State:     Live,
-		within:    !newest.Part.Last(),
+		midAppend: !newest.Part.Last(),
 	}
 }
 
-// Within reports whether h names a changeset within an append, but its last
-// one: no swap has ever made such a head. It can be read at, not appended to.
-func (h Head) Within() bool { return h.within }
+// MidAppend reports whether h names a changeset that is not the last of its
+// append. No swap ever produced such a head; it can be read at, but not
+// appended to.
+func (h Head) MidAppend() bool { return h.midAppend }
 
 // Next returns the record that replaces h when the changeset, the last of an
 // append that was built on h, enters the chain.
 func (h Head) Next(last changeset.Header) Head {
-	next := Of(last)
+	next := At(last)
 	next.Formats, next.token, next.extra = h.Formats, h.token, h.extra
 	return next
 }
 
-// Inherit returns h, which is to replace the stored record, with what only
-// that knows: the format numbers and the fields that a newer version has
-// added. A head that was rebuilt from a changeset lacks them.
+// Inherit returns h, which is to replace the stored record, with the format
+// numbers and the unknown fields of the stored record. A head that was rebuilt
+// from a changeset lacks both.
 func (h Head) Inherit(stored Head) Head {
 	if h.Formats == (Formats{}) {
 		h.Formats = stored.Formats
@@ -143,15 +144,15 @@ func (h Head) Inherit(stored Head) Head {
 	return h
 }
 
-// Fence returns the record that replaces h with itself and the next revision,
-// which shuts out every append that was built on h and is not yet committed.
+// Fence returns the record that replaces h by itself at the next revision. The
+// swap shuts out every append that was built on h and is not yet committed.
 func (h Head) Fence() Head {
 	h.Revision++
 	return h
 }
 
-// Erase returns the tombstone that replaces h for ever. It keeps reference and
-// digest; its revision shuts out every append that was built on h.
+// Erase returns the tombstone that replaces h for good. It keeps reference and
+// digest. Its revision shuts out every append that was built on h.
 func (h Head) Erase() Head {
 	h.Revision++
 	h.State = Erased
@@ -167,9 +168,9 @@ func (h Head) VerifyNewest(newest changeset.Header) error {
 	case h.Ref != newest.Ref:
 		reason = "it names " + h.Ref.String() + ", not " + newest.Ref.String()
 	case h.Digest != newest.Digest:
-		reason = "its digest is not that of " + newest.Ref.String()
+		reason = "its digest is not the digest of " + newest.Ref.String()
 	case h.Ancestors != newest.Ancestors.Push(newest.ID):
-		reason = "its ancestor index does not follow from that of " + newest.Ref.String()
+		reason = "its ancestor index does not follow from the index of " + newest.Ref.String()
 	case !h.UpdatedAt.Equal(newest.RecordedAt):
 		reason = "its updated-at is not when " + newest.Ref.String() + " was recorded"
 	case h.Revision <= newest.AfterRevision:

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Row is a record for stores that keep its bytes in fields of their own, such
-// as those of a database: what [EncodeJSON] returns, but with the bytes as they
-// are instead of in base64.
+// Row is a record for backends that keep the digest and the index in columns of
+// their own: the content of [EncodeJSON], with these bytes as they are instead of
+// in base64.
 type Row struct {
-	// Record is all the rest: a JSON object with sorted keys, compact.
+	// Record is the rest of the record: a JSON object with sorted keys, compact.
 	Record string
 	// Ancestors is the packed ancestor index.
 	Ancestors []byte

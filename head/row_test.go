@@ -56,7 +56,7 @@ func TestUnknownFieldsSurviveInARow(t *testing.T) {
 	require.Equal(t, row, again)
 }
 
-// damaged are rows that are none.
+// damaged returns rows that do not decode.
 func damaged(row head.Row) map[string]head.Row {
 	with := func(change func(*head.Row)) head.Row {
 		other := row

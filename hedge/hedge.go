@@ -15,6 +15,7 @@
 package hedge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -71,22 +72,18 @@ var (
 	_ changeset.Locator    = (*Store)(nil)
 )
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Share = cmp.Or(max(out.Share, 0), 0.1)
+	out.Floor = cmp.Or(max(out.Floor, 0), 5*time.Millisecond)
+	out.MinSamples = cmp.Or(max(out.MinSamples, 0), 100)
+	return out
+}
+
 // New returns a store that hedges the requests to inner. Nil options stand for
 // the defaults.
 func New(inner changeset.Store, options *Options) *Store {
-	var o Options
-	if options != nil {
-		o = *options
-	}
-	if o.Share <= 0 {
-		o.Share = 0.1
-	}
-	if o.Floor <= 0 {
-		o.Floor = 5 * time.Millisecond
-	}
-	if o.MinSamples <= 0 {
-		o.MinSamples = 100
-	}
+	o := options.withDefaults()
 	l := func() latencies { return latencies{floor: o.Floor, least: min(o.MinSamples, window)} }
 	return &Store{inner: inner, get: l(), stat: l(), put: l(), allowance: allowance{share: min(o.Share, 1)}}
 }

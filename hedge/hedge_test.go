@@ -77,8 +77,9 @@ func stored(t testing.TB, db changeset.Store, n int) []changeset.Changeset {
 	}
 	cs, _, err := head.Extend(head.Head{}, "order-1", drafts, time.Now())
 	require.NoError(t, err)
-	for _, c := range cs {
-		require.NoError(t, db.Put(t.Context(), c))
+	for i := range cs {
+		cs[i].Content = nil // as a store returns it
+		require.NoError(t, db.Put(t.Context(), cs[i]))
 	}
 	return cs
 }
@@ -100,7 +101,7 @@ func TestTheTailIsCut(t *testing.T) {
 	for name, call := range map[string]func(context.Context, changeset.Store, changeset.Changeset) error{
 		"Get": func(ctx context.Context, s changeset.Store, c changeset.Changeset) error {
 			got, err := s.Get(ctx, c.Ref)
-			if err == nil && string(got.Content) != string(c.Content) {
+			if err == nil && string(got.Body) != string(c.Body) {
 				err = errors.New("another content")
 			}
 			return err

@@ -68,11 +68,11 @@ func send[T any](ctx context.Context, s *Store, l *latencies, refused func() boo
 	return best.value, best.err
 }
 
-// good reports whether an answer says all that there is to say, so that another
-// one could say nothing else.
+// good reports whether an answer is conclusive: a second request would have the
+// same answer.
 func good(err error) bool {
-	var corrupt *changeset.CorruptError
-	return err == nil || errors.Is(err, changeset.ErrNotFound) || errors.As(err, &corrupt) || errors.Is(err, changeset.ErrUnsupportedFormat)
+	_, corrupt := errors.AsType[*changeset.CorruptError](err)
+	return err == nil || corrupt || errors.Is(err, changeset.ErrNotFound) || errors.Is(err, changeset.ErrUnsupportedFormat)
 }
 
 const (

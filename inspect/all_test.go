@@ -19,6 +19,7 @@ import (
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 // fill makes chains of one changeset each, all in one storage.
@@ -35,7 +36,7 @@ func TestVerifyAllMeetsEveryAggregateOnce(t *testing.T) {
 	m := fill(t, "c", "a/1", "a", "b", "d", "e", "f")
 	pending := &bench{t: t, Store: m, id: "pending"}
 	pending.orphan(draft("x"))
-	snapshots := &bench{t: t, Store: m, id: changeset.SnapshotsOf("a")} // no chain
+	snapshots := &bench{t: t, Store: m, id: reserved.Snapshots("a")} // no chain
 	snapshots.orphan(draft("x"))
 	m.Tamper(func(c *memstore.Contents) {
 		for name := range c.Objects {
@@ -126,9 +127,9 @@ type gauge struct {
 
 func (g *gauge) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 	c, err := g.Changesets.Get(ctx, ref)
-	g.add(1, c.ContentSize)
+	g.add(1, c.BodySize)
 	time.Sleep(time.Second)
-	g.add(-1, -c.ContentSize)
+	g.add(-1, -c.BodySize)
 	return c, err
 }
 

@@ -38,7 +38,7 @@ func TestLinksAreProvedBeyondTheirDigests(t *testing.T) {
 		"ancestor index does not follow from the parent's": func(h *changeset.Header, _ *bench) {
 			h.Ancestors = changeset.Index{}.Push(changeset.NewID()).Push(h.Parent)
 		},
-		"it names a changeset within an append, 1/2": func(h *changeset.Header, _ *bench) { h.Part = changeset.Part{Number: 1, Of: 2} },
+		"it names a changeset in the middle of an append, 1/2": func(h *changeset.Header, _ *bench) { h.Part = changeset.Part{Number: 1, Of: 2} },
 	} {
 		t.Run(reason, func(t *testing.T) { require.Contains(t, onlyProblem(t, forge(t, change).verify()).Reason, reason) })
 	}

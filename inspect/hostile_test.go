@@ -53,7 +53,7 @@ func TestHugeVersionsAreInspectedInBounds(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, plan.Tips, "it does not descend from the head")
 
-		h := head.Of(orphan.Header) // and as the head's own
+		h := head.At(orphan.Header) // and as the head's own
 		b.putBack(h)
 		r = b.verify()
 		require.NotEmpty(t, r.Problems)
@@ -80,7 +80,7 @@ func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, 
 	if err != nil {
 		return c, err
 	}
-	c.ContentSize = l.size
+	c.BodySize = l.size
 	if err := changeset.Admit(ctx, c.Header); err != nil {
 		return changeset.Changeset{}, err
 	}

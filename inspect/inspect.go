@@ -27,6 +27,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,22 +81,18 @@ type Inspector struct {
 	bytes       *semaphore.Weighted
 }
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Parallel = cmp.Or(max(out.Parallel, 0), 16)
+	out.MaxBytesInFlight = cmp.Or(max(out.MaxBytesInFlight, 0), 64<<20)
+	out.MaxContentSize = cmp.Or(max(out.MaxContentSize, 0), 64<<20)
+	return out
+}
+
 // New returns an inspector over the two seams. It does no I/O. Nil options
 // stand for the defaults.
-func New(changesets Changesets, heads head.Store, opts *Options) *Inspector {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
-	if o.Parallel <= 0 {
-		o.Parallel = 16
-	}
-	if o.MaxBytesInFlight <= 0 {
-		o.MaxBytesInFlight = 64 << 20
-	}
-	if o.MaxContentSize <= 0 {
-		o.MaxContentSize = 64 << 20
-	}
+func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
+	o := options.withDefaults()
 	return &Inspector{
 		changesets: changesets, heads: heads,
 		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly, progress: o.Progress,
@@ -164,9 +161,9 @@ func (in *Inspector) load(ctx context.Context, aggregateID string) (head.Head, *
 // fault returns the fault of one object that an error of reading it reports; nil
 // if the error concerns the storage or the context instead.
 func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
-	var corrupt *changeset.CorruptError
+	corrupt, ok := errors.AsType[*changeset.CorruptError](err)
 	switch {
-	case errors.As(err, &corrupt):
+	case ok:
 		return in.problem(ref, corrupt.Reason)
 	case errors.Is(err, changeset.ErrUnsupportedFormat):
 		_, detail, _ := strings.Cut(err.Error(), changeset.ErrUnsupportedFormat.Error())

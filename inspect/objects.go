@@ -30,7 +30,7 @@ func (in *Inspector) look(ctx context.Context, o changeset.Object, contents bool
 	seen := sight{object: o}
 	seen.header, err = in.read(ctx, o, contents, &seen)
 	if err == nil && seen.header.Ref != o.Ref {
-		err = &changeset.CorruptError{Ref: o.Ref, Reason: "the object is that of " + seen.header.Ref.String()}
+		err = &changeset.CorruptError{Ref: o.Ref, Reason: "the object belongs to " + seen.header.Ref.String()}
 	}
 	switch fault := in.fault(o.Ref, err); {
 	case errors.Is(err, changeset.ErrNotFound):
@@ -57,19 +57,19 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 	defer in.bytes.Release(weight)
 	var refused *changeset.Header
 	c, err := in.changesets.Get(changeset.WithAdmission(ctx, func(h changeset.Header) error {
-		if h.ContentSize > in.maxContent {
+		if h.BodySize > in.maxContent {
 			refused = &h
 			return errTooLarge
 		}
 		return nil
 	}), o.Ref)
 	if refused != nil && errors.Is(err, errTooLarge) {
-		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.ContentSize, in.maxContent))
+		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.BodySize, in.maxContent))
 		return *refused, nil
 	}
 	if err == nil {
 		// A wrong content is the object's fault, and leaves its header as it is.
-		seen.fault = in.fault(o.Ref, c.VerifyContent())
+		seen.fault = in.fault(o.Ref, c.VerifyBody())
 	}
 	return c.Header, err
 }
@@ -148,11 +148,11 @@ func proveHead(h head.Head, newest proved) error {
 	ref := changeset.Ref{AggregateID: h.AggregateID}
 	switch {
 	case newest.faulty && h.Digest != newest.header.Digest && h.Digest != newest.digest:
-		return &changeset.CorruptError{Ref: ref, Reason: "its digest is not that of " + h.Ref.String()}
+		return &changeset.CorruptError{Ref: ref, Reason: "its digest is not the digest of " + h.Ref.String()}
 	case newest.faulty:
 		return nil
 	case !newest.header.Part.Last():
-		return &changeset.CorruptError{Ref: ref, Reason: "it names a changeset within an append, " + newest.header.Part.String() + ": " + h.Ref.String()}
+		return &changeset.CorruptError{Ref: ref, Reason: "it names a changeset in the middle of an append, " + newest.header.Part.String() + ": " + h.Ref.String()}
 	default:
 		return h.VerifyNewest(newest.header)
 	}

@@ -97,7 +97,7 @@ func (h *history) check() {
 			kinds[c.Ref] = h.kind(p)
 			*counts[h.kind(p)]++
 			if p.committed {
-				want.Bytes += c.ContentSize
+				want.Bytes += c.BodySize
 			}
 		}
 	}

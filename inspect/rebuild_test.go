@@ -178,7 +178,7 @@ func TestAHeadIsNeverRolledToWhatDoesNotDescendFromIt(t *testing.T) {
 
 	s = newSample(t)
 	s.append(draft("six"))
-	s.putBack(head.Of(s.lost.Header)) // as if the other one had won
+	s.putBack(head.At(s.lost.Header)) // as if the other one had won
 	plan, err = s.plan()
 	require.NoError(t, err)
 	require.Equal(t, inspect.Behind, plan.Condition)
@@ -205,7 +205,7 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 	wrong := s.head
 	wrong.Digest[0] ^= 1
 	s.putBack(wrong)
-	require.Contains(t, refused(s).Reason, "its digest is not that")
+	require.Contains(t, refused(s).Reason, "its digest is not the digest")
 
 	s = newSample(t)
 	s.swap(s.head.Erase())

@@ -6,7 +6,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
 )
 
 // verify reads all objects, finds out which are committed, and reports.
@@ -82,7 +82,7 @@ func (s *survey) sights(ctx context.Context, contents bool) iter.Seq2[sight, err
 		return seen, err
 	}
 	return func(yield func(sight, error) bool) {
-		for seen, err := range ordered.Map(ctx, s.in.parallel, places, look) {
+		for seen, err := range parallel.Map(ctx, s.in.parallel, places, look) {
 			if err == nil {
 				s.objects.fill(seen)
 			}

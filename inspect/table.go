@@ -110,7 +110,7 @@ func (t *table) fill(seen sight) {
 		return
 	}
 	r.mark(readable)
-	r.after, r.size, r.part = h.AfterRevision, h.ContentSize, uint8(max(1, h.Part.Number)-1)
+	r.after, r.size, r.part = h.AfterRevision, h.BodySize, uint8(max(1, h.Part.Number)-1)
 	if h.Part.Last() {
 		r.mark(last)
 	}

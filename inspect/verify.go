@@ -10,7 +10,8 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/ordered"
+	"ropewalk/internal/parallel"
+	"ropewalk/internal/reserved"
 )
 
 // Kind says what has become of a stored changeset.
@@ -81,7 +82,7 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 }
 
 // VerifyAll verifies every aggregate that has an object or a head, several at
-// once, each yielded once; aggregates with reserved IDs ([changeset.IsReserved])
+// once, each yielded once; aggregates with reserved IDs ([reserved.Is])
 // are not chains, and left out. At most one error ends it. It keeps some 32
 // bytes of each aggregate in memory, besides what Verify keeps of aggregates
 // under way.
@@ -94,7 +95,7 @@ func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 			}
 			return r, err
 		}
-		for r, err := range ordered.Map(ctx, in.parallel, in.aggregates, work) {
+		for r, err := range parallel.Map(ctx, in.parallel, in.aggregates, work) {
 			if (err != nil || r.AggregateID != "") && !yield(r, err) {
 				return
 			}
@@ -112,7 +113,7 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 				yield("", fmt.Errorf("list aggregates: %w", err))
 				return
 			}
-			if changeset.IsReserved(id) {
+			if reserved.Is(id) {
 				continue
 			}
 			seen[fingerprintOf(id)] = struct{}{}
@@ -122,7 +123,7 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 		}
 		for e, err := range headlist.All(ctx, in.heads, "") {
 			id := e.AggregateID
-			if _, met := seen[fingerprintOf(id)]; err == nil && (met || changeset.IsReserved(id)) {
+			if _, met := seen[fingerprintOf(id)]; err == nil && (met || reserved.Is(id)) {
 				continue
 			}
 			seen[fingerprintOf(id)] = struct{}{}

@@ -13,6 +13,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/collect"
 	"ropewalk/inspect"
+	"ropewalk/internal/reserved"
 )
 
 // tally is an aggregate that counts, and remembers its latest entry.
@@ -60,7 +61,7 @@ func TestAggregates(t *testing.T) {
 		require.Empty(t, report.Problems)
 		_, err = collect.New(changesets.(collect.Changesets), heads, nil).Erase(t.Context(), id)
 		require.NoError(t, err)
-		left, err := ropewalk.Collect(changesets.(changeset.Lister).Objects(t.Context(), changeset.SnapshotsOf(id)))
+		left, err := ropewalk.Collect(changesets.(changeset.Lister).Objects(t.Context(), reserved.Snapshots(id)))
 		require.NoError(t, err)
 		require.Empty(t, left)
 		_, err = repo.Load(t.Context(), id)

@@ -116,7 +116,7 @@ func TestAWSBareConfiguration(t *testing.T) {
 	}
 
 	c, _ = newAWSAppend(t, head.Head{})
-	c.Content = []byte("hollo")
+	c.Body = []byte("hollo")
 	require.ErrorContains(t, objects.Put(t.Context(), c), "BadDigest")
 	_, err = objects.Stat(t.Context(), c.Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)

@@ -166,7 +166,7 @@ func TestAzureBehindHarmlessProxies(t *testing.T) {
 			require.Len(t, objects, 3)
 			info, err := s.Stat(t.Context(), all[2].Ref)
 			require.NoError(t, err)
-			require.EqualValues(t, 600_000, info.ContentSize)
+			require.EqualValues(t, 600_000, info.BodySize)
 		})
 	}
 }

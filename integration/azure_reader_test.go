@@ -83,7 +83,7 @@ func TestAzureNamesAreLiteral(t *testing.T) {
 		heads = append(heads, a.options.Prefix+"heads/"+changeset.Escape(id))
 		got, err := s.Get(t.Context(), cs[0].Ref)
 		require.NoError(t, err)
-		require.Equal(t, id, string(got.Content))
+		require.Equal(t, id, string(got.Body))
 	}
 	require.ElementsMatch(t, changesets, a.names(t, a.options.ChangesetsContainer))
 	require.ElementsMatch(t, heads, a.names(t, a.options.HeadsContainer))

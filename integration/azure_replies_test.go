@@ -170,7 +170,7 @@ func TestAzureGetRepeatsBrokenDownload(t *testing.T) {
 	}}
 	got, err := a.store(t, wire.options()).Get(t.Context(), cs[0].Ref)
 	require.NoError(t, err)
-	require.True(t, bytes.Equal([]byte(content), got.Content))
+	require.True(t, bytes.Equal([]byte(content), got.Body))
 	require.Equal(t, slices.Repeat([]string{"GET"}, 3), wire.take())
 }
 

@@ -109,16 +109,24 @@ type Store struct {
 	log               *slog.Logger
 }
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.ChangesetsContainer = cmp.Or(out.ChangesetsContainer, DefaultChangesetsContainer)
+	out.HeadsContainer = cmp.Or(out.HeadsContainer, DefaultHeadsContainer)
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a store in the account at serviceURL, such as
 // https://ACCOUNT.blob.core.windows.net/. It does no I/O. If the URL holds a
 // shared access signature, the credential is nil. Nil options stand for the
 // defaults. A URL without a host and a bad prefix are errors, which do not hold
 // the URL; arguments that the SDK refuses are a [*SetupError].
-func New(serviceURL string, credential azcore.TokenCredential, opts *Options) (*Store, error) {
+func New(serviceURL string, credential azcore.TokenCredential, options *Options) (*Store, error) {
 	if u, err := url.Parse(serviceURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("azurestore: the URL of the account is not of the form https://HOST/")
 	}
-	return connect(opts, func(guarded *service.ClientOptions) (*service.Client, error) {
+	return connect(options, func(guarded *service.ClientOptions) (*service.Client, error) {
 		if credential == nil {
 			return service.NewClientWithNoCredential(serviceURL, guarded)
 		}
@@ -129,22 +137,20 @@ func New(serviceURL string, credential azcore.TokenCredential, opts *Options) (*
 // NewFromConnectionString is New with endpoint and credentials from a
 // connection string, as the service's own tools take it: with the account's key
 // or a shared access signature.
-func NewFromConnectionString(connection string, opts *Options) (*Store, error) {
-	return connect(opts, func(guarded *service.ClientOptions) (*service.Client, error) {
+func NewFromConnectionString(connection string, options *Options) (*Store, error) {
+	return connect(options, func(guarded *service.ClientOptions) (*service.Client, error) {
 		return service.NewClientFromConnectionString(connection, guarded)
 	})
 }
 
 // connect makes the client itself: no other code can get between the SDK,
 // which reads whole bodies, and the transport.
-func connect(opts *Options, newClient func(*service.ClientOptions) (*service.Client, error)) (*Store, error) {
-	if opts == nil {
-		opts = &Options{}
+func connect(options *Options, newClient func(*service.ClientOptions) (*service.Client, error)) (*Store, error) {
+	o := options.withDefaults()
+	if err := checkPrefix(o.Prefix); err != nil {
+		return nil, fmt.Errorf("azurestore: prefix %q: %w", o.Prefix, err)
 	}
-	if err := checkPrefix(opts.Prefix); err != nil {
-		return nil, fmt.Errorf("azurestore: prefix %q: %w", opts.Prefix, err)
-	}
-	guarded := opts.Client
+	guarded := o.Client
 	if guarded.Transport == nil {
 		guarded.Transport = defaultTransport()
 	}
@@ -155,13 +161,10 @@ func connect(opts *Options, newClient func(*service.ClientOptions) (*service.Cli
 	}
 	s := &Store{
 		service:    client,
-		changesets: client.NewContainerClient(cmp.Or(opts.ChangesetsContainer, DefaultChangesetsContainer)),
-		heads:      client.NewContainerClient(cmp.Or(opts.HeadsContainer, DefaultHeadsContainer)),
-		prefix:     opts.Prefix,
-		log:        opts.Logger,
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		changesets: client.NewContainerClient(o.ChangesetsContainer),
+		heads:      client.NewContainerClient(o.HeadsContainer),
+		prefix:     o.Prefix,
+		log:        o.Logger,
 	}
 	return s, nil
 }

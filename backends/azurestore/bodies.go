@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 
-	"ropewalk/internal/announced"
+	"ropewalk/internal/bodyread"
 	"ropewalk/internal/transport"
 )
 
@@ -36,7 +36,7 @@ func readBody(body io.Reader, size *int64, limit int64) ([]byte, error) {
 		return nil, transport.ErrTooLarge
 	}
 	if size != nil {
-		return announced.Read(body, *size)
+		return bodyread.Read(body, *size)
 	}
 	content, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err == nil && int64(len(content)) > limit {

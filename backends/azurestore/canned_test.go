@@ -120,6 +120,7 @@ func built(t testing.TB) (changeset.Changeset, head.Head) {
 	t.Helper()
 	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("the content")}}, time.Now())
 	require.NoError(t, err)
+	cs[0].Content = nil // as a store returns it
 	return cs[0], next
 }
 

@@ -16,7 +16,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/internal/admission"
-	"ropewalk/internal/announced"
+	"ropewalk/internal/bodyread"
 	"ropewalk/internal/transport"
 )
 
@@ -28,13 +28,13 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 		return err
 	}
 	target := s.changeset(c.Ref)
-	options := uploadOptions(c.Content, c.ContentType, onlyNew)
+	options := uploadOptions(c.Body, c.ContentType, onlyNew)
 	options.Metadata = make(map[string]*string, len(metadata))
 	for key, value := range metadata {
 		options.Metadata[key] = &value
 	}
 	response, err := do(ctx, s, "put", target.URL(), func(ctx context.Context) (blockblob.UploadResponse, error) {
-		return target.Upload(ctx, streaming.NopCloser(bytes.NewReader(c.Content)), options)
+		return target.Upload(ctx, streaming.NopCloser(bytes.NewReader(c.Body)), options)
 	})
 	switch {
 	case exists(err):
@@ -89,11 +89,11 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, h); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content, err := announced.Read(response.Body, h.ContentSize)
+	content, err := bodyread.Read(response.Body, h.BodySize)
 	if err != nil {
 		return changeset.Changeset{}, explain("get", s.Locate(ref), &brokenError{err})
 	}
-	return changeset.Changeset{Header: h, Content: content}, nil
+	return changeset.Changeset{Header: h, Body: content}, nil
 }
 
 // Stat returns the header of the changeset, by one request. LastModified is zero

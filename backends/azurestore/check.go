@@ -48,9 +48,9 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 func (s *Store) checkContainer(ctx context.Context, c *container.Client) ([]Finding, error) {
 	name := "container " + path.Base(location(c.URL()))
 	found, err := s.look(ctx, c)
-	var broken *SetupError
+	broken, ok := errors.AsType[*SetupError](err)
 	switch {
-	case hasCode(err, bloberror.ContainerNotFound) && errors.As(err, &broken):
+	case ok && hasCode(err, bloberror.ContainerNotFound):
 		return []Finding{{Name: name, Detail: "missing", Hint: broken.Hint}}, nil
 	case err != nil:
 		return nil, err

@@ -68,22 +68,27 @@ func explain(op, at string, err error) error {
 	return failed
 }
 
+// unsigned is an error of a token credential.
+type unsigned interface {
+	error
+	NonRetriable()
+}
+
 // setup returns the setup error that an error stands for, without its cause.
 func setup(err error) (SetupError, bool) {
 	if ended, ok := errors.AsType[*endedError](err); ok {
 		return setup(ended.failed)
 	}
-	var unsigned interface{ NonRetriable() }
-	var lookup *net.DNSError
+	lookup, unresolved := errors.AsType[*net.DNSError](err)
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		is[*SetupError](err), is[*unchangedError](err):
 		return SetupError{}, false
 	case is[*foreignError](err), errors.Is(err, transport.ErrTooLarge):
 		return foreign, true
-	case errors.As(err, &unsigned): // so the SDK marks the errors of token credentials
+	case is[unsigned](err): // so the SDK marks the errors of token credentials
 		return SetupError{What: "there is no token to sign requests with", Hint: "check the credential that the client was given"}, true
-	case errors.As(err, &lookup) && lookup.IsNotFound:
+	case unresolved && lookup.IsNotFound:
 		return SetupError{What: "there is no such host", Hint: "check the account's name and the endpoint: " + lookup.Name + " is not known"}, true
 	case unreachable(err):
 		return SetupError{What: "the account cannot be reached", Hint: "check the endpoint, the network and the proxy"}, true
@@ -215,8 +220,15 @@ var setups = map[bloberror.Code]SetupError{
 
 // unreachable reports whether no connection was made.
 func unreachable(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// mayPass reports whether a read that failed may succeed a little later: the
+// service says that it is busy or at fault.
+func mayPass(err error) bool {
+	reply, _ := replyOf(err)
+	return reply != nil && (reply.StatusCode >= 500 || reply.StatusCode == http.StatusTooManyRequests)
 }
 
 // exists reports whether a create-only write was refused because the blob is

@@ -9,7 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"ropewalk/changeset"
-	"ropewalk/internal/folders"
+	"ropewalk/internal/listorder"
 )
 
 // Objects yields the aggregate's objects, by one request for each 5,000.
@@ -54,7 +54,7 @@ func (s *Store) object(item *container.BlobItem, folder string) (changeset.Objec
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		exists := func(folder string) (bool, error) { return s.folderExists(ctx, folder) }
-		for folder, err := range folders.InOrder(s.folders(ctx), exists, changeset.Escape(after)) {
+		for folder, err := range listorder.InOrder(s.folders(ctx), exists, changeset.Escape(after)) {
 			id, invalid := changeset.Unescape(folder)
 			if err == nil && (invalid != nil || changeset.ValidateAggregateID(id) != nil) {
 				continue
@@ -67,12 +67,12 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 }
 
 // folders yields the pages of a listing of the aggregates' folders.
-func (s *Store) folders(ctx context.Context) iter.Seq2[folders.Page, error] {
-	return func(yield func(folders.Page, error) bool) {
+func (s *Store) folders(ctx context.Context) iter.Seq2[listorder.Page, error] {
+	return func(yield func(listorder.Page, error) bool) {
 		above := s.prefix + changeset.Folder
 		pager := s.changesets.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &above})
 		for page, err := range pages(ctx, s, s.changesets, pager, hierarchyPage) {
-			var p folders.Page
+			var p listorder.Page
 			if err == nil {
 				p, err = s.folderPage(page, above)
 			}
@@ -86,8 +86,8 @@ func (s *Store) folders(ctx context.Context) iter.Seq2[folders.Page, error] {
 
 // folderPage returns the folders that a page names. Blobs beside the folders are
 // not the store's.
-func (s *Store) folderPage(page container.ListBlobsHierarchyResponse, above string) (folders.Page, error) {
-	var p folders.Page
+func (s *Store) folderPage(page container.ListBlobsHierarchyResponse, above string) (listorder.Page, error) {
+	var p listorder.Page
 	for _, folder := range page.Segment.BlobPrefixes {
 		if folder == nil {
 			return p, s.badItem(s.changesets)

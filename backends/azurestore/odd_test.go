@@ -134,7 +134,7 @@ func TestEndlessBodiesEnd(t *testing.T) {
 				if r.Method != http.MethodHead {
 					reply.Body = body
 				} else {
-					reply.Header.Set("Content-Length", fmt.Sprint(len(w.stored.Content)))
+					reply.Header.Set("Content-Length", fmt.Sprint(len(w.stored.Body)))
 				}
 				return reply, nil
 			})

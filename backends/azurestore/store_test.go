@@ -129,12 +129,12 @@ func TestPutKeepsTheClientsRetries(t *testing.T) {
 // connection after so many bytes; never where negative.
 func stored(r *http.Request, c changeset.Changeset, breakAfter int) *http.Response {
 	metadata, _ := changeset.Encode(c.Header, changeset.NoHyphens)
-	reply := respond(r, http.StatusOK, string(c.Content))
+	reply := respond(r, http.StatusOK, string(c.Body))
 	for key, value := range metadata {
 		reply.Header.Set("x-ms-meta-"+key, value) // canonical, and thus in another case
 	}
 	reply.Header.Set("Content-Type", c.ContentType)
-	reply.Header.Set("Content-Length", fmt.Sprint(len(c.Content)))
+	reply.Header.Set("Content-Length", fmt.Sprint(len(c.Body)))
 	reply.Header.Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
 	reply.Header.Set("ETag", `"0x1"`)
 	if breakAfter >= 0 {
@@ -163,7 +163,7 @@ func TestReadsRepeatBrokenBodies(t *testing.T) {
 			reply := stored(r, c, breakAfter)
 			if strings.Contains(r.URL.Path, "/heads/") {
 				of := c
-				of.Content = record
+				of.Body = record
 				reply = stored(r, of, breakAfter)
 			}
 			return reply, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"ropewalk/head"
+	"ropewalk/internal/swap"
 )
 
 // Swap replaces the head's blob by one request, sent once. If old has no token,
@@ -24,14 +25,9 @@ import (
 // is still the same. Then something on the way changes ETags, which is a
 // [*SetupError] within a [*head.NotApplied].
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	if err := head.CheckSwap(old, next); err != nil {
+	old, next, err := swap.Current(ctx, s, old, next, mayPass)
+	if err != nil {
 		return head.Head{}, err
-	}
-	if old.Exists() && old.Token() == "" {
-		var err error
-		if old, next, err = s.learn(ctx, old, next); err != nil {
-			return head.Head{}, err
-		}
 	}
 	record, err := head.EncodeJSON(next)
 	if err != nil {
@@ -60,20 +56,6 @@ func (s *Store) winner(ctx context.Context, old head.Head, lost *head.SwapConfli
 		return &head.NotApplied{Err: explain("swap", s.LocateHead(old.AggregateID), changed)}
 	}
 	return &head.SwapConflict{Winner: &stored}
-}
-
-// learn reads the stored record for a head without a token: it has the token,
-// and all that a newer version may have added, which next then takes over.
-func (s *Store) learn(ctx context.Context, old, next head.Head) (stored, full head.Head, err error) {
-	stored, err = s.Load(ctx, old.AggregateID)
-	if err != nil {
-		return stored, next, &head.NotApplied{Err: err}
-	}
-	if !stored.SameRecord(old) {
-		return stored, next, &head.SwapConflict{Winner: &stored}
-	}
-	next = next.Inherit(stored)
-	return stored, next, head.CheckSwap(stored, next)
 }
 
 // once turns the client's retries off: 0 would mean its default.

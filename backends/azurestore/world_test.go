@@ -78,7 +78,7 @@ func (w *world) read(r *http.Request) *http.Response {
 		return with(respond(r, 304, ""), "ETag", `"0x1"`, "x-ms-error-code", "ConditionNotMet")
 	case isHead:
 		of := w.stored
-		of.Content = w.record
+		of.Body = w.record
 		return stored(r, of, -1)
 	}
 	return stored(r, w.stored, -1)

@@ -46,11 +46,12 @@ func requireStored(t testing.TB, s changeset.Store, want changeset.Changeset) {
 	require.Equal(t, want.Header, info.Header)
 }
 
-// requireEqual compares without printing the contents, which may be large.
+// requireEqual compares without printing the bodies, which may be large.
 func requireEqual(t testing.TB, want, got changeset.Changeset) {
 	t.Helper()
 	require.Equal(t, want.Header, got.Header)
-	require.True(t, bytes.Equal(want.Content, got.Content), "another content than was put")
+	require.True(t, bytes.Equal(want.Body, got.Body), "another body than was put")
+	require.True(t, got.Content == nil, "Content is for the reader of chains to fill in")
 }
 
 // requireAbsent demands that there is no such object.
@@ -60,7 +61,7 @@ func requireAbsent(t testing.TB, s changeset.Store, ref changeset.Ref) {
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	c, err := s.Get(t.Context(), ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
-	require.Empty(t, c.Content)
+	require.Empty(t, c.Body)
 }
 
 // load returns the head, which must load.

@@ -10,6 +10,7 @@
 package backendtest
 
 import (
+	"cmp"
 	"testing"
 
 	"ropewalk/changeset"
@@ -82,20 +83,11 @@ func run(t *testing.T, h Harness, checks []check) {
 }
 
 func (h Harness) withDefaults() Harness {
-	if h.MaxContent == 0 {
-		h.MaxContent = 64 << 20
-	}
-	h.Racers = orDefault(h.Racers, 16)
-	h.Rounds = orDefault(h.Rounds, 8)
-	h.Listed = orDefault(h.Listed, 60)
+	h.MaxContent = cmp.Or(h.MaxContent, 64<<20)
+	h.Racers = cmp.Or(h.Racers, 16)
+	h.Rounds = cmp.Or(h.Rounds, 8)
+	h.Listed = cmp.Or(h.Listed, 60)
 	return h
-}
-
-func orDefault(n, otherwise int) int {
-	if n == 0 {
-		return otherwise
-	}
-	return n
 }
 
 func changesetChecks() []check {

@@ -3,6 +3,7 @@ package backendtest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
@@ -58,12 +59,21 @@ var combinedBreakages = []breakage{
 			return b.Store.Commit(ctx, cs, old, next)
 		}
 	}},
+	{commitStoresBody, "Commit stores Content", func(b *broken) {
+		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
+			cs = slices.Clone(cs)
+			for i := range cs {
+				cs[i].Body = cs[i].Content
+			}
+			return b.Store.Commit(ctx, cs, old, next)
+		}
+	}},
 	{commitDoesNotAlias, "Commit keeps the content that it was given", func(b *broken) {
 		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Commit(ctx, cs, old, next)
 			b.Tamper(func(all *memstore.Contents) {
 				for _, c := range cs {
-					all.Objects[c.ObjectName()].Body = c.Content
+					all.Objects[c.ObjectName()].Body = c.Body
 				}
 			})
 			return got, err

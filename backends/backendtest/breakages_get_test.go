@@ -32,6 +32,16 @@ var getBreakages = []breakage{
 			return b.Store.Stat(ctx, ref)
 		}
 	}},
+	{getLeavesContent, "Get fills in Content", func(b *broken) {
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = c.Body })
+	}},
+	{getLeavesContent, "Get returns what it cannot decode empty", func(b *broken) {
+		b.get = afterGet(b, func(c *changeset.Changeset) {
+			if c.Encoding != "" {
+				c.Body = nil
+			}
+		})
+	}},
 	{getAsksAdmission, "Get does not call Admit", func(b *broken) {
 		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 			return b.Store.Get(admitted(ctx), ref)
@@ -136,28 +146,28 @@ var contentBreakages = []breakage{
 	{contentOfSizes, "Get fails on no content", func(b *broken) {
 		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 			c, err := b.Store.Get(ctx, ref)
-			if len(c.Content) == 0 {
+			if len(c.Body) == 0 {
 				return c, errors.Join(err, errors.New("unexpected EOF"))
 			}
 			return c, err
 		}
 	}},
 	{contentOfSizes, "Get stops at 1 MiB", func(b *broken) {
-		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = c.Content[:min(len(c.Content), 1<<20)] })
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Body = c.Body[:min(len(c.Body), 1<<20)] })
 	}},
 	{contentOfMaxSize, "Put refuses what is large", func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
-			if len(c.Content) > 1<<20 {
+			if len(c.Body) > 1<<20 {
 				return errors.New("too large")
 			}
 			return b.Store.Put(ctx, c)
 		}
 	}},
 	{contentThatLooksEncoded, "Get trims space", func(b *broken) {
-		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = bytes.TrimSpace(c.Content) })
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Body = bytes.TrimSpace(c.Body) })
 	}},
 	{contentThatLooksEncoded, "Get strips a byte order mark", func(b *broken) {
-		b.get = afterGet(b, func(c *changeset.Changeset) { c.Content = bytes.TrimPrefix(c.Content, []byte("\ufeff")) })
+		b.get = afterGet(b, func(c *changeset.Changeset) { c.Body = bytes.TrimPrefix(c.Body, []byte("\ufeff")) })
 	}},
 	{contentTypes, "Put writes types in lower case", beforePut(func(c *changeset.Changeset) {
 		c.ContentType = strings.ToLower(c.ContentType)

@@ -27,9 +27,15 @@ var manyBreakages = []breakage{
 	})},
 	{manyReturnsAll, "GetMany returns large contents empty", gotMany(func(_ *broken, _ context.Context, _ []changeset.Ref, all []changeset.Changeset, err error) ([]changeset.Changeset, error) {
 		for i := range all {
-			if len(all[i].Content) > 64<<10 {
-				all[i].Content = nil
+			if len(all[i].Body) > 64<<10 {
+				all[i].Body = nil
 			}
+		}
+		return all, err
+	})},
+	{manyReturnsAll, "GetMany fills in Content", gotMany(func(_ *broken, _ context.Context, _ []changeset.Ref, all []changeset.Changeset, err error) ([]changeset.Changeset, error) {
+		for i := range all {
+			all[i].Content = all[i].Body
 		}
 		return all, err
 	})},

@@ -21,7 +21,7 @@ var midwayBreakages = []breakage{
 	{putCutShort, "Put stores as much as it can", func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
 			if cut(ctx) {
-				c.Content = c.Content[:len(c.Content)/2]
+				c.Body = c.Body[:len(c.Body)/2]
 			}
 			return errors.Join(b.Store.Put(context.WithoutCancel(ctx), c), ctx.Err())
 		}
@@ -38,7 +38,7 @@ var midwayBreakages = []breakage{
 		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
 			c, err := b.Store.Get(ctx, ref)
 			if cut(ctx) {
-				c.Content = c.Content[:len(c.Content)/2]
+				c.Body = c.Body[:len(c.Body)/2]
 			}
 			return c, err
 		}

@@ -20,10 +20,16 @@ var putBreakages = []breakage{
 	{putKeepsEveryField, "Stat drops the size", func(b *broken) {
 		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 			info, err := b.Store.Stat(ctx, ref)
-			info.ContentSize = 0
+			info.BodySize = 0
 			return info, err
 		}
 	}},
+	{putStoresBody, "Put stores Content", beforePut(func(c *changeset.Changeset) { c.Body = c.Content })},
+	{putStoresBody, "Put stores Content where it has some", beforePut(func(c *changeset.Changeset) {
+		if c.Content != nil {
+			c.Body = c.Content
+		}
+	})},
 	{putIsDurable, "Put keeps objects for its own handle", func(b *broken) {
 		own := memstore.New()
 		b.put, b.get, b.stat, b.objects = own.Put, own.Get, own.Stat, own.Objects
@@ -55,7 +61,7 @@ var putBreakages = []breakage{
 	{putNeverOverwrites, "Put overwrites", whereStored(overwrite)},
 	{putNeverOverwrites, "Put overwrites the body only", whereStored(overwriteBody)},
 	{putNeverOverwrites, "Put overwrites by what is larger", whereStored(func(b *broken, c changeset.Changeset) error {
-		if stored, err := b.Store.Stat(context.Background(), c.Ref); err != nil || c.ContentSize <= stored.ContentSize {
+		if stored, err := b.Store.Stat(context.Background(), c.Ref); err != nil || c.BodySize <= stored.BodySize {
 			return err
 		}
 		return overwrite(b, c)
@@ -75,7 +81,7 @@ var putBreakages = []breakage{
 	{putDoesNotAlias, "Put keeps the content that it was given", func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
 			err := b.Store.Put(ctx, c)
-			b.Tamper(func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body = c.Content })
+			b.Tamper(func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body = c.Body })
 			return err
 		}
 	}},
@@ -138,7 +144,7 @@ func overwrite(b *broken, c changeset.Changeset) error {
 
 func overwriteBody(b *broken, c changeset.Changeset) error {
 	err := b.Store.Put(context.Background(), c) // the first one may still be under way
-	b.Tamper(func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body = append([]byte("new: "), c.Content...) })
+	b.Tamper(func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body = append([]byte("new: "), c.Body...) })
 	return err
 }
 
@@ -149,8 +155,8 @@ func putInTwoSteps(b *broken) {
 		return b.Store.Get(ctx, ref)
 	}
 	b.put = func(ctx context.Context, c changeset.Changeset) error {
-		body := c.Content
-		c.Content = nil
+		body := c.Body
+		c.Body = nil
 		err := b.Store.Put(ctx, c)
 		for seen := b.shared.gets.Load(); b.shared.gets.Load() < seen+3; {
 			runtime.Gosched()

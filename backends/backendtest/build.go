@@ -51,14 +51,20 @@ func full(t testing.TB) changeset.Changeset {
 	return cs[0]
 }
 
-// withContent returns c with other content, as no writer would build it: two
-// changesets of one reference.
-func withContent(c changeset.Changeset, content []byte) changeset.Changeset {
-	c.Content = content
-	c.ContentSize = int64(len(content))
-	c.ContentSHA256 = sha256.Sum256(content)
+// withBody returns c with another body. Together they are two changesets of one
+// reference, which no writer would build.
+func withBody(c changeset.Changeset, body []byte) changeset.Changeset {
+	c.Body = body
+	c.BodySize = int64(len(body))
+	c.BodySHA256 = sha256.Sum256(body)
 	c.Digest = c.ComputeDigest(changeset.Digest{})
 	return c
+}
+
+// encoded returns c as a writer builds it whose body is not the content itself.
+func encoded(c changeset.Changeset) changeset.Changeset {
+	c.Encoding = changeset.EncodingZstd
+	return withBody(c, []byte("what the content was encoded to"))
 }
 
 // noise returns n bytes that do not compress, the same for each n.
@@ -103,7 +109,7 @@ func worst(t testing.TB) changeset.Changeset {
 		Part:          changeset.Part{Number: changeset.MaxPerAppend, Of: changeset.MaxPerAppend},
 		Metadata:      map[string]string{"k": pad("", changeset.MaxMetadata-len("k="), "&")},
 	}}
-	c.ContentSHA256 = sha256.Sum256(nil)
+	c.BodySHA256 = sha256.Sum256(nil)
 	c.Digest = c.ComputeDigest(sha256.Sum256([]byte("parent")))
 	return c
 }

@@ -20,6 +20,7 @@ func combinedChecks() []check {
 		{"Commit: of 256 changesets is one step", commitOfMany},
 		{"Commit: of no changesets is a swap", commitOfNone},
 		{"Commit: leaves a changeset that is already there as it is", commitLeavesStored},
+		{"Commit: stores Body, whatever Content is", commitStoresBody},
 		{"Commit: what it is given it does not alias", commitDoesNotAlias},
 		{"Commit: whose condition fails is a SwapConflict and does neither", commitConflict},
 		{"Commit: what CheckSwap refuses is a NotApplied error and does neither", commitChecked},
@@ -85,7 +86,7 @@ type nowhere struct{ changeset.Store }
 func commitDoesBoth(t testing.TB, h Harness) {
 	s := combined(t, h)
 	c := full(t)
-	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.Of(c.Header))
+	stored := commit(t, s, []changeset.Changeset{c}, head.Head{}, head.At(c.Header))
 	requireCommitted(t, h, []changeset.Changeset{c}, stored)
 	for range 2 {
 		cs, next := extend(t, stored, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{})
@@ -134,17 +135,23 @@ func commitLeavesStored(t testing.TB, h Harness) {
 	cs, next := extend(t, head.Head{}, newAggregate(), changeset.Draft{}, changeset.Draft{})
 	put(t, h.Changesets(t), cs[0])
 	other := slices.Clone(cs)
-	other[0] = withContent(cs[0], []byte("other"))
+	other[0] = withBody(cs[0], []byte("other"))
 	stored := commit(t, combined(t, h), other, head.Head{}, next)
 	requireCommitted(t, h, cs, stored)
+}
+
+func commitStoresBody(t testing.TB, h Harness) {
+	c := encoded(full(t))
+	stored := commit(t, combined(t, h), []changeset.Changeset{c}, head.Head{}, head.At(c.Header))
+	requireCommitted(t, h, []changeset.Changeset{c}, stored)
 }
 
 func commitDoesNotAlias(t testing.TB, h Harness) {
 	want := full(t)
 	given := want
-	given.Content = slices.Clone(want.Content)
-	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.Of(want.Header))
-	clear(given.Content)
+	given.Body = slices.Clone(want.Body)
+	stored := commit(t, combined(t, h), []changeset.Changeset{given}, head.Head{}, head.At(want.Header))
+	clear(given.Body)
 	requireCommitted(t, h, []changeset.Changeset{want}, stored)
 }
 
@@ -152,7 +159,7 @@ func commitConflict(t testing.TB, h Harness) {
 	s := combined(t, h)
 	created := create(t, s)
 	stored := swap(t, s, created, created.Fence())
-	absent := head.Of(full(t).Header)
+	absent := head.At(full(t).Header)
 	for _, c := range []struct {
 		aggregateID string
 		old, stored head.Head

@@ -36,7 +36,7 @@ func conflictOfCreate(t testing.TB, h Harness) {
 func conflictOfAbsent(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	elsewhere := create(t, s)
-	absent := head.Of(full(t).Header)
+	absent := head.At(full(t).Header)
 	for _, old := range []head.Head{absent, absent.WithToken(elsewhere.Token())} {
 		refuse(t, s, old, next(t, old, absent.AggregateID), head.Head{})
 	}

@@ -12,6 +12,7 @@ import (
 
 var getChecks = []check{
 	{"Get, Stat: of what is not there is an error that matches ErrNotFound", getOfAbsent},
+	{"Get: returns Body as it was put, and leaves Content nil", getLeavesContent},
 	{"Get: calls Admit with the header that it returns", getAsksAdmission},
 	{"Get: returns Admit's error as it is, and no content", getReturnsAdmissionError},
 	{"Get: of what is not there does not call Admit", getOfAbsentDoesNotAsk},
@@ -32,6 +33,14 @@ func getOfAbsent(t testing.TB, h Harness) {
 		{AggregateID: c.AggregateID[1:], Version: c.Version, ID: c.ID},
 	} {
 		requireAbsent(t, s, ref)
+	}
+}
+
+func getLeavesContent(t testing.TB, h Harness) {
+	s := h.Changesets(t)
+	for _, c := range []changeset.Changeset{full(t), encoded(full(t))} {
+		put(t, s, c)
+		requireStored(t, s, c)
 	}
 }
 
@@ -63,7 +72,7 @@ func getReturnsAdmissionError(t testing.TB, h Harness) {
 		got, err := s.Get(ctx, c.Ref)
 		require.ErrorIs(t, err, full)
 		require.Same(t, full, err)
-		require.Empty(t, got.Content)
+		require.Empty(t, got.Body)
 	}
 	_, err := s.Stat(ctx, c.Ref)
 	require.NoError(t, err, "Stat reads no content, so it asks for no admission")
@@ -106,7 +115,7 @@ func getDoesNotAlias(t testing.TB, h Harness) {
 	got, err := s.Get(t.Context(), c.Ref)
 	require.NoError(t, err)
 	requireEqual(t, c, got)
-	clear(got.Content)
+	clear(got.Body)
 	clear(got.Metadata)
 	requireStored(t, s, c)
 	info, err := s.Stat(t.Context(), c.Ref)

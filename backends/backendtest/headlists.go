@@ -72,7 +72,7 @@ func listBeginsBehind(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	createMany(t, s, 5)
 	for _, c := range neighbours(t) {
-		swap(t, s, head.Head{}, head.Of(c.Header))
+		swap(t, s, head.Head{}, head.At(c.Header))
 	}
 	all := ids(collect(t, s.List(t.Context(), "")))
 	for _, i := range []int{0, 1, len(all) / 3, len(all) / 2, len(all) - 2, len(all) - 1} {

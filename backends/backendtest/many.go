@@ -122,7 +122,7 @@ func manyDoesNotAlias(t testing.TB, h Harness) {
 		require.NoError(t, err)
 		require.Len(t, got, 1)
 		requireEqual(t, c, got[0])
-		clear(got[0].Content)
+		clear(got[0].Body)
 		clear(got[0].Metadata)
 	}
 	requireStored(t, s, c)

@@ -96,15 +96,15 @@ func swapCutShort(t testing.TB, h Harness) {
 // head that was loaded after it.
 func requireHonest(t testing.TB, err error, old, next, loaded head.Head) {
 	t.Helper()
-	var refused *head.NotApplied
-	var conflict *head.SwapConflict
+	_, refused := errors.AsType[*head.NotApplied](err)
+	_, conflict := errors.AsType[*head.SwapConflict](err)
 	switch {
 	case err == nil:
 		requireRecord(t, next, loaded)
-	case errors.As(err, &refused):
+	case refused:
 		requireRecord(t, old, loaded)
 	default:
-		require.False(t, errors.As(err, &conflict), "a conflict where nobody else swapped")
+		require.False(t, conflict, "a conflict without another swap")
 		require.True(t, loaded.SameRecord(old) || loaded.SameRecord(next), "a third record is stored")
 	}
 }

@@ -105,7 +105,7 @@ func objectsTellSizeAndTime(t testing.TB, h Harness) {
 	for i, o := range objects {
 		info, err := s.Stat(t.Context(), o.Ref)
 		require.NoError(t, err)
-		require.Equal(t, all[i].ContentSize, o.Size)
+		require.Equal(t, all[i].BodySize, o.Size)
 		require.WithinDuration(t, info.LastModified, o.LastModified, time.Second, "to the second, as HTTP dates are")
 	}
 }

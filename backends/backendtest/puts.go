@@ -15,6 +15,7 @@ import (
 
 var putChecks = []check{
 	{"Put: what is put is what Get and Stat return, in every field", putKeepsEveryField},
+	{"Put: stores Body, whatever Content is", putStoresBody},
 	{"Put: when it returns nil every later read through any handle sees the object", putIsDurable},
 	{"Put: the same again returns nil and leaves the object as it is", putMayBeRepeated},
 	{"Put: of another content under a stored reference returns nil and leaves the object as it is", putNeverOverwrites},
@@ -31,12 +32,24 @@ func putKeepsEveryField(t testing.TB, h Harness) {
 	put(t, s, c)
 	requireStored(t, s, c)
 
-	after := head.Of(c.Header)
+	after := head.At(c.Header)
 	batch, _ := extend(t, after, c.AggregateID, changeset.Draft{Content: []byte("a")}, changeset.Draft{Content: []byte("b")}, changeset.Draft{})
 	put(t, s, batch...)
 	for _, c := range batch {
 		requireStored(t, s, c)
 	}
+}
+
+func putStoresBody(t testing.TB, h Harness) {
+	s := h.Changesets(t)
+	c := encoded(full(t))
+	put(t, s, c)
+	requireStored(t, s, c)
+
+	bare := encoded(full(t))
+	bare.Content = nil
+	put(t, s, bare)
+	requireStored(t, s, bare)
 }
 
 func putIsDurable(t testing.TB, h Harness) {
@@ -71,7 +84,7 @@ func putNeverOverwrites(t testing.TB, h Harness) {
 	c := full(t)
 	put(t, s, c)
 	for _, content := range []string{"", "other", `{"placed":true} and more`} {
-		other := withContent(c, []byte(content))
+		other := withBody(c, []byte(content))
 		other.ContentType, other.Metadata = "text/plain", nil
 		put(t, s, other)
 		put(t, h.Changesets(t), other)
@@ -88,7 +101,7 @@ func putsRace(t testing.TB, h Harness) {
 		}
 		errs := make([]error, len(racers))
 		together(len(racers), func(i int) {
-			errs[i] = racers[i].Put(t.Context(), withContent(c, fmt.Appendf(nil, "racer %d", i)))
+			errs[i] = racers[i].Put(t.Context(), withBody(c, fmt.Appendf(nil, "racer %d", i)))
 		})
 		require.NoError(t, errors.Join(errs...))
 		stored, err := racers[0].Get(t.Context(), c.Ref)
@@ -164,9 +177,9 @@ func putDoesNotAlias(t testing.TB, h Harness) {
 	s := h.Changesets(t)
 	want := full(t)
 	given := want
-	given.Content, given.Metadata = slices.Clone(want.Content), maps.Clone(want.Metadata)
+	given.Body, given.Metadata = slices.Clone(want.Body), maps.Clone(want.Metadata)
 	put(t, s, given)
-	clear(given.Content)
+	clear(given.Body)
 	clear(given.Metadata)
 	requireStored(t, s, want)
 }

@@ -64,8 +64,7 @@ func race(t testing.TB, stores []head.Store, old head.Head, aggregateID string) 
 // a race: a conflict, or that it was too busy.
 func requireLost(t testing.TB, err error, winner head.Head) {
 	t.Helper()
-	var refused *head.NotApplied
-	if err != nil && !(errors.As(err, &refused) && refused.Retryable) {
+	if err != nil && !retryable(err) {
 		requireConflict(t, err, winner)
 	}
 }
@@ -102,6 +101,12 @@ func updatesAreNotLost(t testing.TB, h Harness) {
 	require.Equal(t, created.Revision+uint64(total), load(t, h.Heads(t), created.AggregateID).Revision)
 }
 
+// retryable reports whether a swap was refused for now.
+func retryable(err error) bool {
+	refused, ok := errors.AsType[*head.NotApplied](err)
+	return ok && refused.Retryable
+}
+
 // update loads and swaps n times, and returns how many swaps succeeded.
 func update(ctx context.Context, s head.Store, aggregateID string, n int) (swapped int, err error) {
 	for range n {
@@ -110,12 +115,11 @@ func update(ctx context.Context, s head.Store, aggregateID string, n int) (swapp
 			return swapped, err
 		}
 		_, err = s.Swap(ctx, stored, stored.Fence())
-		var conflict *head.SwapConflict
-		var refused *head.NotApplied
+		_, conflict := errors.AsType[*head.SwapConflict](err)
 		switch {
 		case err == nil:
 			swapped++
-		case !errors.As(err, &conflict) && !(errors.As(err, &refused) && refused.Retryable):
+		case !conflict && !retryable(err):
 			return swapped, err
 		}
 	}

@@ -23,6 +23,7 @@
 package dynamostore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,23 +78,24 @@ type Store struct {
 	log     *slog.Logger
 }
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a store in the table, which need not exist yet. It makes no
 // request. A missing client or table name and a bad prefix are errors; nil
 // options are the zero Options.
-func New(client *dynamodb.Client, table string, opts *Options) (*Store, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
+func New(client *dynamodb.Client, table string, options *Options) (*Store, error) {
+	o := options.withDefaults()
 	if client == nil || table == "" {
 		return nil, errors.New("dynamostore: a client and the name of a table are needed")
 	}
-	if err := awscall.CheckPrefix(opts.Prefix, MaxPrefix); err != nil {
+	if err := awscall.CheckPrefix(o.Prefix, MaxPrefix); err != nil {
 		return nil, fmt.Errorf("dynamostore: %w", err)
 	}
-	s := &Store{client: client, table: table, options: *opts, log: opts.Logger}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{client: client, table: table, options: o, log: o.Logger}
 	s.calls = s.newClient()
 	return s, nil
 }

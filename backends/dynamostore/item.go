@@ -79,7 +79,7 @@ func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (
 		}
 	}
 	if texts[head.FieldAggregateID] != key {
-		return head.Head{}, fmt.Errorf("the item is that of %q", texts[head.FieldAggregateID])
+		return head.Head{}, fmt.Errorf("the item belongs to %q", texts[head.FieldAggregateID])
 	}
 	texts[head.FieldAggregateID] = changeset.Escape(aggregateID)
 	return head.FromTexts(texts)

@@ -32,7 +32,7 @@ func encode(c changeset.Changeset) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Object{metadata, c.ContentType, bytes.Clone(c.Content), time.Now().UTC()}, nil
+	return &Object{metadata, c.ContentType, bytes.Clone(c.Body), time.Now().UTC()}, nil
 }
 
 // create needs the lock.
@@ -56,7 +56,7 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return changeset.Changeset{Header: info.Header, Content: bytes.Clone(o.Body)}, nil
+	return changeset.Changeset{Header: info.Header, Body: bytes.Clone(o.Body)}, nil
 }
 
 // Stat returns the changeset without its content. It returns the context's

@@ -18,6 +18,7 @@ func committed(t *testing.T) (*Store, changeset.Changeset, head.Head) {
 	require.NoError(t, err)
 	next, err = s.Commit(t.Context(), cs, head.Head{}, next)
 	require.NoError(t, err)
+	cs[0].Content = nil // as a store returns it
 	return s, cs[0], next
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"ropewalk/changeset"
-	"ropewalk/internal/announced"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/bodyread"
 )
 
 // Put stores the changeset by one PutObject, create-only. If the object exists
@@ -28,12 +28,12 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	if err != nil {
 		return err
 	}
-	_, err = do(ctx, s, s.put(c.Content), &s3.PutObjectInput{
+	_, err = do(ctx, s, s.put(c.Body), &s3.PutObjectInput{
 		Bucket:         &s.bucket,
 		Key:            s.key(c.Ref.ObjectName()),
 		Metadata:       metadata,
 		ContentType:    &c.ContentType,
-		ChecksumSHA256: checksum(c.ContentSHA256),
+		ChecksumSHA256: checksum(c.BodySHA256),
 		IfNoneMatch:    aws.String("*"),
 	})
 	if err != nil && awscall.Code(err) != codePrecondition {
@@ -72,19 +72,19 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err := changeset.Admit(ctx, info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
-	content, err := readBody(out.Body, info.ContentSize)
+	content, err := readBody(out.Body, info.BodySize)
 	for tries := 1; err != nil && tries < bodyTries; tries++ {
 		if out, err = s.get(ctx, ref); err != nil {
 			return changeset.Changeset{}, err
 		}
-		content, err = readBody(out.Body, info.ContentSize)
+		content, err = readBody(out.Body, info.BodySize)
 	}
 	// A whole body that never matches S3's checksum is damaged where it is
 	// stored: the caller's own check will say so.
-	if err != nil && int64(len(content)) != info.ContentSize {
+	if err != nil && int64(len(content)) != info.BodySize {
 		return changeset.Changeset{}, fmt.Errorf("get %s: %w", s.Locate(ref), err)
 	}
-	return changeset.Changeset{Header: info.Header, Content: content}, nil
+	return changeset.Changeset{Header: info.Header, Body: content}, nil
 }
 
 // getUnsized reads a changeset from replies that do not say how large they are.
@@ -99,7 +99,7 @@ func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetOb
 		return changeset.Changeset{}, ctx.Err()
 	}
 	c, err := s.readUnsized(ref, out)
-	for tries := 1; tries < bodyTries && (err != nil && !isCorrupt(err) || err == nil && c.VerifyContent() != nil); tries++ {
+	for tries := 1; tries < bodyTries && (err != nil && !isCorrupt(err) || err == nil && c.VerifyBody() != nil); tries++ {
 		if out, err = s.get(ctx, ref); err != nil {
 			return changeset.Changeset{}, err
 		}
@@ -113,14 +113,14 @@ func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetOb
 
 func (s *Store) readUnsized(ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
 	defer out.Body.Close()
-	content, err := announced.ReadUnknown(out.Body)
+	content, err := bodyread.ReadUnknown(out.Body)
 	if err != nil {
 		return changeset.Changeset{}, fmt.Errorf("get %s: %w", s.Locate(ref), err)
 	}
 	o := gotten(out)
 	o.size = aws.Int64(int64(len(content)))
 	info, err := s.decode(ref, o)
-	return changeset.Changeset{Header: info.Header, Content: content}, err
+	return changeset.Changeset{Header: info.Header, Body: content}, err
 }
 
 // isCorrupt reports whether an object cannot be decoded, however often it is read.
@@ -132,7 +132,7 @@ func isCorrupt(err error) bool {
 // readBody reads and closes a body. It returns the bytes read even with an error.
 func readBody(body io.ReadCloser, size int64) ([]byte, error) {
 	defer body.Close()
-	return announced.Read(body, size)
+	return bodyread.Read(body, size)
 }
 
 func (s *Store) get(ctx context.Context, ref changeset.Ref) (*s3.GetObjectOutput, error) {
@@ -184,7 +184,7 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 		if err != nil {
 			return changeset.Info{}, err
 		}
-		o.size = &c.ContentSize
+		o.size = &c.BodySize
 	}
 	return s.decode(ref, o)
 }

@@ -95,7 +95,7 @@ func TestGet(t *testing.T) {
 func TestGetVerifiesTheChecksum(t *testing.T) {
 	c, _ := build(t, "hello")
 	whole := stored(t, c)
-	whole.header["X-Amz-Checksum-Sha256"] = base64.StdEncoding.EncodeToString(c.ContentSHA256[:])
+	whole.header["X-Amz-Checksum-Sha256"] = base64.StdEncoding.EncodeToString(c.BodySHA256[:])
 	damaged := whole
 	damaged.body = "hollo"
 
@@ -107,8 +107,8 @@ func TestGetVerifiesTheChecksum(t *testing.T) {
 
 	got, err = open(t, always(damaged)).Get(t.Context(), c.Ref)
 	require.NoError(t, err)
-	require.Equal(t, "hollo", string(got.Content))
-	require.Error(t, got.VerifyContent())
+	require.Equal(t, "hollo", string(got.Body))
+	require.Error(t, got.VerifyBody())
 }
 
 // body is a response's body that records how it was used.

@@ -20,6 +20,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/swap"
 )
 
 const (
@@ -126,7 +127,7 @@ func readRecord(out *s3.GetObjectOutput) (record []byte, whole bool, err error) 
 // fits. After any other error, such as a status of 500 and above, an unknown
 // code, a reply without S3's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	old, next, err := awscall.Current(ctx, s, old, next)
+	old, next, err := swap.Current(ctx, s, old, next, awscall.MayPass)
 	if err != nil {
 		return head.Head{}, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/internal/awscall"
-	"ropewalk/internal/folders"
+	"ropewalk/internal/listorder"
 	"ropewalk/internal/transport"
 )
 
@@ -41,7 +41,7 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	return func(yield func(string, error) bool) {
 		exists := func(folder string) (bool, error) { return s.folderExists(ctx, folder) }
 		escaped := changeset.Escape(after)
-		for folder, err := range folders.InOrder(s.folders(ctx, escaped), exists, escaped) {
+		for folder, err := range listorder.InOrder(s.folders(ctx, escaped), exists, escaped) {
 			id, foreign := changeset.Unescape(folder)
 			if err == nil && (foreign != nil || changeset.ValidateAggregateID(id) != nil) {
 				continue
@@ -56,15 +56,15 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 // folders yields the aggregates' folders that S3 lists after the name. S3 sorts
 // them by name and slash. No folder whose name, without the slash, sorts after
 // the given name is missing.
-func (s *Store) folders(ctx context.Context, after string) iter.Seq2[folders.Page, error] {
+func (s *Store) folders(ctx context.Context, after string) iter.Seq2[listorder.Page, error] {
 	above := s.key(changeset.Folder)
 	in := &s3.ListObjectsV2Input{Prefix: above, Delimiter: aws.String("/")}
 	if after != "" {
 		in.StartAfter = aws.String(*above + after)
 	}
-	return func(yield func(folders.Page, error) bool) {
+	return func(yield func(listorder.Page, error) bool) {
 		for page, err := range s.pages(ctx, in) {
-			var p folders.Page
+			var p listorder.Page
 			if err == nil {
 				p.Last = isLast(page)
 				for _, folder := range page.CommonPrefixes {

@@ -25,6 +25,7 @@
 package s3store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,23 +86,24 @@ type Store struct {
 // maxUnsized is how many contents of unknown size are read at the same time.
 const maxUnsized = 4
 
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
+	return out
+}
+
 // New returns a store in the bucket, which need not exist yet. It makes no
 // request. A missing client or bucket name and a bad prefix are errors; nil
 // options are the zero Options.
-func New(client *s3.Client, bucket string, opts *Options) (*Store, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
+func New(client *s3.Client, bucket string, options *Options) (*Store, error) {
+	o := options.withDefaults()
 	if client == nil || bucket == "" {
 		return nil, errors.New("s3store: a client and the name of a bucket are needed")
 	}
-	if err := awscall.CheckPrefix(opts.Prefix, MaxPrefix); err != nil {
+	if err := awscall.CheckPrefix(o.Prefix, MaxPrefix); err != nil {
 		return nil, fmt.Errorf("s3store: %w", err)
 	}
-	s := &Store{client: client, bucket: bucket, options: *opts, log: opts.Logger, unsized: make(chan struct{}, maxUnsized)}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{client: client, bucket: bucket, options: o, log: o.Logger, unsized: make(chan struct{}, maxUnsized)}
 	s.calls = s.newClient()
 	return s, nil
 }

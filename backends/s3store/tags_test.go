@@ -190,7 +190,7 @@ func TestNoContentLength(t *testing.T) {
 	require.Equal(t, c, got)
 	got, err = open(t, always(cut)).Get(t.Context(), c.Ref)
 	require.NoError(t, err)
-	require.Error(t, got.VerifyContent())
+	require.Error(t, got.VerifyBody())
 
 	refused := fmt.Errorf("refused")
 	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { return refused })

@@ -21,7 +21,7 @@ type row struct {
 
 // header is where the columns of readHeader are scanned to.
 func (r *row) header() []any {
-	return []any{&r.Metadata, &r.Ancestors, &r.ContentSHA256, &r.Digest, &r.contentType}
+	return []any{&r.Metadata, &r.Ancestors, &r.BodySHA256, &r.Digest, &r.contentType}
 }
 
 // objectSize is the size of the column object.
@@ -50,7 +50,7 @@ func newRow(c changeset.Changeset) (r row, err error) {
 	}
 	r.aggregateID, r.object = key(c.Ref)
 	r.contentType = c.ContentType
-	r.Ancestors, r.content = notNil(r.Ancestors), notNil(c.Content)
+	r.Ancestors, r.content = notNil(r.Ancestors), notNil(c.Body)
 	return r, nil
 }
 
@@ -64,7 +64,7 @@ func notNil(b []byte) []byte {
 
 func (s *session) insertRow(r row) error {
 	now := changeset.FormatTime(time.Now())
-	_, err := s.insert.Exec(r.aggregateID, r.object, r.Metadata, r.Ancestors, r.ContentSHA256, r.Digest, r.contentType, now, r.content)
+	_, err := s.insert.Exec(r.aggregateID, r.object, r.Metadata, r.Ancestors, r.BodySHA256, r.Digest, r.contentType, now, r.content)
 	return err
 }
 
@@ -105,7 +105,7 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	return changeset.Changeset{Header: info.Header, Content: content}, nil
+	return changeset.Changeset{Header: info.Header, Body: content}, nil
 }
 
 func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) {

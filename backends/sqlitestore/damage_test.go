@@ -73,7 +73,7 @@ func TestTamperedContentIsReadAsItIs(t *testing.T) {
 		tamper(t, s.path, "UPDATE changesets SET content = "+content)
 		c, err := s.Get(t.Context(), stored.Ref)
 		require.NoError(t, err)
-		require.ErrorAs(t, c.VerifyContent(), new(*changeset.CorruptError), content)
+		require.ErrorAs(t, c.VerifyBody(), new(*changeset.CorruptError), content)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestDamagedPages(t *testing.T) {
 	s = openAt(t, s.path, &Options{MustExist: true})
 	info, err := s.Stat(t.Context(), h.Ref)
 	require.NoError(t, err)
-	require.Equal(t, int64(1<<20), info.ContentSize)
+	require.Equal(t, int64(1<<20), info.BodySize)
 	_, err = s.Get(t.Context(), h.Ref)
 	requireCorrupt(t, err, s.Locate(h.Ref))
 }
@@ -183,7 +183,7 @@ func TestAnyValueInAnyColumn(t *testing.T) {
 	}
 	c, err := s.Get(t.Context(), h.Ref)
 	require.NoError(t, err)
-	require.Equal(t, "one", string(c.Content))
+	require.Equal(t, "one", string(c.Body))
 }
 
 // TestNULLHidesNoOtherRow: a row that lost its size or its time is listed, and so

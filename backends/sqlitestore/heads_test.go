@@ -21,7 +21,7 @@ func TestSwapOfARebuiltHead(t *testing.T) {
 	stored, err := s.Load(t.Context(), "order-1")
 	require.NoError(t, err)
 
-	rebuilt := head.Of(changesets[0].Header)
+	rebuilt := head.At(changesets[0].Header)
 	require.NotEqual(t, stored, rebuilt)
 	swapped := appendTo(t, s, rebuilt, "order-1", "two")
 	require.Equal(t, stored.Extra(), swapped.Extra())

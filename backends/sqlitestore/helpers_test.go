@@ -35,6 +35,9 @@ func extend(t testing.TB, after head.Head, aggregateID string, contents ...strin
 	}
 	changesets, next, err := head.Extend(after, aggregateID, drafts, time.Now())
 	require.NoError(t, err)
+	for i := range changesets {
+		changesets[i].Content = nil // as a store returns it
+	}
 	return changesets, next
 }
 

@@ -26,8 +26,8 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	}
 	whole := all[:0]
 	for _, c := range all {
-		if c.Content == nil {
-			c.Content, err = s.content(ctx, c.Ref)
+		if c.Body == nil {
+			c.Body, err = s.content(ctx, c.Ref)
 		}
 		switch {
 		case err == nil:
@@ -83,9 +83,9 @@ func (s *Store) decodeMany(ctx context.Context, r row, size int64) (c changeset.
 	if c.Header, err = s.decode(ref, r, size); err != nil {
 		return c, false
 	}
-	c.Content = r.content
+	c.Body = r.content
 	if size == 0 {
-		c.Content = []byte{}
+		c.Body = []byte{}
 	}
 	return c, changeset.Admit(ctx, c.Header) == nil
 }

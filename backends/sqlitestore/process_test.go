@@ -160,7 +160,7 @@ func requireChain(t testing.TB, s *Store, from, to head.Head) {
 	require.NoError(t, err)
 	require.NoError(t, from.VerifyNewest(newest.Header))
 	for c := newest; ; {
-		require.NoError(t, c.VerifyContent())
+		require.NoError(t, c.VerifyBody())
 		if c.Version == 0 {
 			require.NoError(t, c.Verify(changeset.Digest{}))
 			require.False(t, to.Exists(), "the chain has lost %s", to.Ref)

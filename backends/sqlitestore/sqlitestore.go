@@ -68,6 +68,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,15 +95,10 @@ type Options struct {
 	BusyTimeout time.Duration
 }
 
-func (o *Options) orDefault() Options {
-	var filled Options
-	if o != nil {
-		filled = *o
-	}
-	if filled.BusyTimeout <= 0 {
-		filled.BusyTimeout = DefaultBusyTimeout
-	}
-	return filled
+func (o *Options) withDefaults() Options {
+	out := *cmp.Or(o, &Options{})
+	out.BusyTimeout = cmp.Or(max(out.BusyTimeout, 0), DefaultBusyTimeout)
+	return out
 }
 
 // Store keeps changesets and heads in one SQLite file. It is safe for
@@ -144,8 +140,8 @@ var (
 //     was restored beside the -wal file of another database.
 //   - [ErrBusy]: other processes hold the database.
 //   - [ErrUnavailable]: the file system denies access, is full, or fails.
-func Open(path string, opts *Options) (*Store, error) {
-	o := opts.orDefault()
+func Open(path string, options *Options) (*Store, error) {
+	o := options.withDefaults()
 	absolute, info, err := findFile(path, o.MustExist)
 	if err != nil {
 		return nil, err

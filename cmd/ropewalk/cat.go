@@ -42,9 +42,6 @@ func (a *app) runCat(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if c, err = s.readable(c); err != nil {
-			return err
-		}
 		return a.printContent(c)
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/reserved"
 )
 
 // putLate puts an object of an append that was under way when all was erased.
@@ -25,7 +26,7 @@ func putLate(ts *testscript.TestScript, _ bool, args []string) { putFirst(ts, ar
 
 // putSnapshot puts an object where the snapshots of an aggregate are.
 func putSnapshot(ts *testscript.TestScript, _ bool, args []string) {
-	putFirst(ts, args[0], changeset.SnapshotsOf(args[1]))
+	putFirst(ts, args[0], reserved.Snapshots(args[1]))
 }
 
 func putFirst(ts *testscript.TestScript, file, id string) {

@@ -132,7 +132,7 @@ func eventRow(e event, full bool) []string {
 	switch {
 	case e.Index < 0:
 		place = strconv.FormatUint(e.Version, 10)
-		kind = fmt.Sprintf("(%s, %s)", e.ContentType, byteSize(e.ContentSize))
+		kind = fmt.Sprintf("(%s, %s)", e.ContentType, byteSize(e.BodySize))
 	case e.Type == "":
 		kind, metadata = "-", "no event: "+escape(string(e.Text[:min(len(e.Text), 2*maxCell)]), maxCell)
 	case full && e.ID != "":

@@ -19,7 +19,7 @@ import (
 
 func contentOf(content string) changeset.Changeset {
 	h := changeset.Header{Ref: changeset.Ref{AggregateID: "order", Version: 4}, RecordedAt: time.Unix(0, 0)}
-	h.ContentType, h.ContentSize = typeNDJSON, int64(len(content))
+	h.ContentType, h.BodySize = typeNDJSON, int64(len(content))
 	return changeset.Changeset{Header: h, Content: []byte(content)}
 }
 
@@ -137,7 +137,7 @@ func TestEventsAreText(t *testing.T) {
 	schemas := compileSchemas(t)
 	rapid.Check(t, func(t *rapid.T) {
 		c := contentOf(strings.Join(anyContent.Draw(t, "content"), ""))
-		c.ID, c.ContentSHA256, c.Digest = changeset.ID{6: 0x70, 8: 0x80}, changeset.Digest{1}, changeset.Digest{1}
+		c.ID, c.BodySHA256, c.Digest = changeset.ID{6: 0x70, 8: 0x80}, changeset.Digest{1}, changeset.Digest{1}
 		texts := []string{}
 		for e := range eventsOf(c, rapid.Bool().Draw(t, "backward")) {
 			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)

@@ -13,6 +13,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
+	"ropewalk/internal/reserved"
 )
 
 // Export reads some chains ahead of the one that it prints, each within a
@@ -140,7 +141,7 @@ func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.
 			return
 		}
 		for e, err := range headlist.All(ctx, s.heads, "") {
-			if skip := err == nil && (e.Head.State == head.Erased || changeset.IsReserved(e.AggregateID)); !skip && !yield(e, err) {
+			if skip := err == nil && (e.Head.State == head.Erased || reserved.Is(e.AggregateID)); !skip && !yield(e, err) {
 				return
 			}
 		}
@@ -199,9 +200,6 @@ func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out 
 		return
 	}
 	for c, err := range s.Chain(e.AggregateID).ReaderAt(e.Head).All(ctx) {
-		if err == nil {
-			c, err = s.readable(c)
-		}
 		if !send(ctx, out, reply{e.AggregateID, c, err}) || err != nil {
 			return
 		}

@@ -268,7 +268,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	c := t.chain
 	if len(c.known) == 0 {
 		last := min(t.next+compareAhead-1, c.head.Version)
-		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, t.next, last))
+		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, ropewalk.Range{First: t.next, Last: last}))
 		if err != nil {
 			return err
 		}
@@ -276,7 +276,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	}
 	there := c.known[0]
 	c.known = c.known[1:]
-	if there.CommandID == draft.CommandID && there.ContentSHA256 == g.sum() && there.ContentType == draft.ContentType {
+	if there.CommandID == draft.CommandID && there.BodySHA256 == g.sum() && there.ContentType == draft.ContentType {
 		return nil
 	}
 	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)

@@ -43,7 +43,7 @@ func newChangesetJSON(h changeset.Header) changesetJSON {
 	out := changesetJSON{
 		kind: kindOf("changeset"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		AfterRevision: h.AfterRevision, RecordedAt: changeset.FormatTime(h.RecordedAt), ContentType: h.ContentType,
-		Encoding: h.Encoding, Size: h.ContentSize, ContentSHA256: h.ContentSHA256.String(), Digest: h.Digest.String(),
+		Encoding: h.Encoding, Size: h.BodySize, ContentSHA256: h.BodySHA256.String(), Digest: h.Digest.String(),
 		CommandID: h.CommandID, Metadata: h.Metadata,
 	}
 	if !h.Parent.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"ropewalk"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,10 +76,7 @@ func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
 
 // headers yields the headers of the span, the newest first unless it is reversed.
 func (s span) headers(ctx context.Context, reverse bool) iter.Seq2[changeset.Header, error] {
-	if reverse {
-		return s.reader.Headers(ctx, s.first, s.last)
-	}
-	return s.reader.HeadersBackward(ctx, s.last, s.first)
+	return s.reader.Headers(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: !reverse})
 }
 
 func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) error {
@@ -119,7 +117,7 @@ func (a *app) flushLog(out *table) error {
 }
 
 func (a *app) logRow(h changeset.Header, full bool) []string {
-	version, size := strconv.FormatUint(h.Version, 10), byteSize(h.ContentSize)
+	version, size := strconv.FormatUint(h.Version, 10), byteSize(h.BodySize)
 	if !full {
 		return []string{version, a.shortID(h.ID), seconds(h.RecordedAt), size, h.ContentType, formatMetadata(h.Metadata)}
 	}
@@ -133,7 +131,7 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 	}
 	return []string{
 		version, h.ID.String(), parent, h.Digest.String(), precisely(h.RecordedAt),
-		strconv.FormatInt(h.ContentSize, 10), h.ContentType, command, formatMetadata(h.Metadata),
+		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, formatMetadata(h.Metadata),
 	}
 }
 

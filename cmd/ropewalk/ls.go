@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
+	"ropewalk/internal/reserved"
 )
 
 // lsFlags are the flags of ls.
@@ -67,7 +68,7 @@ func (a *app) listHeads(out *table, f lsFlags, all iter.Seq2[headlist.Entry, err
 			return bad, err
 		}
 		switch {
-		case changeset.IsReserved(e.AggregateID) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
+		case reserved.Is(e.AggregateID) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
 			continue
 		case e.Fault != nil:
 			bad.add(e.AggregateID, e.Fault)

@@ -16,28 +16,14 @@ import (
 
 // span is a range of versions of one chain, both included.
 type span struct {
-	store       *store
 	reader      *ropewalk.Reader
 	first, last uint64
 }
 
-// contents yields the changesets of the span with the contents that were
-// appended, the oldest first unless it is backward.
+// contents yields the changesets of the span, the oldest first unless it is
+// backward.
 func (s span) contents(ctx context.Context, backward bool) iter.Seq2[changeset.Changeset, error] {
-	stored := s.reader.Range(ctx, s.first, s.last)
-	if backward {
-		stored = s.reader.RangeBackward(ctx, s.last, s.first)
-	}
-	return func(yield func(changeset.Changeset, error) bool) {
-		for c, err := range stored {
-			if err == nil {
-				c, err = s.store.readable(c)
-			}
-			if !yield(c, err) || err != nil {
-				return
-			}
-		}
-	}
+	return s.reader.Changesets(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: backward})
 }
 
 // span resolves a reference to a range of the chain. An ID alone is all of it,
@@ -49,7 +35,7 @@ func (s *store) span(ctx context.Context, r reference) (span, error) {
 		return span{}, err
 	}
 	newest := reader.Head().Version
-	out := span{s, reader, r.first, r.last}
+	out := span{reader, r.first, r.last}
 	switch r.form {
 	case bare:
 		out.last = newest
@@ -100,7 +86,7 @@ func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference) (uint
 }
 
 func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (changeset.Header, error) {
-	for h, err := range reader.Headers(ctx, version, version) {
+	for h, err := range reader.Headers(ctx, ropewalk.Range{First: version, Last: version}) {
 		return h, err
 	}
 	return changeset.Header{}, fmt.Errorf("version %d: %w", version, ropewalk.ErrNotFound)

@@ -13,6 +13,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/visible"
+	"ropewalk/internal/body"
 )
 
 func newShow(a *app) *cobra.Command {
@@ -49,9 +50,6 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if c, err = s.readable(c); err != nil {
-			return err
-		}
 		if a.json {
 			out := newChangesetJSON(c.Header)
 			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
@@ -61,23 +59,18 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 	})
 }
 
-// get reads a changeset in the chain or not, and checks its content.
+// get reads a changeset in the chain or not, and checks its body.
 func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error) {
 	if l.reader != nil {
 		return l.reader.At(ctx, l.ref.Version)
 	}
 	c, err := s.objects.Get(ctx, l.ref)
-	if err != nil {
-		return c, err
+	if err == nil {
+		err = c.VerifyBody()
 	}
-	return c, s.named(c.VerifyContent())
-}
-
-// readable returns a changeset with the content that was appended, whatever the
-// encoding of its body. It is to be shown: it no longer verifies.
-func (s *store) readable(c changeset.Changeset) (changeset.Changeset, error) {
-	content, err := s.Decode(c)
-	c.Content = content
+	if err == nil {
+		c.Content, err = body.Decode(c, s.Options().MaxContentSize)
+	}
 	return c, s.named(err)
 }
 
@@ -126,11 +119,11 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
 	b.WriteString(field("recorded", precisely(c.RecordedAt)))
-	size := fmt.Sprintf("%d bytes", c.ContentSize)
+	size := fmt.Sprintf("%d bytes", c.BodySize)
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", showf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.ContentSHA256), ok)))
+	b.WriteString(field("content", showf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.BodySHA256), ok)))
 	b.WriteString(field("digest", showf("%s %s", a.shortDigest(c.Digest), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))

@@ -91,11 +91,11 @@ func Code(err error) string {
 	return ""
 }
 
-// Response returns the status and the header of the service's answer; 0 where
-// none was received.
+// Response returns the status and the header of the service's answer; 0 if no
+// answer was received.
 func Response(err error) (int, http.Header) {
-	var answer *awshttp.ResponseError
-	if errors.As(err, &answer) && answer.Response != nil && answer.Response.Response != nil {
+	answer, ok := errors.AsType[*awshttp.ResponseError](err)
+	if ok && answer.Response != nil && answer.Response.Response != nil {
 		return answer.HTTPStatusCode(), answer.Response.Header
 	}
 	return 0, nil
@@ -157,6 +157,6 @@ func ended(err error) bool {
 
 // unreachable reports whether the last attempt made no connection.
 func unreachable(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }

@@ -32,9 +32,9 @@ func Foreign(service string, err error) error {
 
 // isForeign reports whether the call's last reply was not the service's.
 func (c *Call) isForeign(err error) bool {
-	var foreign *foreignError
+	_, foreign := errors.AsType[*foreignError](err)
 	status, _ := Response(err)
-	return errors.As(err, &foreign) || errors.Is(err, transport.ErrTooLarge) || errors.Is(err, transport.ErrRedirected) ||
+	return foreign || errors.Is(err, transport.ErrTooLarge) || errors.Is(err, transport.ErrRedirected) ||
 		c.lacks != "" && status >= http.StatusInternalServerError
 }
 

@@ -1,7 +1,6 @@
 package awscall
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -33,35 +32,10 @@ func (c *Call) SwapError(err error, refusals Refusals) error {
 	return err
 }
 
-// Current begins every swap: it checks it, and prepares it for a store that
-// needs the stored record's token or its unknown fields. If old has no token,
-// it loads the record and returns that in old's place, and next with what next
-// could not know of it. Its errors are errors of the swap.
-func Current(ctx context.Context, heads head.Store, old, next head.Head) (head.Head, head.Head, error) {
-	if err := head.CheckSwap(old, next); err != nil {
-		return old, next, err
-	}
-	if err := ctx.Err(); err != nil {
-		return old, next, &head.NotApplied{Err: err}
-	}
-	if !old.Exists() || old.Token() != "" {
-		return old, next, nil
-	}
-	stored, err := heads.Load(ctx, old.AggregateID)
-	if err != nil {
-		return old, next, &head.NotApplied{Retryable: mayPass(err), Err: err}
-	}
-	if !stored.SameRecord(old) {
-		return old, next, &head.SwapConflict{Winner: &stored}
-	}
-	next = next.Inherit(stored)
-	return stored, next, head.CheckSwap(stored, next)
-}
-
-// mayPass reports whether a read that has failed may succeed a little later:
+// MayPass reports whether a read that has failed may succeed a little later:
 // no answer came, or one that blames the service.
-func mayPass(err error) bool {
-	var lost *smithyhttp.RequestSendError
+func MayPass(err error) bool {
+	_, lost := errors.AsType[*smithyhttp.RequestSendError](err)
 	status, _ := Response(err)
-	return status >= 500 || status == http.StatusTooManyRequests || errors.As(err, &lost)
+	return lost || status >= 500 || status == http.StatusTooManyRequests
 }

@@ -137,11 +137,7 @@ func (c *Client) ReadAll(ctx context.Context) (Operation, error) {
 func (c *Client) read(ctx context.Context, op *Operation, _ string) error {
 	op.Kind = Read
 	r, err := c.Chain.Reader(ctx)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		c.head, op.Outcome = head.Head{}, OK
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return nil
 	}
 	seen := map[string]bool{}
@@ -177,7 +173,7 @@ func (c *Client) batch(ctx context.Context, op *Operation, content string) error
 	if err != nil && len(made) == 0 {
 		return c.conclude(op, head.Head{}, err)
 	}
-	return c.conclude(op, head.Of(made[0]), err)
+	return c.conclude(op, head.At(made[0]), err)
 }
 
 // settleOwn settles the append that was uncertain a moment ago.

@@ -15,6 +15,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/reserved"
 )
 
 // Storage is an empty storage of both seams. The heads must not put and swap
@@ -154,7 +155,7 @@ func (p place) testErasing() {
 		h = p.grow(h)
 	}
 	p.orphan(h, 2)
-	snapshots := place{p.T, p.Storage, changeset.SnapshotsOf(p.id)}
+	snapshots := place{p.T, p.Storage, reserved.Snapshots(p.id)}
 	snapshots.orphan(head.Head{}, 1)
 	var script faults.Script
 	script.On(faults.Delete, 4, faults.Fault{Kind: faults.Dropped})

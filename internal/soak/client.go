@@ -234,7 +234,7 @@ func (c *client) batch(ctx context.Context, appender *ropewalk.Appender) {
 	var got head.Head
 	if n := len(headers); n > 0 {
 		op.Ref = headers[n-1].Ref
-		got = head.Of(headers[n-1])
+		got = head.At(headers[n-1])
 	}
 	c.told(ctx, op, got, err)
 }

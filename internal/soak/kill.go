@@ -74,8 +74,8 @@ func (k *Kills) Kill(writer *exec.Cmd, within time.Duration) error {
 		}
 		k.note(lines.Text())
 	}
-	var exit *exec.ExitError
-	if err := writer.Wait(); !errors.As(err, &exit) || exit.Exited() {
+	err = writer.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Exited() {
 		return fmt.Errorf("the writer was not killed: %w", err)
 	}
 	k.Kills++
@@ -126,7 +126,7 @@ func (k *Kills) hold(ctx context.Context, place Place, refs []changeset.Ref) err
 	if err != nil {
 		return err
 	}
-	headers, err := ropewalk.Collect(r.Headers(ctx, 0, r.Head().Version))
+	headers, err := ropewalk.Collect(r.Headers(ctx, ropewalk.Range{Last: ropewalk.Newest}))
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (w *world) live(ctx context.Context) *History {
 	for n := range collectors {
 		group.Go(func() { w.client(writers+2+n).collectAgain(ctx, collections) })
 	}
-	appender := w.chain.Appender(nil)
+	appender := w.chain.NewAppender(nil)
 	for n := range batchers {
 		group.Go(func() { w.client(writers+2+collectors+n).batchAgain(ctx, appender, batches) })
 	}

@@ -27,10 +27,10 @@ func (b *budget) take(h changeset.Header) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ahead := int64(max(h.Version, b.needed) - min(h.Version, b.needed))
-	if ahead > 0 && (b.held+h.ContentSize > b.limit || h.ContentSize > b.limit/ahead) {
+	if ahead > 0 && (b.held+h.BodySize > b.limit || h.BodySize > b.limit/ahead) {
 		return false
 	}
-	b.held += h.ContentSize
+	b.held += h.BodySize
 	return true
 }
 

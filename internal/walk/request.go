@@ -12,11 +12,11 @@ import (
 
 // reply is the result of one request.
 type reply struct {
-	header  changeset.Header
-	content []byte
-	err     error
-	kind    kind
-	took    time.Duration // 0 if it is not a measurement
+	header changeset.Header
+	body   []byte
+	err    error
+	kind   kind
+	took   time.Duration // 0 if it is not a measurement
 }
 
 // kind says how much of a changeset a reply has.
@@ -61,7 +61,7 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 		r = reply{header: info.Header, kind: k, err: err}
 	case k == deferred: // its room was taken before
 		c, err := w.store.Get(w.ctx, ref)
-		r = reply{header: c.Header, content: c.Content, err: err}
+		r = reply{header: c.Header, body: c.Body, err: err}
 	default:
 		r = w.get(ref)
 	}
@@ -87,10 +87,10 @@ func (w *walk) requestMany(refs []changeset.Ref) []reply {
 		}
 		brought[c.Ref] = true
 		if _, ok := asked.admitted[c.Ref]; !ok {
-			w.budget.add(c.ContentSize) // a store that does not ask
+			w.budget.add(c.BodySize) // a store that does not ask
 		}
 		delete(asked.admitted, c.Ref)
-		replies = append(replies, reply{header: c.Header, content: c.Content})
+		replies = append(replies, reply{header: c.Header, body: c.Body})
 	}
 	for _, size := range asked.admitted {
 		w.budget.add(-size) // it did not come after all
@@ -123,7 +123,7 @@ func (a *admissions) admit(h changeset.Header) error {
 		a.refused[h.Ref] = h
 		return errNoRoom
 	}
-	a.admitted[h.Ref] = h.ContentSize
+	a.admitted[h.Ref] = h.BodySize
 	return nil
 }
 
@@ -146,9 +146,9 @@ func (w *walk) get(ref changeset.Ref) reply {
 		return reply{header: *refused, kind: deferred}
 	}
 	if err == nil && !admitted {
-		w.budget.add(c.ContentSize) // a store that does not ask
+		w.budget.add(c.BodySize) // a store that does not ask
 	}
-	return reply{header: c.Header, content: c.Content, err: err}
+	return reply{header: c.Header, body: c.Body, err: err}
 }
 
 var errNoRoom = errors.New("no room in the window")
@@ -156,8 +156,8 @@ var errNoRoom = errors.New("no room in the window")
 // admissible returns an error if the content is too large to be read at all:
 // any writer to the storage can announce any size.
 func (w *walk) admissible(h changeset.Header) error {
-	if limit := w.limits.MaxContentSize; h.ContentSize > limit {
-		return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrStoredTooLarge, h.ContentSize, limit)
+	if limit := w.limits.MaxContentSize; h.BodySize > limit {
+		return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrStoredTooLarge, h.BodySize, limit)
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (w *walk) next() (changeset.Changeset, error) {
 			if r.err != nil {
 				return changeset.Changeset{}, r.err
 			}
-			c := changeset.Changeset{Header: r.header, Content: r.content}
+			c := changeset.Changeset{Header: r.header, Body: r.body}
 			return c, w.check(c)
 		}
 		if w.running == 0 {
@@ -184,7 +184,7 @@ func (w *walk) ready(version uint64) (*reply, bool) {
 // parent and the digests, before it is yielded.
 func (w *walk) check(c changeset.Changeset) error {
 	if !w.Headers {
-		if err := c.VerifyContent(); err != nil {
+		if err := c.VerifyBody(); err != nil {
 			return err
 		}
 	}
@@ -231,7 +231,7 @@ func (w *walk) release(c changeset.Changeset) {
 	delete(w.lookups, c.Version)
 	w.yielded = &c.Header
 	if !w.Headers {
-		w.budget.add(-c.ContentSize)
+		w.budget.add(-c.BodySize)
 	}
 }
 
@@ -272,7 +272,7 @@ func (w *walk) record(r reply) error {
 	if r.kind == deferred {
 		heap.Push(&w.pending, w.position(r.header.Version))
 	}
-	size := r.header.ContentSize
+	size := r.header.BodySize
 	if w.Headers {
 		size = 0
 	}

@@ -79,8 +79,7 @@ func (t *EventTable) Over(client *dynamodb.Client) *EventTable { return &EventTa
 
 // Reason returns what the service says about a request that it has refused.
 func Reason(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode() + ": " + api.ErrorMessage()
 	}
 	return err.Error()

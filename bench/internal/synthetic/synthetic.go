@@ -125,8 +125,8 @@ func (h *History) unproved(version uint64) changeset.Header {
 		AfterRevision: version,
 		Ancestors:     ix,
 		ContentType:   changeset.DefaultContentType,
-		ContentSize:   int64(h.size),
-		ContentSHA256: sha256.Sum256(h.content(version)),
+		BodySize:      int64(h.size),
+		BodySHA256:    sha256.Sum256(h.content(version)),
 		RecordedAt:    began.Add(time.Duration(version) * time.Second),
 	}
 }
@@ -142,7 +142,7 @@ func (h *History) Head(n int) head.Head {
 	if n == 0 {
 		return head.Head{}
 	}
-	return head.Of(h.header(uint64(n - 1)))
+	return head.At(h.header(uint64(n - 1)))
 }
 
 // At returns the history as a storage, of both seams, that is still at its
@@ -167,7 +167,7 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	return changeset.Changeset{Header: info.Header, Content: s.content(ref.Version)}, nil
+	return changeset.Changeset{Header: info.Header, Body: s.content(ref.Version)}, nil
 }
 
 // Stat computes the header of a changeset.

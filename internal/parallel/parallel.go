@@ -1,5 +1,5 @@
-// Package ordered works on many items at once, and gives the results in order.
-package ordered
+// Package parallel works on many items at once, and gives the results in order.
+package parallel
 
 import (
 	"context"

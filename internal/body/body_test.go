@@ -1,7 +1,8 @@
-package changeset_test
+package body_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/internal/body"
 )
 
 // zstdFrame is a frame made by hand (RFC 8878): it states one size, and holds
@@ -31,12 +33,17 @@ func zstdFrame(stated uint32, runs ...uint32) []byte {
 	return b
 }
 
-func encoded(encoding string, body []byte) changeset.Changeset {
-	ref := changeset.Ref{AggregateID: "order-4711", ID: id(0)}
-	return changeset.Changeset{Header: changeset.Header{Ref: ref, Encoding: encoding}, Content: body}
+// stored is a changeset as a store returns it.
+func stored(encoding string, body []byte) changeset.Changeset {
+	ref := changeset.Ref{AggregateID: "order-4711", ID: changeset.NewID()}
+	return changeset.Changeset{Header: changeset.Header{Ref: ref, Encoding: encoding}, Body: body}
 }
 
-func TestCompressAndBack(t *testing.T) {
+func decode(encoding string, b []byte, limit int64) ([]byte, error) {
+	return body.Decode(stored(encoding, b), limit)
+}
+
+func TestEncodeAndBack(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	for _, size := range []int{0, 1, 10, 100, 255, 256, 1 << 10, 1<<10 + 1, 128 << 10, 128<<10 + 1, 3<<20 + 7} {
 		noise := make([]byte, size)
@@ -48,55 +55,65 @@ func TestCompressAndBack(t *testing.T) {
 			t.Run(fmt.Sprint(name, size), func(t *testing.T) { requireBack(t, content) })
 		}
 	}
-	require.Empty(t, changeset.Compress(changeset.Draft{Content: make([]byte, 5)}).Encoding(), "no frame is that small")
-	require.Equal(t, changeset.EncodingZstd, changeset.Compress(changeset.Draft{Content: make([]byte, 50)}).Encoding())
+	require.Empty(t, body.Encode(make([]byte, 5), true).Encoding, "no frame is that small")
+	require.Equal(t, changeset.EncodingZstd, body.Encode(make([]byte, 50), true).Encoding)
+	require.Empty(t, body.Encode(make([]byte, 50), false).Encoding, "compression is off")
 }
 
 func requireBack(t *testing.T, content []byte) {
 	t.Helper()
 	before := slices.Clone(content)
-	given := changeset.Draft{CommandID: "c", Content: content, ContentType: "text/plain", Metadata: map[string]string{"k": "v"}}
-	d := changeset.Compress(given)
-	require.Equal(t, int64(len(content)), given.Size())
-	require.Equal(t, given.Size(), d.Size())
-	require.Equal(t, d, changeset.Compress(d), "once is enough")
-	if d.Encoding() == "" {
-		require.Equal(t, given, d)
+	encoded := body.Encode(content, true)
+	require.Equal(t, changeset.Digest(sha256.Sum256(encoded.Bytes)), encoded.SHA256)
+	if encoded.Encoding == "" {
+		require.Equal(t, body.Encode(content, false), encoded)
 	} else {
-		require.Less(t, len(d.Content), len(content))
-		require.Equal(t, changeset.EncodingZstd, d.Encoding())
-		require.Equal(t, []any{"c", "text/plain", map[string]string{"k": "v"}}, []any{d.CommandID, d.ContentType, d.Metadata})
+		require.Less(t, len(encoded.Bytes), len(content))
+		require.Equal(t, changeset.EncodingZstd, encoded.Encoding)
 	}
-	c := encoded(d.Encoding(), d.Content)
-	got, err := c.Decoded(d.Size())
+	size := int64(len(content))
+	got, err := decode(encoded.Encoding, encoded.Bytes, size)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content, got))
 	require.True(t, bytes.Equal(before, content), "the caller's content stays")
-	if d.Size() > 0 {
-		_, err = c.Decoded(d.Size() - 1)
-		require.ErrorIs(t, err, changeset.ErrTooLarge)
+	if size > 0 {
+		_, err = decode(encoded.Encoding, encoded.Bytes, size-1)
+		require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	}
 }
 
-func TestDecodedIsBounded(t *testing.T) {
+func TestDraftsKeepTheirFields(t *testing.T) {
+	given := []changeset.Draft{
+		{CommandID: "c", Content: make([]byte, 1000), ContentType: "text/plain", Metadata: map[string]string{"k": "v"}},
+		{Content: []byte("short")},
+	}
+	for _, compress := range []bool{true, false} {
+		for i, d := range body.Drafts(given, compress) {
+			require.Equal(t, given[i], d.Draft)
+			require.Equal(t, body.Encode(given[i].Content, compress), d.Body)
+		}
+	}
+}
+
+func TestDecodeIsBounded(t *testing.T) {
 	const block = 1 << 17 // the largest
-	got, err := encoded("zstd", zstdFrame(3*block, block, block, block)).Decoded(3 * block)
+	got, err := decode("zstd", zstdFrame(3*block, block, block, block), 3*block)
 	require.NoError(t, err)
 	require.Equal(t, bytes.Repeat([]byte("a"), 3*block), got)
-	_, err = encoded("zstd", zstdFrame(3*block, block, block, block)).Decoded(3*block - 1)
+	_, err = decode("zstd", zstdFrame(3*block, block, block, block), 3*block-1)
 	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
-	_, err = encoded("zstd", zstdFrame(1<<32-1)).Decoded(64 << 20)
+	_, err = decode("zstd", zstdFrame(1<<32-1), 64<<20)
 	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
-	_, err = encoded("", make([]byte, 11)).Decoded(10)
+	_, err = decode("", make([]byte, 11), 10)
 	require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	for _, encoding := range []string{"", "zstd"} {
-		_, err = encoded(encoding, zstdFrame(1, 1)).Decoded(-1)
+		_, err = decode(encoding, zstdFrame(1, 1), -1)
 		require.ErrorIs(t, err, changeset.ErrStoredTooLarge)
 	}
 }
 
 func TestBodiesThatAreNoFrame(t *testing.T) {
-	whole := changeset.Compress(changeset.Draft{Content: []byte(strings.Repeat("0123456789 shipped ", 40))}).Content
+	whole := body.Encode([]byte(strings.Repeat("0123456789 shipped ", 40)), true).Bytes
 	unsized := func() []byte {
 		var b bytes.Buffer
 		w, err := zstd.NewWriter(&b)
@@ -117,24 +134,27 @@ func TestBodiesThatAreNoFrame(t *testing.T) {
 	for i := range whole {
 		bodies[fmt.Sprint("cut at ", i)] = whole[:i]
 	}
-	for name, body := range bodies {
-		c := encoded("zstd", body)
-		content, err := c.Decoded(64 << 20)
-		requireReason(t, err, c.Ref, "zstd frame", name)
+	for name, b := range bodies {
+		c := stored("zstd", b)
+		content, err := body.Decode(c, 64<<20)
+		corrupt, ok := errors.AsType[*changeset.CorruptError](err)
+		require.True(t, ok, "%s: %v", name, err)
+		require.Equal(t, c.Ref, corrupt.Ref, name)
+		require.Contains(t, corrupt.Reason, "zstd frame", name)
 		require.Nil(t, content, name)
 	}
 }
 
 func TestUnknownEncodings(t *testing.T) {
 	for _, unknown := range []string{"br", "ZSTD", "zstd ", "identity"} {
-		_, err := encoded(unknown, nil).Decoded(1)
+		_, err := decode(unknown, nil, 1)
 		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 		require.ErrorContains(t, err, unknown)
 	}
 }
 
 // Whatever a bubble has used can be used outside of it, and in another one.
-func TestCompressInBubbles(t *testing.T) {
+func TestEncodeInBubbles(t *testing.T) {
 	content := bytes.Repeat([]byte("a line\n"), 50_000)
 	synctest.Test(t, func(t *testing.T) { requireBack(t, content) })
 	requireBack(t, content)
@@ -142,23 +162,23 @@ func TestCompressInBubbles(t *testing.T) {
 }
 
 // Any body gives content within the limit, or one of three errors.
-func FuzzDecoded(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	f.Add("zstd", zstdFrame(300, 100, 200), int64(300))
 	f.Add("zstd", zstdFrame(300, 100, 200), int64(299))
 	f.Add("zstd", zstdFrame(1<<32-1, 1<<17), int64(1<<20))
-	f.Add("zstd", changeset.Compress(changeset.Draft{Content: []byte(strings.Repeat("0123456789 shipped ", 40))}).Content, int64(1<<20))
+	f.Add("zstd", body.Encode([]byte(strings.Repeat("0123456789 shipped ", 40)), true).Bytes, int64(1<<20))
 	f.Add("", []byte("text"), int64(4))
 	f.Add("br", []byte("text"), int64(4))
-	f.Fuzz(func(t *testing.T, encoding string, body []byte, limit int64) {
-		content, err := encoded(encoding, body).Decoded(min(limit, 1<<20))
-		var corrupt *changeset.CorruptError
+	f.Fuzz(func(t *testing.T, encoding string, b []byte, limit int64) {
+		content, err := decode(encoding, b, min(limit, 1<<20))
 		if err != nil {
-			require.True(t, errors.Is(err, changeset.ErrTooLarge) || errors.Is(err, changeset.ErrUnsupportedFormat) || errors.As(err, &corrupt), err)
+			_, corrupt := errors.AsType[*changeset.CorruptError](err)
+			require.True(t, corrupt || errors.Is(err, changeset.ErrTooLarge) || errors.Is(err, changeset.ErrUnsupportedFormat), err)
 			return
 		}
 		require.LessOrEqual(t, int64(len(content)), max(limit, 0))
-		again := changeset.Compress(changeset.Draft{Content: content})
-		got, err := encoded(again.Encoding(), again.Content).Decoded(limit)
+		again := body.Encode(content, true)
+		got, err := decode(again.Encoding, again.Bytes, limit)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(content, got))
 	})

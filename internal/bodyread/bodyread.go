@@ -1,6 +1,6 @@
-// Package announced reads bodies whose size a storage has announced. An
+// Package bodyread reads bodies whose size a storage has announced. An
 // announcement costs nothing, so that it must not cost the reader its memory.
-package announced
+package bodyread
 
 import (
 	"bytes"

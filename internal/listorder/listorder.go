@@ -1,9 +1,9 @@
-// Package folders puts the folders of a listing in the order of their names.
+// Package listorder puts the folders of a listing in the order of their names.
 //
 // Object stores list folders by name and slash: "a-b/" comes before "a/",
 // and so does "a%2Eb/", since "-" and "%" sort before "/". Aggregates are
 // listed by name alone: "a" comes first.
-package folders
+package listorder
 
 import (
 	"iter"
