@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"ropewalk"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -31,7 +32,7 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 	if first == newest.Version {
 		return a.printAppendedOne(newest)
 	}
-	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, first, newest.Version) {
+	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, ropewalk.Range{First: first, Last: newest.Version}) {
 		if err != nil {
 			a.warn("all is committed, but not all references could be read: %v", err)
 			return a.printAppendedOne(newest)

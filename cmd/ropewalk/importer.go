@@ -268,7 +268,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	c := t.chain
 	if len(c.known) == 0 {
 		last := min(t.next+compareAhead-1, c.head.Version)
-		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, t.next, last))
+		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, ropewalk.Range{First: t.next, Last: last}))
 		if err != nil {
 			return err
 		}
