@@ -110,8 +110,8 @@ type Problem struct {
 	Object string
 	// Reason says what does not match, or what is missing.
 	Reason string
-	// Missing names the changeset that Ref refers to and that is not there;
-	// zero where nothing is missing.
+	// Missing names the changeset that Ref refers to and that is missing; zero
+	// if nothing is missing.
 	Missing changeset.Ref
 }
 

@@ -95,7 +95,7 @@ type proved struct {
 }
 
 // prove returns, as an error, what is wrong with a header as the child of its
-// parent. One whose parent is not there, or does not decode, cannot be proved.
+// parent. A header whose parent is missing, or does not decode, cannot be proved.
 // The content was found intact, or not, before.
 func (p *prover) prove(h changeset.Header, intact bool) (proved, error) {
 	p.rise(h.Version)

@@ -218,8 +218,8 @@ func (s *Store) decode(ref changeset.Ref, o object) (changeset.Info, error) {
 	return changeset.Info{Header: h, LastModified: aws.ToTime(o.modified).UTC()}, nil
 }
 
-// Delete removes the changeset's object, and returns nil where it is not
-// there. In a bucket with versioning S3 keeps a copy, as the bucket's rules
+// Delete removes the changeset's object, and returns nil if it is missing.
+// In a bucket with versioning S3 keeps a copy, as the bucket's rules
 // say. It returns the context's error, a [*SetupError] and S3's own.
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	err := s.remove(ctx, ref.ObjectName())
