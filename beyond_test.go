@@ -25,17 +25,19 @@ func TestReadingBeyondTheHead(t *testing.T) {
 			require.NoError(t, err)
 		}
 		r, ctx := chain.ReaderAt(h), t.Context()
-		got, err := ropewalk.Collect(r.From(ctx, length))
+		got, err := ropewalk.Collect(r.Changesets(ctx, ropewalk.Range{First: length, Last: ropewalk.Newest}))
 		require.NoError(t, err, "the version to come")
 		require.Empty(t, got)
-		for _, beyond := range []uint64{length, length + 1, length + 2, 1 << 40, math.MaxUint64} {
+		for _, beyond := range []uint64{length, length + 1, length + 2, 1 << 40, math.MaxUint64 - 1} {
 			for name, read := range map[string]func() error{
-				"from":             func() error { return last(r.From(ctx, max(beyond, length+1))) },
-				"range":            func() error { return last(r.Range(ctx, 0, beyond)) },
-				"one":              func() error { return last(r.Range(ctx, beyond, beyond)) },
-				"range backward":   func() error { return last(r.RangeBackward(ctx, beyond, 0)) },
-				"headers":          func() error { return last(r.Headers(ctx, 0, beyond)) },
-				"headers backward": func() error { return last(r.HeadersBackward(ctx, beyond, 0)) },
+				"from": func() error {
+					return last(r.Changesets(ctx, ropewalk.Range{First: max(beyond, length+1), Last: ropewalk.Newest}))
+				},
+				"range":            func() error { return last(r.Changesets(ctx, ropewalk.Range{Last: beyond})) },
+				"one":              func() error { return last(r.Changesets(ctx, ropewalk.Range{First: beyond, Last: beyond})) },
+				"range backward":   func() error { return last(r.Changesets(ctx, ropewalk.Range{Last: beyond, Backward: true})) },
+				"headers":          func() error { return last(r.Headers(ctx, ropewalk.Range{Last: beyond})) },
+				"headers backward": func() error { return last(r.Headers(ctx, ropewalk.Range{Last: beyond, Backward: true})) },
 				"at":               func() error { _, err := r.At(ctx, beyond); return err },
 				"head at":          func() error { _, err := chain.HeadAt(ctx, beyond); return err },
 				"since": func() error {

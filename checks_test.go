@@ -94,7 +94,7 @@ func TestIndexesThatLeadTheWayMustAgree(t *testing.T) {
 	db.Tamper(func(all *memstore.Contents) { all.Objects[forged.ObjectName()].Metadata = metadata })
 
 	// Backward, where version 25 is not known before the guide has come.
-	_, err = ropewalk.Collect(chain.ReaderAt(h).RangeBackward(t.Context(), 25, 14))
+	_, err = ropewalk.Collect(chain.ReaderAt(h).Changesets(t.Context(), ropewalk.Range{First: 14, Last: 25, Backward: true}))
 	var corrupt *ropewalk.CorruptError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, forged.Ref, corrupt.Ref)

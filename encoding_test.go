@@ -104,9 +104,9 @@ func requireSequences(t *testing.T, r *ropewalk.Reader, want []string) {
 	slices.Reverse(backward)
 	requireContents(t, want, r.All(ctx))
 	requireContents(t, backward, r.Backward(ctx))
-	requireContents(t, want[1:5], r.Range(ctx, 1, 4))
-	requireContents(t, backward[:last], r.RangeBackward(ctx, last, 1))
-	requireContents(t, want[3:], r.From(ctx, 3))
+	requireContents(t, want[1:5], r.Changesets(ctx, ropewalk.Range{First: 1, Last: 4}))
+	requireContents(t, backward[:last], r.Changesets(ctx, ropewalk.Range{First: 1, Last: last, Backward: true}))
+	requireContents(t, want[3:], r.Changesets(ctx, ropewalk.Range{First: 3, Last: ropewalk.Newest}))
 }
 
 func requireContents(t *testing.T, want []string, seq iter.Seq2[changeset.Changeset, error]) {
@@ -156,7 +156,7 @@ func TestCompressedContentIsLimited(t *testing.T) {
 	c, err := lower.Chain("log").ReaderAt(h).At(t.Context(), 1)
 	require.ErrorIs(t, err, ropewalk.ErrStoredTooLarge)
 	require.Zero(t, c)
-	headers, err := ropewalk.Collect(lower.Chain("log").ReaderAt(h).Headers(t.Context(), 0, 1))
+	headers, err := ropewalk.Collect(lower.Chain("log").ReaderAt(h).Headers(t.Context(), ropewalk.Range{Last: 1}))
 	require.NoError(t, err, "headers need no content")
 	require.Len(t, headers, 2)
 	c, err = store.Chain("log").ReaderAt(h).At(t.Context(), 1)

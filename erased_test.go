@@ -57,22 +57,22 @@ var whileErasing = map[string]func(ctx context.Context, c *ropewalk.Chain, r *ro
 		return last(r.Backward(ctx))
 	},
 	"range": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
-		return last(r.Range(ctx, 10, 40))
+		return last(r.Changesets(ctx, ropewalk.Range{First: 10, Last: 40}))
 	},
 	"range backward": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
-		return last(r.RangeBackward(ctx, 40, 10))
+		return last(r.Changesets(ctx, ropewalk.Range{First: 10, Last: 40, Backward: true}))
 	},
 	"from": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
-		return last(r.From(ctx, 10))
+		return last(r.Changesets(ctx, ropewalk.Range{First: 10, Last: ropewalk.Newest}))
 	},
 	"since": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, h head.Head) error {
 		return last(r.Since(ctx, h))
 	},
 	"headers": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
-		return last(r.Headers(ctx, 0, 59))
+		return last(r.Headers(ctx, ropewalk.Range{Last: 59}))
 	},
 	"headers backward": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
-		return last(r.HeadersBackward(ctx, 59, 0))
+		return last(r.Headers(ctx, ropewalk.Range{Last: 59, Backward: true}))
 	},
 	"at": func(ctx context.Context, _ *ropewalk.Chain, r *ropewalk.Reader, _ head.Head) error {
 		_, err := r.At(ctx, 5)

@@ -108,10 +108,10 @@ func withstandReading(t *testing.T, db *memstore.Store, id string) {
 	}
 	drain("all", r.All(ctx))
 	drain("backward", r.Backward(ctx))
-	drain("the newest", r.Range(ctx, last-min(last, 10), last))
-	drain("the oldest", r.Range(ctx, 0, min(last, 10)))
-	drain("the middle", r.Range(ctx, last/2, min(last, last/2+10)))
-	for _, err = range r.HeadersBackward(ctx, last, 0) {
+	drain("the newest", r.Changesets(ctx, ropewalk.Range{First: last - min(last, 10), Last: last}))
+	drain("the oldest", r.Changesets(ctx, ropewalk.Range{Last: min(last, 10)}))
+	drain("the middle", r.Changesets(ctx, ropewalk.Range{First: last / 2, Last: min(last, last/2+10)}))
+	for _, err = range r.Headers(ctx, ropewalk.Range{Last: last, Backward: true}) {
 		if err != nil {
 			break
 		}
@@ -211,7 +211,7 @@ func TestContentsThatAreAnnouncedTooLargeAreNotRead(t *testing.T) {
 		db := memstore.New()
 		h := chainOf(t, db, "a", 6)
 		reader := ropewalk.New(liar{db, size}, db, nil).Chain("a").ReaderAt(h)
-		_, err := ropewalk.Collect(reader.Range(t.Context(), 3, 5))
+		_, err := ropewalk.Collect(reader.Changesets(t.Context(), ropewalk.Range{First: 3, Last: 5}))
 		require.Error(t, err)
 		_, err = reader.At(t.Context(), 3)
 		if size > 0 {

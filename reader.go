@@ -2,8 +2,10 @@ package ropewalk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -11,27 +13,33 @@ import (
 	"ropewalk/internal/walk"
 )
 
+// Newest as the last version of a [Range] stands for the head's version.
+const Newest uint64 = math.MaxUint64
+
+// Range is a range of versions, both ends included: the oldest version is yielded
+// first, or the newest if Backward is set. The zero Range is version 0 alone.
+type Range struct {
+	First, Last uint64
+	Backward    bool
+}
+
 // Reader reads a chain as it was at one head: ranging over it twice gives the
-// same. It is safe for concurrent use, and needs no closing.
+// same result. It is safe for concurrent use, and needs no closing.
 //
-// Its sequences stream, in order; they fetch ahead in parallel, within
+// Its sequences stream, in order. They fetch ahead in parallel, within
 // [Options.WindowCount] and [Options.WindowBytes], and stop all their work
 // when the loop breaks. Each yields at most one error, as its last element: a
-// [*CorruptError] that names the object where what is stored does not match, an
-// error that matches [ErrNotFound] where a version lies beyond the head, an
-// error that matches [ErrErased] where the history was erased meanwhile, or the
-// error of the context or the storage. Everything before a damaged changeset is
-// yielded first, as far as it can be found and proved without it.
+// [*CorruptError] that names the object if a stored object is damaged or missing,
+// an error that matches [ErrNotFound] if a version lies beyond the head, an
+// error that matches [ErrErased] if the history was erased in the meantime, or
+// the error of the context or the storage. Everything before a damaged changeset
+// is yielded first, as far as it can be found and proved without it.
 //
-// Every body is checked against its SHA-256, every changeset against what
-// pointed at it, and every digest against its changeset's own fields and its
-// parent's digest before the changeset is yielded. The one exception is the
+// Every content is checked against its SHA-256, every changeset against the
+// reference to it, and every digest against its changeset's own fields and its
+// parent's digest before the changeset is yielded. The only exception is the
 // first changeset of a range that does not begin at version 0, whose parent is
-// not read: begin one version lower, or use [Reader.Since], to have it proved.
-//
-// Changesets have the content that was appended, whether it is stored compressed
-// ([Options.Compress]) or not. The error matches [ErrStoredTooLarge] if content is
-// larger than [Options.MaxContentSize].
+// not read. To have it proved, begin one version lower, or use [Reader.Since].
 type Reader struct {
 	store      *Store
 	changesets changeset.Store
@@ -40,70 +48,80 @@ type Reader struct {
 }
 
 // Reader returns a reader at the chain's present head, with one request. Its
-// error matches [ErrNotFound] if there is no chain, [ErrErased] if there is
-// none any more.
+// error matches [ErrErased] if the history was erased, and [ErrNotFound] if the
+// chain does not exist. With [ErrNotFound] it also returns a reader of the empty
+// history, for callers to whom a missing aggregate is an empty one:
+//
+//	r, err := chain.Reader(ctx)
+//	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
+//		return err
+//	}
 func (c *Chain) Reader(ctx context.Context) (*Reader, error) {
 	h, err := c.Head(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	return c.ReaderAt(h), nil
+	return c.ReaderAt(h), err
 }
 
-// ReaderAt returns a reader at a head that was read before, or at one of
-// [Chain.HeadAt]. It does no I/O. At the zero Head the history is empty.
+// ReaderAt returns a reader at a head that was read before, or at a head that
+// [Chain.HeadAt] returned. It does no I/O. At the zero Head the history is empty.
 func (c *Chain) ReaderAt(h head.Head) *Reader {
 	return &Reader{c.store, c.store.changesets, c.id, h}
 }
 
-// Head returns the head that the reader is pinned at.
+// Head returns the head that the reader is pinned at, the zero Head if the
+// history is empty.
 func (r *Reader) Head() head.Head { return r.head }
 
 // All yields the whole history, the oldest changeset first.
 func (r *Reader) All(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
-	if !r.head.Exists() {
-		return nothing
-	}
-	return r.contents(ctx, walk.Span{Last: r.head.Version})
+	return r.Changesets(ctx, Range{Last: Newest})
 }
 
 // Backward yields the whole history, the newest changeset first. It makes no
 // request beyond one for each changeset.
 func (r *Reader) Backward(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
-	if !r.head.Exists() {
-		return nothing
+	return r.Changesets(ctx, Range{Last: Newest, Backward: true})
+}
+
+// Changesets yields the changesets of a range. A range from the next version to
+// [Newest] is empty. The error matches [ErrNotFound] if the range begins after the
+// next version, or ends after the newest version.
+func (r *Reader) Changesets(ctx context.Context, versions Range) iter.Seq2[changeset.Changeset, error] {
+	return r.sequence(ctx, versions, false)
+}
+
+// Headers yields the headers of a range without reading any content. Its errors
+// are the errors of [Reader.Changesets].
+func (r *Reader) Headers(ctx context.Context, versions Range) iter.Seq2[changeset.Header, error] {
+	return func(yield func(changeset.Header, error) bool) {
+		for c, err := range r.sequence(ctx, versions, true) {
+			if !yield(c.Header, err) {
+				return
+			}
+		}
 	}
-	return r.contents(ctx, walk.Span{Last: r.head.Version, Backward: true})
 }
 
-// Range yields the versions first to last, both included, the oldest first.
-func (r *Reader) Range(ctx context.Context, first, last uint64) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, walk.Span{First: first, Last: last})
-}
-
-// RangeBackward yields the versions last down to first, both included, the
-// newest first.
-func (r *Reader) RangeBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Changeset, error] {
-	return r.contents(ctx, walk.Span{First: first, Last: last, Backward: true})
-}
-
-// From yields the versions from first to the newest, the oldest first; nothing
-// where first is the version to come, and an error that matches [ErrNotFound]
-// where first lies beyond that.
-func (r *Reader) From(ctx context.Context, first uint64) iter.Seq2[changeset.Changeset, error] {
-	if first == r.head.Ancestors.Version() {
-		return nothing
+func (r *Reader) sequence(ctx context.Context, versions Range, headers bool) iter.Seq2[changeset.Changeset, error] {
+	last := versions.Last
+	if last == Newest {
+		if versions.First == r.head.Len() && r.head.State != head.Erased {
+			return nothing
+		}
+		last = max(versions.First, r.head.Version)
 	}
-	return r.contents(ctx, walk.Span{First: first, Last: max(first, r.head.Version)})
+	return r.contents(ctx, walk.Span{First: versions.First, Last: last, Backward: versions.Backward, Headers: headers})
 }
 
-// nothing is the sequence of an empty history.
+// nothing is the sequence of an empty range.
 func nothing(func(changeset.Changeset, error) bool) {}
 
-// Since yields what came after a head that was read before, the oldest first:
-// nothing where that is the newest, everything after the zero Head. It proves
-// that the chain passes through that head; where it does not, the error
-// matches [ErrNotFound].
+// Since yields the changesets after a head that was read before, the oldest
+// first: none if that head is the newest, and the whole history after the zero
+// Head. It proves that the chain passes through that head. If the chain does
+// not, the error matches [ErrNotFound].
 func (r *Reader) Since(ctx context.Context, h head.Head) iter.Seq2[changeset.Changeset, error] {
 	if !h.Exists() {
 		return r.All(ctx)
@@ -119,22 +137,10 @@ func (r *Reader) Since(ctx context.Context, h head.Head) iter.Seq2[changeset.Cha
 	return r.contents(ctx, walk.Span{First: h.Version + 1, Last: r.head.Version, After: &h})
 }
 
-// Headers yields the headers of the versions first to last, both included, the
-// oldest first, without reading contents.
-func (r *Reader) Headers(ctx context.Context, first, last uint64) iter.Seq2[changeset.Header, error] {
-	return r.headers(ctx, walk.Span{First: first, Last: last, Headers: true})
-}
-
-// HeadersBackward yields the headers of the versions last down to first, both
-// included, without reading contents.
-func (r *Reader) HeadersBackward(ctx context.Context, last, first uint64) iter.Seq2[changeset.Header, error] {
-	return r.headers(ctx, walk.Span{First: first, Last: last, Headers: true, Backward: true})
-}
-
 // At returns the changeset at one version. Its error matches [ErrNotFound]
-// where the version lies beyond the head.
+// if the version lies beyond the head.
 func (r *Reader) At(ctx context.Context, version uint64) (c changeset.Changeset, err error) {
-	for c, err = range r.Range(ctx, version, version) {
+	for c, err = range r.contents(ctx, walk.Span{First: version, Last: version}) {
 		break
 	}
 	return c, err
@@ -182,18 +188,8 @@ func (r *Reader) check(s walk.Span) error {
 	return nil
 }
 
-func (r *Reader) headers(ctx context.Context, s walk.Span) iter.Seq2[changeset.Header, error] {
-	return func(yield func(changeset.Header, error) bool) {
-		for c, err := range r.contents(ctx, s) {
-			if !yield(c.Header, err) {
-				return
-			}
-		}
-	}
-}
-
-// Collect returns all that a sequence yields, or what it has yielded before
-// its error, and the error.
+// Collect returns everything that a sequence yields. If the sequence ends with an
+// error, it returns the error and everything that was yielded before.
 func Collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	var all []T
 	for v, err := range seq {

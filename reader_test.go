@@ -49,25 +49,25 @@ func TestReadersAgreeWithASlice(t *testing.T) {
 			return want
 		}
 		for range 2 { // ranging twice gives the same
-			got, err := ropewalk.Collect(r.Range(context.Background(), first, last))
+			got, err := ropewalk.Collect(r.Changesets(context.Background(), ropewalk.Range{First: first, Last: last}))
 			require.NoError(t, err)
 			require.Equal(t, want(first, last), versionsOf(t, got))
-			got, err = ropewalk.Collect(r.RangeBackward(context.Background(), last, first))
+			got, err = ropewalk.Collect(r.Changesets(context.Background(), ropewalk.Range{First: first, Last: last, Backward: true}))
 			require.NoError(t, err)
 			slices.Reverse(got)
 			require.Equal(t, want(first, last), versionsOf(t, got))
 		}
-		headers, err := ropewalk.Collect(r.Headers(context.Background(), first, last))
+		headers, err := ropewalk.Collect(r.Headers(context.Background(), ropewalk.Range{First: first, Last: last}))
 		require.NoError(t, err)
 		require.Len(t, headers, int(last-first+1))
 		next := last
-		for header, err := range r.HeadersBackward(context.Background(), last, first) {
+		for header, err := range r.Headers(context.Background(), ropewalk.Range{First: first, Last: last, Backward: true}) {
 			require.NoError(t, err)
 			require.Equal(t, headers[next-first], header)
 			next--
 		}
 		from := max(first, version-min(version, 300))
-		got, err := ropewalk.Collect(r.From(context.Background(), from))
+		got, err := ropewalk.Collect(r.Changesets(context.Background(), ropewalk.Range{First: from, Last: ropewalk.Newest}))
 		require.NoError(t, err)
 		require.Equal(t, want(from, version), versionsOf(t, got))
 	})
@@ -127,7 +127,7 @@ func TestBadReads(t *testing.T) {
 	chain, none := store.Chain("order-1"), store.Chain("order-9")
 	r := chain.ReaderAt(h)
 	collect := func(first, last uint64) error {
-		_, err := ropewalk.Collect(r.Range(t.Context(), first, last))
+		_, err := ropewalk.Collect(r.Changesets(t.Context(), ropewalk.Range{First: first, Last: last}))
 		return err
 	}
 	require.ErrorIs(t, collect(0, 3), ropewalk.ErrNotFound)
@@ -135,9 +135,9 @@ func TestBadReads(t *testing.T) {
 	require.ErrorContains(t, collect(2, 1), "above the last")
 	_, err := r.At(t.Context(), 3)
 	require.ErrorIs(t, err, ropewalk.ErrNotFound)
-	_, err = none.ReaderAt(head.Head{}).At(t.Context(), 0)
-	require.ErrorIs(t, err, ropewalk.ErrNotFound)
 	_, err = none.Reader(t.Context())
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	_, err = none.ReaderAt(head.Head{}).At(t.Context(), 0)
 	require.ErrorIs(t, err, ropewalk.ErrNotFound)
 	_, err = none.Head(t.Context())
 	require.ErrorIs(t, err, ropewalk.ErrNotFound)
@@ -280,7 +280,7 @@ func TestReadErrorEndsTheSequence(t *testing.T) {
 			return 0
 		},
 		faults.Stat: func(r *ropewalk.Reader) int {
-			all, err := ropewalk.Collect(r.Headers(t.Context(), 0, 99))
+			all, err := ropewalk.Collect(r.Headers(t.Context(), ropewalk.Range{Last: 99}))
 			require.ErrorIs(t, err, faults.ErrInjected)
 			return len(all) + 1
 		},
@@ -311,7 +311,7 @@ func TestMissingChangeset(t *testing.T) {
 		requireMissing(t, err, db, refs[version])
 		backward, err := ropewalk.Collect(r.Backward(t.Context()))
 		requireMissing(t, err, db, refs[version])
-		headers, err := ropewalk.Collect(r.Headers(t.Context(), 0, n-1))
+		headers, err := ropewalk.Collect(r.Headers(t.Context(), ropewalk.Range{Last: n - 1}))
 		requireMissing(t, err, db, refs[version])
 
 		before, after := int(version), max(0, n-2-int(version)) // what comes right after it is not proved
@@ -338,4 +338,48 @@ func requireMissing(t *testing.T, err error, db *memstore.Store, ref changeset.R
 	require.Equal(t, ref, corrupt.Ref)
 	require.Equal(t, db.Locate(ref), corrupt.Object)
 	require.False(t, errors.Is(err, ropewalk.ErrNotFound), "not to be mistaken for a chain that is not there")
+}
+
+// A reader of an aggregate that does not exist has an empty history.
+func TestReaderOfAMissingAggregate(t *testing.T) {
+	db := memstore.New()
+	chain := ropewalk.New(db, db, nil).Chain("order-9")
+	r, err := chain.Reader(t.Context())
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	require.Zero(t, r.Head().Len())
+	for _, versions := range []ropewalk.Range{{Last: ropewalk.Newest}, {Last: ropewalk.Newest, Backward: true}} {
+		all, err := ropewalk.Collect(r.Changesets(t.Context(), versions))
+		require.NoError(t, err)
+		require.Empty(t, all)
+		headers, err := ropewalk.Collect(r.Headers(t.Context(), versions))
+		require.NoError(t, err)
+		require.Empty(t, headers)
+	}
+	_, err = ropewalk.Collect(r.Changesets(t.Context(), ropewalk.Range{}))
+	require.ErrorIs(t, err, ropewalk.ErrNotFound, "version 0 does not exist")
+	_, err = chain.Append(t.Context(), r.Head(), ropewalk.Draft{})
+	require.NoError(t, err, "its head is the one to append the first changeset after")
+}
+
+// A range to the newest version is empty at the next version, and an error after it.
+func TestRangesToTheNewestVersion(t *testing.T) {
+	db := memstore.New()
+	r := ropewalk.New(db, db, nil).Chain("order-1").ReaderAt(chainOf(t, db, "order-1", 3))
+	for _, backward := range []bool{false, true} {
+		for first, want := range [][]uint64{{0, 1, 2}, {1, 2}, {2}, nil} {
+			var got []uint64
+			for h, err := range r.Headers(t.Context(), ropewalk.Range{First: uint64(first), Last: ropewalk.Newest, Backward: backward}) {
+				require.NoError(t, err)
+				got = append(got, h.Version)
+			}
+			if backward {
+				slices.Reverse(got)
+			}
+			require.Equal(t, want, got)
+		}
+		_, err := ropewalk.Collect(r.Changesets(t.Context(), ropewalk.Range{First: 4, Last: ropewalk.Newest, Backward: backward}))
+		require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	}
+	_, err := r.At(t.Context(), ropewalk.Newest)
+	require.ErrorIs(t, err, ropewalk.ErrNotFound, "a version, not the newest")
 }

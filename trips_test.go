@@ -216,7 +216,7 @@ func TestRangeFarFromTheHead(t *testing.T) {
 		for first := uint64(0); first < n-10; first += 97 {
 			trips, counts := measure(t, m, func() {
 				r := store.Chain("order-1").ReaderAt(h)
-				require.Equal(t, 10, countUp(t, r.Range(t.Context(), first, first+9), first))
+				require.Equal(t, 10, countUp(t, r.Changesets(t.Context(), ropewalk.Range{First: first, Last: first + 9}), first))
 			})
 			require.Equal(t, 10, counts.Get)
 			worstTrips, worstStats = max(worstTrips, trips), max(worstStats, counts.Stat)

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"context"
 	"errors"
+	"ropewalk"
 	"sync"
 
 	"ropewalk/changeset"
@@ -62,7 +63,7 @@ func (r *Repository[S, E]) tail(ctx context.Context, h head.Head, due uint64, sn
 		return r.snapshotAt(h, <-snapshot)
 	}
 	var base *reading[S]
-	for c, err := range r.reader(h).From(ctx, due+1) {
+	for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: due + 1, Last: ropewalk.Newest}) {
 		if err != nil {
 			return Loaded[S]{ID: h.AggregateID}, err
 		}
@@ -133,7 +134,7 @@ func (r *Repository[S, E]) fromEarlier(ctx context.Context, h head.Head, due uin
 // proveEarlier reads the changeset after a snapshot's head, which proves that
 // the chain of h passes through it.
 func (r *Repository[S, E]) proveEarlier(ctx context.Context, h, base head.Head) error {
-	for c, err := range r.reader(h).Range(ctx, base.Version+1, base.Version+1) {
+	for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: base.Version + 1, Last: base.Version + 1}) {
 		if err == nil && !follows(c.Header, base) {
 			err = errOtherHistory
 		}

@@ -108,7 +108,7 @@ func (r *Repository[S, E]) LoadAt(ctx context.Context, id string, version uint64
 // decoding. At most one error ends it.
 func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last uint64) iter.Seq2[Recorded[E], error] {
 	return func(yield func(Recorded[E], error) bool) {
-		for c, err := range r.reader(h).Range(ctx, first, last) {
+		for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: first, Last: last}) {
 			var records []Recorded[E]
 			if err == nil {
 				records, err = r.read(c)

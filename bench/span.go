@@ -38,7 +38,7 @@ func runSpan(ctx context.Context, l *laboratory, r *report.Results) error {
 		if err != nil {
 			return err
 		}
-		return lab.Drain(reader.Range(ctx, uint64(first), uint64(last)), false)
+		return lab.Drain(reader.Changesets(ctx, ropewalk.Range{First: uint64(first), Last: uint64(last)}), false)
 	}
 	requests, err := b.wire.Requests(func() error { return read(ctx) })
 	if err != nil {

@@ -89,7 +89,7 @@ func (w *walking) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for header, err := range chain.ReaderAt(h).HeadersBackward(ctx, h.Version, 0) {
+	for header, err := range chain.ReaderAt(h).Headers(ctx, ropewalk.Range{Last: h.Version, Backward: true}) {
 		if err != nil {
 			return err
 		}

@@ -144,8 +144,8 @@ func (s sample) readNothingElse(t *testing.T, m *memstore.Store, d damage) {
 	slices.Reverse(backward)
 	s.readExactly(t, d, r.All(t.Context()), s.chain, true)
 	s.readExactly(t, d, r.Backward(t.Context()), backward, true)
-	s.readExactly(t, d, r.Range(t.Context(), 0, 3), s.chain[:4], true)
-	s.readExactly(t, d, r.Range(t.Context(), 2, 5), s.chain[2:], false)
+	s.readExactly(t, d, r.Changesets(t.Context(), ropewalk.Range{Last: 3}), s.chain[:4], true)
+	s.readExactly(t, d, r.Changesets(t.Context(), ropewalk.Range{First: 2, Last: 5}), s.chain[2:], false)
 }
 
 // readExactly compares what a sequence yields. The header of the first of a

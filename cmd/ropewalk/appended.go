@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 
+	"ropewalk"
+
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
@@ -32,7 +34,7 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 	if first == newest.Version {
 		return a.printAppendedOne(newest)
 	}
-	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, first, newest.Version) {
+	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, ropewalk.Range{First: first, Last: newest.Version}) {
 		if err != nil {
 			a.Warn("all is committed, but not all references could be read: %v", err)
 			return a.printAppendedOne(newest)

@@ -79,7 +79,7 @@ func readingNewest(chain *ropewalk.Chain) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, err := range r.From(ctx, r.Head().Version+1-benchRead) {
+		for _, err := range r.Changesets(ctx, ropewalk.Range{First: r.Head().Version + 1 - benchRead, Last: ropewalk.Newest}) {
 			if err != nil {
 				return err
 			}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -28,7 +28,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 		return err
 	}
 	var out bytes.Buffer
-	values, ok := jsonValues(c.Content)
+	values, ok := ndjson.Values(c.Content)
 	if !ok {
 		if err := writeWrapped(&out, c, field.name, "content_base64", base64.StdEncoding.EncodeToString(c.Content)); err != nil {
 			return err
@@ -48,40 +48,19 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 // them holds the aggregate ID.
 func wasImported(c changeset.Changeset) bool {
 	position, ok := importPosition(c.CommandID)
-	return ok && c.ContentType == typeNDJSON && c.CommandID == importCommandID(position, c.Content) &&
-		isNDJSON(c.Content) && bytes.HasSuffix(c.Content, []byte("\n"))
-}
-
-// jsonValues returns content as JSON values without newlines: its lines, or
-// all of it if it is one value on many lines.
-func jsonValues(content []byte) (values [][]byte, ok bool) {
-	if !utf8.Valid(content) {
-		return nil, false
-	}
-	if isNDJSON(content) {
-		for line := range bytes.Lines(content) {
-			if !isBlank(line) {
-				values = append(values, bytes.TrimSuffix(line, []byte("\n")))
-			}
-		}
-		return values, true
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, content); err != nil {
-		return nil, false
-	}
-	return [][]byte{compact.Bytes()}, true
+	return ok && c.ContentType == ndjson.ContentType && c.CommandID == importCommandID(position, c.Content) &&
+		ndjson.Valid(c.Content) && bytes.HasSuffix(c.Content, []byte("\n"))
 }
 
 // writeEvent writes one JSON value as a line that import would put into the
 // same aggregate again.
 func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []byte) error {
-	values, err := valuesOf(value, field)
+	values, err := ndjson.Field(value, field)
 	switch {
 	case err == nil && len(values) == 0:
 		return writeAfterField(out, c, field, value)
 	case err == nil:
-		if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
+		if id, err := ndjson.AggregateOf(value, field); err != nil || id != c.AggregateID {
 			return writeWrapped(out, c, field, "content", json.RawMessage(value))
 		}
 		out.Write(value)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -127,7 +129,7 @@ func (m *importer) feed(in *lines, groups *groups) error {
 		if err != nil {
 			return err
 		}
-		id, err := aggregateOf(line.text, m.flags.field)
+		id, err := ndjson.AggregateOf(line.text, m.flags.field)
 		if err != nil {
 			return in.bad(err)
 		}
@@ -179,4 +181,15 @@ func (a *app) printImport(r importJSON) error {
 		return a.Unread(a.Emit(r), "%s", r)
 	}
 	return a.Unread(a.Print("%s\n", r), "%s", r)
+}
+
+// checkField returns an error of usage unless --aggregate-field can name a field.
+func checkField(field string) error {
+	switch {
+	case field == "":
+		return cliexit.Usagef("--aggregate-field must not be empty")
+	case !utf8.ValidString(field):
+		return cliexit.Usagef("--aggregate-field %q is not UTF-8", field)
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
@@ -233,7 +234,7 @@ func (m *importer) importOne(t *track, g *group) (added bool, err error) {
 		}
 	}
 	c := t.chain
-	draft := changeset.Draft{CommandID: g.commandID(), Content: g.content, ContentType: typeNDJSON}
+	draft := changeset.Draft{CommandID: g.commandID(), Content: g.content, ContentType: ndjson.ContentType}
 	if c.head.Exists() && t.next <= c.head.Version {
 		if err := m.compare(t, g, draft); err != nil {
 			return false, m.failedAt(g, err)
@@ -270,7 +271,7 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	c := t.chain
 	if len(c.known) == 0 {
 		last := min(t.next+compareAhead-1, c.head.Version)
-		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, t.next, last))
+		known, err := ropewalk.Collect(m.store.Chain(t.id).ReaderAt(c.head).Headers(m.ctx, ropewalk.Range{First: t.next, Last: last}))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -76,19 +77,13 @@ func (l *lines) next() (line, error) {
 			return line{}, err
 		}
 		if l.number == 1 {
-			text = bytes.TrimPrefix(text, byteOrderMark)
+			text = bytes.TrimPrefix(text, ndjson.ByteOrderMark)
 		}
-		if !isBlank(text) {
+		if !ndjson.IsBlank(text) {
 			return line{l.number, text}, nil
 		}
 	}
 }
-
-var byteOrderMark = []byte("\ufeff")
-
-// isBlank reports whether a line has nothing but the white space of JSON. Any
-// other space, such as a no-break space, is content.
-func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
 func (l *lines) read() ([]byte, error) {
 	l.number++

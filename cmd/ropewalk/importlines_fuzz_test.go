@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 )
 
 // readLines reads all lines, until the end or a failure.
@@ -40,19 +41,19 @@ func FuzzImportLines(f *testing.F) {
 		number := int64(0)
 		for line := range bytes.Lines(input) {
 			number++
-			if !isBlank(line) {
+			if !ndjson.IsBlank(line) {
 				want = append(want, append(bytes.TrimSuffix(bytes.Clone(line), []byte("\n")), '\n'))
 				numbers = append(numbers, number)
 			}
 		}
-		marked := append(bytes.Clone(byteOrderMark), input...)
+		marked := append(bytes.Clone(ndjson.ByteOrderMark), input...)
 		for _, r := range []io.Reader{bytes.NewReader(marked), iotest.HalfReader(bytes.NewReader(marked)), iotest.DataErrReader(bytes.NewReader(marked))} {
 			got, at := readLines(t, r)
 			require.Equal(t, want, got)
 			require.Equal(t, numbers, at)
 		}
 		for _, line := range want {
-			if id, err := aggregateOf(line, field); err == nil {
+			if id, err := ndjson.AggregateOf(line, field); err == nil {
 				require.NoError(t, changeset.ValidateAggregateID(id))
 			}
 		}

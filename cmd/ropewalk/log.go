@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	"ropewalk"
+
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
@@ -73,10 +75,7 @@ func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
 
 // headers yields the headers of the span, the newest first unless it is reversed.
 func (s span) headers(ctx context.Context, reverse bool) iter.Seq2[changeset.Header, error] {
-	if reverse {
-		return s.reader.Headers(ctx, s.first, s.last)
-	}
-	return s.reader.HeadersBackward(ctx, s.last, s.first)
+	return s.reader.Headers(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: !reverse})
 }
 
 func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) error {

@@ -25,10 +25,7 @@ type span struct {
 // contents yields the changesets of the span, the oldest first unless it is
 // backward.
 func (s span) contents(ctx context.Context, backward bool) iter.Seq2[changeset.Changeset, error] {
-	if backward {
-		return s.reader.RangeBackward(ctx, s.last, s.first)
-	}
-	return s.reader.Range(ctx, s.first, s.last)
+	return s.reader.Changesets(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: backward})
 }
 
 // span resolves a reference to a range of the chain. An ID alone is all of it,
@@ -91,7 +88,7 @@ func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference.Refere
 }
 
 func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (changeset.Header, error) {
-	for h, err := range reader.Headers(ctx, version, version) {
+	for h, err := range reader.Headers(ctx, ropewalk.Range{First: version, Last: version}) {
 		return h, err
 	}
 	return changeset.Header{}, fmt.Errorf("version %d: %w", version, ropewalk.ErrNotFound)

@@ -137,11 +137,7 @@ func (c *Client) ReadAll(ctx context.Context) (Operation, error) {
 func (c *Client) read(ctx context.Context, op *Operation, _ string) error {
 	op.Kind = Read
 	r, err := c.Chain.Reader(ctx)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		c.head, op.Outcome = head.Head{}, OK
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return nil
 	}
 	seen := map[string]bool{}

@@ -46,15 +46,12 @@ func (s Storage) Faulty(script *faults.Script, twoSteps bool) *ropewalk.Chain {
 	return ropewalk.New(script.Changesets(s.Changesets), heads, options).Chain(s.AggregateID)
 }
 
-// Contents returns all contents of the chain, nothing where there is no chain.
+// Contents returns all contents of the chain, none if the chain does not exist.
 func (s Storage) Contents(t testing.TB) (contents []string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	r, err := s.Direct().Reader(ctx)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		return nil
-	}
-	require.NoError(t, err)
+	require.True(t, err == nil || errors.Is(err, ropewalk.ErrNotFound), err)
 	for c, err := range r.All(ctx) {
 		require.NoError(t, err)
 		contents = append(contents, string(c.Content))

@@ -161,10 +161,7 @@ func (w *World) Committed() (last changeset.Ref, ok bool) {
 	w.Helper()
 	ctx := context.WithoutCancel(w.Context())
 	r, err := w.Storage.Direct().Reader(ctx)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		return last, false
-	}
-	require.NoError(w, err)
+	require.True(w, err == nil || errors.Is(err, ropewalk.ErrNotFound), err)
 	n := 0
 	for c, err := range r.All(ctx) {
 		require.NoError(w, err)

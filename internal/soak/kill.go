@@ -126,7 +126,7 @@ func (k *Kills) hold(ctx context.Context, place Place, refs []changeset.Ref) err
 	if err != nil {
 		return err
 	}
-	headers, err := ropewalk.Collect(r.Headers(ctx, 0, r.Head().Version))
+	headers, err := ropewalk.Collect(r.Headers(ctx, ropewalk.Range{Last: ropewalk.Newest}))
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ func (c *client) readAgain(ctx context.Context, n int) {
 	}
 }
 
-// read reads the chain or a part of it, and records as much as it has got: a
-// read that breaks off has still seen what it has seen.
+// read reads the chain or a part of it, and records everything that it has read,
+// even if an error ends the read.
 func (c *client) read(ctx context.Context) {
 	op, ctx, cancel := c.begin(ctx, Read)
 	defer cancel()
@@ -36,7 +36,7 @@ func (c *client) read(ctx context.Context) {
 		c.unexpected(ctx, "read", err)
 		return
 	default:
-		op.Length = int(r.Head().Version) + 1
+		op.Length = int(r.Head().Len())
 		c.walk(ctx, r, op)
 	}
 	c.record(op)
@@ -68,7 +68,7 @@ func (c *client) way(ctx context.Context, r *ropewalk.Reader, op *Operation) (se
 		return r.Backward(ctx), true
 	case 1:
 		op.From = c.rand.IntN(op.Length)
-		return r.Range(ctx, uint64(op.From), uint64(op.From+c.rand.IntN(op.Length-op.From))), false
+		return r.Changesets(ctx, ropewalk.Range{First: uint64(op.From), Last: uint64(op.From + c.rand.IntN(op.Length-op.From))}), false
 	case 2:
 		if c.head.Exists() {
 			op.From = int(c.head.Version) + 1

@@ -111,7 +111,7 @@ func (t Task) run(ctx context.Context, chain *ropewalk.Chain, known head.Head) (
 	case DoBackward:
 		all = r.Backward(ctx)
 	case DoRange:
-		all = r.Range(ctx, uint64(t.First), uint64(t.Last))
+		all = r.Changesets(ctx, ropewalk.Range{First: uint64(t.First), Last: uint64(t.Last)})
 	}
 	return r.Head(), Drain(all, t.Do == DoFirst)
 }
