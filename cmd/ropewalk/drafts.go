@@ -11,13 +11,10 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
-
-// maxContent is the largest content that append takes, in bytes: the default
-// of [ropewalk.Options].
-const maxContent = 64 << 20
 
 const typeJSON = "application/json"
 
@@ -57,12 +54,12 @@ func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
-	content, err := io.ReadAll(io.LimitReader(in, maxContent+1))
+	content, err := io.ReadAll(io.LimitReader(in, importer.MaxContent+1))
 	if err != nil {
 		return nil, ui.InputError(file, err)
 	}
-	if len(content) > maxContent {
-		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, maxContent)
+	if len(content) > importer.MaxContent {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, importer.MaxContent)
 	}
 	return content, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
@@ -23,7 +24,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 	if a.JSON {
 		return a.printContent(c)
 	}
-	if !field.forced && wasImported(c) {
+	if !field.forced && importer.WasImported(c) {
 		_, err := ui.Raw(a.Out).Write(c.Content)
 		return err
 	}
@@ -41,15 +42,6 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 	}
 	_, err := ui.Raw(a.Out).Write(out.Bytes()) // as they were imported
 	return err
-}
-
-// wasImported reports whether import appended a changeset: its command ID
-// commits to the content. Then the content is whole lines, whichever field of
-// them holds the aggregate ID.
-func wasImported(c changeset.Changeset) bool {
-	position, ok := importPosition(c.CommandID)
-	return ok && c.ContentType == ndjson.ContentType && c.CommandID == importCommandID(position, c.Content) &&
-		ndjson.Valid(c.Content) && bytes.HasSuffix(c.Content, []byte("\n"))
 }
 
 // writeEvent writes one JSON value as a line that import would put into the

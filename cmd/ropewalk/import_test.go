@@ -16,10 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"ropewalk/backends/memstore"
-	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
-	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
@@ -201,33 +198,4 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 	require.Equal(t, 1, got.exit)
 	require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
 	require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
-}
-
-// A head that goes back during an import is noticed.
-func TestImportNoticesALostHead(t *testing.T) {
-	p := newTestPlace()
-	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &ui.Progress{})
-	g := func(position int64) *group {
-		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
-	}
-	track := &track{id: "a"}
-	added, err := m.importOne(track, g(0))
-	require.NoError(t, err)
-	require.True(t, added)
-	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
-	track.chain = nil // as for one among many
-	_, err = m.importOne(track, g(1))
-	require.Equal(t, cliexit.HeadLost, cliexit.Classify(t.Context(), err))
-}
-
-// Chains beyond those that are remembered are read again, to the same end.
-func TestImportForgetsChains(t *testing.T) {
-	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &ui.Progress{})
-	m.chains = maxChains
-	input, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
-	require.NoError(t, m.run(newLines("file", strings.NewReader(input))))
-	require.Equal(t, maxChains, m.chains)
-	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
 }

@@ -1,4 +1,4 @@
-package main
+package importer
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 // readLines reads all lines, until the end or a failure.
 func readLines(t *testing.T, r io.Reader) (all [][]byte, numbers []int64) {
-	l := newLines("fuzz", r)
+	l := NewLines("fuzz", r)
 	for {
 		line, err := l.next()
 		if errors.Is(err, io.EOF) {
@@ -26,7 +26,7 @@ func readLines(t *testing.T, r io.Reader) (all [][]byte, numbers []int64) {
 	}
 }
 
-func FuzzImportLines(f *testing.F) {
+func FuzzLines(f *testing.F) {
 	for _, s := range []string{
 		"", "\n", "\r\n", `{"aggregate":"a"}`, `{"aggregate":"a"}` + "\n\n \t\n" + `{"aggregate":"b"}` + "\r\n", "{", "null", "[]", "1", `{"aggregate":1}`, `{"aggregate":null}`,
 		`{"aggregate":"\u0000"}`, `{"aggregate":"a","aggregate":"b"}`, "\xff", `{"other":"a"}`, `{"aggregate":"` + "é" + `"}`, "{\"aggregate\":\"a\"}\x00\n",
