@@ -23,7 +23,7 @@ lint:
 	go tool staticcheck -tags integration ./...
 	integration/vulncheck.sh
 
-# Measures everything side by side with what people would take instead, and writes docs/performance.md; less than
+# Measures everything side by side with what people would take instead, and writes bench/results/performance.md; less than
 # twenty minutes. RUN='walk|hot' runs some experiments, ARGS=-quick tests the benchmarks themselves and writes nothing.
 bench:
 	eval "$$(bench/servers.sh)" && cd bench && go run . -run '^($(or $(RUN),.*))$$' $(ARGS)
@@ -43,8 +43,10 @@ fuzz:
 
 # Soaks every storage, in a thousand histories over memory, fifty and more over each other one, a thousand kills and
 # an hour's load. DURATION=10m gives each storage so much time at least, SEED=7 repeats a soak, STORES=memory,azure
-# chooses (memory, sqlite, dynamo, s3, azure), REPORT=file appends the tables of figures to a file.
+# chooses (memory, sqlite, dynamo, s3, azure), REPORT=file writes the tables of figures to a file
+# (bench/results/soak.md is the page of the figures that docs/reliability.md quotes).
 soak:
+	$(if $(REPORT),rm -f $(abspath $(REPORT)))
 	integration/emulators.sh start
 	eval "$$(integration/emulators.sh env)" && go test -tags integration -count=1 -timeout 0 -v -run '^TestSoak' ./integration \
 		-soak -soak.duration=$(or $(DURATION),0s) -soak.seed=$(or $(SEED),0) -soak.stores=$(STORES) -soak.report=$(abspath $(REPORT))

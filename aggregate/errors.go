@@ -73,7 +73,7 @@ func located(err error, ref changeset.Ref) error {
 type PreconditionError struct {
 	// IfMatch is the value that was asked for.
 	IfMatch string
-	// Actual is the head that was there; the zero Head if there was none.
+	// Actual is the present head; the zero Head if the aggregate has no head.
 	Actual head.Head
 }
 

@@ -68,7 +68,7 @@ func (l *laboratory) manyAggregates(ctx context.Context, n int, took func(what s
 	if err != nil {
 		return err
 	}
-	took("a page of 1,000 heads, anywhere", pages, "each page begins behind the last one's end")
+	took("a page of 1,000 heads, anywhere", pages, "each page begins after the end of the page before")
 	listed, err := lab.Turns(ctx, turns, lab.Milliseconds(func(ctx context.Context) error { return lab.Drain(db.List(ctx, ""), false) }))
 	if err != nil {
 		return err

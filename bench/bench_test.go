@@ -36,8 +36,8 @@ func TestQuickExperiments(t *testing.T) {
 		require.NotEmpty(t, r.Limits)
 		require.True(t, r.Quick)
 	}
-	require.NoError(t, page(filepath.Join(out, "results"), filepath.Join(out, "docs")))
-	text, err := os.ReadFile(filepath.Join(out, "docs", "performance.md"))
+	require.NoError(t, page(filepath.Join(out, "results")))
+	text, err := os.ReadFile(filepath.Join(out, "results", "performance.md"))
 	require.NoError(t, err)
 	require.Contains(t, string(text), "## Embedded, on the local disk")
 	require.Contains(t, string(text), "no figure to quote")

@@ -95,7 +95,7 @@ func runHot(ctx context.Context, l *laboratory, r *report.Results) error {
 	}
 	r.Plots = []report.Plot{hotPlot(r.Rows)}
 	r.Limits = []string{
-		"A loop: whoever wins has loaded (20 ms), put (20 ms) and swapped (20 ms), and the others of the same round have done so in vain; one append every 60 ms or so is the most, however many try, and the server's work for the losers takes it further down.",
+		"A loop: the winner has loaded (20 ms), put (20 ms) and swapped (20 ms), and the others of the same round have done so in vain; one append every 60 ms or so is the most, however many try, and the server's work for the losers takes it further down.",
 		"In SQLite a put and a swap are one transaction, and transactions of concurrent appends share one sync: there the loop loses its time to repeated appends rather than to waiting.",
 		"The Appender commits up to 256 changesets in one swap, and puts the next ones meanwhile: with 64 callers that each wait for their own append, at most 64 for each 20 ms that a swap takes, less what the server needs for as many PUTs. More callers, or more drafts in a call, take it further.",
 		"Next: nothing within one aggregate, whose swaps come one after the other. Several aggregates are independent of each other.",

@@ -80,7 +80,7 @@ func (l *laboratory) experiment(ctx context.Context, e experiment, folder string
 }
 
 // page writes the page of all results that are there.
-func page(results, docs string) error {
+func page(results string) error {
 	var all []report.Results
 	for _, e := range experiments {
 		r, err := report.Load(results, e.name)
@@ -92,7 +92,7 @@ func page(results, docs string) error {
 		}
 		all = append(all, r)
 	}
-	return report.Page(docs, all)
+	return report.Page(results, all)
 }
 
 // pick returns the size for a whole run, or the size for a quick one.

@@ -1,5 +1,5 @@
 // Command bench measures Ropewalk, side by side with what people would take
-// instead, and writes docs/performance.md. It is a module of its own, so that
+// instead, and writes bench/results/performance.md. It is a module of its own, so that
 // nothing it compares with becomes a dependency of Ropewalk.
 //
 //	make bench                            all of it
@@ -44,10 +44,10 @@ func fail(err error) {
 func run(ctx context.Context) error {
 	quick := flag.Bool("quick", false, "cut sizes and repetitions down, and write nothing but to the folder -out, if that is given")
 	only := flag.String("run", "", "run the experiments whose name matches this regular `expression`")
-	out := flag.String("out", "", "write docs/performance.md and bench/results below this `folder` (default: the checkout)")
+	out := flag.String("out", "", "write bench/results below this `folder` (default: the checkout)")
 	work := flag.String("work", "", "keep stores in this `folder`, whose disk is measured (default: .cache in the checkout)")
 	seed := flag.Uint64("seed", 1, "seed of the contents")
-	render := flag.Bool("render", false, "run nothing, and write the page of the results that are there")
+	render := flag.Bool("render", false, "run nothing, and write the page of the results of earlier runs")
 	flag.Parse()
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
@@ -72,5 +72,5 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-	return page(results, filepath.Join(*out, "docs"))
+	return page(results)
 }

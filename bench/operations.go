@@ -62,7 +62,7 @@ func runOperations(ctx context.Context, l *laboratory, r *report.Results) error 
 		})
 	}
 	r.Limits = []string{
-		"A content is hashed once, when it is appended, and once when it is read; of 1 MiB that is nearly all of the time, beside memory's own copy.",
+		"Content is hashed once, when it is appended, and once when it is read; of 1 MiB that is nearly all of the time, beside memory's own copy.",
 		"A header costs its ancestor index: up to 1 KB that is packed, hashed, and written as base64 text. Decoding encodes again, to the letter, so that nothing but the one form passes.",
 		"A head, and the texts of a row in SQLite, are decoded through package json and held against what they encode to. Next: a scanner of our own for the one form would save half of that.",
 	}

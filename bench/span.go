@@ -63,7 +63,7 @@ func runSpan(ctx context.Context, l *laboratory, r *report.Results) error {
 	r.Limits = []string{
 		fmt.Sprintf("The trips: %d of 20 ms are %d ms. One of them loads the head, one reads the ten, and the others are lookups that come closer through the ancestor indexes: each lookup must wait for the one before.", costs[0].Trips, 20*costs[0].Trips),
 		fmt.Sprintf("A GET of the plain walk took %.1f ms here.", get.Median),
-		"Next: whoever reads around one place again and again keeps the head of `Chain.HeadAt`, and starts from there with the lookups done; a cache shared by readers answers them as well.",
+		"Next: a program that reads around one place again and again keeps the head of `Chain.HeadAt`, and starts from there with the lookups done; a cache shared by readers answers them as well.",
 	}
 	return nil
 }

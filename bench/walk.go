@@ -18,7 +18,7 @@ var walkExperiment = experiment{
 parent-changeset-id: each GET waits for the one before. Ropewalk reads the same chain from the same S3 server; both add
 20 ms to each request. Contents have 512 bytes. Ropewalk checks every content, link and digest; the plain walk checks
 nothing. Options are the defaults. Forward, the plain walk has to arrive at the oldest changeset before it can
-yield the first. *The same GETs, bare* are those of an S3 client that knows all keys before: one GET, then all others
+yield the first. *The same GETs, bare* are the requests of an S3 client that knows all keys before: one GET, then all others
 at once, nothing checked.`,
 	run: runWalk,
 }

@@ -1,6 +1,6 @@
 // Package collect deletes objects that no chain can reach any longer: the
 // objects of appends that lost a race or were abandoned ([Collector.Collect]),
-// and all that is stored of an aggregate ([Collector.Erase]).
+// and everything stored of an aggregate ([Collector.Erase]).
 //
 // An object enters its chain by the swap from the head's revision that it was
 // built on, or never. So an object that the chain of some head does not reach,

@@ -46,7 +46,7 @@ func (a *collection) deleteLost(ctx context.Context) error {
 	})
 }
 
-// sweep deletes all that is stored of an erased aggregate and of its snapshots.
+// sweep deletes everything stored of an erased aggregate and of its snapshots.
 func (a *collection) sweep(ctx context.Context) error {
 	a.suspects, a.report.Seen = nil, Count{}
 	for _, id := range []string{a.id, reserved.Snapshots(a.id)} {

@@ -75,7 +75,7 @@ func (p place) orphan(after head.Head, contents ...string) []changeset.Ref {
 	return refs
 }
 
-// objects returns the references of all that is stored.
+// objects returns the references of all stored objects.
 func (p place) objects() (refs []changeset.Ref) {
 	p.Helper()
 	for o, err := range p.changesets.Objects(p.Context(), p.id) {

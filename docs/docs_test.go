@@ -1,12 +1,16 @@
 package docs_test
 
 import (
+	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -39,20 +43,85 @@ func TestProgramsBuild(t *testing.T) {
 	}
 }
 
-// The pages speak of files and headings that are there.
+// Every link of a page leads to a file, and to a heading if it names one.
 func TestLinks(t *testing.T) {
-	for name, text := range pages(t, "aws.md", "azure.md", "coming-from.md", "costs.md", "hot-aggregates.md", "restore.md", "schema-change.md") {
-		anchors := map[string]bool{}
-		for _, h := range heading.FindAllStringSubmatch(text, -1) {
-			anchors["#"+strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(h[1]))] = true
-		}
+	for _, page := range markdown(t) {
+		text := pages(t, page)[page]
 		for _, l := range link.FindAllStringSubmatch(text, -1) {
-			if strings.HasPrefix(l[1], "#") {
-				require.True(t, anchors[l[1]], "%s: %s", name, l[1])
+			if strings.Contains(l[1], "://") {
 				continue
 			}
-			_, err := os.Stat(l[1])
-			require.NoError(t, err, name)
+			file, anchor, named := strings.Cut(l[1], "#")
+			target := page
+			if file != "" {
+				target = filepath.Join(filepath.Dir(page), file)
+			}
+			_, err := os.Stat(target)
+			require.NoError(t, err, page)
+			if named {
+				require.Contains(t, anchors(t, target), anchor, "%s: %s", page, l[1])
+			}
 		}
 	}
+}
+
+// markdown returns the paths of all Markdown pages of the repository.
+func markdown(t *testing.T) (paths []string) {
+	for path := range sources(t, ".md") {
+		paths = append(paths, path)
+	}
+	require.Greater(t, len(paths), 10)
+	return paths
+}
+
+// sources yields the paths of the repository's files with one of the endings,
+// apart from test data and hidden folders.
+func sources(t *testing.T, endings ...string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+			switch name := d.Name(); {
+			case err != nil:
+				return err
+			case d.IsDir() && (name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") && name != ".."):
+				return fs.SkipDir
+			case slices.Contains(endings, filepath.Ext(path)) && !yield(path):
+				return fs.SkipAll
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+}
+
+// anchors returns the names by which links lead to the headings of a page.
+func anchors(t *testing.T, page string) (names []string) {
+	for _, h := range heading.FindAllStringSubmatch(pages(t, page)[page], -1) {
+		names = append(names, strings.Map(func(c rune) rune {
+			switch {
+			case c == ' ':
+				return '-'
+			case c == '-' || c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c):
+				return unicode.ToLower(c)
+			}
+			return -1
+		}, h[1]))
+	}
+	return names
+}
+
+// The figures of the soak that a page quotes are on the page that the soak has
+// written.
+func TestQuotedFigures(t *testing.T) {
+	texts := pages(t, "reliability.md", "../bench/results/soak.md")
+	_, quoted, _ := strings.Cut(texts["reliability.md"], "\n## The soak\n")
+	quoted, _, found := strings.Cut(quoted, "\n## Full disks")
+	require.True(t, found)
+	rows := 0
+	for line := range strings.Lines(quoted) {
+		if strings.HasPrefix(line, "| ") {
+			require.Contains(t, texts["../bench/results/soak.md"], line)
+			rows++
+		}
+	}
+	require.Greater(t, rows, 10)
 }

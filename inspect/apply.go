@@ -13,7 +13,8 @@ import (
 
 var (
 	// ErrNotATip means that a plan was to be applied with a changeset that is
-	// none of its tips, or with none where there is not exactly one. Nothing
+	// not one of its tips, or without a changeset although the plan does not
+	// have exactly one tip. Nothing
 	// was sent.
 	ErrNotATip = errors.New("not one of the tips of the plan")
 	// ErrHeadMoved means that the head is no longer the head of the plan: plan
@@ -21,7 +22,7 @@ var (
 	ErrHeadMoved = errors.New("the head has changed meanwhile")
 	// ErrUnknown means that it is unknown whether the head was written. Plan
 	// again to find out: planning looks at the head first.
-	ErrUnknown = errors.New("nobody knows whether the head was written")
+	ErrUnknown = errors.New("it is unknown whether the head was written")
 )
 
 const (

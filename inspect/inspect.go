@@ -110,8 +110,8 @@ type Problem struct {
 	Object string
 	// Reason says what does not match, or what is missing.
 	Reason string
-	// Missing names the changeset that Ref refers to and that is not there;
-	// zero where nothing is missing.
+	// Missing names the changeset that Ref refers to and that is missing; zero
+	// if nothing is missing.
 	Missing changeset.Ref
 }
 
@@ -175,10 +175,10 @@ func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
 
 func (in *Inspector) problem(ref changeset.Ref, reason string) *Problem {
 	p := &Problem{Ref: ref, Reason: reason}
-	if l, ok := in.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+	if l, ok := changeset.As[changeset.Locator](in.changesets); ok && !ref.ID.IsZero() {
 		p.Object = l.Locate(ref)
 	}
-	if l, ok := in.heads.(head.Locator); ok && ref.ID.IsZero() {
+	if l, ok := head.As[head.Locator](in.heads); ok && ref.ID.IsZero() {
 		p.Object = l.LocateHead(ref.AggregateID)
 	}
 	return p

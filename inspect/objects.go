@@ -56,13 +56,13 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 	}
 	defer in.bytes.Release(weight)
 	var refused *changeset.Header
-	c, err := in.changesets.Get(changeset.WithAdmission(ctx, func(h changeset.Header) error {
+	c, err := in.changesets.Get(ctx, o.Ref, func(h changeset.Header) error {
 		if h.BodySize > in.maxContent {
 			refused = &h
 			return errTooLarge
 		}
 		return nil
-	}), o.Ref)
+	})
 	if refused != nil && errors.Is(err, errTooLarge) {
 		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.BodySize, in.maxContent))
 		return *refused, nil
@@ -95,7 +95,7 @@ type proved struct {
 }
 
 // prove returns, as an error, what is wrong with a header as the child of its
-// parent. One whose parent is not there, or does not decode, cannot be proved.
+// parent. A header whose parent is missing, or does not decode, cannot be proved.
 // The content was found intact, or not, before.
 func (p *prover) prove(h changeset.Header, intact bool) (proved, error) {
 	p.rise(h.Version)

@@ -74,7 +74,7 @@ const maxRevision = 1 << 62
 // Rebuild plans how to rebuild an aggregate's head from its objects, if the head
 // is lost or older than they are. It changes nothing: [Inspector.Apply] does.
 //
-// It proves all that is stored, as [Inspector.Verify] does. It cannot know
+// It proves every stored object, as [Inspector.Verify] does. It cannot know
 // whether the topmost append was ever committed: it does not know which of
 // several tips a lost head named, nor whether the only tip was still pending, or
 // was refused by a fence. Nor can it distinguish a lost head from a missing

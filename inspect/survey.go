@@ -8,8 +8,8 @@ import (
 	"ropewalk/head"
 )
 
-// survey is all that is known of one aggregate: its head, the objects that
-// were listed, and what was learnt of them.
+// survey has the known facts of one aggregate: its head, the listed objects,
+// and the findings about them.
 type survey struct {
 	in        *Inspector
 	id        string

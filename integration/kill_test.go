@@ -117,7 +117,7 @@ func TestSoakKills(t *testing.T) {
 		})
 	}
 	group.Wait()
-	report(t, soak.KillTable(all))
+	report(t, "Kills", soak.KillTable(all))
 }
 
 func killWriters(t *testing.T, place writerPlace, kills int) *soak.Kills {

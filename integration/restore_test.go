@@ -109,7 +109,7 @@ func (d *drill) olderHeads(t *testing.T) {
 func (d *drill) noHeads(t *testing.T) {
 	d.vault.removeHead(t, "order-4711")
 	d.vault.removeHead(t, "order-4712")
-	for _, block := range steps(t, "Heads that are gone") {
+	for _, block := range steps(t, "Missing heads") {
 		d.follow(t, block)
 	}
 }

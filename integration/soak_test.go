@@ -111,7 +111,7 @@ func TestSoakHistories(t *testing.T) {
 		}
 	}
 	clouds.Wait()
-	report(t, soak.Table(figures))
+	report(t, "Histories", soak.Table(figures))
 }
 
 // histories lives and checks histories until there are enough of them and
@@ -163,7 +163,7 @@ func TestSoakLoad(t *testing.T) {
 			all = append(all, figures)
 		})
 	}
-	report(t, soak.LoadTable(all))
+	report(t, "Load", soak.LoadTable(all))
 }
 
 // placeUnderLoad opens a storage in real time.
@@ -183,8 +183,14 @@ func placeUnderLoad(t *testing.T, s soaked) soak.Place {
 	return place
 }
 
-// report prints a table of figures.
-func report(t *testing.T, table string) {
+// soakPreface begins the page of all figures.
+const soakPreface = `# Figures of the soak
+
+This page is written by ` + "`make soak REPORT=FILE`" + `. [docs/reliability.md](../../docs/reliability.md) says what they count.
+`
+
+// report prints a table of figures, and appends it to the page of all figures.
+func report(t *testing.T, title, table string) {
 	t.Helper()
 	t.Log("\n" + table)
 	if *soakReport == "" {
@@ -192,7 +198,13 @@ func report(t *testing.T, table string) {
 	}
 	file, err := os.OpenFile(*soakReport, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	require.NoError(t, err)
-	_, err = fmt.Fprintln(file, table)
+	info, err := file.Stat()
+	require.NoError(t, err)
+	text := fmt.Sprintf("\n## %s\n\n%s", title, table)
+	if info.Size() == 0 {
+		text = soakPreface + text
+	}
+	_, err = file.WriteString(text)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 }

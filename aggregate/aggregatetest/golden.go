@@ -85,7 +85,7 @@ func (s *Spec[S, E]) readable(dir string) {
 		content, err := os.ReadFile(filepath.Join(dir, file.Name()))
 		require.NoError(s.t, err)
 		_, err = s.typ.Decode(content)
-		require.NoError(s.t, err, "%s pins events that history has, and that cannot be read any more: add an upcaster", file.Name())
+		require.NoError(s.t, err, "%s pins events that history has, and that can no longer be read: add an upcaster", file.Name())
 	}
 }
 

@@ -69,8 +69,8 @@ func TestNothingIsMadeOfAReplyThatIsNotWhole(t *testing.T) {
 	}
 }
 
-// untold are the headers and elements that the service may leave out.
-var untold = []string{"Blob", "BlobPrefix", "SignedIdentifier", "Permission", "X-Ms-Blob-Public-Access"}
+// optional are the headers and elements that the service may leave out.
+var optional = []string{"Blob", "BlobPrefix", "SignedIdentifier", "Permission", "X-Ms-Blob-Public-Access"}
 
 // changes returns the ways to change the n-th reply to an operation.
 func (w *world) changes(t *testing.T, op operation, n int) map[string]func(*http.Response) {
@@ -93,7 +93,7 @@ func (w *world) changes(t *testing.T, op operation, n int) map[string]func(*http
 		changes = map[string]func(*http.Response){}
 	}
 	for key := range header {
-		if !slices.Contains(untold, key) {
+		if !slices.Contains(optional, key) {
 			changes["without "+key] = func(r *http.Response) { r.Header.Del(key) }
 		}
 	}
@@ -131,7 +131,7 @@ func withoutElements(body []byte) map[string][]byte {
 		case xml.EndElement:
 			last := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
-			if !slices.Contains(untold, last.name) {
+			if !slices.Contains(optional, last.name) {
 				shorter[fmt.Sprintf("%s at %d", last.name, last.from)] = slices.Concat(body[:last.from], body[decoder.InputOffset():])
 			}
 		}

@@ -67,7 +67,7 @@ func (s *Store) Tamper(change func(*Contents)) {
 	change(&s.contents)
 }
 
-// Clone returns a store of its own with a deep copy of all that is stored.
+// Clone returns a store of its own with a deep copy of everything stored.
 func (s *Store) Clone() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()

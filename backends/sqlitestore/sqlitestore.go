@@ -41,8 +41,8 @@
 //	heads(aggregate_id, record, ancestors, digest)
 //
 // where aggregate_id is percent-encoded, object the version and the changeset
-// ID in bytes, metadata the rest of the header as a JSON object, and record that
-// of the head. So this is the log of an aggregate:
+// ID in bytes, metadata the rest of the header as a JSON object, and record the
+// head's JSON. So this is the log of an aggregate:
 //
 //	SELECT metadata ->> 'aggregate-version', metadata ->> 'recorded-at', content
 //	FROM changesets WHERE aggregate_id = 'order-1' ORDER BY object

@@ -38,7 +38,7 @@ func (w writer) append(ctx context.Context, changesets changeset.Store, after he
 // loser; these writers take two, as all do in the cloud.
 func (d demo) race(ctx context.Context) error {
 	return d.steps(
-		d.say("Two writers have read version 1. Both put a changeset behind it and swap the head, at once:"),
+		d.say("Two writers have read version 1. Both put a changeset after it and swap the head, at once:"),
 		func() error { return d.runRace(ctx) },
 		d.say("One has won. What the other one put is left over, and can never enter the chain:"),
 		d.run(ctx, 0, "graph", order),

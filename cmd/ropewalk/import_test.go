@@ -13,11 +13,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ropewalk"
+
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/faults"
+	"ropewalk/head"
 )
 
 // events returns NDJSON of many aggregates, mixed, with the lines by aggregate.
@@ -198,4 +202,35 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 	require.Equal(t, 1, got.exit)
 	require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
 	require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
+}
+
+// An import finds what it has imported before, also if a program has stored the
+// same compressed.
+func TestImportFindsCompressedContent(t *testing.T) {
+	line := func(letter string) string {
+		return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n"
+	}
+	imported := newTestPlace()
+	require.Zero(t, imported.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1").exit)
+	p := newTestPlace()
+	h := head.Head{}
+	source := imported.store(t).Chain("log")
+	r, err := source.Reader(t.Context())
+	require.NoError(t, err)
+	for c, err := range r.All(t.Context()) {
+		require.NoError(t, err)
+		compress := ropewalk.Options{Compress: c.Version == 0}
+		h, err = p.store(t).with(compress).Chain("log").Append(t.Context(), h, changeset.Draft{Content: c.Content, ContentType: c.ContentType, CommandID: c.CommandID})
+		require.NoError(t, err)
+	}
+	first, err := p.store(t).Chain("log").ReaderAt(h).At(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, changeset.EncodingZstd, first.Encoding)
+
+	got := p.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1", "--json")
+	require.Zero(t, got.exit, got.stderr)
+	require.Zero(t, counts(t, got.stdout).Imported.Changesets)
+	got = p.run(t.Context(), line("c")+line("b"), "import", "-", "--group", "1")
+	require.Equal(t, 4, got.exit, got.stderr)
+	require.Contains(t, got.stderr, "is not what would be imported there")
 }

@@ -26,7 +26,7 @@ func TestRebuildAsksForTheID(t *testing.T) {
 	for _, typed := range []string{"", "\n", "y\n", "a\n", "A B\n"} {
 		got := p.onTerminal(t, typed, "rebuild-head", "a b")
 		require.Equal(t, 2, got.exit, typed)
-		require.Contains(t, got.stdout, "What nobody can know:")
+		require.Contains(t, got.stdout, "Unknown:")
 		require.Contains(t, got.stderr, "Type a b to write this head: ")
 		require.Contains(t, got.stderr, "not confirmed: nothing was changed")
 	}

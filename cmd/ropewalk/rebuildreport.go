@@ -60,11 +60,11 @@ func (r rebuilding) show(at inspect.Tip) error {
 		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", ui.Plural(int64(r.plan.Beyond), "object"))
 	}
 	if !at.ID.IsZero() {
-		fmt.Fprintf(&b, "\nThe new head will name %s at revision %d, above all on which anything\n"+
-			"that is stored was built: what its chain leaves out can never enter it any more.\n", at.Ref, r.plan.Revision)
+		fmt.Fprintf(&b, "\nThe new head will name %s at revision %d, above every revision that a\n"+
+			"stored object was built on: objects outside its chain can never enter it.\n", at.Ref, r.plan.Revision)
 	}
 	if len(r.plan.Tips) > 0 {
-		b.WriteString("\nWhat nobody can know:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
+		b.WriteString("\nUnknown:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
 	}
 	return r.Print("%s", ui.Safe(visible.Lines(b.String())))
 }
@@ -83,7 +83,7 @@ func (r rebuilding) found() string {
 		return fmt.Sprintf("The head of %s, %s at revision %d, is older than what was built on it:\n"+
 			"it was restored, or appends are under way right now. Its objects prove %s beyond it:", id, r.plan.Head.Ref, r.plan.Head.Revision, what)
 	case r.plan.Certain:
-		return fmt.Sprintf("%s has lost its head: something was built on one. Its objects prove %s:", id, what)
+		return fmt.Sprintf("%s has lost its head: its objects prove that it had one. They prove %s:", id, what)
 	default:
 		return fmt.Sprintf("%s has no head. It may never have had one: its first append may be under way, or was\n"+
 			"given up. Its objects prove %s:", id, what)
@@ -99,12 +99,12 @@ func (r rebuilding) unknown() []string {
 	if len(r.plan.Tips) > 1 {
 		all = append(all, "Which of these histories was committed. The others will be lost for good.")
 	}
-	all = append(all, "Whether the topmost append was ever committed: it may have been pending, or refused by a fence. It will be committed now.")
+	all = append(all, "Whether the last append was ever committed: it may have been pending, or refused by a fence. It will be committed now.")
 	if r.plan.Condition == inspect.Behind {
-		return append(all, "Whether the head went further, over objects that are not stored any more.")
+		return append(all, "Whether the head went further, over objects that are no longer stored.")
 	}
 	return append(all,
-		"Whether the head went further, over objects that are not stored any more.",
+		"Whether the head went further, over objects that are no longer stored.",
 		"Whether its revision was higher, by fences. That does no harm: a swap tests revision, version, ID and digest together.",
 		"Whether the aggregate was erased, and its tombstone is missing: if so, write no head.",
 		"Which fields a newer version had added to the head. They are gone.",

@@ -67,7 +67,7 @@ func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error)
 	if l.reader != nil {
 		return l.reader.At(ctx, l.ref.Version)
 	}
-	c, err := s.objects.Get(ctx, l.ref)
+	c, err := s.objects.Get(ctx, l.ref, nil)
 	if err == nil {
 		err = c.VerifyBody()
 	}

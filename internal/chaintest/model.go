@@ -213,5 +213,5 @@ func (m *model) check(rt *rapid.T) {
 		}
 	}
 	sorted := slices.Sorted(slices.Values(stored))
-	require.Len(rt, slices.Compact(sorted), len(stored), "a content is in the chain twice")
+	require.Len(rt, slices.Compact(sorted), len(stored), "the same content is in the chain twice")
 }

@@ -144,7 +144,7 @@ func (p place) testFencedWriters() {
 	got, err := under.Append(p.Context(), h, changeset.Draft{Content: []byte("a")}, changeset.Draft{Content: []byte("b")})
 	require.NoError(p, err)
 	require.EqualValues(p, 2, got.Version)
-	require.Equal(p, 4, script.Calls(faults.Put), "built anew")
+	require.Equal(p, 4, script.Calls(faults.Put), "built again")
 	require.Equal(p, map[inspect.Kind]int{inspect.Committed: 3}, p.kinds())
 }
 

@@ -10,8 +10,8 @@ import (
 	"ropewalk/inspect"
 )
 
-// finish settles what is uncertain, reads the chain a last time, proves all
-// that is stored, and holds the operations against it.
+// finish settles what is uncertain, reads the chain a last time, proves
+// every stored object, and holds the operations against it.
 func (w *world) finish(ctx context.Context) {
 	for _, what := range w.uncertain() {
 		_, err := w.settle(ctx, w.direct, what)

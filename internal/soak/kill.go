@@ -132,7 +132,7 @@ func (k *Kills) hold(ctx context.Context, place Place, refs []changeset.Ref) err
 	}
 	for _, ref := range refs {
 		if ref.Version >= uint64(len(headers)) || headers[ref.Version].Ref != ref {
-			k.Violations = append(k.Violations, fmt.Sprintf("%s was acknowledged, and is not there", ref))
+			k.Violations = append(k.Violations, fmt.Sprintf("%s was acknowledged, and is missing", ref))
 		}
 	}
 	return nil

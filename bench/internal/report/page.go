@@ -10,15 +10,15 @@ import (
 const preface = `# Performance
 
 This page is written by ` + "`make bench`" + `, which measures all of it again in less than twenty minutes; the command below each
-heading repeats one part. The figures behind it are in [bench/results](../bench/results) as JSON.
+heading repeats one part. The figures are in the JSON files beside this page.
 
 **How it is measured.** Every comparison is a ratio within one run: the variants take turns on the same machine, against
 the same server, and the ratio is taken turn by turn. A figure is the median of its runs, with the lowest and the highest
 in brackets. *Trips* are dependent round trips, counted exactly, in virtual time in which every request takes equally
-long; *requests* are counted where they leave the HTTP client, or at the seams of the store. Latency is added by the HTTP
-client to every request, and keeps its connection busy meanwhile, as a network does; throughput is not limited. Servers,
-client and this command share the machine's cores, so that at many requests a second all of them together are what limits
-a figure: a client that talks to a service elsewhere has the cores to itself. Prices are list prices of a stated time.
+long; *requests* are counted where they leave the HTTP client, or at the store's two interfaces. Latency is added by the HTTP
+client to every request, and keeps its connection busy for as long, as a network does; throughput is not limited. Servers,
+client and this command share the machine's cores. At many requests a second they limit a figure together: a client that
+talks to a service elsewhere has the cores to itself. Prices are list prices of a stated time.
 A table says where a figure was computed instead.
 `
 
@@ -41,7 +41,7 @@ func Page(folder string, all []Results) error {
 	return write(filepath.Join(folder, "performance.md"), []byte(b.String()))
 }
 
-func (p Plot) file() string { return "performance-" + p.Name + ".svg" }
+func (p Plot) file() string { return p.Name + ".svg" }
 
 // anchor is how a heading is linked to.
 func anchor(title string) string {

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -94,11 +95,25 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	}
 	stored := c.known[0]
 	c.known = c.known[1:]
-	if stored.CommandID == draft.CommandID && stored.BodySHA256 == g.sum() && stored.ContentType == draft.ContentType {
+	same, err := m.hasContent(c.head, stored, g)
+	if err != nil {
+		return err
+	}
+	if same && stored.CommandID == draft.CommandID && stored.ContentType == draft.ContentType {
 		return nil
 	}
-	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", stored.Ref)
+	err = fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", stored.Ref)
 	return cliexit.WithHint(cliexit.Wrap(cliexit.Conflict, err), "read it: ropewalk show %s", ui.Operand(stored.Ref.String()))
+}
+
+// hasContent reports whether a changeset has the content of the group. It reads
+// the changeset only if its content is stored compressed.
+func (m *importer) hasContent(at head.Head, stored changeset.Header, g *group) (bool, error) {
+	if stored.Encoding == "" {
+		return stored.BodySHA256 == g.sum(), nil
+	}
+	c, err := m.store.Chain(at.AggregateID).ReaderAt(at).At(m.ctx, stored.Version)
+	return bytes.Equal(c.Content, g.content), err
 }
 
 // failedAt adds the line of the group, and a hint, to an error.
