@@ -14,7 +14,7 @@ import (
 var spanExperiment = experiment{
 	name: "span", title: "A range in the middle of a long history",
 	setup: `Ten changesets in the middle of 65,000, on the same S3 server with 20 ms added to each request. The plain walk has
-to come all the way from the head; its time is computed: that of one of its GETs, measured in this run over the newest
+to come all the way from the head; its time is computed: the time of one of its GETs, measured in this run over the newest
 100 changesets, times the distance.`,
 	run: runSpan,
 }

@@ -97,8 +97,8 @@ func (a *collection) suspect(o changeset.Object) {
 	a.suspects = append(a.suspects, suspect{Object: o, age: a.age(o)})
 }
 
-// decide finds out the fate of each suspect under the head as it is known. What
-// was found under an earlier head to be lost stays so.
+// decide finds out the fate of each suspect under the head as it is known. An
+// object that was found lost under an earlier head stays lost.
 func (a *collection) decide(ctx context.Context) error {
 	if a.head.State == head.Erased {
 		return nil

@@ -46,8 +46,8 @@ type Node struct {
 // Graph looks at the latest versions of an aggregate, last of them below and
 // including the head's and all above, or at all for last 0. It makes a request
 // for the head, a metadata request for each object it shows, and one or more
-// to list them; it reads no content and proves nothing. Its errors are those
-// of [Inspector.Verify].
+// to list them; it reads no content and proves nothing. It returns the
+// same errors as [Inspector.Verify].
 func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
 	for {
 		g, err := in.graph(ctx, aggregateID, last)

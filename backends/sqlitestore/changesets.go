@@ -27,8 +27,8 @@ func (r *row) header() []any {
 // objectSize is the size of the column object.
 const objectSize = 8 + len(changeset.ID{})
 
-// key returns the two columns that name a changeset. Those of one aggregate
-// sort by version.
+// key returns the two columns that name a changeset. The keys of one
+// aggregate sort by version.
 func key(ref changeset.Ref) (aggregateID string, object []byte) {
 	object = binary.BigEndian.AppendUint64(make([]byte, 0, objectSize), ref.Version)
 	return changeset.Escape(ref.AggregateID), append(object, ref.ID[:]...)
