@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -24,7 +25,7 @@ type appendFlags struct {
 	allowEmpty   bool
 }
 
-func newAppend(a *app) *cobra.Command {
+func newAppend(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f appendFlags
 	cmd := &cobra.Command{
 		Use:   "append ID [FILE...] (--new | --after VERSION|REF|ETAG | --any)",
@@ -51,7 +52,9 @@ command that failed, and what is appended stays; --allow-empty appends it.`,
   ropewalk append order-4711 paid.json --after 1 --command-id payment-17`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: filesAfterID,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAppend(cmd, f, args[0], args[1:]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAppend(cmd, std, stores, f, args[0], args[1:])
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.create, "new", false, "the chain must not exist yet")
@@ -73,7 +76,7 @@ func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
-func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
+func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f appendFlags, idArg string, files []string) error {
 	id, err := reference.ParseNewID(idArg)
 	if err != nil {
 		return err
@@ -85,7 +88,7 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 	if err != nil {
 		return err
 	}
-	drafts, err := a.readDrafts(cmd.Context(), files, f)
+	drafts, err := readDrafts(cmd.Context(), std, files, f)
 	if err != nil {
 		return err
 	}
@@ -95,12 +98,12 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 			return err // before a store is created for it
 		}
 	}
-	return a.writing(cmd.Context(), func(s *store) error {
+	return withNewStore(cmd.Context(), stores, func(s *store) error {
 		after, newest, err := f.append(cmd.Context(), s, s.Chain(id), drafts)
 		if err != nil {
 			return err
 		}
-		return a.printAppended(cmd.Context(), s, after, newest)
+		return printAppended(cmd.Context(), std, s, after, newest)
 	})
 }
 

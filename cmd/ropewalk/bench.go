@@ -30,7 +30,7 @@ const benchRead = 100
 // cleanTimeout bounds how long bench cleans up after itself.
 const cleanTimeout = 2 * time.Minute
 
-func newBench(a *app) *cobra.Command {
+func newBench(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench URL",
@@ -47,7 +47,7 @@ the end. Of each a tombstone remains, as of every aggregate that was erased.`,
   ropewalk bench 'aws://acme-orders/?table=acme-heads&region=eu-west-1' --appends 50`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runBench(cmd.Context(), f, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runBench(cmd.Context(), std, stores, f, args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.appends, "appends", 200, "append `N` changesets one after the other, and as many by all writers together")
@@ -81,35 +81,35 @@ func (f benchFlags) chain() int { return max(f.appends, benchRead) }
 // together is how many changesets are appended by all writers: the same number by each.
 func (f benchFlags) together() int { return (f.appends + f.parallel - 1) / f.parallel * f.parallel }
 
-func (a *app) runBench(ctx context.Context, f benchFlags, rawURL string) error {
+func runBench(ctx context.Context, std *ui.Streams, stores *storeFlags, f benchFlags, rawURL string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if _, err := a.place(rawURL, a.Env); err != nil {
+	if _, err := stores.parse(rawURL, std.Env); err != nil {
 		return err
 	}
 	scheme, _, _ := strings.Cut(rawURL, ":")
 	price := benchPrices[scheme]
-	if err := a.printBenchCost(newBenchCost("estimate", price, f.estimate(scheme))); err != nil {
+	if err := printBenchCost(std, newBenchCost("estimate", price, f.estimate(scheme))); err != nil {
 		return err
 	}
-	if err := a.Confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
+	if err := std.Confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
 		return err
 	}
-	return a.with(ctx, rawURL, true, func(s *store) error {
-		b := newBenching(a, s, f)
+	return withURL(ctx, stores, rawURL, true, func(s *store) error {
+		b := newBenching(std, s, f)
 		err := b.run(ctx)
 		b.bar.End()
 		left, cleaning := b.clean(ctx)
 		actual := newBenchCost("actual", price, b.meter.Count())
 		actual.Tombstones = left
-		return errors.Join(err, cleaning, a.printBenchCost(actual))
+		return errors.Join(err, cleaning, printBenchCost(std, actual))
 	})
 }
 
 // benching is one run of bench.
 type benching struct {
-	*app
+	*ui.Streams
 	*store
 	flags  benchFlags
 	meter  *meter.Meter
@@ -118,14 +118,14 @@ type benching struct {
 }
 
 // newBenching counts the requests to a store.
-func newBenching(a *app, s *store, f benchFlags) *benching {
+func newBenching(std *ui.Streams, s *store, f benchFlags) *benching {
 	m := meter.New(0)
 	counted := *s
 	counted.objects, counted.heads = m.Changesets(s.objects).(location.Objects), m.Heads(s.heads).(location.Heads)
 	return &benching{
-		app: a, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
+		Streams: std, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
 		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
-		bar:    a.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
+		bar:    std.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
 	}
 }
 

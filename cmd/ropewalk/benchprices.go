@@ -72,9 +72,9 @@ func newBenchCost(phase string, p requestPrices, c meter.Counts) benchCostJSON {
 	return benchCostJSON{Kind: ui.KindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
 }
 
-func (a *app) printBenchCost(c benchCostJSON) error {
-	if a.JSON {
-		return a.Emit(c)
+func printBenchCost(std *ui.Streams, c benchCostJSON) error {
+	if std.JSON {
+		return std.Emit(c)
 	}
 	total := 0
 	for _, n := range c.Requests {
@@ -92,5 +92,5 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 	if c.Tombstones > 0 {
 		text += "; tombstones that remain: " + ui.Thousands(int64(c.Tombstones))
 	}
-	return a.Print("%s\n", strings.TrimSpace(text))
+	return std.Print("%s\n", strings.TrimSpace(text))
 }

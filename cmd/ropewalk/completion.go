@@ -16,7 +16,7 @@ type completionJSON struct {
 	Script string `json:"script"`
 }
 
-func newCompletion(a *app) *cobra.Command {
+func newCompletion(std *ui.Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a completion script for a shell",
@@ -34,10 +34,10 @@ completed, since a TAB would cost requests.
 			if err := generate(cmd.Root(), args[0], &script); err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.Emit(completionJSON{ui.KindOf("completion"), args[0], script.String()})
+			if std.JSON {
+				return std.Emit(completionJSON{ui.KindOf("completion"), args[0], script.String()})
 			}
-			_, err := script.WriteTo(a.Out)
+			_, err := script.WriteTo(std.Out)
 			return err
 		},
 	}

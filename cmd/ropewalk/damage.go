@@ -35,17 +35,17 @@ func (d *damage) add(aggregateID string, err error) {
 // report reports all faults, and returns the error that the command ends with;
 // nil if there are no faults. The word others says how the command treated the
 // other aggregates, such as "listed".
-func (d *damage) report(a *app, others string) error {
+func (d *damage) report(std *ui.Streams, others string) error {
 	if len(d.faults) == 0 {
 		return nil
 	}
 	for i, err := range d.faults {
-		if a.JSON {
-			if err := a.Emit(faultJSON(d.ids[i], a.Message(err), err)); err != nil {
+		if std.JSON {
+			if err := std.Emit(faultJSON(d.ids[i], std.Message(err), err)); err != nil {
 				return err
 			}
 		} else if len(d.faults) > 1 {
-			a.Warn("%v", err)
+			std.Warn("%v", err)
 		}
 	}
 	err := fmt.Errorf("%w; all other aggregates were %s", d.faults[0], others)

@@ -16,7 +16,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-func newDemo(a *app) *cobra.Command {
+func newDemo(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show in seconds what chains are: appends, a race, a lost reply, a proof",
@@ -26,10 +26,10 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.JSON || a.store != "" {
+			if std.JSON || stores.value != "" {
 				return cliexit.Usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
 			}
-			return a.runDemo(cmd.Context())
+			return runDemo(cmd.Context(), std)
 		},
 	}
 }
@@ -37,19 +37,19 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 // demo is a story shown by running the command. It prints one text, on stdout:
 // the errors of the commands are part of it.
 type demo struct {
-	*app
+	*ui.Streams
 	dir   string
 	store string // its URL
 	env   []string
 }
 
-func (a *app) runDemo(ctx context.Context) error {
+func runDemo(ctx context.Context, std *ui.Streams) error {
 	dir, err := os.MkdirTemp("", "ropewalk-demo-")
 	if err != nil {
 		return err
 	}
-	d := demo{app: a, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
-	for name, value := range a.Env {
+	d := demo{Streams: std, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
+	for name, value := range std.Env {
 		d.env = append(d.env, name+"="+value)
 	}
 	d.env = append(d.env, "ROPEWALK_STORE="+d.store)

@@ -19,7 +19,7 @@ import (
 const typeJSON = "application/json"
 
 // readDrafts reads each file, or standard input, as the content of one draft.
-func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]changeset.Draft, error) {
+func readDrafts(ctx context.Context, std *ui.Streams, files []string, f appendFlags) ([]changeset.Draft, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
@@ -31,7 +31,7 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 	}
 	var drafts []changeset.Draft
 	for _, file := range files {
-		content, err := a.readContent(ctx, file)
+		content, err := readContent(ctx, std, file)
 		if err != nil {
 			return nil, err
 		}
@@ -48,8 +48,8 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 	return drafts, nil
 }
 
-func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
-	in, err := a.OpenInput(ctx, file)
+func readContent(ctx context.Context, std *ui.Streams, file string) ([]byte, error) {
+	in, err := std.OpenInput(ctx, file)
 	if err != nil {
 		return nil, err
 	}

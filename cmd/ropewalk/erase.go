@@ -22,7 +22,7 @@ type erasedJSON struct {
 	Deleted   countJSON `json:"deleted"`
 }
 
-func newErase(a *app) *cobra.Command {
+func newErase(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "erase ID",
@@ -38,33 +38,35 @@ within their retention, backups, replicas, logs; and what caches hold.`,
 		Example:           `  ropewalk erase order-4711`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runErase(cmd.Context(), args[0], yes) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runErase(cmd.Context(), std, stores, args[0], yes)
+		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "erase without asking")
 	return cmd
 }
 
-func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
+func runErase(ctx context.Context, std *ui.Streams, stores *storeFlags, arg string, yes bool) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		h, err := s.heads.Load(ctx, id)
 		if err != nil {
 			return fmt.Errorf("load head of %q: %w", id, err)
 		}
 		if h.Exists() && h.State != head.Erased {
-			if err := a.Confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
+			if err := std.Confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
 				return err
 			}
 		}
-		return a.erase(ctx, s, id)
+		return eraseAggregate(ctx, std, s, id)
 	})
 }
 
-func (a *app) erase(ctx context.Context, s *store, id string) error {
-	bar := a.NewProgress(-1, false, "objects")
+func eraseAggregate(ctx context.Context, std *ui.Streams, s *store, id string) error {
+	bar := std.NewProgress(-1, false, "objects")
 	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
 	bar.End()
 	switch {
@@ -74,10 +76,10 @@ func (a *app) erase(ctx context.Context, s *store, id string) error {
 		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", reference.Operand(id))
 	case err != nil:
 		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", reference.Operand(id))
-	case a.JSON:
-		return a.Unread(a.Emit(erasedJSON{ui.KindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
+	case std.JSON:
+		return std.Unread(std.Emit(erasedJSON{ui.KindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}
-	err = a.Print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
+	err = std.Print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
 		id, ui.Plural(r.Deleted.Objects, "object"), ui.SpacedSize(r.Deleted.Bytes))
-	return a.Unread(err, "%s is erased", id)
+	return std.Unread(err, "%s is erased", id)
 }

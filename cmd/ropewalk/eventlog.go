@@ -53,7 +53,7 @@ func newEventJSON(e ndjson.Event) any {
 
 // printEventLog lists the events of the span. It has at most as many
 // changesets as events are wanted: each takes a line at least.
-func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
+func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags) error {
 	skip := uint64(0)
 	if f.reverse && f.limit > 0 {
 		var err error
@@ -65,9 +65,9 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 	if f.full {
 		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
 	}
-	out := ui.NewTable(a.Out, columns...)
+	out := ui.NewTable(std.Out, columns...)
 	events := window(sp.events(ctx, f.reverse), skip, f.limit)
-	return printRows(a, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
+	return printRows(std, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
 }
 
 // events yields the events of the span, the newest first unless it is reversed.

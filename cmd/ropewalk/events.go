@@ -20,12 +20,12 @@ type exportField struct {
 }
 
 // printEvents prints a changeset's content as events, one a line.
-func (a *app) printEvents(c changeset.Changeset, field exportField) error {
-	if a.JSON {
-		return a.printContent(c)
+func printEvents(std *ui.Streams, c changeset.Changeset, field exportField) error {
+	if std.JSON {
+		return printContent(std, c)
 	}
 	if !field.forced && importer.WasImported(c) {
-		_, err := ui.Raw(a.Out).Write(c.Content)
+		_, err := ui.Raw(std.Out).Write(c.Content)
 		return err
 	}
 	var out bytes.Buffer
@@ -40,7 +40,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 			return err
 		}
 	}
-	_, err := ui.Raw(a.Out).Write(out.Bytes()) // as they were imported
+	_, err := ui.Raw(std.Out).Write(out.Bytes()) // as they were imported
 	return err
 }
 

@@ -20,7 +20,7 @@ const (
 
 // showEvents prints the events of a changeset for people: each with its type,
 // its time, its ID and its metadata, and its data below.
-func (a *app) showEvents(c changeset.Changeset) error {
+func showEvents(std *ui.Streams, c changeset.Changeset) error {
 	var out strings.Builder
 	left, whole := maxShown, true
 	for e := range ndjson.Events(c, false) {
@@ -29,22 +29,22 @@ func (a *app) showEvents(c changeset.Changeset) error {
 		}
 		var body string
 		body, whole = eventBody(e, left)
-		text := "\n" + string(a.eventHeading(e)) + body
+		text := "\n" + string(eventHeading(std, e)) + body
 		left -= len(text)
 		out.WriteString(text)
 	}
 	if !whole {
 		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", ui.Operand(c.Ref.String()), ui.Plural(int64(len(c.Content)), "byte"))
 	}
-	return a.Print("%s", ui.Safe(out.String()))
+	return std.Print("%s", ui.Safe(out.String()))
 }
 
-func (a *app) eventHeading(e ndjson.Event) ui.Safe {
+func eventHeading(std *ui.Streams, e ndjson.Event) ui.Safe {
 	heading := ui.Safef("%d.%d", e.Version, e.Index)
 	if e.Type == "" {
 		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.Fault.Error(), ui.MaxCell))
 	}
-	heading += "  " + a.Paint(a.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
+	heading += "  " + std.Paint(std.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
 	var words []string
 	if e.Time != "" {
 		words = append(words, eventTime(e, ui.Precisely))

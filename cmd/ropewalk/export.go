@@ -27,7 +27,7 @@ const (
 	exportWindowBytes = 8 << 20
 )
 
-func newExport(a *app) *cobra.Command {
+func newExport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var field exportField
 	var all bool
 	cmd := &cobra.Command{
@@ -59,7 +59,7 @@ With --json whole changesets are printed, in the command's own format.`,
 			if err := refuseAll(all, args); err != nil {
 				return err
 			}
-			return a.runExport(cmd.Context(), field, args)
+			return runExport(cmd.Context(), std, stores, field, args)
 		},
 	}
 	cmd.Flags().StringVar(&field.name, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID in every line")
@@ -84,30 +84,30 @@ func refuseAll(all bool, args []string) error {
 	return nil
 }
 
-func (a *app) runExport(ctx context.Context, field exportField, args []string) error {
+func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field exportField, args []string) error {
 	ids, err := reference.ParseIDs(args)
 	if err != nil {
 		return err
 	}
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})
 		bar := &ui.Progress{}
-		if !a.IsTerminal(a.Out) { // a bar would stand between the events
-			bar = a.NewProgress(-1, false, "changesets")
+		if !std.IsTerminal(std.Out) { // a bar would stand between the events
+			bar = std.NewProgress(-1, false, "changesets")
 		}
-		bad, err := a.exportAll(histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
+		bad, err := exportAll(std, histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
 		bar.End()
 		if err != nil {
 			return err
 		}
-		return bad.report(a, "exported")
+		return bad.report(std, "exported")
 	})
 }
 
 // exportAll prints all changesets, and returns the faults that ended the
 // history of one aggregate. An aggregate erased in the meantime is left out,
 // unless it was named.
-func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
+func exportAll(std *ui.Streams, all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
 	for r := range all {
 		switch {
 		case unnamed && errors.Is(r.err, ropewalk.ErrErased):
@@ -118,7 +118,7 @@ func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, ba
 		case r.err != nil:
 			return bad, r.err
 		}
-		if err := a.printEvents(r.changeset, field); err != nil {
+		if err := printEvents(std, r.changeset, field); err != nil {
 			return bad, err
 		}
 		bar.Add(1)

@@ -45,8 +45,8 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	}
 }
 
-// end reports an error, if there is one, and returns the exit code.
-func (a *app) end(ctx context.Context, err error) int {
+// end reports the error of a command, if it has one, and returns the exit code.
+func end(ctx context.Context, std *ui.Streams, storeURL string, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -54,14 +54,14 @@ func (a *app) end(ctx context.Context, err error) int {
 	if c == cliexit.ClosedPipe {
 		return c.Exit
 	}
-	message, hint := a.Message(err), a.Redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, a.storeURL())))
+	message, hint := std.Message(err), std.Redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, storeURL)))
 	if c == cliexit.Interrupted {
 		message = "interrupted"
 	}
-	a.ReportError(message, hint)
-	if a.JSON {
+	std.ReportError(message, hint)
+	if std.JSON {
 		// A failure here cannot be reported any further.
-		_ = a.Emit(newFailureJSON(c, message, hint, err))
+		_ = std.Emit(newFailureJSON(c, message, hint, err))
 	}
 	return c.Exit
 }

@@ -30,7 +30,7 @@ type gcFlags struct {
 	all    bool
 }
 
-func newGC(a *app) *cobra.Command {
+func newGC(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f gcFlags
 	cmd := &cobra.Command{
 		Use:   "gc [ID...]",
@@ -49,7 +49,7 @@ of the heads, is left as it is, with exit code 6 when the others are done.`,
   ropewalk gc --delete --grace 14d
   ropewalk gc --delete --after order-4711`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runGC(cmd.Context(), f, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runGC(cmd.Context(), std, stores, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.delete, "delete", false, "delete what is found; a dry run otherwise")
@@ -60,16 +60,16 @@ of the heads, is left as it is, with exit code 6 when the others are done.`,
 	return cmd
 }
 
-func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
+func runGC(ctx context.Context, std *ui.Streams, stores *storeFlags, f gcFlags, args []string) error {
 	ids, err := f.parse(args)
 	if err != nil {
 		return err
 	}
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
-		bar := a.NewProgress(-1, false, "objects")
+		g := collecting{Streams: std, gcFlags: f, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
+		bar := std.NewProgress(-1, false, "objects")
 		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
@@ -114,7 +114,7 @@ func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.S
 // collecting is one run of gc. Its lines wait for the end, so that the progress
 // bar has the terminal for itself; --json has no bar, and no wait.
 type collecting struct {
-	*app
+	*ui.Streams
 	gcFlags
 	stop   func() // ends the work on all aggregates
 	total  gcJSON

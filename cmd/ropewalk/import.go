@@ -23,7 +23,7 @@ type importFlags struct {
 	allowEmpty bool
 }
 
-func newImport(a *app) *cobra.Command {
+func newImport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
@@ -49,7 +49,9 @@ in memory up to 256 MiB; beyond that the group that began first is closed early.
 		Example: `  ropewalk import orders.ndjson
   zstdcat orders.ndjson.zst | ropewalk import - --aggregate-field order_id --group 100`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runImport(cmd.Context(), f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImport(cmd.Context(), std, stores, f, args[0])
+		},
 	}
 	cmd.Flags().StringVar(&f.field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
 	cmd.Flags().IntVar(&f.group, "group", 1, "put `N` events of an aggregate into one changeset")
@@ -69,11 +71,11 @@ func (f importFlags) check() error {
 	return checkField(f.field)
 }
 
-func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
+func runImport(ctx context.Context, std *ui.Streams, stores *storeFlags, f importFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.OpenInput(ctx, file)
+	in, err := std.OpenInput(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -82,15 +84,15 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	if err := read.Begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
 		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, a.printImport(importer.Result{}))
+		return errors.Join(err, printImport(std, importer.Result{}))
 	}
-	bar := a.NewProgress(sizeOf(in), true, "importing")
-	return a.writing(ctx, func(s *store) error {
+	bar := std.NewProgress(sizeOf(in), true, "importing")
+	return withNewStore(ctx, stores, func(s *store) error {
 		result, err := importer.Run(ctx, s.Store, read, importer.Options{
 			Field: f.field, Group: f.group, Parallel: f.parallel, SkipErased: f.skipErased, Progress: bar,
 		})
 		bar.End()
-		return errors.Join(err, a.printImport(result))
+		return errors.Join(err, printImport(std, result))
 	})
 }
 
@@ -121,11 +123,11 @@ type countsJSON struct {
 }
 
 // printImport prints the counts of an import, also if an error ended it.
-func (a *app) printImport(r importer.Result) error {
-	if a.JSON {
-		return a.Unread(a.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
+func printImport(std *ui.Streams, r importer.Result) error {
+	if std.JSON {
+		return std.Unread(std.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
 	}
-	return a.Unread(a.Print("%s\n", r), "%s", r)
+	return std.Unread(std.Print("%s\n", r), "%s", r)
 }
 
 // checkField checks the value of --aggregate-field.

@@ -20,7 +20,7 @@ type rebuildFlags struct {
 	yes, headers bool
 }
 
-func newRebuildHead(a *app) *cobra.Command {
+func newRebuildHead(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f rebuildFlags
 	cmd := &cobra.Command{
 		Use:   "rebuild-head ID",
@@ -36,7 +36,7 @@ objects above it cannot be proved, it wants to be told which: --at.`,
   ropewalk rebuild-head order-4711 --at order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --yes`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runRebuildHead(cmd, f, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runRebuildHead(cmd, std, stores, f, args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.at, "at", "", "the newest changeset of the history that is to stand, a `REF`")
@@ -45,7 +45,7 @@ objects above it cannot be proved, it wants to be told which: --at.`,
 	return cmd
 }
 
-func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) error {
+func runRebuildHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f rebuildFlags, arg string) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
@@ -55,15 +55,15 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 		return err
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
-		bar := a.NewProgress(-1, false, "changesets")
+	return withStore(ctx, stores, func(s *store) error {
+		bar := std.NewProgress(-1, false, "changesets")
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.Add(1) }})
 		plan, err := in.Rebuild(ctx, id)
 		bar.End()
 		if err != nil {
 			return err
 		}
-		return rebuilding{a, in, plan, f}.run(ctx, at)
+		return rebuilding{std, in, plan, f}.run(ctx, at)
 	})
 }
 
@@ -81,7 +81,7 @@ func (f rebuildFlags) parseAt(id string) (reference.Reference, error) {
 
 // rebuilding is one run of rebuild-head, with its plan.
 type rebuilding struct {
-	*app
+	*ui.Streams
 	in   *inspect.Inspector
 	plan inspect.Rebuilding
 	rebuildFlags

@@ -16,7 +16,7 @@ type restoreJSON struct {
 	Former string `json:"former,omitempty"`
 }
 
-func newRestore(a *app) *cobra.Command {
+func newRestore(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put a backup of a SQLite store in its place",
@@ -29,12 +29,14 @@ beside the new one, under a name that the command prints; nothing is deleted.`,
 		Example:           "  ropewalk restore ropewalk-2026-11-28.db",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFiles,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return restoreStore(cmd.Context(), std, stores, args[0])
+		},
 	}
 }
 
-func (a *app) restore(ctx context.Context, file string) error {
-	f, err := a.sqliteFile("restore")
+func restoreStore(ctx context.Context, std *ui.Streams, stores *storeFlags, file string) error {
+	f, err := stores.sqliteFile("restore")
 	if err != nil {
 		return err
 	}
@@ -42,12 +44,12 @@ func (a *app) restore(ctx context.Context, file string) error {
 	switch {
 	case err != nil:
 		return err
-	case a.JSON:
-		err = a.Emit(restoreJSON{ui.KindOf("restore"), a.storeURL(), file, former})
+	case std.JSON:
+		err = std.Emit(restoreJSON{ui.KindOf("restore"), stores.url(), file, former})
 	case former == "":
-		err = a.Print("%s is restored from %s\n", a.storeURL(), file)
+		err = std.Print("%s is restored from %s\n", stores.url(), file)
 	default:
-		err = a.Print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
+		err = std.Print("%s is restored from %s\nthe former store is kept: %s\n", stores.url(), file, former)
 	}
-	return a.Unread(err, "%s is restored from %s", a.storeURL(), file)
+	return std.Unread(err, "%s is restored from %s", stores.url(), file)
 }

@@ -18,36 +18,36 @@ import (
 // returns its exit code. The context's end interrupts it. Of two variables of
 // one name in env, the last one counts.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
-	return newApp(stdin, stdout, stderr, env).run(ctx, args)
+	std := ui.NewStreams(stdin, stdout, stderr, env)
+	return run(ctx, std, newStoreFlags(std), args)
 }
 
-func (a *app) run(ctx context.Context, args []string) int {
-	a.Guard(ctx)
-	root := newRoot(a)
+// newStoreFlags returns the flags of a run before they are parsed. Messages are
+// free of the secrets of the store's URL and of the environment.
+func newStoreFlags(std *ui.Streams) *storeFlags {
+	stores := &storeFlags{std: std, parse: location.Parse}
+	std.Redact = func(text string) string { return redact.New(stores.url(), std.Env).Text(text) }
+	return stores
+}
+
+func run(ctx context.Context, std *ui.Streams, stores *storeFlags, args []string) int {
+	std.Guard(ctx)
+	began := false
+	root := newRoot(std, stores)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(colors, std.Color) {
+			return cliexit.Usagef("--color %s: want auto, always or never", std.Color)
+		}
+		began = true
+		return nil
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !a.began {
-		a.JSON = a.JSON || slices.Contains(args, "--json")
+	if err != nil && !began {
+		std.JSON = std.JSON || slices.Contains(args, "--json")
 		err = asUsage(root, args, err)
 	}
-	return a.end(ctx, explainReference(args, err))
-}
-
-// app is one run of the command: its streams, its environment and the flags
-// that every command has.
-type app struct {
-	*ui.Streams
-	place func(rawURL string, env map[string]string) (location.Location, error)
-
-	store   string
-	verbose bool
-	began   bool // the arguments were understood
-}
-
-func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{Streams: ui.NewStreams(stdin, stdout, stderr, env), place: location.Parse}
-	a.Redact = func(text string) string { return redact.New(a.storeURL(), a.Env).Text(text) }
-	return a
+	return end(ctx, std, stores.url(), explainReference(args, err))
 }
 
 const rootHelp = `Ropewalk keeps the history of event-sourced aggregates as chains of immutable
@@ -82,7 +82,7 @@ unreachable, 130 interrupted.`
 var colors = []string{"auto", "always", "never"}
 
 // newRoot returns the command with all its subcommands.
-func newRoot(a *app) *cobra.Command {
+func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	root := &cobra.Command{
 		Use:                "ropewalk",
 		Short:              "Histories of aggregates, as chains of changesets in object storage",
@@ -91,25 +91,18 @@ func newRoot(a *app) *cobra.Command {
 		SilenceUsage:       true,
 		DisableSuggestions: true, // asUsage makes a hint of them
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if !slices.Contains(colors, a.Color) {
-				return cliexit.Usagef("--color %s: want auto, always or never", a.Color)
-			}
-			a.began = true
-			return nil
-		},
 	}
-	root.SetIn(a.In)
-	root.SetOut(a.Out)
-	root.SetErr(a.Err)
+	root.SetIn(std.In)
+	root.SetOut(std.Out)
+	root.SetErr(std.Err)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.store, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
-	flags.BoolVar(&a.JSON, "json", false, "print JSON, one object a line")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
-	flags.StringVar(&a.Color, "color", "auto", "colour: auto, always or never")
+	flags.StringVar(&stores.value, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
+	flags.BoolVar(&std.JSON, "json", false, "print JSON, one object a line")
+	flags.BoolVarP(&stores.verbose, "verbose", "v", false, "show every storage request on stderr")
+	flags.StringVar(&std.Color, "color", "auto", "colour: auto, always or never")
 	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
 	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
-	root.AddCommand(commands(a)...)
+	root.AddCommand(commands(std, stores)...)
 	for _, cmd := range root.Commands() {
 		explainArguments(cmd)
 	}
@@ -118,30 +111,30 @@ func newRoot(a *app) *cobra.Command {
 }
 
 // commands returns all subcommands; help sorts them.
-func commands(a *app) []*cobra.Command {
+func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 	return []*cobra.Command{
-		newAppend(a),
-		newBackup(a),
-		newBench(a),
-		newCat(a),
-		newCompletion(a),
-		newDemo(a),
-		newErase(a),
-		newExport(a),
-		newGC(a),
-		newGraph(a),
-		newHead(a),
-		newImport(a),
-		newInit(a),
-		newLog(a),
-		newLs(a),
-		newRebuildHead(a),
-		newRestore(a),
-		newSchema(a),
-		newSettle(a),
-		newShow(a),
-		newVerify(a),
-		newVersion(a),
+		newAppend(std, stores),
+		newBackup(std, stores),
+		newBench(std, stores),
+		newCat(std, stores),
+		newCompletion(std),
+		newDemo(std, stores),
+		newErase(std, stores),
+		newExport(std, stores),
+		newGC(std, stores),
+		newGraph(std, stores),
+		newHead(std, stores),
+		newImport(std, stores),
+		newInit(std, stores),
+		newLog(std, stores),
+		newLs(std, stores),
+		newRebuildHead(std, stores),
+		newRestore(std, stores),
+		newSchema(std),
+		newSettle(std, stores),
+		newShow(std, stores),
+		newVerify(std, stores),
+		newVersion(std),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"embed"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
+
 	"github.com/spf13/cobra"
 )
 
@@ -13,7 +15,7 @@ import (
 //go:embed schema
 var schemas embed.FS
 
-func newSchema(a *app) *cobra.Command {
+func newSchema(std *ui.Streams) *cobra.Command {
 	names := schemaNames()
 	return &cobra.Command{
 		Use:       "schema KIND",
@@ -26,7 +28,7 @@ func newSchema(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.Out.Write(text)
+			_, err = std.Out.Write(text)
 			return err
 		},
 	}

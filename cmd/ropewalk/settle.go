@@ -20,7 +20,7 @@ type settleFlags struct {
 	given         bool // the flag
 }
 
-func newSettle(a *app) *cobra.Command {
+func newSettle(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f settleFlags
 	cmd := &cobra.Command{
 		Use:   "settle REF",
@@ -42,14 +42,14 @@ not needed where the changeset is stored.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.given = cmd.Flags().Changed("after-revision")
-			return a.runSettle(cmd, f, args[0])
+			return runSettle(cmd, std, stores, f, args[0])
 		},
 	}
 	cmd.Flags().Uint64Var(&f.afterRevision, "after-revision", 0, "`REVISION` of the head that the append was built on")
 	return cmd
 }
 
-func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
+func runSettle(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f settleFlags, arg string) error {
 	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		return cliexit.Usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		ref, err := s.settled(ctx, r)
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		if err != nil {
 			return err
 		}
-		return a.printAppendedOne(committed)
+		return printAppendedOne(std, committed)
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 	"ropewalk/internal/body"
 )
 
-func newShow(a *app) *cobra.Command {
+func newShow(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show REF",
 		Short: "Show one changeset with its content, for people",
@@ -34,17 +34,17 @@ bytes.`,
   ropewalk show order-4711@{2026-01-31}`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runShow(cmd, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runShow(cmd, std, stores, args[0]) },
 	}
 }
 
-func (a *app) runShow(cmd *cobra.Command, arg string) error {
+func runShow(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string) error {
 	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		l, err := s.locate(ctx, r)
 		if err != nil {
 			return err
@@ -53,12 +53,12 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if a.JSON {
+		if std.JSON {
 			out := newChangesetJSON(c.Header)
 			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
-			return a.Emit(out)
+			return std.Emit(out)
 		}
-		return a.printShow(s, l, c)
+		return printShow(std, s, l, c)
 	})
 }
 
@@ -110,13 +110,13 @@ func (s *store) named(err error) error {
 	return err
 }
 
-func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
+func printShow(std *ui.Streams, s *store, l located, c changeset.Changeset) error {
 	field := func(name string, value any) string { return string(ui.Safef("%-12s  %s\n", name, value)) }
-	ok := a.Paint(a.Out, ui.Green, "ok")
+	ok := std.Paint(std.Out, ui.Green, "ok")
 	var b strings.Builder
 	b.WriteString(field("changeset", c.Ref.String()))
 	if state := l.state(c.Header); state != "committed" {
-		b.WriteString(field("state", a.Paint(a.Out, ui.Yellow, explainState(state, l, c.Header))))
+		b.WriteString(field("state", std.Paint(std.Out, ui.Yellow, explainState(state, l, c.Header))))
 	}
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
@@ -126,8 +126,8 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, a.ShortDigest(c.BodySHA256.String()), ok)))
-	b.WriteString(field("digest", ui.Safef("%s %s", a.ShortDigest(c.Digest.String()), ok)))
+	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, std.ShortDigest(c.BodySHA256.String()), ok)))
+	b.WriteString(field("digest", ui.Safef("%s %s", std.ShortDigest(c.Digest.String()), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
 	}
@@ -139,13 +139,13 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
 	if ndjson.HasEvents(c) {
-		if err := a.Print("%s", ui.Safe(b.String())); err != nil {
+		if err := std.Print("%s", ui.Safe(b.String())); err != nil {
 			return err
 		}
-		return a.showEvents(c)
+		return showEvents(std, c)
 	}
 	b.WriteString("\n" + showContent(c.Content))
-	return a.Print("%s", ui.Safe(b.String()))
+	return std.Print("%s", ui.Safe(b.String()))
 }
 
 // explainState says what became of a changeset that its chain does not have.

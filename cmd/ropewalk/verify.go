@@ -51,7 +51,7 @@ type verifiedJSON struct {
 	Digest *pointJSON `json:"digest,omitempty"`
 }
 
-func newVerify(a *app) *cobra.Command {
+func newVerify(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify ID... | --all",
@@ -68,7 +68,7 @@ changed since.`,
   ropewalk verify --all --headers
   ropewalk verify order-4711 --digest t9Qw5u4pWv1f4hJ0b8C3mX6yZ2aR7dE9kL1nO5sT0gU`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd, f, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runVerify(cmd, std, stores, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.all, "all", false, "verify every aggregate of the store")
@@ -77,7 +77,7 @@ changed since.`,
 	return cmd
 }
 
-func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error {
+func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verifyFlags, args []string) error {
 	ids, kept, err := f.parse(args)
 	if err != nil {
 		return err
@@ -85,8 +85,8 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 	// The record of each object lives until its aggregate is done: garbage
 	// need not grow to as much before it is collected.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
-	return a.reading(cmd.Context(), func(s *store) error {
-		v := verifying{app: a, bar: a.NewProgress(-1, false, "changesets")}
+	return withStore(cmd.Context(), stores, func(s *store) error {
+		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.Add(1) }})
 		reports := in.VerifyAll(cmd.Context())
 		if !f.all {
@@ -127,7 +127,7 @@ func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept c
 // verifying is one run of verify. Its lines wait for the end, so that the
 // progress bar has the terminal for itself; --json has no bar, and no wait.
 type verifying struct {
-	*app
+	*ui.Streams
 	bar      *ui.Progress
 	total    verifiedJSON
 	hurt     int64 // aggregates with a fault
