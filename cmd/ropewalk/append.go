@@ -67,15 +67,6 @@ command that failed, and what is appended stays; --allow-empty appends it.`,
 	return cmd
 }
 
-// filesAfterID completes an aggregate ID by nothing, since a TAB must not cost
-// requests, and what follows by files.
-func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return nil, cobra.ShellCompDirectiveDefault
-}
-
 func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f appendFlags, idArg string, files []string) error {
 	id, err := reference.ParseNewID(idArg)
 	if err != nil {

@@ -50,11 +50,3 @@ func backUpStore(ctx context.Context, std *ui.Streams, stores *storeFlags, file 
 	}
 	return std.Unread(err, "%s is a backup of %s", file, stores.url())
 }
-
-// completeFiles completes the name of a file.
-func completeFiles(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return nil, cobra.ShellCompDirectiveDefault
-}

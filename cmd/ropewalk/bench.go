@@ -2,33 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
-	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
-	"ropewalk/internal/meter"
 )
-
-// benchFlags are the flags of bench.
-type benchFlags struct {
-	appends, reads, size, parallel int
-	yes                            bool
-}
-
-// benchRead is how many changesets bench reads at a time.
-const benchRead = 100
-
-// cleanTimeout bounds how long bench cleans up after itself.
-const cleanTimeout = 2 * time.Minute
 
 func newBench(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f benchFlags
@@ -75,12 +56,6 @@ func (f benchFlags) check() error {
 	return nil
 }
 
-// chain is how long the chain is that is read from.
-func (f benchFlags) chain() int { return max(f.appends, benchRead) }
-
-// together is how many changesets are appended by all writers: the same number by each.
-func (f benchFlags) together() int { return (f.appends + f.parallel - 1) / f.parallel * f.parallel }
-
 func runBench(ctx context.Context, std *ui.Streams, stores *storeFlags, f benchFlags, rawURL string) error {
 	if err := f.check(); err != nil {
 		return err
@@ -105,50 +80,4 @@ func runBench(ctx context.Context, std *ui.Streams, stores *storeFlags, f benchF
 		actual.Tombstones = left
 		return errors.Join(err, cleaning, printBenchCost(std, actual))
 	})
-}
-
-// benching is one run of bench.
-type benching struct {
-	*ui.Streams
-	*store
-	flags  benchFlags
-	meter  *meter.Meter
-	prefix string
-	bar    *ui.Progress
-}
-
-// newBenching counts the requests to a store.
-func newBenching(std *ui.Streams, s *store, f benchFlags) *benching {
-	m := meter.New(0)
-	counted := *s
-	counted.objects, counted.heads = m.Changesets(s.objects).(location.Objects), m.Heads(s.heads).(location.Heads)
-	return &benching{
-		Streams: std, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
-		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
-		bar:    std.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
-	}
-}
-
-// aggregate returns the ID of one of the aggregates of this run: number 0 is
-// the one that is read, and each writer has one of those after it.
-func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.prefix, number) }
-
-// clean erases what the run has made, also when it was interrupted, and
-// returns how many tombstones remain.
-func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
-	defer cancel()
-	collector := collect.New(b.objects, b.heads, nil)
-	for number := range b.flags.parallel + 1 {
-		_, failed := collector.Erase(ctx, b.aggregate(number))
-		switch {
-		case errors.Is(failed, ropewalk.ErrNotFound):
-		case failed != nil:
-			err = errors.Join(err, cliexit.WithHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
-				"what remains is named %s-…: ropewalk erase removes it", b.prefix))
-		default:
-			tombstones++
-		}
-	}
-	return tombstones, err
 }

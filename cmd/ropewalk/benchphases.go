@@ -3,16 +3,23 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/collect"
 	"ropewalk/head"
+	"ropewalk/internal/meter"
 )
 
 // benchJSON is one thing that bench has measured, with --json.
@@ -30,6 +37,32 @@ type benchJSON struct {
 	// PerSecond is how many were done in a second, by all together.
 	PerSecond float64 `json:"per_second"`
 }
+
+// benching is one run of bench.
+type benching struct {
+	*ui.Streams
+	*store
+	flags  benchFlags
+	meter  *meter.Meter
+	prefix string
+	bar    *ui.Progress
+}
+
+// newBenching counts the requests to a store.
+func newBenching(std *ui.Streams, s *store, f benchFlags) *benching {
+	m := meter.New(0)
+	counted := *s
+	counted.objects, counted.heads = m.Changesets(s.objects).(location.Objects), m.Heads(s.heads).(location.Heads)
+	return &benching{
+		Streams: std, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
+		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
+		bar:    std.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
+	}
+}
+
+// aggregate returns the ID of one of the aggregates of this run: number 0 is
+// the one that is read, and each writer has one of those after it.
+func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.prefix, number) }
 
 // run measures one thing after the other, and prints all of it at the end.
 func (b *benching) run(ctx context.Context) error {
@@ -148,4 +181,27 @@ func (b *benching) printBench(all []benchJSON) error {
 		}
 	}
 	return t.Flush()
+}
+
+// cleanTimeout bounds how long bench cleans up after itself.
+const cleanTimeout = 2 * time.Minute
+
+// clean erases what the run has made, also when it was interrupted, and
+// returns how many tombstones remain.
+func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	defer cancel()
+	collector := collect.New(b.objects, b.heads, nil)
+	for number := range b.flags.parallel + 1 {
+		_, failed := collector.Erase(ctx, b.aggregate(number))
+		switch {
+		case errors.Is(failed, ropewalk.ErrNotFound):
+		case failed != nil:
+			err = errors.Join(err, cliexit.WithHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
+				"what remains is named %s-…: ropewalk erase removes it", b.prefix))
+		default:
+			tombstones++
+		}
+	}
+	return tombstones, err
 }

@@ -8,6 +8,21 @@ import (
 	"ropewalk/internal/meter"
 )
 
+// benchFlags are the flags of bench.
+type benchFlags struct {
+	appends, reads, size, parallel int
+	yes                            bool
+}
+
+// benchRead is how many changesets bench reads at a time.
+const benchRead = 100
+
+// chain is how long the chain is that is read from.
+func (f benchFlags) chain() int { return max(f.appends, benchRead) }
+
+// together is how many changesets are appended by all writers: the same number by each.
+func (f benchFlags) together() int { return (f.appends + f.parallel - 1) / f.parallel * f.parallel }
+
 // requestPrices are what a million requests cost in US dollars, by what they
 // do. Deletes are free everywhere.
 type requestPrices struct {

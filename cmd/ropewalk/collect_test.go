@@ -189,7 +189,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 	} {
 		a := newTestPlace().app("")
 		a.Out, a.Err = io.Discard, io.Discard
-		g := collecting{Streams: a.Streams, gcFlags: test.flags, stop: func() {}}
+		g := collecting{Streams: a.Streams, delete: test.flags.delete, grace: test.flags.grace, stop: func() {}}
 		err := g.finish(g.run(func(yield func(collect.Report, error) bool) {
 			for _, r := range test.reports {
 				if !yield(r, nil) {

@@ -43,11 +43,6 @@ completed, since a TAB would cost requests.
 	}
 }
 
-// completeFlag completes the values of a flag, which must exist.
-func completeFlag(cmd *cobra.Command, flag string, values []string, more cobra.ShellCompDirective) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|more))
-}
-
 func generate(root *cobra.Command, shell string, w io.Writer) error {
 	switch shell {
 	case "bash":

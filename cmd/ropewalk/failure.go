@@ -135,3 +135,8 @@ func explainReference(args []string, err error) error {
 	}
 	return err
 }
+
+// settleLine returns the command that settles an uncertain append.
+func settleLine(u *ropewalk.UncertainError) string {
+	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
+}

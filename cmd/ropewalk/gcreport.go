@@ -1,25 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 	"strconv"
+	"time"
 
+	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
-
-// countJSON is a number of objects and their size.
-type countJSON struct {
-	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"`
-}
-
-func (c *countJSON) add(other collect.Count) {
-	c.Objects += other.Objects
-	c.Bytes += other.Bytes
-}
 
 // findingsJSON is what gc has found, and done about it.
 type findingsJSON struct {
@@ -71,6 +66,38 @@ type gcJSON struct {
 	Last string `json:"last,omitempty"`
 }
 
+// collecting is one run of gc. Its lines wait for the end, so that the progress
+// bar has the terminal for itself; --json has no bar, and no wait.
+type collecting struct {
+	*ui.Streams
+	delete bool
+	grace  time.Duration
+	stop   func() // ends the work on all aggregates
+	total  gcJSON
+	found  []collect.Report // with something to report
+	failed []collect.Report
+}
+
+// run takes in all reports. An interrupt, or a storage that cannot be worked
+// with, ends the work on all aggregates: the reports that are still to come
+// count the work done until then.
+func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
+	var ended error
+	for r, err := range reports {
+		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+			ended = cmp.Or(err, r.Err)
+			g.stop()
+		}
+		if err == nil {
+			err = g.take(r, ended == nil)
+		}
+		if err != nil {
+			return cmp.Or(ended, err)
+		}
+	}
+	return ended
+}
+
 // take takes in the report of one aggregate; running means that no aggregate
 // was stopped before it, nor the aggregate itself.
 func (g *collecting) take(r collect.Report, running bool) error {
@@ -104,6 +131,65 @@ func (g *collecting) take(r collect.Report, running bool) error {
 func remarkable(r collect.Report) bool {
 	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
 	return r.Err != nil || !r.Head.Exists() || r != plain
+}
+
+// finish prints what was done, whatever ended it, and returns what has failed.
+func (g *collecting) finish(ended error) error {
+	if cliexit.IsOutput(ended) || ended != nil && g.total.Aggregates == 0 {
+		return ended // a total would read as an empty store
+	}
+	if err := g.printFound(); err != nil {
+		return err
+	}
+	for _, r := range g.found {
+		g.warnOf(r)
+	}
+	if ended != nil {
+		return g.resumable(ended)
+	}
+	return g.failure()
+}
+
+// failure returns the error of the aggregates that could not be collected: one
+// whose head was rolled back comes first.
+func (g *collecting) failure() error {
+	if len(g.failed) == 0 {
+		return nil
+	}
+	first := g.failed[0]
+	for _, r := range g.failed {
+		if errors.Is(r.Err, ropewalk.ErrHeadLost) {
+			first = r
+			break
+		}
+	}
+	err := first.Err
+	if len(g.failed) > 1 {
+		for _, r := range g.failed {
+			g.Warn("%v", r.Err)
+		}
+		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
+	}
+	argument := reference.Operand(first.AggregateID)
+	if errors.Is(err, ropewalk.ErrHeadLost) {
+		return cliexit.WithHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+	}
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", argument)
+}
+
+// resumable says how to go on.
+func (g *collecting) resumable(err error) error {
+	if g.total.Last == "" {
+		return err
+	}
+	again := "ropewalk gc --after " + ui.Quote(g.total.Last)
+	if g.delete {
+		again += " --delete"
+	}
+	if g.grace != 7*ui.Day {
+		again += " --grace " + ui.FormatDuration(g.grace)
+	}
+	return cliexit.WithHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }
 
 // printFound prints a line for each aggregate that has something to delete, and the

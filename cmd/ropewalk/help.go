@@ -32,12 +32,3 @@ func newHelp() *cobra.Command {
 		},
 	}
 }
-
-func completeCommands(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		for _, c := range cmd.Root().Commands() {
-			names = append(names, c.Name())
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}

@@ -144,7 +144,7 @@ func TestHintsCanBeRun(t *testing.T) {
 			p.memory.Tamper(func(all *memstore.Contents) { delete(all.Heads, head.ObjectName(id)) })
 			requireHints(t, id, p.run(t.Context(), "", "gc").stderr)
 
-			g := collecting{Streams: p.app("").Streams, gcFlags: gcFlags{delete: true, grace: leastGrace}, total: gcJSON{Last: id}}
+			g := collecting{Streams: p.app("").Streams, delete: true, grace: leastGrace, total: gcJSON{Last: id}}
 			requireHint(t, id, cutTo(hintFor(g.resumable(errors.New("ended"))), "ropewalk"))
 			g.failed = []collect.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
 			requireHint(t, id, hintFor(g.failure()))

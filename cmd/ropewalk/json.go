@@ -6,7 +6,9 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/collect"
 	"ropewalk/head"
+	"ropewalk/inspect"
 )
 
 // changesetJSON is a changeset in --json.
@@ -113,4 +115,38 @@ func newPointJSON(h head.Head) *pointJSON {
 		p.Digest = h.Digest.String()
 	}
 	return p
+}
+
+// countJSON is a number of objects and their size.
+type countJSON struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func (c *countJSON) add(other collect.Count) {
+	c.Objects += other.Objects
+	c.Bytes += other.Bytes
+}
+
+// problemJSON is one fault that verify has found, with --json.
+type problemJSON struct {
+	ui.Kind
+	Aggregate string `json:"aggregate"`
+	// Ref is the changeset; without it the head is meant.
+	Ref    string `json:"ref,omitempty"`
+	Object string `json:"object,omitempty"`
+	Reason string `json:"reason"`
+	// Missing is the changeset that Ref, or the head, refers to and that does not exist.
+	Missing string `json:"missing,omitempty"`
+}
+
+func newProblemJSON(p inspect.Problem) problemJSON {
+	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: p.Ref.AggregateID, Object: p.Object, Reason: p.Reason}
+	if !p.Ref.ID.IsZero() {
+		out.Ref = p.Ref.String()
+	}
+	if !p.Missing.ID.IsZero() {
+		out.Missing = p.Missing.String()
+	}
+	return out
 }

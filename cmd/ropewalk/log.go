@@ -6,22 +6,13 @@ import (
 	"slices"
 	"strconv"
 
-	"ropewalk"
-
 	"github.com/spf13/cobra"
 
+	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
-
-// logFlags are the flags of log.
-type logFlags struct {
-	reverse bool
-	limit   uint64
-	full    bool
-	events  bool
-}
 
 func newLog(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f logFlags
@@ -86,33 +77,6 @@ func printLog(std *ui.Streams, headers iter.Seq2[changeset.Header, error], full 
 	out := ui.NewTable(std.Out, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
 	object := func(h changeset.Header) any { return newChangesetJSON(h) }
 	return printRows(std, out, headers, object, func(h changeset.Header) []string { return logRow(std, h, full) })
-}
-
-// printRows prints each item as a row of a table, or with --json as an object.
-// All items that were read are shown, also before one that cannot be read.
-func printRows[T any](std *ui.Streams, out *ui.Table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
-	for item, err := range items {
-		if err == nil && std.JSON {
-			err = std.Emit(object(item))
-		} else if err == nil {
-			err = out.Row(row(item)...)
-		}
-		if err != nil {
-			if flushed := flushLog(std, out); flushed != nil {
-				return flushed
-			}
-			return err
-		}
-	}
-	return flushLog(std, out)
-}
-
-// flushLog writes what the table holds back.
-func flushLog(std *ui.Streams, out *ui.Table) error {
-	if std.JSON {
-		return nil
-	}
-	return out.Flush()
 }
 
 func logRow(std *ui.Streams, h changeset.Header, full bool) []string {

@@ -63,7 +63,7 @@ func runRebuildHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f r
 		if err != nil {
 			return err
 		}
-		return rebuilding{std, in, plan, f}.run(ctx, at)
+		return rebuilding{std, in, plan, f.at, f.yes}.run(ctx, at)
 	})
 }
 
@@ -77,14 +77,6 @@ func (f rebuildFlags) parseAt(id string) (reference.Reference, error) {
 		err = cliexit.Usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
-}
-
-// rebuilding is one run of rebuild-head, with its plan.
-type rebuilding struct {
-	*ui.Streams
-	in   *inspect.Inspector
-	plan inspect.Rebuilding
-	rebuildFlags
 }
 
 func (r rebuilding) run(ctx context.Context, at reference.Reference) error {

@@ -111,8 +111,3 @@ func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
 	return cliexit.WithHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
 		"its append may still arrive: add --after-revision, as the line says that reported it uncertain")
 }
-
-// settleLine returns the command that settles an uncertain append.
-func settleLine(u *ropewalk.UncertainError) string {
-	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
-}

@@ -150,3 +150,11 @@ func eventTime(e ndjson.Event, layout func(time.Time) string) string {
 	}
 	return layout(at)
 }
+
+// logFlags are the flags of log.
+type logFlags struct {
+	reverse bool
+	limit   uint64
+	full    bool
+	events  bool
+}
