@@ -38,7 +38,7 @@ var importRules = map[string]importRule{
 	"internal/eventline":      {},
 	"internal/pause":          {},
 	"backends/backendtest":    {code: "changeset head internal", tests: "backends/memstore"},
-	"backends/memstore":       {code: "changeset head internal/body", tests: "backends/backendtest"},
+	"backends/memstore":       {code: "changeset head internal/body", tests: "backends/backendtest internal"},
 	"backends/s3store":        {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/dynamostore":    {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/azurestore":     {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -41,7 +42,7 @@ func (a *app) backUp(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.backUp(ctx, file); err != nil {
+	if err := f.BackUp(ctx, file); err != nil {
 		return err
 	}
 	if a.JSON {
@@ -54,12 +55,12 @@ func (a *app) backUp(ctx context.Context, file string) error {
 
 // sqliteFile returns the SQLite file that the store's URL names. The command
 // needs it: other stores are a failure of usage.
-func (a *app) sqliteFile(command string) (sqliteFile, error) {
+func (a *app) sqliteFile(command string) (location.SQLiteFile, error) {
 	p, err := a.place(a.storeURL(), a.Env)
 	if err != nil {
 		return "", err
 	}
-	f, ok := p.(sqliteFile)
+	f, ok := p.(location.SQLiteFile)
 	if !ok {
 		return "", cliexit.WithHint(cliexit.Usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
 			"docs/restore.md says how each storage is backed up")

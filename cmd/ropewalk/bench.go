@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/internal/meter"
@@ -120,7 +121,7 @@ type benching struct {
 func newBenching(a *app, s *store, f benchFlags) *benching {
 	m := meter.New(0)
 	counted := *s
-	counted.objects, counted.heads = m.Changesets(s.objects).(objects), m.Heads(s.heads).(heads)
+	counted.objects, counted.heads = m.Changesets(s.objects).(location.Objects), m.Heads(s.heads).(location.Heads)
 	return &benching{
 		app: a, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
 		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -13,17 +11,12 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// maxContent is the largest content that append takes, in bytes: the default
-// of [ropewalk.Options].
-const maxContent = 64 << 20
-
-const (
-	typeJSON   = "application/json"
-	typeNDJSON = "application/x-ndjson"
-)
+const typeJSON = "application/json"
 
 // readDrafts reads each file, or standard input, as the content of one draft.
 func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]changeset.Draft, error) {
@@ -61,12 +54,12 @@ func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
 		return nil, err
 	}
 	defer in.Close()
-	content, err := io.ReadAll(io.LimitReader(in, maxContent+1))
+	content, err := io.ReadAll(io.LimitReader(in, importer.MaxContent+1))
 	if err != nil {
 		return nil, ui.InputError(file, err)
 	}
-	if len(content) > maxContent {
-		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, maxContent)
+	if len(content) > importer.MaxContent {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, importer.MaxContent)
 	}
 	return content, nil
 }
@@ -77,29 +70,15 @@ func guessType(file string, content []byte) string {
 	case ".json":
 		return typeJSON
 	case ".ndjson", ".jsonl":
-		return typeNDJSON
+		return ndjson.ContentType
 	case "":
 	default:
 		if t := mime.TypeByExtension(ext); t != "" {
 			return t
 		}
 	}
-	if isNDJSON(content) {
-		return typeNDJSON
+	if ndjson.Valid(content) {
+		return ndjson.ContentType
 	}
 	return changeset.DefaultContentType
-}
-
-// isNDJSON reports whether content is lines of JSON. Empty lines may be between them.
-func isNDJSON(content []byte) bool {
-	any := false
-	for line := range bytes.Lines(content) {
-		if isBlank(line) {
-			continue
-		}
-		if any = json.Valid(line); !any {
-			return false
-		}
-	}
-	return any
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/eventline"
 )
@@ -35,7 +36,7 @@ type eventJSON struct {
 
 // newEventJSON returns what --json prints of an event, or of the changeset if
 // its content has no events.
-func newEventJSON(e event) any {
+func newEventJSON(e ndjson.Event) any {
 	if e.Index < 0 {
 		return newChangesetJSON(e.Header)
 	}
@@ -66,18 +67,18 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 	}
 	out := ui.NewTable(a.Out, columns...)
 	events := window(sp.events(ctx, f.reverse), skip, f.limit)
-	return printRows(a, out, events, newEventJSON, func(e event) []string { return eventRow(e, f.full) })
+	return printRows(a, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
 }
 
 // events yields the events of the span, the newest first unless it is reversed.
-func (s span) events(ctx context.Context, reverse bool) iter.Seq2[event, error] {
-	return func(yield func(event, error) bool) {
+func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, error] {
+	return func(yield func(ndjson.Event, error) bool) {
 		for c, err := range s.contents(ctx, !reverse) {
 			if err != nil {
-				yield(event{}, err)
+				yield(ndjson.Event{}, err)
 				return
 			}
-			for e := range eventsOf(c, !reverse) {
+			for e := range ndjson.Events(c, !reverse) {
 				if !yield(e, nil) {
 					return
 				}
@@ -94,7 +95,7 @@ func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint6
 		if err != nil {
 			return 0, 0, err
 		}
-		count := countEvents(c)
+		count := ndjson.CountEvents(c)
 		if count >= n {
 			return c.Version, count - n, nil
 		}
@@ -118,13 +119,13 @@ func window[T any](items iter.Seq2[T, error], skip, limit uint64) iter.Seq2[T, e
 	}
 }
 
-func eventRow(e event, full bool) []string {
+func eventRow(e ndjson.Event, full bool) []string {
 	place := fmt.Sprintf("%d.%d", e.Version, e.Index)
 	layout, id := ui.Seconds, []string{}
 	if full {
 		layout, id = ui.Precisely, []string{"-"}
 	}
-	kind, metadata := ui.Escape(e.Type, ui.MaxCell), ui.Clip(ui.FormatMetadata(e.allMetadata()), ui.MaxCell)
+	kind, metadata := ui.Escape(e.Type, ui.MaxCell), ui.Clip(ui.FormatMetadata(e.AllMetadata()), ui.MaxCell)
 	switch {
 	case e.Index < 0:
 		place = strconv.FormatUint(e.Version, 10)
@@ -134,12 +135,12 @@ func eventRow(e event, full bool) []string {
 	case full && e.ID != "":
 		id[0] = ui.Clip(ui.QuoteText(e.ID), ui.MaxCell)
 	}
-	return append(append([]string{place, kind}, id...), e.when(layout), metadata)
+	return append(append([]string{place, kind}, id...), eventTime(e, layout), metadata)
 }
 
-// when returns the event's time, or its changeset's if it has no time of its
-// own. A time that does not parse is returned as it is.
-func (e event) when(layout func(time.Time) string) string {
+// eventTime returns the time of an event, or of its changeset if the event has
+// no time. A time that does not parse is returned as it is.
+func eventTime(e ndjson.Event, layout func(time.Time) string) string {
 	if e.Time == "" {
 		return layout(e.RecordedAt)
 	}
@@ -148,32 +149,4 @@ func (e event) when(layout func(time.Time) string) string {
 		return ui.Clip(ui.QuoteText(e.Time), ui.MaxCell)
 	}
 	return layout(at)
-}
-
-// allMetadata returns the metadata of the changeset and of the event. The
-// event's goes first.
-func (e event) allMetadata() map[string]string {
-	all := metaText(e.Meta)
-	for k, v := range e.Metadata {
-		if _, there := all[k]; !there {
-			all[k] = v
-		}
-	}
-	return all
-}
-
-// metaText returns an event's metadata with each value as text.
-func metaText(meta json.RawMessage) map[string]string {
-	all := map[string]string{}
-	if meta == nil {
-		return all
-	}
-	for name, value := range eventline.Fields(meta) {
-		var text string
-		if json.Unmarshal(value, &text) != nil {
-			text = string(value)
-		}
-		all[name] = text
-	}
-	return all
 }

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/importer"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -23,12 +24,12 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 	if a.JSON {
 		return a.printContent(c)
 	}
-	if !field.forced && wasImported(c) {
+	if !field.forced && importer.WasImported(c) {
 		_, err := ui.Raw(a.Out).Write(c.Content)
 		return err
 	}
 	var out bytes.Buffer
-	values, ok := jsonValues(c.Content)
+	values, ok := ndjson.Values(c.Content)
 	if !ok {
 		if err := writeWrapped(&out, c, field.name, "content_base64", base64.StdEncoding.EncodeToString(c.Content)); err != nil {
 			return err
@@ -43,45 +44,15 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 	return err
 }
 
-// wasImported reports whether import appended a changeset: its command ID
-// commits to the content. Then the content is whole lines, whichever field of
-// them holds the aggregate ID.
-func wasImported(c changeset.Changeset) bool {
-	position, ok := importPosition(c.CommandID)
-	return ok && c.ContentType == typeNDJSON && c.CommandID == importCommandID(position, c.Content) &&
-		isNDJSON(c.Content) && bytes.HasSuffix(c.Content, []byte("\n"))
-}
-
-// jsonValues returns content as JSON values without newlines: its lines, or
-// all of it if it is one value on many lines.
-func jsonValues(content []byte) (values [][]byte, ok bool) {
-	if !utf8.Valid(content) {
-		return nil, false
-	}
-	if isNDJSON(content) {
-		for line := range bytes.Lines(content) {
-			if !isBlank(line) {
-				values = append(values, bytes.TrimSuffix(line, []byte("\n")))
-			}
-		}
-		return values, true
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, content); err != nil {
-		return nil, false
-	}
-	return [][]byte{compact.Bytes()}, true
-}
-
 // writeEvent writes one JSON value as a line that import would put into the
 // same aggregate again.
 func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []byte) error {
-	values, err := valuesOf(value, field)
+	values, err := ndjson.Field(value, field)
 	switch {
 	case err == nil && len(values) == 0:
 		return writeAfterField(out, c, field, value)
 	case err == nil:
-		if id, err := aggregateOf(value, field); err != nil || id != c.AggregateID {
+		if id, err := ndjson.AggregateOf(value, field); err != nil || id != c.AggregateID {
 			return writeWrapped(out, c, field, "content", json.RawMessage(value))
 		}
 		out.Write(value)

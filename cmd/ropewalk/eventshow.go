@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/internal/eventline"
 )
 
 const (
@@ -23,12 +23,12 @@ const (
 func (a *app) showEvents(c changeset.Changeset) error {
 	var out strings.Builder
 	left, whole := maxShown, true
-	for e := range eventsOf(c, false) {
+	for e := range ndjson.Events(c, false) {
 		if whole = whole && left > 0; !whole {
 			break
 		}
 		var body string
-		body, whole = e.body(left)
+		body, whole = eventBody(e, left)
 		text := "\n" + string(a.eventHeading(e)) + body
 		left -= len(text)
 		out.WriteString(text)
@@ -39,20 +39,20 @@ func (a *app) showEvents(c changeset.Changeset) error {
 	return a.Print("%s", ui.Safe(out.String()))
 }
 
-func (a *app) eventHeading(e event) ui.Safe {
+func (a *app) eventHeading(e ndjson.Event) ui.Safe {
 	heading := ui.Safef("%d.%d", e.Version, e.Index)
 	if e.Type == "" {
-		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.fault.Error(), ui.MaxCell))
+		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.Fault.Error(), ui.MaxCell))
 	}
 	heading += "  " + a.Paint(a.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
 	var words []string
 	if e.Time != "" {
-		words = append(words, e.when(ui.Precisely))
+		words = append(words, eventTime(e, ui.Precisely))
 	}
 	if e.ID != "" {
 		words = append(words, "id "+ui.Clip(ui.QuoteText(e.ID), ui.MaxCell))
 	}
-	if meta := ui.FormatMetadata(metaText(e.Meta)); meta != "" {
+	if meta := ui.FormatMetadata(ndjson.MetaText(e.Meta)); meta != "" {
 		words = append(words, ui.Clip(meta, ui.MaxCell))
 	}
 	for _, word := range words {
@@ -61,12 +61,12 @@ func (a *app) eventHeading(e event) ui.Safe {
 	return heading + "\n"
 }
 
-// body returns what an event holds: its data, or the line that is no event,
-// and whatever else there is but the aggregate's own ID, which imported events
-// have; and whether that is all of it.
-func (e event) body(limit int) (text string, whole bool) {
+// eventBody returns the data and the other fields of an event, except the ID of
+// the aggregate, which imported events have; of a line that is not an event, the
+// line. It reports whether the text is whole.
+func eventBody(e ndjson.Event, limit int) (text string, whole bool) {
 	other := e.Other
-	if e.onlyNamesAggregate() {
+	if e.OnlyNamesAggregate() {
 		other = nil
 	}
 	switch {
@@ -80,21 +80,6 @@ func (e event) body(limit int) (text string, whole bool) {
 		return indented(other, limit)
 	}
 	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, other[1:]), limit)
-}
-
-// onlyNamesAggregate reports whether the other fields say no more than which
-// aggregate this is.
-func (e event) onlyNamesAggregate() bool {
-	if e.Other == nil {
-		return false
-	}
-	for _, value := range eventline.Fields(e.Other) {
-		var id string
-		if json.Unmarshal(value, &id) != nil || id != e.AggregateID {
-			return false
-		}
-	}
-	return true
 }
 
 // indented returns a line as a terminal may show it: JSON on as many lines as

@@ -10,6 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
@@ -91,8 +92,8 @@ type errorJSON struct {
 
 func newFailureJSON(c cliexit.Class, message, hint string, err error) failureJSON {
 	e := errorJSON{Code: c.Code, Exit: c.Exit, Message: message, Hint: hint}
-	if at, ok := errors.AsType[*lineError](err); ok {
-		e.Line = at.line
+	if at, ok := errors.AsType[*importer.LineError](err); ok {
+		e.Line = at.Line
 	}
 	if u, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		e.Ref, e.AfterRevision = u.Ref.String(), &u.AfterRevision

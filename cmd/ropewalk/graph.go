@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/figure"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
@@ -39,11 +40,11 @@ type nodeJSON struct {
 }
 
 // graphFormats are the ways to draw a graph.
-var graphFormats = map[string]func(*app, inspect.Graph) error{
-	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(mermaid(g))) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(dot(g))) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(svg(g))) },
+var graphFormats = map[string]func(*ui.Streams, inspect.Graph) error{
+	"text":    figure.Text,
+	"mermaid": func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.Mermaid(g)) },
+	"dot":     func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.Dot(g)) },
+	"svg":     func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.SVG(g)) },
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -84,7 +85,7 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 	return cmd
 }
 
-func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*app, inspect.Graph) error) error {
+func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*ui.Streams, inspect.Graph) error) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
@@ -98,18 +99,18 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
 		if a.JSON {
-			draw = (*app).emitGraph
+			draw = emitGraph
 		}
-		if err := draw(a, g); err != nil {
+		if err := draw(a.Streams, g); err != nil {
 			return err
 		}
 		return brokenGraph(g)
 	})
 }
 
-func (a *app) emitGraph(g inspect.Graph) error {
+func emitGraph(std *ui.Streams, g inspect.Graph) error {
 	for _, n := range g.Nodes {
-		if err := a.Emit(newNodeJSON(n, g.Head)); err != nil {
+		if err := std.Emit(newNodeJSON(n, g.Head)); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	if n.Fault != nil {
 		out.Fault = n.Fault.Reason
 	}
-	if !known(n) {
+	if !figure.HeaderKnown(n) {
 		return out
 	}
 	out.AfterRevision, out.RecordedAt = &n.AfterRevision, changeset.FormatTime(n.RecordedAt)
@@ -140,15 +141,12 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	return out
 }
 
-// known reports whether more is known of a changeset than its name.
-func known(n inspect.Node) bool { return n.Kind != inspect.Missing && n.Fault == nil }
-
 // brokenGraph returns an error where the graph shows that something is wrong
 // with what is stored.
 func brokenGraph(g inspect.Graph) error {
 	broken := 0
 	for _, n := range g.Nodes {
-		if !known(n) || n.Kind == inspect.Untold {
+		if !figure.HeaderKnown(n) || n.Kind == inspect.Untold {
 			broken++
 		}
 	}

@@ -215,7 +215,7 @@ func TestSecretsInErrorsOfClients(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: fmt.Errorf("Get \"https://a.blob.core.windows.net/c?se=1&sig=%s\": %s", someSecret, "the key envS3cr3t== is wrong")})
 		a := p.app("")
-		a.Env = map[string]string{connectionVariable: "AccountName=a;AccountKey=envS3cr3t=="}
+		a.Env = map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=a;AccountKey=envS3cr3t=="}
 		got := runApp(t.Context(), a, append([]string{"head", "x"}, style...)...)
 		require.Contains(t, got.stderr, "REDACTED")
 		require.NotContains(t, got.stdout+got.stderr, someSecret)

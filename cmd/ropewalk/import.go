@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -76,18 +78,19 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 		return err
 	}
 	defer in.Close()
-	read := newLines(file, in)
-	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
+	read := importer.NewLines(file, in)
+	if err := read.Begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
 		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, a.printImport(newImportJSON()))
+		return errors.Join(err, a.printImport(importer.Result{}))
 	}
 	bar := a.NewProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
-		m := newImporter(ctx, s, file, f, bar)
-		err := m.run(read)
+		result, err := importer.Run(ctx, s.Store, read, importer.Options{
+			Field: f.field, Group: f.group, Parallel: f.parallel, SkipErased: f.skipErased, Progress: bar,
+		})
 		bar.End()
-		return errors.Join(err, a.printImport(m.result()))
+		return errors.Join(err, a.printImport(result))
 	})
 }
 
@@ -101,46 +104,7 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// run imports all lines of a file, and returns when no append is under way.
-func (m *importer) run(in *lines) error {
-	groups := newGroups(m.flags.group, maxHeld)
-	err := m.feed(in, groups)
-	if errors.Is(err, io.EOF) {
-		// Only a whole file closes the groups that are not full: after an error
-		// the next run would fill them with the events that are still to come.
-		err = m.submit(groups.closeAll()...)
-	}
-	if failed := m.wait(); failed != nil {
-		return failed
-	}
-	if errors.Is(err, context.Canceled) {
-		return cliexit.WithHint(err, againHint)
-	}
-	return err
-}
-
-// feed reads line after line and submits the groups that are full. It returns
-// io.EOF at the end of the file.
-func (m *importer) feed(in *lines, groups *groups) error {
-	for {
-		line, err := in.next()
-		if err != nil {
-			return err
-		}
-		id, err := aggregateOf(line.text, m.flags.field)
-		if err != nil {
-			return in.bad(err)
-		}
-		if err := m.submit(groups.add(id, line)...); err != nil {
-			return err
-		}
-	}
-}
-
-// againHint says what to do about an import that was interrupted.
-const againHint = "run the same import again to continue"
-
-// importJSON is what import prints with --json.
+// importJSON is the result of import with --json.
 type importJSON struct {
 	ui.Kind
 	Imported countsJSON `json:"imported"`
@@ -148,35 +112,29 @@ type importJSON struct {
 	Erased   countsJSON `json:"erased,omitzero"` // left out by --skip-erased
 }
 
-func newImportJSON() importJSON { return importJSON{Kind: ui.KindOf("import")} }
-
-// countsJSON counts aggregates and their changesets. An aggregate of which
-// anything was imported counts as imported.
+// countsJSON counts aggregates and their changesets. An aggregate counts as
+// imported if anything of it was imported.
 type countsJSON struct {
 	Aggregates int64 `json:"aggregates"`
 	Changesets int64 `json:"changesets"`
 	Events     int64 `json:"events"`
 }
 
-func (c countsJSON) String() string {
-	return ui.Plural(c.Aggregates, "aggregate") + ", " + ui.Plural(c.Changesets, "changeset") + ", " + ui.Plural(c.Events, "event")
-}
-
-func (r importJSON) String() string {
-	text := "imported " + r.Imported.String()
-	if r.Skipped != (countsJSON{}) {
-		text += "; there already: " + r.Skipped.String()
-	}
-	if r.Erased != (countsJSON{}) {
-		text += "; left out as erased: " + r.Erased.String()
-	}
-	return text
-}
-
 // printImport prints the counts of an import, also if an error ended it.
-func (a *app) printImport(r importJSON) error {
+func (a *app) printImport(r importer.Result) error {
 	if a.JSON {
-		return a.Unread(a.Emit(r), "%s", r)
+		return a.Unread(a.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
 	}
 	return a.Unread(a.Print("%s\n", r), "%s", r)
+}
+
+// checkField checks the value of --aggregate-field.
+func checkField(field string) error {
+	switch {
+	case field == "":
+		return cliexit.Usagef("--aggregate-field must not be empty")
+	case !utf8.ValidString(field):
+		return cliexit.Usagef("--aggregate-field %q is not UTF-8", field)
+	}
+	return nil
 }

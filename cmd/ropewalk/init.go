@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
@@ -73,8 +74,8 @@ dangerous; then the exit code is 7.`,
 	return cmd
 }
 
-func (a *app) provision(ctx context.Context, p place) error {
-	if err := p.provision(ctx); err != nil {
+func (a *app) provision(ctx context.Context, p location.Location) error {
+	if err := p.Provision(ctx); err != nil {
 		return err
 	}
 	if a.JSON {
@@ -84,8 +85,8 @@ func (a *app) provision(ctx context.Context, p place) error {
 }
 
 // check prints what is well on one line, and what is not on one each.
-func (a *app) check(ctx context.Context, p place) error {
-	findings, err := p.check(ctx)
+func (a *app) check(ctx context.Context, p location.Location) error {
+	findings, err := p.Check(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,11 +139,11 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 	return a.Print("%s", ui.Safe(b.String()))
 }
 
-func (a *app) printPolicy(p place, role string) error {
+func (a *app) printPolicy(p location.Location, role string) error {
 	if !slices.Contains(roles, role) {
 		return cliexit.Usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
 	}
-	text, err := p.policy(role)
+	text, err := p.Policy(role)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/faults"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/link"
@@ -27,17 +28,17 @@ type testPlace struct {
 
 func newTestPlace() *testPlace { return &testPlace{memstore.New(), &faults.Script{}} }
 
-func (p *testPlace) open(context.Context, bool) (*storageOf, error) {
-	o := p.script.Changesets(p.memory).(objects)
-	h := p.script.Heads(p.memory).(heads)
-	return &storageOf{o, h, func() error { return nil }}, nil
+func (p *testPlace) Open(context.Context, bool) (*location.Opened, error) {
+	o := p.script.Changesets(p.memory).(location.Objects)
+	h := p.script.Heads(p.memory).(location.Heads)
+	return &location.Opened{Objects: o, Heads: h}, nil
 }
 
-func (*testPlace) provision(context.Context) error { return nil }
+func (*testPlace) Provision(context.Context) error { return nil }
 
-func (*testPlace) check(context.Context) ([]finding.Finding, error) { return nil, nil }
+func (*testPlace) Check(context.Context) ([]finding.Finding, error) { return nil, nil }
 
-func (*testPlace) policy(string) (string, error) { return "{\n  \"Version\": \"2012-10-17\"\n}\n", nil }
+func (*testPlace) Policy(string) (string, error) { return "{\n  \"Version\": \"2012-10-17\"\n}\n", nil }
 
 // store opens the place as a command does.
 func (p *testPlace) store(t *testing.T) *store {
@@ -62,7 +63,7 @@ func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 func (p *testPlace) app(stdin string) *app {
 	a := newApp(strings.NewReader(stdin), io.Discard, io.Discard, nil)
 	a.IsTerminal = func(any) bool { return false }
-	a.place = func(string, map[string]string) (place, error) { return p, nil }
+	a.place = func(string, map[string]string) (location.Location, error) { return p, nil }
 	return a
 }
 

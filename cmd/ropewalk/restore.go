@@ -38,7 +38,7 @@ func (a *app) restore(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	former, err := f.restore(ctx, file)
+	former, err := f.Restore(ctx, file)
 	switch {
 	case err != nil:
 		return err

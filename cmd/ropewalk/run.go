@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
@@ -36,7 +37,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // that every command has.
 type app struct {
 	*ui.Streams
-	place func(rawURL string, env map[string]string) (place, error)
+	place func(rawURL string, env map[string]string) (location.Location, error)
 
 	store   string
 	verbose bool
@@ -44,7 +45,7 @@ type app struct {
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{Streams: ui.NewStreams(stdin, stdout, stderr, env), place: parsePlace}
+	a := &app{Streams: ui.NewStreams(stdin, stdout, stderr, env), place: location.Parse}
 	a.Redact = func(text string) string { return redact.New(a.storeURL(), a.Env).Text(text) }
 	return a
 }

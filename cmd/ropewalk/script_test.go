@@ -19,6 +19,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/internal/link"
 	"ropewalk/internal/testenv"
 )
@@ -173,7 +174,7 @@ func compress(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	var drafts []changeset.Draft
 	for _, name := range args[2:] {
-		drafts = append(drafts, changeset.Draft{Content: []byte(ts.ReadFile(name)), ContentType: typeNDJSON})
+		drafts = append(drafts, changeset.Draft{Content: []byte(ts.ReadFile(name)), ContentType: ndjson.ContentType})
 	}
 	_, err = ropewalk.New(db, db, &ropewalk.Options{Compress: true}).Chain(args[1]).Create(ctx, drafts...)
 	ts.Check(err)

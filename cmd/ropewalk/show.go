@@ -12,6 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
@@ -137,7 +138,7 @@ func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
 		b.WriteString(field("metadata", ui.FormatMetadata(c.Metadata)))
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
-	if hasEvents(c) {
+	if ndjson.HasEvents(c) {
 		if err := a.Print("%s", ui.Safe(b.String())); err != nil {
 			return err
 		}

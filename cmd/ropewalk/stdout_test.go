@@ -11,13 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
 func TestContentTooLarge(t *testing.T) {
 	a := newTestPlace().app("")
-	a.In = io.LimitReader(zeros{}, maxContent+1)
+	a.In = io.LimitReader(zeros{}, importer.MaxContent+1)
 	got := runApp(t.Context(), a, "append", "order", "--new", "--json")
 	require.Equal(t, 2, got.exit)
 	require.Contains(t, got.stdout, `"code":"too-large"`)

@@ -4,58 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"ropewalk"
-	"ropewalk/changeset"
-	"ropewalk/cmd/ropewalk/internal/cliexit"
-	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/head"
-	"ropewalk/internal/finding"
+	"ropewalk/cmd/ropewalk/internal/location"
 )
-
-// place is what the URL of a store names: the storage, whether it exists or
-// not. Making a place sends no request.
-type place interface {
-	// open returns the storage. A missing file is created if create is set, and
-	// is a [*finding.SetupError] otherwise.
-	open(ctx context.Context, create bool) (*storageOf, error)
-	// provision creates what is missing.
-	provision(ctx context.Context) error
-	// check changes nothing, and says what exists and what is missing.
-	check(ctx context.Context) ([]finding.Finding, error)
-	// policy returns the text of the access policy for a role, writer, reader
-	// or maintainer. A storage without policies returns an error of class usage.
-	policy(role string) (string, error)
-}
-
-// objects is what the command needs of the storage of changesets.
-type objects interface {
-	changeset.Store
-	changeset.Lister
-	changeset.Deleter
-	changeset.Locator
-}
-
-// heads is what the command needs of the storage of heads.
-type heads interface {
-	head.Store
-	head.Locator
-}
-
-// storageOf is an open storage: both seams, and how to close them.
-type storageOf struct {
-	objects objects
-	heads   heads
-	close   func() error
-}
 
 // store is an open store with the seams that it stands on. It must be closed.
 type store struct {
 	*ropewalk.Store
-	objects objects
-	heads   heads
-	url     string
+	objects location.Objects
+	heads   location.Heads
 	log     *slog.Logger // nil unless --verbose
 	close   func() error
 }
@@ -90,7 +48,9 @@ func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*s
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	if s.close != nil {
+		defer func() { err = errors.Join(err, s.close()) }()
+	}
 	return work(s)
 }
 
@@ -101,14 +61,14 @@ func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, 
 	if err != nil {
 		return nil, err
 	}
-	opened, err := p.open(ctx, create)
+	opened, err := p.Open(ctx, create)
 	if err != nil {
 		return nil, err
 	}
-	s := &store{objects: opened.objects, heads: opened.heads, url: rawURL, close: opened.close}
+	s := &store{objects: opened.Objects, heads: opened.Heads, close: opened.Close}
 	if a.verbose {
-		s.log = a.logger()
-		s.objects, s.heads = logged(s.log, s.objects, s.heads)
+		s.log = location.NewLogger(a.Err, a.Redacted)
+		s.objects, s.heads = location.Logged(s.log, s.objects, s.heads)
 	}
 	return s.with(ropewalk.Options{}), nil
 }
@@ -119,27 +79,4 @@ func (s *store) with(options ropewalk.Options) *store {
 	options.Logger = s.log
 	other.Store = ropewalk.New(s.objects, s.heads, &options)
 	return &other
-}
-
-// parsePlace reads the URL of a store. Its errors are failures of usage.
-func parsePlace(rawURL string, env map[string]string) (place, error) {
-	scheme, rest, ok := strings.Cut(rawURL, ":")
-	if !ok {
-		return nil, cliexit.WithHint(cliexit.Usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
-	}
-	switch scheme {
-	case "file":
-		return parseFile(rawURL, rest)
-	case "mem":
-		if rest != "" {
-			return nil, cliexit.Usagef("store %q: mem: stands alone", rawURL)
-		}
-		return memory{}, nil
-	case "s3", "aws":
-		return parseAWS(rawURL)
-	case "azure":
-		return parseAzure(rawURL, env)
-	default:
-		return nil, cliexit.Usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/faults"
 )
 
@@ -22,7 +23,7 @@ func (p *testPlace) onTerminal(t *testing.T, stdin string, args ...string) resul
 
 func TestOnATerminal(t *testing.T) {
 	p := newTestPlace()
-	h, err := p.store(t).Chain("order").Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"created"}` + "\n"), ContentType: typeNDJSON})
+	h, err := p.store(t).Chain("order").Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"created"}` + "\n"), ContentType: ndjson.ContentType})
 	require.NoError(t, err)
 	id := h.ID.String()
 

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/meter"
 )
@@ -30,19 +31,19 @@ type countedFile struct {
 	meter *meter.Meter
 }
 
-func (p countedFile) open(context.Context, bool) (*storageOf, error) {
+func (p countedFile) Open(context.Context, bool) (*location.Opened, error) {
 	s, err := sqlitestore.Open(p.path, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &storageOf{p.meter.Changesets(s).(objects), p.meter.Heads(s).(heads), s.Close}, nil
+	return &location.Opened{Objects: p.meter.Changesets(s).(location.Objects), Heads: p.meter.Heads(s).(location.Heads), Close: s.Close}, nil
 }
 
-func (p countedFile) provision(context.Context) error { return nil }
+func (p countedFile) Provision(context.Context) error { return nil }
 
-func (p countedFile) check(context.Context) ([]finding.Finding, error) { return nil, nil }
+func (p countedFile) Check(context.Context) ([]finding.Finding, error) { return nil, nil }
 
-func (p countedFile) policy(string) (string, error) { return "{}", nil }
+func (p countedFile) Policy(string) (string, error) { return "{}", nil }
 
 // recorded runs every command on the same aggregate, and returns the requests
 // that each has made.
@@ -71,7 +72,7 @@ func TestVerboseOnlyObservesSQLite(t *testing.T) {
 		p := countedFile{t.TempDir() + "/ropewalk.db", meter.New(0)}
 		newCommand := func(stdin string) *app {
 			a := newTestPlace().app(stdin)
-			a.place = func(string, map[string]string) (place, error) { return p, nil }
+			a.place = func(string, map[string]string) (location.Location, error) { return p, nil }
 			return a
 		}
 		return recorded(t, newCommand, func() any { defer p.meter.Reset(); return p.meter.Count() }, flags...)

@@ -1,4 +1,6 @@
-package main
+// Package figure draws the graph of a chain and of the changesets beside it: as text
+// for a terminal, for Mermaid and Graphviz, and as SVG.
+package figure
 
 import (
 	"fmt"
@@ -16,16 +18,16 @@ import (
 
 // graphText writes the lines of a graph.
 type graphText struct {
-	*app
+	*ui.Streams
 	graphWords
 	version int // the widest version
 	left    int // the widest left half of a line
 }
 
-// drawGraph prints a graph as text: the lanes, and what became of each changeset.
-func (a *app) drawGraph(g inspect.Graph) error {
-	t := graphText{app: a, graphWords: graphWords{g, len(changeset.ID{}.String())}}
-	if a.IsTerminal(a.Out) {
+// Text prints a graph as text: the lanes, and the fate of each changeset.
+func Text(std *ui.Streams, g inspect.Graph) error {
+	t := graphText{Streams: std, graphWords: graphWords{g, len(changeset.ID{}.String())}}
+	if std.IsTerminal(std.Out) {
 		t.id = uniqueEnd(g.Nodes)
 	}
 	rows := layOut(g)
@@ -38,12 +40,12 @@ func (a *app) drawGraph(g inspect.Graph) error {
 		}
 	}
 	if g.HeadFault != nil {
-		if err := a.Print("%s head: %s\n", a.Paint(a.Out, ui.Red, "!"), g.HeadFault.Reason); err != nil {
+		if err := std.Print("%s head: %s\n", std.Paint(std.Out, ui.Red, "!"), g.HeadFault.Reason); err != nil {
 			return err
 		}
 	}
 	for _, r := range rows {
-		if err := a.Print("%s\n", t.line(r)); err != nil {
+		if err := std.Print("%s\n", t.line(r)); err != nil {
 			return err
 		}
 	}
@@ -71,17 +73,17 @@ func (t graphText) leftHalf(r laneRow) string {
 	n := *r.node
 	mark, _ := markOf(n)
 	left := fmt.Sprintf("%s%s %*d %s", r.lanes, mark, t.version, n.Version, t.shownID(n.ID))
-	if known(n) {
+	if HeaderKnown(n) {
 		left += " " + ui.Seconds(n.RecordedAt)
 	}
 	return left
 }
 
-// markOf returns the mark of a changeset, and the colour of its line; none for
-// what needs no attention.
+// markOf returns the mark of a changeset and the colour of its line. The colour is
+// nil if the changeset needs no attention.
 func markOf(n inspect.Node) (string, color.Color) {
 	switch {
-	case !known(n):
+	case !HeaderKnown(n):
 		return "!", ui.Red
 	case n.Kind == inspect.Committed:
 		return "*", nil
@@ -96,7 +98,7 @@ func markOf(n inspect.Node) (string, color.Color) {
 	}
 }
 
-// note says what became of a changeset, what to do about it, and where the head is.
+// note returns the fate of a changeset, what to do about it, and the head's mark.
 func (t graphText) note(n inspect.Node) string {
 	note := t.fate(n)
 	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {

@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"slices"
@@ -7,30 +7,30 @@ import (
 	"ropewalk/inspect"
 )
 
-// lanes lays a graph out. Changesets built beside the chain stand in a lane of
-// their own, right above the changeset that they were built on, so that lanes
+// lanes lays a graph out. Each changeset that was built beside the chain begins a
+// lane of its own, right above the changeset that it was built on, so that lanes
 // never cross.
 type lanes struct {
-	above map[*inspect.Node][]*inspect.Node // by what they were built on, the one that continues its lane first
+	above map[*inspect.Node][]*inspect.Node // by the changeset they were built on; the first continues its lane
 	rows  []laneRow
 }
 
-// laneRow is one line: its lanes, and but for a fork the changeset in the last
-// of them.
+// laneRow is one line: its lanes, and the changeset in the last lane. A line where
+// lanes join has no changeset.
 type laneRow struct {
 	lanes string
 	node  *inspect.Node
-	older bool // it stands for all that was left out below
+	older bool // the line stands for the versions that were left out below
 }
 
-// base is what a changeset was built on: a node of the graph, older where that
-// is below all that is shown, or neither where it is missing.
+// base is the changeset that another was built on: a node of the graph, or older
+// if it is below the versions that are shown. It is neither if it is missing.
 type base struct {
 	node  *inspect.Node
 	older bool
 }
 
-// basesOf returns what each node of a graph was built on.
+// basesOf returns the base of each node of a graph.
 func basesOf(g inspect.Graph) []base {
 	bases := make([]base, len(g.Nodes))
 	shown := map[changeset.Ref]*inspect.Node{}
@@ -47,7 +47,7 @@ func basesOf(g inspect.Graph) []base {
 		parent := changeset.Ref{AggregateID: n.AggregateID, Version: n.Version - 1, ID: n.Parent}
 		switch {
 		case inChain(n) && chain[0] == n && len(chain) > 1:
-			chain = chain[1:] // its parent may be missing, and a missing one does not name its own
+			chain = chain[1:] // its parent may be missing, and a missing changeset names no parent
 			bases[i].node = chain[0]
 		case n.Version > 0 && shown[parent] != nil:
 			bases[i].node = shown[parent]
@@ -62,7 +62,7 @@ func basesOf(g inspect.Graph) []base {
 func layOut(g inspect.Graph) []laneRow {
 	l := lanes{above: map[*inspect.Node][]*inspect.Node{}}
 	var roots []*inspect.Node
-	for i, b := range basesOf(g) { // of one version the committed one comes first, then the pending ones
+	for i, b := range basesOf(g) { // in a version, the committed changeset comes first, then pending ones
 		n := &g.Nodes[i]
 		if b.node == nil && !b.older {
 			roots = append(roots, n)
@@ -76,7 +76,7 @@ func layOut(g inspect.Graph) []laneRow {
 
 func inChain(n *inspect.Node) bool { return n.Kind == inspect.Committed || n.Kind == inspect.Missing }
 
-// draw draws what stands on nothing, each apart from the others: the chain
+// draw draws the changesets without a base, apart from one another: the chain
 // first.
 func (l *lanes) draw(roots []*inspect.Node) {
 	slices.SortStableFunc(roots, func(a, b *inspect.Node) int {

@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"context"
@@ -17,14 +17,14 @@ import (
 	"ropewalk/internal/finding"
 )
 
-// awsPlace is a store in S3, with the heads in DynamoDB where it has a table.
-type awsPlace struct {
+// awsPlace is a store in S3. With a table, the heads are in DynamoDB.
+type awsLocation struct {
 	bucket, prefix, table string
-	region, endpoint      string // empty where the SDK decides
+	region, endpoint      string // empty: the SDK decides
 	pathStyle             bool
 }
 
-func parseAWS(rawURL string) (place, error) {
+func parseAWS(rawURL string) (Location, error) {
 	known := []string{"region", "endpoint", "path-style"}
 	if len(rawURL) > 3 && rawURL[:3] == "aws" {
 		known = append(known, "table")
@@ -33,7 +33,7 @@ func parseAWS(rawURL string) (place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := awsPlace{bucket: u.host, prefix: u.prefix, table: u.parameters["table"], region: u.parameters["region"]}
+	p := awsLocation{bucket: u.host, prefix: u.prefix, table: u.parameters["table"], region: u.parameters["region"]}
 	if p.endpoint, err = u.endpoint(); err != nil {
 		return nil, err
 	}
@@ -49,15 +49,9 @@ func parseAWS(rawURL string) (place, error) {
 	return p, nil
 }
 
-// setUp is what a backend offers to those who make a store and look after it.
-type setUp interface {
-	Provision(ctx context.Context) error
-	Check(ctx context.Context) ([]finding.Finding, error)
-}
-
-// stores returns the backends of both seams, which may be the same. It sends
-// no request to the store.
-func (p awsPlace) stores(ctx context.Context) (*s3store.Store, heads, []setUp, error) {
+// stores returns the stores of changesets and heads, which may be the same. It
+// sends no request to them.
+func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp, error) {
 	cfg, err := p.config(ctx)
 	if err != nil {
 		return nil, nil, nil, &finding.SetupError{What: "the AWS configuration cannot be read", Hint: "check the files and variables of the AWS SDK", Err: err}
@@ -80,9 +74,9 @@ func (p awsPlace) stores(ctx context.Context) (*s3store.Store, heads, []setUp, e
 	return objects, table, []setUp{objects, table}, nil
 }
 
-// config is the SDK's own, with the region and endpoint of the URL, and with
-// limits on how long a request can take.
-func (p awsPlace) config(ctx context.Context) (aws.Config, error) {
+// config returns the SDK's configuration with the region and the endpoint of the
+// URL, and with limits on the time of a request.
+func (p awsLocation) config(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithLogger(logging.Nop{}), // it would write to stderr
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithDialerOptions(limitDial).WithTransportOptions(limitTransport)),
@@ -99,15 +93,15 @@ func (p awsPlace) config(ctx context.Context) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx, options...)
 }
 
-func (p awsPlace) open(ctx context.Context, _ bool) (*storageOf, error) {
+func (p awsLocation) Open(ctx context.Context, _ bool) (*Opened, error) {
 	objects, heads, _, err := p.stores(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &storageOf{objects, heads, func() error { return nil }}, nil
+	return &Opened{Objects: objects, Heads: heads}, nil
 }
 
-func (p awsPlace) provision(ctx context.Context) error {
+func (p awsLocation) Provision(ctx context.Context) error {
 	_, _, all, err := p.stores(ctx)
 	if err != nil {
 		return err
@@ -115,12 +109,18 @@ func (p awsPlace) provision(ctx context.Context) error {
 	return provisionAll(ctx, all)
 }
 
-func (p awsPlace) check(ctx context.Context) ([]finding.Finding, error) {
+func (p awsLocation) Check(ctx context.Context) ([]finding.Finding, error) {
 	_, _, all, err := p.stores(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return checkAll(ctx, all)
+}
+
+// setUp creates and checks the storage of a backend.
+type setUp interface {
+	Provision(ctx context.Context) error
+	Check(ctx context.Context) ([]finding.Finding, error)
 }
 
 func provisionAll(ctx context.Context, all []setUp) error {

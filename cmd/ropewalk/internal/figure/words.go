@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"fmt"
@@ -9,19 +9,19 @@ import (
 	"ropewalk/inspect"
 )
 
-// graphWords is what a graph says of its changesets, in any format.
+// graphWords has the words of a graph, which are the same in every format.
 type graphWords struct {
 	graph inspect.Graph
-	id    int // how much of an ID is shown
+	id    int // the number of characters of an ID that are shown
 }
 
-// older says how many versions were left out.
+// older returns the number of versions that were left out, as text.
 func (w graphWords) older() string {
 	return ui.Plural(int64(w.graph.First), "older version")
 }
 
-// uniqueEnd returns how many characters, from their ends, make the IDs
-// distinct, 6 at least.
+// uniqueEnd returns the number of characters at the end of an ID that make the IDs
+// distinct, at least 6.
 func uniqueEnd(nodes []inspect.Node) int {
 	for n := 6; ; n++ {
 		ends := map[string]bool{}
@@ -35,7 +35,7 @@ func uniqueEnd(nodes []inspect.Node) int {
 	}
 }
 
-// shownID returns as much of an ID as the graph shows.
+// shownID returns the part of an ID that the graph shows.
 func (w graphWords) shownID(id changeset.ID) string {
 	s := id.String()
 	if w.id < len(s) {
@@ -44,7 +44,7 @@ func (w graphWords) shownID(id changeset.ID) string {
 	return s
 }
 
-// fate says what became of a changeset, and which part of an append it is.
+// fate returns the fate of a changeset, and which part of an append it is.
 func (w graphWords) fate(n inspect.Node) string {
 	var notes []string
 	if n.Part != (changeset.Part{}) {
@@ -64,3 +64,6 @@ func (w graphWords) fate(n inspect.Node) string {
 	}
 	return strings.Join(notes, " ")
 }
+
+// HeaderKnown reports whether the header of a changeset was read.
+func HeaderKnown(n inspect.Node) bool { return n.Kind != inspect.Missing && n.Fault == nil }

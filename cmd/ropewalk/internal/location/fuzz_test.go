@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
-func FuzzParsePlace(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"", "file:", "file:a.db", "file:a.db?mode=ro", "file:///tmp/a.db", "mem:", "mem:x", "a.db", "s3://b/p?region=r", "s3://b?region=r&endpoint=http://127.0.0.1:1&path-style=true",
 		"aws://b/p/?table=t&region=r", "aws://b?table=t&table=u", "aws://u:p@b/?table=t", "azure://a/p?changesets=c&heads=h", "azure:///?changesets=c", "s3://b:80/", "s3:b", "http://x",
@@ -18,7 +18,7 @@ func FuzzParsePlace(f *testing.F) {
 		f.Add(s, "")
 	}
 	f.Fuzz(func(t *testing.T, rawURL, connection string) {
-		p, err := parsePlace(rawURL, map[string]string{"AZURE_STORAGE_CONNECTION_STRING": connection})
+		p, err := Parse(rawURL, map[string]string{"AZURE_STORAGE_CONNECTION_STRING": connection})
 		if err == nil {
 			require.NotNil(t, p)
 			return

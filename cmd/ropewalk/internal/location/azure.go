@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"context"
@@ -17,23 +17,23 @@ import (
 	"ropewalk/internal/finding"
 )
 
-// connectionVariable holds what the service's own tools take for account,
-// endpoint and credentials together.
+// connectionVariable is the variable of the service's own tools that holds the
+// account, the endpoint and the credentials.
 const connectionVariable = "AZURE_STORAGE_CONNECTION_STRING"
 
 // azurePlace is a store in Azure Blob Storage.
-type azurePlace struct {
+type azureLocation struct {
 	account, endpoint string
-	connection        string // empty where the identity of the environment is used
+	connection        string // empty: the identity of the environment counts
 	options           azurestore.Options
 }
 
-func parseAzure(rawURL string, env map[string]string) (place, error) {
+func parseAzure(rawURL string, env map[string]string) (Location, error) {
 	u, err := parseCloudURL(rawURL, "changesets", "heads", "endpoint")
 	if err != nil {
 		return nil, err
 	}
-	p := azurePlace{account: u.host, connection: env[connectionVariable], options: azurestore.Options{
+	p := azureLocation{account: u.host, connection: env[connectionVariable], options: azurestore.Options{
 		Prefix: u.prefix, ChangesetsContainer: u.parameters["changesets"], HeadsContainer: u.parameters["heads"],
 	}}
 	if p.endpoint, err = u.endpoint(); err != nil {
@@ -52,8 +52,7 @@ func parseAzure(rawURL string, env map[string]string) (place, error) {
 	return p, nil
 }
 
-// connectionAccount returns the account of a connection string, empty if it
-// names none.
+// connectionAccount returns the account of a connection string, or nothing.
 func connectionAccount(connection string) string {
 	for part := range strings.SplitSeq(connection, ";") {
 		if name, value, _ := strings.Cut(part, "="); strings.EqualFold(strings.TrimSpace(name), "AccountName") {
@@ -63,8 +62,8 @@ func connectionAccount(connection string) string {
 	return ""
 }
 
-// store returns the backend. It sends no request.
-func (p azurePlace) store() (*azurestore.Store, error) {
+// store returns the store. It sends no request.
+func (p azureLocation) store() (*azurestore.Store, error) {
 	options := p.options
 	options.Client = limitedAzure()
 	if p.connection != "" {
@@ -83,8 +82,8 @@ func (p azurePlace) store() (*azurestore.Store, error) {
 	return s, azureProblem(err)
 }
 
-// azureProblem is the error of a store that cannot be made: what the store's
-// URL says is wrong, or what the environment holds.
+// azureProblem returns the error of a store that cannot be made: the URL is wrong,
+// or the environment is.
 func azureProblem(err error) error {
 	if _, isSetup := errors.AsType[*finding.SetupError](err); err == nil || isSetup {
 		return err
@@ -92,7 +91,7 @@ func azureProblem(err error) error {
 	return cliexit.Wrap(cliexit.Usage, err)
 }
 
-// limitedAzure returns the settings of a client that ends within seconds.
+// limitedAzure returns the options of a client that fails within seconds.
 func limitedAzure() service.ClientOptions {
 	var dialer net.Dialer
 	limitDial(&dialer)
@@ -105,7 +104,7 @@ func limitedAzure() service.ClientOptions {
 	}}
 }
 
-// explainedCredential says what to do where there is no credential.
+// explainedCredential adds a hint if no token can be had.
 type explainedCredential struct{ azcore.TokenCredential }
 
 func (c explainedCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -116,15 +115,15 @@ func (c explainedCredential) GetToken(ctx context.Context, options policy.TokenR
 	return token, err
 }
 
-func (p azurePlace) open(context.Context, bool) (*storageOf, error) {
+func (p azureLocation) Open(context.Context, bool) (*Opened, error) {
 	s, err := p.store()
 	if err != nil {
 		return nil, err
 	}
-	return &storageOf{s, s, func() error { return nil }}, nil
+	return &Opened{Objects: s, Heads: s}, nil
 }
 
-func (p azurePlace) provision(ctx context.Context) error {
+func (p azureLocation) Provision(ctx context.Context) error {
 	s, err := p.store()
 	if err != nil {
 		return err
@@ -132,7 +131,7 @@ func (p azurePlace) provision(ctx context.Context) error {
 	return s.Provision(ctx)
 }
 
-func (p azurePlace) check(ctx context.Context) ([]finding.Finding, error) {
+func (p azureLocation) Check(ctx context.Context) ([]finding.Finding, error) {
 	s, err := p.store()
 	if err != nil {
 		return nil, err

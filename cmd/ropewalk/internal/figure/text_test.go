@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
@@ -48,10 +49,10 @@ func (s *sketch) at(version uint64, name string) *sketch {
 
 func (s *sketch) draw(t *testing.T, terminal bool) string {
 	var out bytes.Buffer
-	a := newApp(nil, &out, nil, []string{"NO_COLOR=1"})
-	a.IsTerminal = func(any) bool { return terminal }
+	std := ui.NewStreams(nil, &out, nil, []string{"NO_COLOR=1"})
+	std.IsTerminal = func(any) bool { return terminal }
 	s.AggregateID = "order-4711"
-	require.NoError(t, a.drawGraph(s.Graph))
+	require.NoError(t, Text(std, s.Graph))
 	return out.String()
 }
 

@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"net"
@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// The limits of one request: with an endpoint that cannot be reached, or does
-// not answer, the command fails within seconds. An answer, once begun, may
-// take its time.
+// The limits of a request. If an endpoint cannot be reached, or does not answer,
+// the command fails within seconds. An answer that has begun has no limit.
 const (
 	dialTimeout   = 3 * time.Second
 	answerTimeout = 10 * time.Second
@@ -19,12 +18,12 @@ const (
 // limitDial sets the limits of making a connection.
 func limitDial(d *net.Dialer) { d.Timeout = dialTimeout }
 
-// limitTransport sets the limits of waiting for an answer, and keeps as many
-// connections as a reader has requests under way.
+// limitTransport sets the limits of waiting for an answer, and keeps connections
+// for the requests that a reader has under way.
 func limitTransport(t *http.Transport) {
 	t.TLSHandshakeTimeout = dialTimeout
 	t.ResponseHeaderTimeout = answerTimeout
-	// A read has up to 1,024 requests under way; more connections than these
-	// bring no more of them in the same time.
+	// A read has up to 1,024 requests under way. More connections than this make it
+	// no faster.
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 512, 512, 512
 }

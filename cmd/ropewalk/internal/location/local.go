@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // parseFile reads file:PATH, with or without the // of a URL before an absolute path.
-func parseFile(rawURL, path string) (place, error) {
+func parseFile(rawURL, path string) (Location, error) {
 	if host, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(host, "/") {
 			return nil, cliexit.Usagef("store %q: a file has no host: write file:PATH", rawURL)
@@ -25,22 +25,22 @@ func parseFile(rawURL, path string) (place, error) {
 	if path == "" || strings.ContainsAny(path, "?#") {
 		return nil, cliexit.Usagef("store %q: want file:PATH, without parameters", rawURL)
 	}
-	return sqliteFile(filepath.Clean(path)), nil
+	return SQLiteFile(filepath.Clean(path)), nil
 }
 
-// sqliteFile is the store in a SQLite file.
-type sqliteFile string
+// SQLiteFile is the store in a SQLite file.
+type SQLiteFile string
 
-func (f sqliteFile) open(_ context.Context, create bool) (*storageOf, error) {
+func (f SQLiteFile) Open(_ context.Context, create bool) (*Opened, error) {
 	s, err := sqlitestore.Open(string(f), &sqlitestore.Options{MustExist: !create})
 	if err != nil {
 		return nil, f.setUpError(err)
 	}
-	return &storageOf{s, s, s.Close}, nil
+	return &Opened{Objects: s, Heads: s, Close: s.Close}, nil
 }
 
-// setUpError says what to do about a file that cannot be opened.
-func (f sqliteFile) setUpError(err error) error {
+// setUpError adds a hint to the error of a file that cannot be opened.
+func (f SQLiteFile) setUpError(err error) error {
 	path := string(f)
 	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
 	_, isPath := errors.AsType[*fs.PathError](err)
@@ -62,8 +62,8 @@ func (f sqliteFile) setUpError(err error) error {
 	}
 }
 
-// backUp copies the store to a new file.
-func (f sqliteFile) backUp(ctx context.Context, file string) (err error) {
+// BackUp copies the store to a new file. It leaves an existing file as it is.
+func (f SQLiteFile) BackUp(ctx context.Context, file string) (err error) {
 	s, err := sqlitestore.Open(string(f), &sqlitestore.Options{MustExist: true})
 	if err != nil {
 		return f.setUpError(err)
@@ -81,9 +81,9 @@ func (f sqliteFile) backUp(ctx context.Context, file string) (err error) {
 	}
 }
 
-// restore puts a backup in the place of the store, and returns the name under
-// which the former store is kept.
-func (f sqliteFile) restore(ctx context.Context, file string) (former string, err error) {
+// Restore replaces the store by a backup, and returns the name of the file that
+// keeps the former store.
+func (f SQLiteFile) Restore(ctx context.Context, file string) (former string, err error) {
 	former, err = sqlitestore.Restore(ctx, file, string(f))
 	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
 	_, isCorrupt := errors.AsType[*ropewalk.CorruptError](err)
@@ -105,15 +105,15 @@ func (f sqliteFile) restore(ctx context.Context, file string) (former string, er
 	}
 }
 
-func (f sqliteFile) provision(ctx context.Context) error {
-	s, err := f.open(ctx, true)
+func (f SQLiteFile) Provision(ctx context.Context) error {
+	s, err := f.Open(ctx, true)
 	if err != nil {
 		return err
 	}
-	return s.close()
+	return s.Close()
 }
 
-func (f sqliteFile) check(ctx context.Context) ([]finding.Finding, error) {
+func (f SQLiteFile) Check(ctx context.Context) ([]finding.Finding, error) {
 	findings, err := sqlitestore.CheckFile(ctx, string(f))
 	if err != nil {
 		return nil, f.setUpError(err)
@@ -128,23 +128,23 @@ func (f sqliteFile) check(ctx context.Context) ([]finding.Finding, error) {
 	return all, nil
 }
 
-func (f sqliteFile) policy(string) (string, error) { return "", noPolicy("file:") }
+func (f SQLiteFile) Policy(string) (string, error) { return "", noPolicy("file:") }
 
-// memory is a store that ends with the command.
+// memory is a store in memory. It ends with the command.
 type memory struct{}
 
-func (memory) open(context.Context, bool) (*storageOf, error) {
+func (memory) Open(context.Context, bool) (*Opened, error) {
 	s := memstore.New()
-	return &storageOf{s, s, func() error { return nil }}, nil
+	return &Opened{Objects: s, Heads: s}, nil
 }
 
-func (memory) provision(context.Context) error { return nil }
+func (memory) Provision(context.Context) error { return nil }
 
-func (memory) check(context.Context) ([]finding.Finding, error) {
+func (memory) Check(context.Context) ([]finding.Finding, error) {
 	return []finding.Finding{{Name: "memory", OK: true, Detail: "ok"}}, nil
 }
 
-func (memory) policy(string) (string, error) { return "", noPolicy("mem:") }
+func (memory) Policy(string) (string, error) { return "", noPolicy("mem:") }
 
 func noPolicy(scheme string) error {
 	return cliexit.Usagef("a store of %s has no access policies", scheme)

@@ -1,4 +1,4 @@
-package main
+package importer
 
 import (
 	"bufio"
@@ -8,14 +8,19 @@ import (
 	"io"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// maxLine is the largest line that import takes, in bytes with its end: what
-// fits into one changeset.
-const maxLine = maxContent
+// MaxContent is the largest content of a changeset in bytes: the default of
+// [ropewalk.Options].
+const MaxContent = 64 << 20
 
-// lines reads NDJSON, line by line.
+// maxLine is the largest line of an import in bytes, with its end. It fits into
+// one changeset.
+const maxLine = MaxContent
+
+// lines reads the lines of an import.
 type lines struct {
 	file   string
 	r      *bufio.Reader
@@ -23,38 +28,40 @@ type lines struct {
 	first  *line // read by begin, and not yet returned by next
 }
 
-// line is one line with its newline. It is valid only until the next line is
-// read.
+// line is a line with its newline. It is valid until the next line is read.
 type line struct {
 	number int64
 	text   []byte
 }
 
-// lineError says at which line of the input an import has failed.
-type lineError struct {
+// LineError is the error of an import at a line of its input.
+type LineError struct {
 	file string
-	line int64
+	Line int64
 	err  error
 }
 
-func (e *lineError) Error() string {
-	return fmt.Sprintf("%s, line %s: %v", ui.Quote(e.file), ui.Thousands(e.line), e.err)
+// Error returns the message of the cause, after the file and the line.
+func (e *LineError) Error() string {
+	return fmt.Sprintf("%s, line %s: %v", ui.Quote(e.file), ui.Thousands(e.Line), e.err)
 }
 
-func (e *lineError) Unwrap() error { return e.err }
+// Unwrap returns the cause.
+func (e *LineError) Unwrap() error { return e.err }
 
-func newLines(file string, r io.Reader) *lines {
+// NewLines returns the lines of a file, which r reads. Messages name the file.
+func NewLines(file string, r io.Reader) *lines {
 	return &lines{file: file, r: bufio.NewReaderSize(r, 256<<10)}
 }
 
-// bad is the failure of the line that was read last.
+// bad returns the error of the line that was read last.
 func (l *lines) bad(err error) error {
-	return cliexit.Wrap(cliexit.BadLine, &lineError{l.file, l.number, err})
+	return cliexit.Wrap(cliexit.BadLine, &LineError{l.file, l.number, err})
 }
 
-// begin reads up to the first line, which next then returns. It returns io.EOF
-// if there is no line.
-func (l *lines) begin() error {
+// Begin reads the first line, which next then returns. It returns [io.EOF] if
+// there is no line.
+func (l *lines) Begin() error {
 	first, err := l.next()
 	if err == nil {
 		l.first = &first
@@ -62,8 +69,8 @@ func (l *lines) begin() error {
 	return err
 }
 
-// next returns the next line that is not empty; io.EOF at the end. A last line
-// without a newline gets one, and a byte order mark before the first line is
+// next returns the next line that is not blank, and [io.EOF] at the end. A last
+// line without a newline gets one. A byte order mark before the first line is
 // left out.
 func (l *lines) next() (line, error) {
 	if first := l.first; first != nil {
@@ -76,19 +83,13 @@ func (l *lines) next() (line, error) {
 			return line{}, err
 		}
 		if l.number == 1 {
-			text = bytes.TrimPrefix(text, byteOrderMark)
+			text = bytes.TrimPrefix(text, ndjson.ByteOrderMark)
 		}
-		if !isBlank(text) {
+		if !ndjson.IsBlank(text) {
 			return line{l.number, text}, nil
 		}
 	}
 }
-
-var byteOrderMark = []byte("\ufeff")
-
-// isBlank reports whether a line has nothing but the white space of JSON. Any
-// other space, such as a no-break space, is content.
-func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
 func (l *lines) read() ([]byte, error) {
 	l.number++

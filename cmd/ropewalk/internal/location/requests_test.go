@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func drain[T any](listing iter.Seq2[T, error]) (n int) {
 func TestEveryRequestIsLoggedOnce(t *testing.T) {
 	var out bytes.Buffer
 	db := memstore.New()
-	o, h := logged(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), db, db)
+	o, h := Logged(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), db, db)
 	ctx := t.Context()
 	ref := changeset.Ref{AggregateID: "a", ID: changeset.NewID()}
 	changesets, heads := o.(loggedObjects), h.(loggedHeads)

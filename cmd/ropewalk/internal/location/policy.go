@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"cmp"
@@ -7,10 +7,10 @@ import (
 	"ropewalk/internal/policy"
 )
 
-// policy returns the role's IAM policy. The account is not known here, and any
-// table of that name stands for ours; so does one in any region where the URL
-// names none.
-func (p awsPlace) policy(role string) (string, error) {
+// Policy returns the role's IAM policy. The account is unknown here, so that the
+// policy allows tables of this name in any account. If the URL names no region,
+// it allows them in any region.
+func (p awsLocation) Policy(role string) (string, error) {
 	granted := policy.AWS{Bucket: policy.BucketARN(p.region, p.bucket), Prefix: p.prefix}
 	if p.table != "" {
 		granted.Table = policy.TableARN(p.region, "", p.table)
@@ -18,8 +18,8 @@ func (p awsPlace) policy(role string) (string, error) {
 	return granted.Policy(policy.Role(role)).JSON()
 }
 
-// policy returns the role's custom roles, and the scopes to assign them at.
-func (p azurePlace) policy(role string) (string, error) {
+// Policy returns the custom roles for a role, and the scopes to assign them at.
+func (p azureLocation) Policy(role string) (string, error) {
 	return policy.Azure{
 		Account:    cmp.Or(p.account, connectionAccount(p.connection), "ACCOUNT"),
 		Changesets: cmp.Or(p.options.ChangesetsContainer, azurestore.DefaultChangesetsContainer),

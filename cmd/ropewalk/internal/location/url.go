@@ -1,4 +1,4 @@
-package main
+package location
 
 import (
 	"net/url"
@@ -9,15 +9,15 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
-// cloudURL is the URL of a store in a cloud, taken apart.
+// cloudURL is the URL of a store in a cloud.
 type cloudURL struct {
 	scheme, host string
 	prefix       string // empty, or ending in a slash
 	parameters   map[string]string
 }
 
-// parseCloudURL reads SCHEME://HOST/PREFIX?PARAMETERS. A parameter that is not
-// known, or is given twice, is a failure of usage, as all its errors are.
+// parseCloudURL reads SCHEME://HOST/PREFIX?PARAMETERS. It refuses parameters that
+// are unknown or repeated. Its errors have class [cliexit.Usage].
 func parseCloudURL(rawURL string, known ...string) (cloudURL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -52,7 +52,7 @@ func parseParameters(u *url.URL, known []string) (map[string]string, error) {
 	return parameters, nil
 }
 
-// endpoint returns the parameter endpoint, empty if it is missing.
+// endpoint returns the parameter endpoint, or nothing.
 func (c cloudURL) endpoint() (string, error) {
 	text := c.parameters["endpoint"]
 	if text == "" {
@@ -65,10 +65,10 @@ func (c cloudURL) endpoint() (string, error) {
 	return text, nil
 }
 
-// flag returns a parameter that is true or false, false if it is missing.
+// flag returns a parameter that is true or false; false if it is missing.
 func (c cloudURL) flag(name string) (bool, error) {
-	text, there := c.parameters[name]
-	if !there {
+	text, given := c.parameters[name]
+	if !given {
 		return false, nil
 	}
 	value, err := strconv.ParseBool(text)

@@ -1,8 +1,9 @@
-package main
+package location
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"time"
@@ -12,26 +13,27 @@ import (
 	"ropewalk/head"
 )
 
-// logger returns the log of --verbose, on stderr, without secrets.
-func (a *app) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{
+// NewLogger returns the log of --verbose, without times. Redact removes secrets
+// from its values.
+func NewLogger(w io.Writer, redact func(text string) string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
 			if kind := attr.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
-				attr.Value = slog.StringValue(a.Redacted(attr.Value.String()))
+				attr.Value = slog.StringValue(redact(attr.Value.String()))
 			}
 			return attr
 		},
 	}))
 }
 
-// logged returns both stores with a log line for each request: what was asked
+// Logged returns both stores with a log line for each request: what was asked
 // of which object, how long it took, and how it ended. Content is not logged.
 // It only observes: the same requests are made.
-func logged(log *slog.Logger, o objects, h heads) (objects, heads) {
+func Logged(log *slog.Logger, o Objects, h Heads) (Objects, Heads) {
 	requests := requestLog{log}
 	return loggedObjects{changeset.NewPassThrough(o), requests}, loggedHeads{head.NewPassThrough(h), requests}
 }
@@ -47,8 +49,8 @@ func (l requestLog) request(ctx context.Context, op, what string, start time.Tim
 	l.log.DebugContext(ctx, "request", "op", op, "what", what, "took", time.Since(start).Round(time.Microsecond), "outcome", outcome)
 }
 
-// listing logs a listing when it ends: its pages are one request each, which
-// the seam does not report.
+// listing logs a listing when it ends. Each page of it is a request, which the
+// interface does not report.
 func listing[T any](ctx context.Context, l requestLog, op, what string, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		start := time.Now()

@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"encoding/xml"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
@@ -58,14 +59,14 @@ func sketches() map[string]*sketch {
 	return all
 }
 
-var figures = map[string]func(inspect.Graph) string{"mmd": mermaid, "dot": dot, "svg": svg}
+var figures = map[string]func(inspect.Graph) ui.Safe{"mmd": Mermaid, "dot": Dot, "svg": SVG}
 
-// The figures are those in testdata/graph. With UPDATE_FIGURES=1 in the
+// The figures are in testdata/graph. With UPDATE_FIGURES=1 in the
 // environment they are written there: look at them.
 func TestFigures(t *testing.T) {
 	for name, s := range sketches() {
 		for format, draw := range figures {
-			file, got := filepath.Join("testdata", "graph", name+"."+format), draw(s.Graph)
+			file, got := filepath.Join("testdata", "graph", name+"."+format), string(draw(s.Graph))
 			if os.Getenv("UPDATE_FIGURES") != "" {
 				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 				require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
@@ -82,7 +83,7 @@ func TestFiguresAreWellFormed(t *testing.T) {
 	dotLine := regexp.MustCompile(`^(digraph "([^"\\]|\\\\)*" \{|  [^"]*("([^"\\]|\\\\|\\n)*"[^"]*)*;|\})$`)
 	mermaidLine := regexp.MustCompile(`^(flowchart TB|  \w+[(\[]+"([^"` + "`" + `<]|<br/>)*"[)\]]+:::\w+( --> n\d+)?|  \w+ (-->|-\.->) \w+|  classDef [^"]+)$`)
 	for name, s := range sketches() {
-		d := xml.NewDecoder(strings.NewReader(svg(s.Graph)))
+		d := xml.NewDecoder(strings.NewReader(string(SVG(s.Graph))))
 		for {
 			_, err := d.Token()
 			if errors.Is(err, io.EOF) {
@@ -90,14 +91,14 @@ func TestFiguresAreWellFormed(t *testing.T) {
 			}
 			require.NoError(t, err, name)
 		}
-		for line := range strings.Lines(dot(s.Graph)) {
+		for line := range strings.Lines(string(Dot(s.Graph))) {
 			require.Regexp(t, dotLine, strings.TrimSuffix(line, "\n"))
 		}
-		for line := range strings.Lines(mermaid(s.Graph)) {
+		for line := range strings.Lines(string(Mermaid(s.Graph))) {
 			require.Regexp(t, mermaidLine, strings.TrimSuffix(line, "\n"))
 		}
 		for format, draw := range figures {
-			require.False(t, strings.ContainsFunc(strings.ReplaceAll(draw(s.Graph), "\n", ""), visible.Hidden), "%s.%s", name, format)
+			require.False(t, strings.ContainsFunc(strings.ReplaceAll(string(draw(s.Graph)), "\n", ""), visible.Hidden), "%s.%s", name, format)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package ndjson
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ import (
 	"ropewalk/internal/eventline"
 )
 
-// aggregateOf returns the aggregate ID that an event holds in a field.
-func aggregateOf(event []byte, field string) (string, error) {
+// AggregateOf returns the aggregate ID that an event holds in a field.
+func AggregateOf(event []byte, field string) (string, error) {
 	if err := checkText(event); err != nil {
 		return "", err
 	}
-	values, err := valuesOf(event, field)
+	values, err := Field(event, field)
 	switch {
 	case err != nil:
 		return "", err
@@ -41,21 +41,21 @@ func aggregateOf(event []byte, field string) (string, error) {
 	return *id, nil
 }
 
-// checkText names encodings that are not plain UTF-8.
+// checkText returns an error that names the encoding, unless it is plain UTF-8.
 func checkText(event []byte) error {
 	switch {
 	case bytes.HasPrefix(event, []byte("\xff\xfe")), bytes.HasPrefix(event, []byte("\xfe\xff")):
 		return errors.New("UTF-16, not UTF-8")
 	case !utf8.Valid(event):
 		return errors.New("not UTF-8")
-	case bytes.HasPrefix(event, byteOrderMark):
+	case bytes.HasPrefix(event, ByteOrderMark):
 		return errors.New("it begins with a byte order mark, which may stand only before the first line")
 	}
 	return nil
 }
 
-// valuesOf returns the values of each occurrence of a field in a JSON object.
-func valuesOf(object []byte, field string) (values []json.RawMessage, err error) {
+// Field returns the value of each occurrence of a field in a JSON object.
+func Field(object []byte, field string) (values []json.RawMessage, err error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
 		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
@@ -75,8 +75,8 @@ func valuesOf(object []byte, field string) (values []json.RawMessage, err error)
 }
 
 // hasLoneSurrogate reports whether a valid JSON string escapes half of a
-// surrogate pair. Go reads any such half as U+FFFD, so that different strings
-// would become the same.
+// surrogate pair. Go reads each such half as U+FFFD: different strings would
+// become the same.
 func hasLoneSurrogate(text []byte) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {
@@ -99,8 +99,8 @@ func hasLoneSurrogate(text []byte) bool {
 	return false
 }
 
-// escapedUnit returns the UTF-16 unit that text begins with as \uXXXX, and -1
-// if it begins otherwise.
+// escapedUnit returns the UTF-16 unit of text that begins with \uXXXX, and -1 for
+// any other text.
 func escapedUnit(text []byte) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return -1
@@ -110,15 +110,4 @@ func escapedUnit(text []byte) rune {
 		return -1
 	}
 	return rune(unit)
-}
-
-// checkField returns an error of usage unless --aggregate-field can name a field.
-func checkField(field string) error {
-	switch {
-	case field == "":
-		return cliexit.Usagef("--aggregate-field must not be empty")
-	case !utf8.ValidString(field):
-		return cliexit.Usagef("--aggregate-field %q is not UTF-8", field)
-	}
-	return nil
 }

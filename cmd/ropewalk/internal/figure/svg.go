@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"fmt"
@@ -18,10 +18,10 @@ const (
 	svgMargin = 20
 	svgTitle  = 22 // height of the title
 	svgRow    = 28 // height of a changeset's row
-	svgFork   = 16 // height of a row in which lanes join, or none is
+	svgFork   = 16 // height of a row without a changeset
 	svgLane   = 26 // width of a lane
 	svgDot    = 8  // radius of a changeset's dot
-	svgChar   = 8  // width of a character, generously: readers have fonts of their own
+	svgChar   = 8  // width of a character; generous, since fonts differ
 	svgBadge  = 44 // width of the head's badge
 )
 
@@ -36,8 +36,8 @@ type svgGraph struct {
 	left [4]int                // where the versions end, and the IDs, the times and the notes begin
 }
 
-// svg returns a graph as an image that stands alone.
-func svg(g inspect.Graph) string {
+// SVG returns a graph as an image.
+func SVG(g inspect.Graph) ui.Safe {
 	s := &svgGraph{graphWords: graphWords{g, uniqueEnd(g.Nodes)}, rows: layOut(g), at: map[*inspect.Node]int{}}
 	title := ui.Escape(g.AggregateID, ui.MaxCell)
 	width, height := s.place(lipgloss.Width(title))
@@ -54,7 +54,7 @@ func svg(g inspect.Graph) string {
 		s.row(r, s.y[i])
 	}
 	s.add("</svg>")
-	return s.String()
+	return ui.Safe(s.String())
 }
 
 func (s *svgGraph) add(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
@@ -64,8 +64,8 @@ func (s *svgGraph) text(x, y int, fill, more, text string) {
 	s.add(`  <text x="%d" y="%d" fill="%s"%s>%s</text>`, x, y, fill, more, html.EscapeString(ui.Escape(text, ui.MaxCell)))
 }
 
-// place finds where everything is, and returns the size of it all. The title
-// is so many characters wide.
+// place finds the position of every row and column, and returns the size of the
+// image. The title is so many characters wide.
 func (s *svgGraph) place(title int) (width, height int) {
 	y := svgMargin + svgTitle
 	if s.graph.HeadFault != nil {
@@ -86,7 +86,7 @@ func (s *svgGraph) place(title int) (width, height int) {
 	return max(s.columns(), svgMargin+title*svgChar) + svgMargin, y + svgMargin/2
 }
 
-// columns finds where the columns are, and returns where the last one ends.
+// columns finds the positions of the columns, and returns the end of the last one.
 func (s *svgGraph) columns() int {
 	lane, version, id, note := 0, 0, 0, 0
 	for _, r := range s.rows {
@@ -107,7 +107,7 @@ func (s *svgGraph) columns() int {
 
 func (s *svgGraph) headFault() string { return "! head: " + s.graph.HeadFault.Reason }
 
-// badge returns the width that the head's badge takes in front of a note.
+// badge returns the width of the head's badge before a note.
 func (s *svgGraph) badge(n inspect.Node) int {
 	if n.Ref == s.graph.Head.Ref {
 		return svgBadge + svgChar
@@ -119,8 +119,8 @@ func (s *svgGraph) badge(n inspect.Node) int {
 // characters wide.
 func laneOf(r laneRow) int { return len(r.lanes) / 2 }
 
-// edges draws the line from each changeset to the one that it was built on:
-// down its lane, or where the lane ends into the one that it forks off.
+// edges draws the line from each changeset to the changeset that it was built on:
+// down its lane, and at the end of the lane into the lane that it forks off.
 func (s *svgGraph) edges() {
 	for i, b := range slices.Backward(basesOf(s.graph)) { // the chain over what forks off it
 		n := &s.graph.Nodes[i]
@@ -148,7 +148,7 @@ func (s *svgGraph) edges() {
 
 func laneX(r laneRow) int { return svgMargin + svgLane/2 + laneOf(r)*svgLane }
 
-// row draws a changeset: its dot, and what is said of it.
+// row draws a changeset: its dot, and its text.
 func (s *svgGraph) row(r laneRow, y int) {
 	x, line := laneX(r), y+svgDot/2
 	if r.older {
@@ -164,7 +164,7 @@ func (s *svgGraph) row(r laneRow, y int) {
 	s.dot(x, y, l, strings.TrimPrefix(mark, "*"))
 	s.text(s.left[0], line, l.text, ` text-anchor="end" font-weight="bold"`, strconv.FormatUint(n.Version, 10))
 	s.text(s.left[1], line, l.text, "", s.shownID(n.ID))
-	if known(n) {
+	if HeaderKnown(n) {
 		s.text(s.left[2], line, l.text, "", ui.Seconds(n.RecordedAt))
 	}
 	note := s.left[3] + s.badge(n)
@@ -178,7 +178,7 @@ func (s *svgGraph) row(r laneRow, y int) {
 	s.add("  </g>")
 }
 
-// dot draws a dot, full for no mark.
+// dot draws a dot. Without a mark it is full.
 func (s *svgGraph) dot(x, y int, l look, mark string) {
 	if mark == "" {
 		s.add(`  <circle cx="%d" cy="%d" r="%d" fill="%s"/>`, x, y, svgDot-2, l.stroke)

@@ -1,4 +1,4 @@
-package main
+package figure
 
 import (
 	"fmt"
@@ -10,14 +10,13 @@ import (
 	"ropewalk/inspect"
 )
 
-// look is how figures show a kind of changeset.
+// look is the look of a kind of changeset in a figure.
 type look struct {
 	class              string
 	fill, stroke, text string // colours
 }
 
-// The looks that figures have. Each has a mark as well: nothing is shown by
-// colours alone.
+// The looks of figures. Each has a mark as well: colours alone show nothing.
 var (
 	looksCommitted = look{"committed", "#ddf4ff", "#0969da", "#1f2328"}
 	looksOpen      = look{"open", "#fff8c5", "#9a6700", "#7d4e00"}
@@ -29,7 +28,7 @@ var (
 
 func lookOf(n inspect.Node) look {
 	switch {
-	case !known(n) || n.Kind == inspect.Untold:
+	case !HeaderKnown(n) || n.Kind == inspect.Untold:
 		return looksBroken
 	case n.Kind == inspect.Pending || n.Kind == inspect.Ahead:
 		return looksOpen
@@ -40,12 +39,12 @@ func lookOf(n inspect.Node) look {
 	}
 }
 
-// figure is a graph as boxes and arrows from each changeset to what it was
-// built on, in a language that lays them out itself.
+// figure is a graph of boxes, with an arrow from each changeset to the changeset
+// that it was built on, in a language that lays them out itself.
 type figure struct {
 	strings.Builder
 	graphWords
-	quote func(string) string // quotes text as the language has it
+	quote func(string) string // quotes text for the language
 }
 
 func newFigure(g inspect.Graph, quote func(string) string) *figure {
@@ -62,7 +61,7 @@ func (f *figure) label(n inspect.Node) (lines []string) {
 		name = strings.TrimPrefix(name, mark+" ")
 	}
 	lines = append(lines, f.quote(name))
-	if known(n) {
+	if HeaderKnown(n) {
 		lines = append(lines, f.quote(ui.Seconds(n.RecordedAt)))
 	}
 	if fate := f.fate(n); fate != "" {
@@ -71,8 +70,7 @@ func (f *figure) label(n inspect.Node) (lines []string) {
 	return lines
 }
 
-// headAt returns the place of the head's changeset among the nodes, -1 if it
-// is not among them.
+// headAt returns the index of the head's changeset among the nodes, or -1.
 func (f *figure) headAt() int {
 	for i, n := range f.graph.Nodes {
 		if n.Ref == f.graph.Head.Ref {
@@ -82,25 +80,25 @@ func (f *figure) headAt() int {
 	return -1
 }
 
-// links calls link for each changeset with the names of its own box and of the
-// box it was built on: n and a place among the nodes, or older.
+// links calls link for each changeset with the names of its box and of the box
+// that it was built on: n and an index among the nodes, or older.
 func (f *figure) links(link func(n inspect.Node, from, to string)) {
-	places := map[*inspect.Node]int{}
+	index := map[*inspect.Node]int{}
 	for i := range f.graph.Nodes {
-		places[&f.graph.Nodes[i]] = i
+		index[&f.graph.Nodes[i]] = i
 	}
 	for i, b := range basesOf(f.graph) {
 		from := fmt.Sprintf("n%d", i)
 		if b.older {
 			link(f.graph.Nodes[i], from, "older")
 		} else if b.node != nil {
-			link(f.graph.Nodes[i], from, fmt.Sprintf("n%d", places[b.node]))
+			link(f.graph.Nodes[i], from, fmt.Sprintf("n%d", index[b.node]))
 		}
 	}
 }
 
-// mermaid returns a graph as a Mermaid flowchart.
-func mermaid(g inspect.Graph) string {
+// Mermaid returns a graph as a Mermaid flowchart.
+func Mermaid(g inspect.Graph) ui.Safe {
 	f := newFigure(g, quoteMermaid)
 	f.line("flowchart TB")
 	if g.HeadFault != nil {
@@ -124,11 +122,11 @@ func mermaid(g inspect.Graph) string {
 	for _, l := range looks {
 		f.line("  classDef %s fill:%s,stroke:%s,color:%s", l.class, l.fill, l.stroke, l.text)
 	}
-	return f.String()
+	return ui.Safe(f.String())
 }
 
-// quoteMermaid returns text as it stands between the quotes of a Mermaid
-// label: by its number what could be markup.
+// quoteMermaid returns text for a Mermaid label in quotes. Characters that could be
+// markup are written by their numbers.
 func quoteMermaid(text string) string {
 	var out strings.Builder
 	for _, r := range ui.Escape(text, ui.MaxCell) {
@@ -141,8 +139,8 @@ func quoteMermaid(text string) string {
 	return out.String()
 }
 
-// dot returns a graph in the language of Graphviz.
-func dot(g inspect.Graph) string {
+// Dot returns a graph in the language of Graphviz.
+func Dot(g inspect.Graph) ui.Safe {
 	f := newFigure(g, quoteDot)
 	f.line(`digraph "%s" {`, f.quote(g.AggregateID))
 	f.line(`  rankdir=TB; nodesep=0.4; ranksep=0.35;`)
@@ -168,14 +166,14 @@ func dot(g inspect.Graph) string {
 		f.line("  %s -> %s%s;", from, to, style)
 	})
 	f.line("}")
-	return f.String()
+	return ui.Safe(f.String())
 }
 
 func (l look) dot() string {
 	return fmt.Sprintf(`, fillcolor="%s", color="%s", fontcolor="%s"`, l.fill, l.stroke, l.text)
 }
 
-// inGroup puts the changesets of the chain below each other.
+// inGroup puts the changesets of the chain below one another.
 func inGroup(n inspect.Node) string {
 	if inChain(&n) {
 		return ", group=chain"
@@ -183,8 +181,8 @@ func inGroup(n inspect.Node) string {
 	return ""
 }
 
-// quoteDot returns text as it stands between the quotes of a DOT string, in
-// which backslashes and the entities of HTML have a meaning.
+// quoteDot returns text for a DOT string in quotes, where backslashes and the
+// entities of HTML have a meaning.
 func quoteDot(text string) string {
 	return strings.ReplaceAll(html.EscapeString(ui.Escape(text, ui.MaxCell)), `\`, `\\`)
 }
