@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 	"ropewalk/internal/reserved"
 )
@@ -120,7 +121,7 @@ func (a *attempt) last() changeset.Ref { return a.to.Ref }
 
 // prepare builds the append's changesets and the head that commits them.
 func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
-	built, next, err := head.ExtendBatch(after, c.id, [][]body.Draft{drafts}, time.Now())
+	built, next, err := link.Batch(after, c.id, [][]body.Draft{drafts}, time.Now())
 	if err != nil {
 		return nil, err
 	}

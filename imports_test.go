@@ -22,10 +22,11 @@ type importRule struct{ code, services, tests string }
 var importRules = map[string]importRule{
 	"changeset":               {},
 	"internal/body":           {code: "changeset"},
-	"head":                    {code: "changeset internal/body"},
+	"internal/link":           {code: "changeset head internal/body", tests: "internal"},
+	"head":                    {code: "changeset", tests: "internal/body internal/link"},
 	"faults":                  {code: "changeset head internal/body", tests: ". backends/backendtest backends/memstore internal"},
 	"internal/walk":           {code: "changeset head internal/body"},
-	".":                       {code: "changeset head internal/body internal/pause internal/reserved internal/walk", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
+	".":                       {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":       {tests: "changeset"},
 	"inspect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"collect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
@@ -36,13 +37,13 @@ var importRules = map[string]importRule{
 	"internal/admission":      {code: "changeset"},
 	"internal/eventline":      {},
 	"internal/pause":          {},
-	"backends/backendtest":    {code: "changeset head internal/body", tests: "backends/memstore"},
-	"backends/memstore":       {code: "changeset head internal/body", tests: "backends/backendtest"},
+	"backends/backendtest":    {code: "changeset head internal", tests: "backends/memstore"},
+	"backends/memstore":       {code: "changeset head internal/body", tests: "backends/backendtest internal"},
 	"backends/s3store":        {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/dynamostore":    {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/azurestore":     {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
 	"backends/sqlitestore":    {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
-	"examples/orders":         {code: "aggregate backends . changeset head internal", services: services, tests: "faults"},
+	"examples/orders":         {code: "aggregate backends . changeset head internal", services: services, tests: "collect faults"},
 }
 
 // services are where client libraries come from.

@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -84,7 +85,7 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 // fence makes sure that a changeset that was built on h never enters the chain,
 // and returns the *ConflictError that says so.
 func (c *Chain) fence(ctx context.Context, h head.Head, ref changeset.Ref) error {
-	fenced, err := c.store.heads.Swap(ctx, h, h.Fence())
+	fenced, err := c.store.heads.Swap(ctx, h, link.Fence(h))
 	if refused, ok := errors.AsType[*head.NotApplied](err); ok && !refused.Retryable {
 		return fmt.Errorf("fence the head of %q: %w", c.id, err)
 	}

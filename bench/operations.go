@@ -18,6 +18,7 @@ import (
 	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var operationsExperiment = experiment{
@@ -72,7 +73,7 @@ func runOperations(ctx context.Context, l *laboratory, r *report.Results) error 
 // operations returns all of them, and what to do after the last one.
 func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error) {
 	h := longHead()
-	changesets, _, err := head.Extend(h, h.AggregateID, []changeset.Draft{{Content: l.content(1 << 10)}}, time.Now())
+	changesets, _, err := link.Extend(h, h.AggregateID, []changeset.Draft{{Content: l.content(1 << 10)}}, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}

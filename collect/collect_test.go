@@ -18,6 +18,7 @@ import (
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 	"ropewalk/internal/reserved"
 )
@@ -94,7 +95,7 @@ func TestWhatIsCollected(t *testing.T) {
 		"lost to a fence": {func(p place) {
 			h := p.grow(1)
 			p.orphan(h, "a")
-			_, err := p.heads.Swap(p.Context(), h, h.Fence())
+			_, err := p.heads.Swap(p.Context(), h, link.Fence(h))
 			require.NoError(p, err)
 		}, 1, 0, 0},
 		"pending": {func(p place) {
@@ -108,7 +109,7 @@ func TestWhatIsCollected(t *testing.T) {
 		}, 0, 2, 0},
 		"prepared behind a pending one": {func(p place) {
 			h := p.grow(1)
-			built, next, err := head.Extend(h, p.id, []changeset.Draft{draft("a")}, time.Now())
+			built, next, err := link.Extend(h, p.id, []changeset.Draft{draft("a")}, time.Now())
 			require.NoError(p, err)
 			require.NoError(p, p.changesets.Put(p.Context(), built[0]))
 			p.orphan(next, "b")

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -17,7 +18,7 @@ import (
 func (a *collection) fence(ctx context.Context) error {
 	for a.delete && a.head.State != head.Erased && a.any(pending) {
 		from := a.head
-		h, swapped, err := a.advance(ctx, from, head.Head.Fence, func(h head.Head) bool { return h.Revision > from.Revision })
+		h, swapped, err := a.advance(ctx, from, link.Fence, func(h head.Head) bool { return h.Revision > from.Revision })
 		if err != nil {
 			return fmt.Errorf("fence: %w", err)
 		}

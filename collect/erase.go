@@ -6,6 +6,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // maxSweeps is how many listings an erasure makes to see that nothing is left:
@@ -51,7 +52,7 @@ func (a *collection) erase(ctx context.Context) error {
 		return a.refuse(ctx)
 	}
 	isErased := func(h head.Head) bool { return h.State == head.Erased }
-	if h, _, err = a.advance(ctx, h, head.Head.Erase, isErased); err != nil {
+	if h, _, err = a.advance(ctx, h, link.Tombstone, isErased); err != nil {
 		return fmt.Errorf("swap to the tombstone: %w", err)
 	}
 	a.head = h

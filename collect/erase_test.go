@@ -12,6 +12,7 @@ import (
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -46,7 +47,7 @@ func TestErase(t *testing.T) {
 	require.Len(t, p.of("order-10").objects(), 1, "its neighbour")
 
 	tombstone := p.head()
-	require.Equal(t, h.Erase(), tombstone)
+	require.Equal(t, link.Tombstone(h), tombstone)
 	_, err = p.chain().Append(t.Context(), h, draft("late"))
 	require.ErrorIs(t, err, ropewalk.ErrErased)
 	_, err = p.chain().Reader(t.Context())
@@ -88,7 +89,7 @@ func TestEraseWhileOthersAppend(t *testing.T) {
 		script.On(faults.Swap, i+1, faults.Fault{Before: func() { p.grow(1) }})
 	}
 	script.On(faults.Delete, 4, faults.Fault{After: func() {
-		_, err := p.chain().Append(t.Context(), p.head().Next(changeset.Header{}), draft("x"))
+		_, err := p.chain().Append(t.Context(), link.Next(p.head(), changeset.Header{}), draft("x"))
 		require.Error(t, err)
 		p.snapshots().orphan(head.Head{}, "late")
 	}})

@@ -14,6 +14,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -65,7 +66,7 @@ func (p place) orphan(after head.Head, contents ...string) []changeset.Ref {
 	for _, content := range contents {
 		drafts = append(drafts, draft(content))
 	}
-	built, _, err := head.Extend(after, p.id, drafts, time.Now())
+	built, _, err := link.Extend(after, p.id, drafts, time.Now())
 	require.NoError(p, err)
 	var refs []changeset.Ref
 	for _, c := range built {

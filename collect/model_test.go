@@ -21,6 +21,7 @@ import (
 	"ropewalk/collect"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 var (
@@ -165,7 +166,7 @@ func inBubble(t *testing.T, test func(*memstore.Store, known)) {
 		k.pending = p.orphan(k.head, "pending 1", "pending 2")[1]
 		info, err := m.Stat(t.Context(), k.pending)
 		require.NoError(t, err)
-		k.next = k.head.Next(info.Header)
+		k.next = link.Next(k.head, info.Header)
 		test(m, k)
 	})
 }

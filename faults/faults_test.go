@@ -15,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var errCause = errors.New("cause")
@@ -58,7 +59,7 @@ func newRig(t *testing.T) *rig {
 	require.True(t, ok)
 	r.many = many
 	r.heads = r.script.Heads(r.inner).(combined)
-	built, next, err := head.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
+	built, next, err := link.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
 	require.NoError(t, err)
 	r.c, r.next = built[0], next
 	return r

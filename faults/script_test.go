@@ -14,6 +14,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestLateTakesEffectOnRelease(t *testing.T) {
@@ -116,7 +117,7 @@ func TestHooksRunAtTheMoment(t *testing.T) {
 
 func TestAnotherWriterInAHook(t *testing.T) {
 	r := newRig(t)
-	_, other, err := head.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
+	_, other, err := link.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	r.script.On(faults.Swap, 1, faults.Fault{Before: func() {
 		_, err := r.heads.Swap(t.Context(), head.Head{}, other) // the second call, through the same script

@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // history is a chain of 20 changesets with a batch of three, a fence, and
@@ -28,7 +29,7 @@ func history(t testing.TB) chain {
 		case 6:
 			c.append(t, at, changeset.Draft{CommandID: "b.1", Content: []byte("one")}, changeset.Draft{Content: []byte("two")}, changeset.Draft{})
 		case 9:
-			c.head = c.head.Fence()
+			c.head = link.Fence(c.head)
 			c.append(t, at, changeset.Draft{CommandID: "c", Metadata: map[string]string{"trace": "1", "a b": ""}, ContentType: "text/plain"})
 		default:
 			c.append(t, at, changeset.Draft{Content: []byte(text), ContentType: "text/plain; charset=utf-8"})

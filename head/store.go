@@ -133,7 +133,7 @@ func CheckSwap(old, next Head) error {
 	case old.State == Erased:
 		err = errors.New("the chain is erased")
 	default:
-		err = cmp.Or(old.Formats.checkWritable(), next.Formats.checkWritable())
+		err = cmp.Or(old.Formats.CheckWritable(), next.Formats.CheckWritable())
 	}
 	if err != nil {
 		return &NotApplied{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -95,7 +96,7 @@ func (in *Inspector) rebuilt(ctx context.Context, plan Rebuilding, at changeset.
 	if !seen.readable || seen.header.Digest != tip.Digest {
 		return head.Head{}, corrupt(in.problem(tip.Ref, "it is not what it was when it was proved"), "")
 	}
-	next := plan.Head.Next(seen.header)
+	next := link.Next(plan.Head, seen.header)
 	next.Revision = plan.Revision
 	return next, nil
 }

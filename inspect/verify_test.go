@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -81,7 +82,7 @@ func TestAKeptDigestFindsWhatNothingElseFinds(t *testing.T) {
 
 func TestErasedChains(t *testing.T) {
 	s := newSample(t)
-	erased := s.head.Fence()
+	erased := link.Fence(s.head)
 	erased.State = head.Erased
 	s.swap(erased)
 	s.Tamper(remove(s.chain[3].Ref)) // it has begun

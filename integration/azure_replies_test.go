@@ -24,6 +24,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // azureLosses are the ways in which the reply to a request that took effect
@@ -94,8 +95,8 @@ func TestAzureSwapWithLostReplyIsUnknown(t *testing.T) {
 			_, created := azureExtend(t, head.Head{}, "lost-"+changeset.NewID().String(), "x")
 			requireAzureUnknown(t, blind, wire, head.Head{}, created)
 			stored := requireAzureHead(t, honest, created)
-			requireAzureUnknown(t, blind, wire, stored, stored.Fence())
-			requireAzureHead(t, honest, stored.Fence())
+			requireAzureUnknown(t, blind, wire, stored, link.Fence(stored))
+			requireAzureHead(t, honest, link.Fence(stored))
 		})
 	}
 }

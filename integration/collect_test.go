@@ -13,6 +13,7 @@ import (
 	"ropewalk/collect"
 	"ropewalk/head"
 	"ropewalk/internal/collecttest"
+	"ropewalk/internal/link"
 )
 
 // TestCollect collects orphans and erases over all clouds.
@@ -39,7 +40,7 @@ func TestCommandCollects(t *testing.T) {
 		exits(0, "append order-1 --new")
 		exits(0, "append order-1 --after 0")
 		changesets, _ := place.stores(t, direct)
-		built, _, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("orphan!")}}, time.Now())
+		built, _, err := link.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("orphan!")}}, time.Now())
 		require.NoError(t, err)
 		require.NoError(t, changesets.Put(t.Context(), built[0]))
 		exits(0, "append order-2 --new")

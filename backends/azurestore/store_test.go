@@ -16,6 +16,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestNewRefusesBadSettings(t *testing.T) {
@@ -234,7 +235,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	require.ErrorIs(t, s.Delete(ctx, c.Ref), context.Canceled)
 	require.ErrorIs(t, s.Provision(ctx), context.Canceled)
 	for _, old := range []head.Head{{}, next, next.WithToken(`"0x1"`)} {
-		_, err := s.Swap(ctx, old, next.Fence())
+		_, err := s.Swap(ctx, old, link.Fence(next))
 		if old.Exists() {
 			require.ErrorIs(t, err, context.Canceled)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func combinedChecks() []check {
@@ -109,7 +110,7 @@ func commitReturnsToken(t testing.TB, h Harness) {
 	for range 3 {
 		cs, next := extend(t, stored, aggregateID, changeset.Draft{})
 		stored = commit(t, s, cs, stored, next)
-		stored = swap(t, s, stored, stored.Fence())
+		stored = swap(t, s, stored, link.Fence(stored))
 	}
 	cs, next := extend(t, stored.WithToken(""), aggregateID, changeset.Draft{})
 	stored = commit(t, s, cs, stored.WithToken(""), next)
@@ -134,7 +135,7 @@ func commitOfMany(t testing.TB, h Harness) {
 func commitOfNone(t testing.TB, h Harness) {
 	s := combined(t, h)
 	stored := create(t, s)
-	stored = commit(t, s, nil, stored, stored.Fence())
+	stored = commit(t, s, nil, stored, link.Fence(stored))
 	requireHead(t, h.Heads(t), stored)
 }
 
@@ -165,7 +166,7 @@ func commitDoesNotAlias(t testing.TB, h Harness) {
 func commitConflict(t testing.TB, h Harness) {
 	s := combined(t, h)
 	created := create(t, s)
-	stored := swap(t, s, created, created.Fence())
+	stored := swap(t, s, created, link.Fence(created))
 	absent := head.At(full(t).Header)
 	for _, c := range []struct {
 		aggregateID string

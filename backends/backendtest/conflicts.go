@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var conflictChecks = []check{
@@ -49,12 +50,12 @@ func conflictOfEarlier(t testing.TB, h Harness) {
 	earlier := []head.Head{created, load(t, s, created.AggregateID)}
 	stored := swap(t, s, created, next(t, created, created.AggregateID))
 	earlier = append(earlier, stored)
-	stored = swap(t, s, stored, stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
 	for _, old := range earlier {
 		refuse(t, s, old, next(t, old, old.AggregateID), stored)
-		refuse(t, h.Heads(t), old.WithToken(""), old.Fence(), stored)
+		refuse(t, h.Heads(t), old.WithToken(""), link.Fence(old), stored)
 	}
-	swap(t, s, stored, stored.Fence())
+	swap(t, s, stored, link.Fence(stored))
 }
 
 func conflictOfOther(t testing.TB, h Harness) {
@@ -68,13 +69,13 @@ func conflictOfOther(t testing.TB, h Harness) {
 		"another changeset":   func(old *head.Head) { old.ID = changeset.NewID() },
 		"another digest":      func(old *head.Head) { old.Digest[31] ^= 1 },
 	} {
-		old, next := stored.WithToken(""), stored.Fence()
+		old, next := stored.WithToken(""), link.Fence(stored)
 		change(&old)
 		next.Revision = old.Revision + 1
 		require.NoError(t, head.CheckSwap(old, next), name)
 		refuse(t, s, old, next, stored)
 	}
-	swap(t, s, stored, stored.Fence())
+	swap(t, s, stored, link.Fence(stored))
 }
 
 func conflictOfRepeated(t testing.TB, h Harness) {

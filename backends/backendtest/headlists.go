@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var headListChecks = []check{
@@ -96,9 +97,9 @@ func listedCanBeSwapped(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	created := create(t, s)
 	stored := listedHeads(t, s)[created.AggregateID]
-	stored = swap(t, s, stored, stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
 	requireHead(t, s, stored)
-	refuse(t, s, created, created.Fence(), stored)
+	refuse(t, s, created, link.Fence(created), stored)
 }
 
 func listCancelled(t testing.TB, h Harness) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var raceChecks = []check{
@@ -114,7 +115,7 @@ func update(ctx context.Context, s head.Store, aggregateID string, n int) (swapp
 		if err != nil {
 			return swapped, err
 		}
-		_, err = s.Swap(ctx, stored, stored.Fence())
+		_, err = s.Swap(ctx, stored, link.Fence(stored))
 		_, conflict := errors.AsType[*head.SwapConflict](err)
 		switch {
 		case err == nil:

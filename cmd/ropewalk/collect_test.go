@@ -19,6 +19,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -34,7 +35,7 @@ func putFirst(ts *testscript.TestScript, file, id string) {
 	ctx := context.Background()
 	db, err := sqlitestore.Open(ts.MkAbs(file), nil)
 	ts.Check(err)
-	built, _, err := head.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("late\n")}}, time.Now())
+	built, _, err := link.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("late\n")}}, time.Now())
 	ts.Check(err)
 	ts.Check(db.Put(ctx, built[0]))
 	ts.Check(db.Close())

@@ -16,8 +16,8 @@ import (
 	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
-	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/link"
 )
 
 // testPlace is a store in memory that outlives a command, and whose requests
@@ -54,7 +54,7 @@ func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 	t.Helper()
 	h, err := p.memory.Load(t.Context(), id)
 	require.NoError(t, err)
-	built, _, err := head.Extend(h, id, []changeset.Draft{{}}, time.Now())
+	built, _, err := link.Extend(h, id, []changeset.Draft{{}}, time.Now())
 	require.NoError(t, err)
 	require.NoError(t, p.memory.Put(t.Context(), built[0]))
 	return built[0].Ref

@@ -17,6 +17,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestUncertainAppends(t *testing.T) {
@@ -120,7 +121,7 @@ func TestErasedAggregates(t *testing.T) {
 	}
 	h, err := p.memory.Load(t.Context(), "gone")
 	require.NoError(t, err)
-	tombstone := h.Fence()
+	tombstone := link.Fence(h)
 	tombstone.State = head.Erased
 	_, err = p.memory.Swap(t.Context(), h, tombstone)
 	require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
-	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/testenv"
 )
 
@@ -160,7 +160,7 @@ func pend(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	h, err := db.Load(ctx, args[1])
 	ts.Check(err)
-	built, _, err := head.Extend(h, args[1], []changeset.Draft{{Content: []byte("never swapped\n"), ContentType: "text/plain"}}, time.Now())
+	built, _, err := link.Extend(h, args[1], []changeset.Draft{{Content: []byte("never swapped\n"), ContentType: "text/plain"}}, time.Now())
 	ts.Check(err)
 	ts.Check(db.Put(ctx, built[0]))
 	ts.Check(db.Close())

@@ -15,6 +15,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -53,7 +54,7 @@ func (p place) grow(after head.Head) head.Head {
 func (p place) orphan(after head.Head, n int) {
 	p.Helper()
 	drafts := slices.Repeat([]changeset.Draft{{Content: []byte("orphan")}}, n)
-	built, _, err := head.Extend(after, p.id, drafts, time.Now())
+	built, _, err := link.Extend(after, p.id, drafts, time.Now())
 	require.NoError(p, err)
 	for _, c := range built {
 		require.NoError(p, p.Changesets.Put(p.Context(), c))

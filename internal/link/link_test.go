@@ -1,4 +1,4 @@
-package head_test
+package link_test
 
 import (
 	"math"
@@ -11,7 +11,26 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
+
+var noon = time.Date(2026, 2, 3, 12, 0, 0, 123456789, time.UTC)
+
+// headAt returns a head after version+1 changesets.
+func headAt(aggregateID string, version uint64) head.Head {
+	h := head.Head{
+		Ref:       changeset.Ref{AggregateID: aggregateID, Version: version},
+		Digest:    changeset.Digest{byte(version), 2, 3},
+		Revision:  version + 3,
+		UpdatedAt: noon,
+		State:     head.Live,
+	}
+	for range version + 1 {
+		h.ID = changeset.NewID()
+		h.Ancestors = h.Ancestors.Push(h.ID)
+	}
+	return h
+}
 
 func TestExtendErrors(t *testing.T) {
 	draft := make([]changeset.Draft, 1)
@@ -42,7 +61,7 @@ func TestExtendErrors(t *testing.T) {
 		{"a late command", head.Head{}, "a", commands("", "", "d"), changeset.ErrInvalidDraft, "draft 3"},
 	}
 	for _, row := range table {
-		built, next, err := head.Extend(row.after, row.id, row.drafts, noon)
+		built, next, err := link.Extend(row.after, row.id, row.drafts, noon)
 		require.ErrorContains(t, err, row.reason, row.name)
 		if row.is != nil {
 			require.ErrorIs(t, err, row.is, row.name)
@@ -51,7 +70,7 @@ func TestExtendErrors(t *testing.T) {
 		require.Zero(t, next)
 	}
 	for _, drafts := range [][]changeset.Draft{commands("c"), commands("c", "c"), commands("c", "", ""), commands("c", "", "c"), make([]changeset.Draft, 256)} {
-		built, _, err := head.Extend(head.Head{}, "a", drafts, noon)
+		built, _, err := link.Extend(head.Head{}, "a", drafts, noon)
 		require.NoError(t, err)
 		for _, c := range built {
 			require.Equal(t, drafts[0].CommandID, c.CommandID, "an append has one command")
@@ -62,7 +81,7 @@ func TestExtendErrors(t *testing.T) {
 func TestExtendBuildsWhatTheDraftSays(t *testing.T) {
 	metadata := map[string]string{"k": "v"}
 	draft := changeset.Draft{CommandID: "c", Content: []byte("abc"), ContentType: "text/plain", Metadata: metadata}
-	built, next, err := head.Extend(head.Head{}, "a", []changeset.Draft{draft, {}}, noon)
+	built, next, err := link.Extend(head.Head{}, "a", []changeset.Draft{draft, {}}, noon)
 	require.NoError(t, err)
 	metadata["k"] = "changed later by its owner"
 
@@ -83,7 +102,7 @@ func TestExtendBuildsWhatTheDraftSays(t *testing.T) {
 		Ref: second.Ref, Digest: second.Digest, Ancestors: changeset.Index{}.Push(first.ID).Push(second.ID),
 		Revision: 1, UpdatedAt: noon, State: head.Live,
 	}, next)
-	again, _, err := head.Extend(head.Head{}, "a", []changeset.Draft{draft, {}}, noon)
+	again, _, err := link.Extend(head.Head{}, "a", []changeset.Draft{draft, {}}, noon)
 	require.NoError(t, err)
 	require.NotEqual(t, first.ID, again[0].ID, "an ID is never used again")
 }
@@ -91,7 +110,7 @@ func TestExtendBuildsWhatTheDraftSays(t *testing.T) {
 func TestExtendCarriesTheRecordOn(t *testing.T) {
 	after := headAt("a", 7).WithToken("etag").WithExtra(`{"x":1}`)
 	after.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 1}
-	_, next, err := head.Extend(after, "a", make([]changeset.Draft, 1), noon)
+	_, next, err := link.Extend(after, "a", make([]changeset.Draft, 1), noon)
 	require.NoError(t, err)
 	require.Equal(t, after.Formats, next.Formats)
 	require.Equal(t, "etag", next.Token())
@@ -108,14 +127,14 @@ func TestExtendNeverRecordsBeforeTheHead(t *testing.T) {
 		noon.Add(time.Nanosecond):        noon.Add(time.Nanosecond),
 		noon.Add(time.Second).In(berlin): noon.Add(time.Second),
 	} {
-		built, next, err := head.Extend(after, "a", make([]changeset.Draft, 2), now)
+		built, next, err := link.Extend(after, "a", make([]changeset.Draft, 2), now)
 		require.NoError(t, err)
 		require.Equal(t, want, next.UpdatedAt)
 		for _, c := range built {
 			require.Equal(t, want, c.RecordedAt)
 		}
 	}
-	built, _, err := head.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
+	built, _, err := link.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	parsed, err := changeset.ParseTime(changeset.FormatTime(built[0].RecordedAt))
 	require.NoError(t, err)
@@ -133,7 +152,7 @@ func TestExtendBuildsAChain(t *testing.T) {
 			drafts := make([]changeset.Draft, rapid.OneOf(rapid.Just(1), rapid.IntRange(1, 20)).Draw(t, "drafts"))
 			drafts[0].CommandID = rapid.SampledFrom([]string{"", "c"}).Draw(t, "command")
 			now = now.Add(time.Duration(rapid.IntRange(-5, 5).Draw(t, "clock")))
-			built, next, err := head.Extend(h, "a", drafts, now)
+			built, next, err := link.Extend(h, "a", drafts, now)
 			require.NoError(t, err)
 			for i, c := range built {
 				require.Equal(t, h.Revision, c.AfterRevision)
@@ -145,8 +164,8 @@ func TestExtendBuildsAChain(t *testing.T) {
 			require.NoError(t, head.CheckSwap(h, next))
 			require.NoError(t, next.VerifyNewest(parent))
 			require.Equal(t, next, head.At(parent))
-			for h = next; rapid.IntRange(0, 3).Draw(t, "fence") == 0; h = h.Fence() {
-				require.NoError(t, head.CheckSwap(h, h.Fence()))
+			for h = next; rapid.IntRange(0, 3).Draw(t, "fence") == 0; h = link.Fence(h) {
+				require.NoError(t, head.CheckSwap(h, link.Fence(h)))
 			}
 		}
 	})
