@@ -18,7 +18,7 @@ import (
 
 const typeJSON = "application/json"
 
-// readDrafts reads each file, or standard input, as the content of one draft.
+// readDrafts reads each file, or standard input, as the content of a draft.
 func readDrafts(ctx context.Context, std *ui.Streams, files []string, f appendFlags) ([]changeset.Draft, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
@@ -64,7 +64,7 @@ func readContent(ctx context.Context, std *ui.Streams, file string) ([]byte, err
 	return content, nil
 }
 
-// guessType returns a content type by the file's name, or else by its content.
+// guessType returns the content type for a file name, or else for the bytes.
 func guessType(file string, content []byte) string {
 	switch ext := filepath.Ext(file); ext {
 	case ".json":

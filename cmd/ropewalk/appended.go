@@ -10,8 +10,8 @@ import (
 	"ropewalk/head"
 )
 
-// appendedJSON is what append and settle print with --json: one object for
-// each changeset of an append that is committed.
+// appendedJSON is a changeset of a committed append with --json. append and settle
+// print it.
 type appendedJSON struct {
 	ui.Kind
 	Ref        string `json:"ref"`
@@ -23,9 +23,9 @@ type appendedJSON struct {
 	RecordedAt string `json:"recorded_at"`
 }
 
-// printAppended prints the changesets after the head up to newest. A single
-// changeset is known from the head; more are looked up. If the lookup fails, the
-// last one is printed: all are committed.
+// printAppended prints the changesets after the head up to newest. The head has
+// everything about a single changeset; several are looked up. If the lookup fails,
+// it prints the last changeset and warns: all are committed.
 func printAppended(ctx context.Context, std *ui.Streams, s *store, after, newest head.Head) error {
 	first := uint64(0)
 	if after.Exists() {

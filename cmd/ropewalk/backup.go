@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// backupJSON is what backup prints with --json.
+// backupJSON is the result of backup with --json.
 type backupJSON struct {
 	ui.Kind
 	Store string `json:"store"`

@@ -21,9 +21,9 @@ on a store, and how many appends a second it takes from several writers, each
 with an aggregate of its own. Requests are counted, and priced at example list
 prices that are not kept up to date; storage and traffic come on top.
 
-What it will cost comes first; on a store in a cloud it must be confirmed, or
---yes given. All of its aggregates are named bench-RANDOM-…; they are erased at
-the end. Of each a tombstone remains, as of every aggregate that was erased.`,
+The estimated cost comes first; on a store in a cloud it must be confirmed, or
+--yes given. All aggregates are named bench-RANDOM-…, and are erased at the end.
+The tombstone of each remains, as of every erased aggregate.`,
 		Example: `  ropewalk bench file:scratch.db
   ropewalk bench 'aws://acme-orders/?table=acme-heads&region=eu-west-1' --appends 50`,
 		Args:              cobra.ExactArgs(1),

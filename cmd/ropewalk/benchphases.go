@@ -22,19 +22,19 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// benchJSON is one thing that bench has measured, with --json.
+// benchJSON is a measurement of bench with --json.
 type benchJSON struct {
 	ui.Kind
 	What string `json:"what"`
-	// N is how often it was done, by Parallel at the same time.
+	// N is the number of calls, Parallel of them at the same time.
 	N        int `json:"n"`
 	Parallel int `json:"parallel"`
-	// The times of one, in milliseconds, by percentiles.
+	// The times of a call in milliseconds, by percentiles.
 	P50 float64 `json:"p50_ms"`
 	P95 float64 `json:"p95_ms"`
 	P99 float64 `json:"p99_ms"`
 	Max float64 `json:"max_ms"`
-	// PerSecond is how many were done in a second, by all together.
+	// PerSecond is the number of calls in a second.
 	PerSecond float64 `json:"per_second"`
 }
 
@@ -60,11 +60,11 @@ func newBenching(std *ui.Streams, s *store, f benchFlags) *benching {
 	}
 }
 
-// aggregate returns the ID of one of the aggregates of this run: number 0 is
-// the one that is read, and each writer has one of those after it.
+// aggregate returns the ID of an aggregate of this run. Aggregate 0 is read; each
+// writer has one after it.
 func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.prefix, number) }
 
-// run measures one thing after the other, and prints all of it at the end.
+// run measures one phase after another, and prints all results at the end.
 func (b *benching) run(ctx context.Context) error {
 	content := make([]byte, b.flags.size)
 	_, _ = rand.Read(content) // never fails
@@ -121,8 +121,8 @@ func readingNewest(chain *ropewalk.Chain) func(context.Context) error {
 	}
 }
 
-// measure does something n times, shared by so many at once, and returns how
-// long each took, and all together.
+// measure calls each n times, by so many workers at once. It returns the time of
+// each call, and the time of all.
 func (b *benching) measure(ctx context.Context, n, parallel int, each func(worker int) func(context.Context) error) ([]time.Duration, time.Duration, error) {
 	times := make([]time.Duration, n)
 	done := make(chan struct{}, n)
@@ -183,11 +183,11 @@ func (b *benching) printBench(all []benchJSON) error {
 	return t.Flush()
 }
 
-// cleanTimeout bounds how long bench cleans up after itself.
+// cleanTimeout is the time limit of erasing the aggregates of a run.
 const cleanTimeout = 2 * time.Minute
 
-// clean erases what the run has made, also when it was interrupted, and
-// returns how many tombstones remain.
+// clean erases the aggregates of the run, also after an interrupt, and returns the
+// number of tombstones that remain.
 func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()

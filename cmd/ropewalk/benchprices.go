@@ -14,17 +14,18 @@ type benchFlags struct {
 	yes                            bool
 }
 
-// benchRead is how many changesets bench reads at a time.
+// benchRead is the number of changesets that bench reads at a time.
 const benchRead = 100
 
-// chain is how long the chain is that is read from.
+// chain returns the length of the chain that is read.
 func (f benchFlags) chain() int { return max(f.appends, benchRead) }
 
-// together is how many changesets are appended by all writers: the same number by each.
+// together returns the number of changesets that all writers append, each the same
+// number.
 func (f benchFlags) together() int { return (f.appends + f.parallel - 1) / f.parallel * f.parallel }
 
-// requestPrices are what a million requests cost in US dollars, by what they
-// do. Deletes are free everywhere.
+// requestPrices are the prices of a million requests in US dollars. Deletes are free
+// everywhere.
 type requestPrices struct {
 	put, get, load, swap, list float64
 	of                         string
@@ -40,13 +41,13 @@ var benchPrices = map[string]requestPrices{
 	"azure": {5, 0.40, 0.40, 5, 5, "Azure Blob Storage, hot tier, 2025"},
 }
 
-// dollars returns what the requests cost.
+// dollars returns the price of the requests.
 func (p requestPrices) dollars(c meter.Counts) float64 {
 	return (float64(c.Put)*p.put + float64(c.Get+c.GetMany+c.Stat)*p.get + float64(c.Load)*p.load +
 		float64(c.Swap)*p.swap + float64(c.List)*p.list) / 1e6
 }
 
-// estimate returns the requests that a run makes where nothing goes wrong.
+// estimate returns the requests of a run without faults.
 func (f benchFlags) estimate(scheme string) meter.Counts {
 	appends, aggregates := f.chain()+f.together(), f.parallel+1
 	c := meter.Counts{
@@ -62,15 +63,15 @@ func (f benchFlags) estimate(scheme string) meter.Counts {
 	return c
 }
 
-// benchCostJSON is what a run will cost, or has cost, with --json.
+// benchCostJSON is the cost of a run of bench with --json, estimated or actual.
 type benchCostJSON struct {
 	ui.Kind
 	Phase    string         `json:"phase"`
 	Requests map[string]int `json:"requests"`
 	USD      float64        `json:"usd"`
-	// Prices says whose list prices these are; empty where nothing costs.
+	// Prices names the list of prices; empty if the requests are free.
 	Prices string `json:"prices,omitempty"`
-	// Tombstones are the heads that remain of the aggregates that were erased.
+	// Tombstones is the number of heads that remain of erased aggregates.
 	Tombstones int `json:"tombstones,omitempty"`
 }
 

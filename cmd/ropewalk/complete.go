@@ -4,8 +4,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// filesAfterID completes an aggregate ID by nothing, since a TAB must not cost
-// requests, and what follows by files.
+// filesAfterID completes files after the first argument. It does not complete an
+// aggregate ID, since a TAB must not cost requests.
 func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

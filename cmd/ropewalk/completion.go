@@ -9,7 +9,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// completionJSON is what completion prints with --json.
+// completionJSON is the result of completion with --json.
 type completionJSON struct {
 	ui.Kind
 	Shell  string `json:"shell"`

@@ -12,8 +12,8 @@ import (
 // order is the aggregate that the demo is about.
 const order = "order-4711"
 
-// demo is a story shown by running the command. It prints one text, on stdout:
-// the errors of the commands are part of it.
+// demo is a story, shown by running the command. It prints one text on stdout,
+// with the errors of the commands.
 type demo struct {
 	*ui.Streams
 	dir   string

@@ -25,13 +25,13 @@ their order within each aggregate. Lines that were imported come out as they
 went in, and the same import takes them again. A JSON object that was appended
 otherwise gets the aggregate as its first field if the field is missing. Any
 other content becomes an object with the aggregate, the content_type, and the
-content, or the content_base64 if it is not JSON.
+content, or the content_base64 if the content is not JSON.
 
-With --aggregate-field every line has that field, also lines whose import used
-another one: use it if the export is to be imported as a whole.
+With --aggregate-field every line has that field, also lines that were imported
+with another field: use it to import the whole export again.
 
-An aggregate that is damaged is printed up to its fault and reported, and the
-others follow; the exit code is 6 then.
+A damaged aggregate is printed up to its fault and reported. The others follow,
+and the exit code is 6.
 
 With --json whole changesets are printed, in the command's own format.`,
 		Example: `  ropewalk export > events.ndjson
@@ -54,7 +54,7 @@ With --json whole changesets are printed, in the command's own format.`,
 	return cmd
 }
 
-// check refuses the names that export itself gives to content.
+// check refuses the names of the fields in which export puts content.
 func (f exportField) check() error {
 	if slices.Contains([]string{"content", "content_type", "content_base64"}, f.name) {
 		return cliexit.WithHint(cliexit.Usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
@@ -63,7 +63,7 @@ func (f exportField) check() error {
 	return checkField(f.name)
 }
 
-// refuseAll refuses --all beside aggregate IDs. Without both, all is meant.
+// refuseAll refuses --all together with aggregate IDs.
 func refuseAll(all bool, args []string) error {
 	if all && len(args) > 0 {
 		return cliexit.Usagef("--all and aggregate IDs do not go together")
@@ -91,9 +91,8 @@ func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field e
 	})
 }
 
-// exportAll prints all changesets, and returns the faults that ended the
-// history of one aggregate. An aggregate erased in the meantime is left out,
-// unless it was named.
+// exportAll prints all changesets, and returns the faults of single aggregates. An
+// aggregate that was erased in the meantime is left out, unless it was named.
 func exportAll(std *ui.Streams, all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
 	for r := range all {
 		switch {

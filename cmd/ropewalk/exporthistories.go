@@ -11,16 +11,16 @@ import (
 	"ropewalk/internal/reserved"
 )
 
-// Export reads some chains ahead of the one that it prints, each within a
-// smaller window than a reader has by default.
+// Export reads some chains ahead. Each has a smaller window than a reader has by
+// default.
 const (
 	exportChains      = 16
 	exportWindow      = 64
 	exportWindowBytes = 8 << 20
 )
 
-// chainHeads yields the heads of the given aggregates, or of all that are not
-// erased. The fault of a head that was asked for may be any error.
+// chainHeads yields the heads of the given aggregates, or of all aggregates that are
+// not erased. The fault of a given aggregate may be any error.
 func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.Entry, error] {
 	return func(yield func(headlist.Entry, error) bool) {
 		for _, id := range ids {
@@ -40,17 +40,17 @@ func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.
 	}
 }
 
-// reply is one changeset, or the error that ends the history of its aggregate;
-// without an aggregate, the error that ends all.
+// reply is a changeset, or the error that ends the history of its aggregate.
+// Without an aggregate, it is the error that ends the export.
 type reply struct {
 	aggregateID string
 	changeset   changeset.Changeset
 	err         error
 }
 
-// histories yields the whole history of each head, one after the other. It
-// reads the chains to come ahead, and leaves nothing running. When the context
-// ends, its error is the last reply.
+// histories yields the whole history of each head, one after another. It reads the
+// next chains ahead, and leaves nothing running. If the context ends, the last
+// reply has its error.
 func histories(ctx context.Context, s *store, all iter.Seq2[headlist.Entry, error]) iter.Seq[reply] {
 	return func(yield func(reply) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -81,7 +81,7 @@ func histories(ctx context.Context, s *store, all iter.Seq2[headlist.Entry, erro
 	}
 }
 
-// readAhead sends the history of one head, or the error that there is instead.
+// readAhead sends the history of a head, or an error.
 func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out chan<- reply) {
 	defer close(out)
 	if err == nil {
@@ -98,7 +98,7 @@ func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out 
 	}
 }
 
-// send reports false where the context ends first.
+// send reports false if the context ends first.
 func send[T any](ctx context.Context, to chan<- T, item T) bool {
 	select {
 	case to <- item:

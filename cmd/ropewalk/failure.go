@@ -81,11 +81,12 @@ type errorJSON struct {
 	Ref string `json:"ref,omitempty"`
 	// AfterRevision is the revision that an uncertain append was built on.
 	AfterRevision *uint64 `json:"after_revision,omitempty"`
-	// Line is the line of the input at which an import has failed.
+	// Line is the line of the input at which an import failed.
 	Line int64 `json:"line,omitempty"`
-	// Object is the corrupt object's name in its storage.
+	// Object is the name of the corrupt object in the storage.
 	Object string `json:"object,omitempty"`
-	// Expected and Actual are the heads of a conflict, null where there was to be none.
+	// Expected and Actual are the heads of a conflict. Expected is null if the chain was
+	// not to exist.
 	Expected any `json:"expected,omitempty"`
 	Actual   any `json:"actual,omitempty"`
 }
@@ -121,8 +122,8 @@ func (e *errorJSON) setCorrupt(bad *ropewalk.CorruptError) {
 	}
 }
 
-// explainReference adds a hint to the error of an aggregate that was not found,
-// if its ID was perhaps meant to be a reference.
+// explainReference adds a hint to the error of an aggregate that was not found if
+// its ID looks like a reference.
 func explainReference(args []string, err error) error {
 	if !errors.Is(err, ropewalk.ErrNotFound) || hintFor(err) != "" {
 		return err

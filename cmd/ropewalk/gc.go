@@ -16,8 +16,8 @@ import (
 	"ropewalk/collect"
 )
 
-// leastGrace is the shortest --grace: clocks that differ, and appends that are
-// settled by hand, are well within.
+// leastGrace is the shortest --grace. It covers clocks that differ, and appends that
+// are settled by hand.
 const leastGrace = ui.Day
 
 // gcFlags are the flags of gc.
@@ -32,17 +32,18 @@ func newGC(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f gcFlags
 	cmd := &cobra.Command{
 		Use:   "gc [ID...]",
-		Short: "Delete orphans: what lost a race, or was left behind",
-		Long: `Find the orphans of the aggregates, or of all of them: changesets that are
-stored and not in their chain. Lost ones can never be committed any more.
-Pending ones still may; they are shut out first, by a fence, which a writer that
-still lives gets over by itself. What remains of erased aggregates goes too.
+		Short: "Delete orphans: changesets that are stored and not in a chain",
+		Long: `Find the orphans of the aggregates, or of all aggregates: changesets that are
+stored and not in their chain. A lost changeset can no longer be committed. A
+pending changeset still can; a fence shuts it out first, and a writer that is at
+work appends again after the fence. The objects of erased aggregates are deleted
+as well.
 
-Without --delete nothing is changed: it tells what it would delete. Orphans
+Without --delete nothing is changed: gc reports what it would delete. Orphans
 younger than --grace are kept, by the storage's clock.
 
-An aggregate whose head is older than what was built on it, as after a restore
-of the heads, is left as it is, with exit code 6 when the others are done.`,
+An aggregate is left alone if objects were built beyond its head, as after a
+restore of the heads. The exit code is then 6, once the others are done.`,
 		Example: `  ropewalk gc
   ropewalk gc --delete --grace 14d
   ropewalk gc --delete --after order-4711`,
@@ -54,7 +55,7 @@ of the heads, is left as it is, with exit code 6 when the others are done.`,
 	f.grace = 7 * ui.Day
 	flags.Var((*ui.Duration)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
 	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
-	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of a run that was ended")
+	flags.StringVar(&f.after, "after", "", "begin after this `ID`, the last one of an interrupted run")
 	return cmd
 }
 
@@ -93,8 +94,8 @@ func (f gcFlags) parse(args []string) (ids []string, err error) {
 	return reference.ParseIDs(args)
 }
 
-// collectEach collects the aggregates that were named. It ends with the first
-// one that is missing, or with the context.
+// collectEach collects the aggregates that were named. It ends at the first that is
+// missing, or with the context.
 func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.Seq2[collect.Report, error] {
 	return func(yield func(collect.Report, error) bool) {
 		for _, id := range ids {

@@ -16,7 +16,7 @@ import (
 	"ropewalk/collect"
 )
 
-// findingsJSON is what gc has found, and done about it.
+// findingsJSON counts the objects that gc has found and deleted.
 type findingsJSON struct {
 	Seen       countJSON `json:"seen"`
 	Lost       countJSON `json:"lost"`
@@ -41,15 +41,15 @@ func (f *findingsJSON) add(r collect.Report) {
 	f.Deleted.add(r.Deleted)
 }
 
-// collectedJSON is one aggregate of gc with --json. An aggregate that has
-// nothing but a chain is left out.
+// collectedJSON is an aggregate of gc with --json. An aggregate with nothing but a
+// chain is left out.
 type collectedJSON struct {
 	ui.Kind
 	Aggregate string `json:"aggregate"`
 	findingsJSON
 	Fenced   bool `json:"fenced,omitempty"`
 	Headless bool `json:"headless,omitempty"`
-	// Fault is why the aggregate could not be collected, Code its kind.
+	// Fault says why the aggregate could not be collected; Code is its class.
 	Fault string `json:"fault,omitempty"`
 	Code  string `json:"code,omitempty"`
 }
@@ -66,8 +66,8 @@ type gcJSON struct {
 	Last string `json:"last,omitempty"`
 }
 
-// collecting is one run of gc. Its lines wait for the end, so that the progress
-// bar has the terminal for itself; --json has no bar, and no wait.
+// collecting is a run of gc. Its lines wait for the end, so that only the progress
+// bar writes to the terminal until then. With --json they do not wait.
 type collecting struct {
 	*ui.Streams
 	delete bool
@@ -78,9 +78,8 @@ type collecting struct {
 	failed []collect.Report
 }
 
-// run takes in all reports. An interrupt, or a storage that cannot be worked
-// with, ends the work on all aggregates: the reports that are still to come
-// count the work done until then.
+// run takes all reports. An interrupt, or a storage that is unavailable, ends the
+// work on all aggregates. The reports that follow count the work done until then.
 func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 	var ended error
 	for r, err := range reports {
@@ -98,8 +97,8 @@ func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 	return ended
 }
 
-// take takes in the report of one aggregate; running means that no aggregate
-// was stopped before it, nor the aggregate itself.
+// take takes the report of an aggregate. running is false once the run has been
+// stopped.
 func (g *collecting) take(r collect.Report, running bool) error {
 	if !running && r.Err != nil && r.Seen.Objects == 0 {
 		return nil // stopped before anything was done
@@ -127,13 +126,13 @@ func (g *collecting) take(r collect.Report, running bool) error {
 	return g.Emit(out)
 }
 
-// remarkable reports whether there is more to an aggregate than its chain.
+// remarkable reports whether an aggregate has more than its chain.
 func remarkable(r collect.Report) bool {
 	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
 	return r.Err != nil || !r.Head.Exists() || r != plain
 }
 
-// finish prints what was done, whatever ended it, and returns what has failed.
+// finish prints the result, also after an interrupt, and returns the error of the run.
 func (g *collecting) finish(ended error) error {
 	if cliexit.IsOutput(ended) || ended != nil && g.total.Aggregates == 0 {
 		return ended // a total would read as an empty store
@@ -150,8 +149,8 @@ func (g *collecting) finish(ended error) error {
 	return g.failure()
 }
 
-// failure returns the error of the aggregates that could not be collected: one
-// whose head was rolled back comes first.
+// failure returns the error of the aggregates that could not be collected. An
+// aggregate whose head was rolled back comes first.
 func (g *collecting) failure() error {
 	if len(g.failed) == 0 {
 		return nil
@@ -172,12 +171,12 @@ func (g *collecting) failure() error {
 	}
 	argument := reference.Operand(first.AggregateID)
 	if errors.Is(err, ropewalk.ErrHeadLost) {
-		return cliexit.WithHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+		return cliexit.WithHint(err, "see what is stored: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}
 	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", argument)
 }
 
-// resumable says how to go on.
+// resumable adds a hint with the command that continues the run.
 func (g *collecting) resumable(err error) error {
 	if g.total.Last == "" {
 		return err
@@ -192,7 +191,7 @@ func (g *collecting) resumable(err error) error {
 	return cliexit.WithHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }
 
-// printFound prints a line for each aggregate that has something to delete, and the
+// printFound prints a line for each aggregate with objects to delete, and the
 // summary.
 func (g *collecting) printFound() error {
 	t := g.total
@@ -234,7 +233,7 @@ func (g *collecting) summary(rows int64) string {
 	return text
 }
 
-// warnOf says what was left alone.
+// warnOf warns of objects that were left alone.
 func (g *collecting) warnOf(r collect.Report) {
 	argument := reference.Operand(r.AggregateID)
 	switch {

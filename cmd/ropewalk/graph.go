@@ -53,16 +53,16 @@ func newGraph(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	formats := slices.Sorted(maps.Keys(graphFormats))
 	cmd := &cobra.Command{
 		Use:   "graph ID",
-		Short: "Draw an aggregate's chain and what was built beside it",
+		Short: "Draw an aggregate's chain and the changesets beside it",
 		Long: `Draw the latest versions of an aggregate's chain, the newest first, and beside
-it what is stored but not in the chain. Contents are not read, and nothing is
-proved: that is what verify does.
+it the changesets that are stored but not in the chain. Contents are not read, and
+nothing is proved: verify does that.
 
   *  committed
   ?  pending: its append may still be committed; settle refuses it for good
   x  lost: another append came first, and it can never be committed
   +  ahead: built on a revision that the head has not reached
-  !  missing, does not decode, or nobody can tell what became of it
+  !  missing, does not decode, or its outcome is unknown
 
 As mermaid, dot or svg it is a figure for a document, with the same marks and
 with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
@@ -141,8 +141,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	return out
 }
 
-// brokenGraph returns an error where the graph shows that something is wrong
-// with what is stored.
+// brokenGraph returns an error if the graph shows a fault of the stored objects.
 func brokenGraph(g inspect.Graph) error {
 	broken := 0
 	for _, n := range g.Nodes {

@@ -30,22 +30,22 @@ func newImport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Short: "Import events from NDJSON",
 		Long: `Import events, one JSON object a line, each into the chain of the aggregate that
 one of its fields names; - stands for standard input. Each line is stored as it
-is, and ropewalk export gives it back. Exceptions: empty lines are left out, a
+is, and ropewalk export prints it again. Exceptions: blank lines are left out, a
 last line without a newline gets one, and a byte order mark before the first
 line is skipped. A line holds at most 64 MiB.
 
-An import that was interrupted continues where it stopped when it is run again;
-repeating a finished import adds nothing. A chain whose changesets differ from
-the import is refused with exit code 4. The first bad line ends the import, and
-is named; the lines before it are kept.
+Running an interrupted import again continues where it stopped; repeating a
+finished import adds nothing. A chain whose changesets differ from the import is
+refused with exit code 4. The first bad line ends the import, and the error names
+it; the lines before it are kept.
 
 An erased aggregate ends the import with exit code 4. With --skip-erased the
 lines of erased aggregates are left out and counted. Input without any line is
 refused with exit code 2, since it is usually the output of a command that
 failed; --allow-empty accepts it.
 
-With --group the events of an aggregate are gathered from all over the file,
-in memory up to 256 MiB; beyond that the group that began first is closed early.`,
+With --group the events of an aggregate are gathered from the whole file, in
+memory up to 256 MiB. Beyond that, the group that began first is closed early.`,
 		Example: `  ropewalk import orders.ndjson
   zstdcat orders.ndjson.zst | ropewalk import - --aggregate-field order_id --group 100`,
 		Args: cobra.ExactArgs(1),

@@ -15,7 +15,7 @@ import (
 	"ropewalk/internal/finding"
 )
 
-// initJSON is what init prints with --json.
+// initJSON is the result of init with --json.
 type initJSON struct {
 	ui.Kind
 	Store string `json:"store"`
@@ -30,7 +30,7 @@ type findingJSON struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
-// policyJSON is what init --print-policy prints with --json.
+// policyJSON is the result of init --print-policy with --json.
 type policyJSON struct {
 	ui.Kind
 	Role   string `json:"role"`
@@ -46,11 +46,11 @@ func newInit(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create a store, or check one",
-		Long: `Create what the store needs where it is missing: the file, or the bucket, table
-and containers. What is there is left as it is.
+		Long: `Create the file of a store, or its bucket, table and containers, if they are
+missing. Existing ones are left as they are.
 
-With --check nothing is changed: it says what is there, and what is missing or
-dangerous; then the exit code is 7.`,
+With --check nothing is changed: init reports what exists, and what is missing or
+dangerous. If anything is, the exit code is 7.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,7 +68,7 @@ dangerous; then the exit code is 7.`,
 			return provisionStore(cmd.Context(), std, stores, p)
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "change nothing: say what is there, missing or dangerous")
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing: report what exists, and what is missing or dangerous")
 	cmd.Flags().StringVar(&role, "print-policy", "", "print the access policy for a `ROLE`: writer, reader or maintainer")
 	completeFlag(cmd, "print-policy", roles, cobra.ShellCompDirectiveDefault)
 	return cmd
@@ -84,7 +84,7 @@ func provisionStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p 
 	return std.Print("%s is ready\n", redact.URL(stores.url()))
 }
 
-// check prints what is well on one line, and what is not on one each.
+// checkStore prints what is in order on one line, and each fault on a line.
 func checkStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p location.Location) error {
 	findings, err := p.Check(ctx)
 	if err != nil {

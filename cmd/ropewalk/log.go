@@ -23,10 +23,10 @@ func newLog(std *ui.Streams, stores *storeFlags) *cobra.Command {
 their contents. IDs are shortened to their ends on a terminal; references take
 these ends as well.
 
-With --events it reads the contents, and lists the events in those that are
-NDJSON: each as VERSION.INDEX, with its type, its time (that of its changeset
-if it has none), and its metadata with that of its changeset. A content that
-has no events, and a line that is none, is a line as well.`,
+With --events it reads the contents, and lists the events of NDJSON: each as
+VERSION.INDEX, with its type, its time, or else the time of its changeset, and the
+metadata of both. A changeset without events is listed as well, and so is a line
+that is not an event.`,
 		Example: `  ropewalk log order-4711
   ropewalk log order-4711@2..5 --reverse
   ropewalk log order-4711 -n 20 --full
@@ -64,7 +64,7 @@ func runLog(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f logFlags,
 	})
 }
 
-// headers yields the headers of the span, the newest first unless it is reversed.
+// headers yields the headers of the span, the newest first unless reverse is set.
 func (s span) headers(ctx context.Context, reverse bool) iter.Seq2[changeset.Header, error] {
 	return s.reader.Headers(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: !reverse})
 }

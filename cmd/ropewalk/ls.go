@@ -30,9 +30,9 @@ func newLs(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Use:   "ls [PREFIX]",
 		Short: "List the aggregates that have a chain",
 		Long: `List the IDs of the aggregates that have a chain, in the order of the storage,
-which need not be that of their names. A prefix leaves the others out, but all
-heads are read. A head that does not decode is reported, and the listing goes
-on; the exit code is 6 then.`,
+which need not be the order of the names. A prefix leaves other aggregates out;
+all heads are read nevertheless. A head that does not decode is reported, the
+listing continues, and the exit code is 6.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +42,7 @@ on; the exit code is 6 then.`,
 	}
 	flags := cmd.Flags()
 	flags.Uint64VarP(&f.limit, "limit", "n", 0, "list at most `N`; 0 lists all")
-	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of an earlier list")
+	flags.StringVar(&f.after, "after", "", "begin after this `ID`, the last one of an earlier list")
 	flags.BoolVarP(&f.long, "long", "l", false, "show newest version, time and state")
 	flags.BoolVar(&f.erased, "erased", false, "list erased aggregates as well")
 	return cmd

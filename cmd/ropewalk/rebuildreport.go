@@ -39,7 +39,7 @@ type rebuildJSON struct {
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-// rebuilding is one run of rebuild-head, with its plan.
+// rebuilding is a run of rebuild-head, with its plan.
 type rebuilding struct {
 	*ui.Streams
 	in   *inspect.Inspector

@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// restoreJSON is what restore prints with --json.
+// restoreJSON is the result of restore with --json.
 type restoreJSON struct {
 	ui.Kind
 	Store  string `json:"store"`
@@ -20,9 +20,9 @@ func newRestore(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put a backup of a SQLite store in its place",
-		Long: `Put a backup in the place of a store in a SQLite file. FILE is what ropewalk
-backup has written, or a copy of the file of a store that no program had open. It
-is read and checked first, and stays as it is.
+		Long: `Put a backup in the place of a store in a SQLite file. FILE was written by ropewalk
+backup, or is a copy of the file of a store that no program had open. It is read
+and checked first, and stays as it is.
 
 No program may have the store open: stop them first. The former store is kept
 beside the new one, under a name that the command prints; nothing is deleted.`,

@@ -6,8 +6,8 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// printRows prints each item as a row of a table, or with --json as an object.
-// All items that were read are shown, also before one that cannot be read.
+// printRows prints each item as a row of a table, or as an object with --json. An
+// error comes after the items before it.
 func printRows[T any](std *ui.Streams, out *ui.Table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
 	for item, err := range items {
 		if err == nil && std.JSON {
@@ -25,7 +25,7 @@ func printRows[T any](std *ui.Streams, out *ui.Table, items iter.Seq2[T, error],
 	return flushLog(std, out)
 }
 
-// flushLog writes what the table holds back.
+// flushLog writes the rows that the table holds back.
 func flushLog(std *ui.Streams, out *ui.Table) error {
 	if std.JSON {
 		return nil

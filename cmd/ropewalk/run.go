@@ -15,8 +15,8 @@ import (
 )
 
 // Run runs the command with its arguments, without the program's name, and
-// returns its exit code. The context's end interrupts it. Of two variables of
-// one name in env, the last one counts.
+// returns its exit code. The end of the context interrupts it. The last of several
+// variables with the same name counts.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
 	std := ui.NewStreams(stdin, stdout, stderr, env)
 	return run(ctx, std, newStoreFlags(std), args)
@@ -61,7 +61,7 @@ Stores (--store, or the variable ROPEWALK_STORE):
   aws://BUCKET/PREFIX?table=T&region=R   changesets in S3, heads in DynamoDB
   azure://ACCOUNT/PREFIX?changesets=C&heads=H
                                          containers of Azure Blob Storage
-Credentials are those that the service's own tools use, in Azure also those of
+Credentials are found as the service's own tools find them; in Azure also in
 AZURE_STORAGE_CONNECTION_STRING. endpoint=URL and path-style=true reach emulators
 and compatible services.
 
@@ -72,7 +72,7 @@ References:
   ID@2..5, ID@5.. the versions 2 to 5, and 5 to the newest
   ID@{2026-01-31} the newest changeset recorded by the end of that day (UTC), or by
                   a time as in ID@{2026-01-31T09:30:00Z}
-An ID that itself ends like one of these takes an @ behind it: user@7@.
+An ID that itself ends like one of these takes an @ after it: user@7@.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
 5 uncertain whether it was committed, 6 corrupt, 7 storage missing, denied or
@@ -89,7 +89,7 @@ func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Long:               rootHelp,
 		SilenceErrors:      true,
 		SilenceUsage:       true,
-		DisableSuggestions: true, // asUsage makes a hint of them
+		DisableSuggestions: true, // asUsage gives them as a hint
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(std.In)
@@ -138,7 +138,8 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 	}
 }
 
-// asUsage makes a failure of an error that came before any command began.
+// asUsage makes an error of class usage of an error that came before any command
+// began, with the command that was meant as a hint.
 func asUsage(root *cobra.Command, args []string, err error) error {
 	if cliexit.IsOwn(err) {
 		return err

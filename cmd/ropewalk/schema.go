@@ -19,7 +19,7 @@ func newSchema(std *ui.Streams) *cobra.Command {
 	names := schemaNames()
 	return &cobra.Command{
 		Use:       "schema KIND",
-		Short:     "Print the JSON Schema of what --json prints",
+		Short:     "Print the JSON Schema of an object that --json prints",
 		Long:      "Print the JSON Schema of one kind of object that --json prints:\n" + strings.Join(names, ", ") + ".",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
@@ -35,7 +35,7 @@ func newSchema(std *ui.Streams) *cobra.Command {
 }
 
 func schemaNames() (names []string) {
-	entries, _ := schemas.ReadDir("schema") // embedded, so that it is there
+	entries, _ := schemas.ReadDir("schema") // embedded, so that it exists
 	for _, e := range entries {
 		names = append(names, strings.TrimSuffix(e.Name(), ".json"))
 	}

@@ -20,11 +20,10 @@ func newShow(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Use:   "show REF",
 		Short: "Show one changeset with its content, for people",
 		Long: `Show one changeset, in the chain or not, and prove it: its content against the
-SHA-256, its fields against the digest, which takes its parent's digest. Events,
-one a line, are printed each with its type, time, ID and metadata, and its data
-indented: about a megabyte of them, and characters that a terminal does not
-show escaped. Content that is not text is not printed. Use ropewalk cat for the
-bytes.`,
+SHA-256, its fields against the digest, which includes its parent's digest. Each
+event of NDJSON is printed with its type, time, ID and metadata, and its data
+indented: up to about a megabyte, with hidden characters escaped. Content that is
+not text is not printed. Use ropewalk cat for the bytes.`,
 		Example: `  ropewalk show order-4711
   ropewalk show order-4711@1
   ropewalk show order-4711@{2026-01-31}`,
@@ -96,7 +95,7 @@ func printShow(std *ui.Streams, s *store, l located, c changeset.Changeset) erro
 	return std.Print("%s", ui.Safe(b.String()))
 }
 
-// explainState says what became of a changeset that its chain does not have.
+// explainState returns the fate of a changeset that is not in its chain.
 func explainState(state string, l located, h changeset.Header) string {
 	switch state {
 	case "lost":
@@ -108,9 +107,9 @@ func explainState(state string, l located, h changeset.Header) string {
 	}
 }
 
-// showContent returns content as a terminal may show it, ending in a new line.
-// CR LF is shown as the end of a line; a CR alone, which would go back over the
-// line, is escaped as all that is hidden.
+// showContent returns content as a terminal may show it, with a newline at the end.
+// CR LF is the end of a line. A CR alone, which would go back over the line, is
+// escaped like other hidden characters.
 func showContent(content []byte) string {
 	text := string(content)
 	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }

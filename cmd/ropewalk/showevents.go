@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxShown is about how many bytes of a changeset's events show prints.
+	// maxShown is about the number of bytes of events that show prints.
 	maxShown = 1 << 20
-	// eventIndent is in front of what an event holds.
+	// eventIndent comes before the data of an event.
 	eventIndent = "     "
 )
 
@@ -82,9 +82,9 @@ func eventBody(e ndjson.Event, limit int) (text string, whole bool) {
 	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, other[1:]), limit)
 }
 
-// indented returns a line as a terminal may show it: JSON on as many lines as
-// it takes, where that is no more than about limit bytes, and anything else on
-// one, cut to these. It reports whether that is all of it.
+// indented returns a line as a terminal may show it: JSON indented, if it then has
+// at most about limit bytes; anything else on one line, cut to limit bytes. It
+// reports whether the text is whole.
 func indented(line []byte, limit int) (text string, whole bool) {
 	var compact, out bytes.Buffer
 	isJSON := json.Compact(&compact, line) == nil
@@ -99,8 +99,8 @@ func indented(line []byte, limit int) (text string, whole bool) {
 	return eventIndent + text + "\n", whole
 }
 
-// indentedSize returns how many bytes JSON has when it is indented, or a few
-// more. Nested deeply, it can have thousands of times as many as before.
+// indentedSize returns the number of bytes of JSON when it is indented, or a few
+// more. Deeply nested JSON grows a thousandfold.
 func indentedSize(text string) int {
 	size, depth, quoted, escaped := len(text), 0, false, false
 	line := func() { size += 1 + len(eventIndent) + 2*depth }

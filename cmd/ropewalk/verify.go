@@ -24,15 +24,15 @@ func newVerify(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify ID... | --all",
-		Short: "Prove that what is stored is what was written",
-		Long: `Read all that is stored of the aggregates, committed and orphaned alike, and hold
-it against its hashes, its links and the digests that chain the whole history.
-Each fault is a line that names the object; then the exit code is 6. Orphans
-alone are no failure.
+		Short: "Prove that the stored objects are as they were written",
+		Long: `Read every stored object of the aggregates, committed and orphaned alike, and check
+its hashes, its links and the digests that chain the whole history. Each fault is
+a line that names the object; the exit code is then 6. Orphans alone are no
+failure.
 
-With --digest, the chain must have a changeset with that digest: whoever kept
-one (ropewalk head --json prints it) can prove that nothing up to there has
-changed since.`,
+With --digest, the chain must have a changeset with that digest. If you kept a
+digest (ropewalk head --json prints it), verify proves that nothing up to there
+has changed since.`,
 		Example: `  ropewalk verify order-4711 order-4712
   ropewalk verify --all --headers
   ropewalk verify order-4711 --digest t9Qw5u4pWv1f4hJ0b8C3mX6yZ2aR7dE9kL1nO5sT0gU`,
@@ -51,8 +51,8 @@ func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verify
 	if err != nil {
 		return err
 	}
-	// The record of each object lives until its aggregate is done: garbage
-	// need not grow to as much before it is collected.
+	// The record of each object lives until its aggregate is done. Collecting earlier
+	// keeps the heap smaller.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return withStore(cmd.Context(), stores, func(s *store) error {
 		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
@@ -72,7 +72,7 @@ func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, 
 	case !f.all && len(args) == 0:
 		return nil, kept, cliexit.Usagef("name the aggregates, or verify all of them with --all")
 	case f.digest != "" && len(args) != 1:
-		return nil, kept, cliexit.Usagef("--digest is that of one aggregate: name it")
+		return nil, kept, cliexit.Usagef("--digest belongs to one aggregate: name it")
 	}
 	if f.digest != "" {
 		if kept, err = changeset.ParseDigest(f.digest); err != nil {

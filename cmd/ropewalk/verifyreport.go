@@ -33,8 +33,8 @@ type verifiedJSON struct {
 	Digest *pointJSON `json:"digest,omitempty"`
 }
 
-// verifying is one run of verify. Its lines wait for the end, so that the
-// progress bar has the terminal for itself; --json has no bar, and no wait.
+// verifying is a run of verify. Its lines wait for the end, so that only the
+// progress bar writes to the terminal until then. With --json they do not wait.
 type verifying struct {
 	*ui.Streams
 	bar      *ui.Progress
@@ -74,8 +74,8 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	return cliexit.Wrap(cliexit.Found, errors.Join(err, v.missing))
 }
 
-// takeAll takes in all reports, and returns the error that ended them. That an
-// aggregate does not exist ends nothing: the others are verified all the same.
+// takeAll takes all reports, and returns the error that ended them. An aggregate that
+// does not exist does not end them: the others are verified.
 func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
 	for r, err := range reports {
 		switch {
@@ -122,8 +122,8 @@ func (v *verifying) take(r inspect.Report) error {
 	return nil
 }
 
-// printProblems prints a line for each fault: which changeset, what is wrong,
-// and where it is stored.
+// printProblems prints a line for each fault: the changeset, the reason, and the
+// object.
 func (v *verifying) printProblems() error {
 	var widths [2]int
 	lines := make([][3]string, 0, len(v.problems))
@@ -160,7 +160,7 @@ func (v *verifying) printTotal() error {
 		return v.Emit(t)
 	}
 	if t.Digest != nil {
-		if err := v.Print("the digest is that of %s\n", t.Digest.Ref); err != nil {
+		if err := v.Print("the digest belongs to %s\n", t.Digest.Ref); err != nil {
 			return err
 		}
 	}

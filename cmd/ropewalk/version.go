@@ -9,7 +9,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// versionJSON is what version prints with --json.
+// versionJSON is the result of version with --json.
 type versionJSON struct {
 	ui.Kind
 	Version string `json:"version"`
