@@ -209,7 +209,7 @@ func outcome(t *testing.T, step chaintest.Step, twoSteps bool, bits int) {
 // Two appenders of two processes, a plain writer and a fencer contend, while
 // requests go wrong at random.
 func TestAppendersContend(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range seeds(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { contend(t, seed) })

@@ -77,7 +77,7 @@ func (c *Chain) reload(ctx context.Context, seen head.Head) (head.Head, error) {
 }
 
 func (c *Chain) loadUnless(ctx context.Context, seen head.Head) (head.Head, error) {
-	refresher, ok := c.store.heads.(head.Refresher)
+	refresher, ok := head.As[head.Refresher](c.store.heads)
 	if !ok || seen.Token() == "" {
 		return c.load(ctx)
 	}

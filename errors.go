@@ -127,10 +127,10 @@ func (s *Store) located(err error) error {
 }
 
 func (s *Store) objectName(ref changeset.Ref) string {
-	if l, ok := s.heads.(head.Locator); ok && ref.ID.IsZero() {
+	if l, ok := head.As[head.Locator](s.heads); ok && ref.ID.IsZero() {
 		return l.LocateHead(ref.AggregateID)
 	}
-	if l, ok := s.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+	if l, ok := changeset.As[changeset.Locator](s.changesets); ok && !ref.ID.IsZero() {
 		return l.Locate(ref)
 	}
 	return ""

@@ -15,6 +15,14 @@ func contextFor(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Minute)
 }
 
+// seeds returns how many of n seeds a test draws: with -short a fifth.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return n / 5
+	}
+	return n
+}
+
 func newWorld(t *testing.T, s chaintest.Situation) *chaintest.World {
 	return chaintest.NewWorld(t, inMemory(), s)
 }

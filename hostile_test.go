@@ -195,13 +195,13 @@ type liar struct {
 	size int64
 }
 
-func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	c, err := l.Store.Get(ctx, ref)
+func (l liar) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := l.Store.Get(ctx, ref, nil)
 	if err != nil {
 		return c, err
 	}
 	if c.BodySize = l.size; ref.Version == 3 {
-		err = changeset.Admit(ctx, c.Header)
+		err = admission.Admit(c.Header)
 	}
 	return c, err
 }

@@ -19,7 +19,7 @@ import (
 // four goes wrong, writers settle their uncertain appends, and a bystander
 // settles any changeset that is stored.
 func TestLinearizableUnderFaults(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range seeds(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			var operations []chaintest.Operation

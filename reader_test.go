@@ -185,12 +185,12 @@ type window struct {
 	aborted    atomic.Int64
 }
 
-func (w *window) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	c, err := w.Store.Get(context.WithoutCancel(ctx), ref)
+func (w *window) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := w.Store.Get(context.WithoutCancel(ctx), ref, nil)
 	if err != nil {
 		return c, err
 	}
-	if err := changeset.Admit(ctx, c.Header); err != nil {
+	if err := admission.Admit(c.Header); err != nil {
 		w.aborted.Add(1)
 		return changeset.Changeset{}, err
 	}

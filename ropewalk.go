@@ -53,12 +53,12 @@ type Store struct {
 }
 
 // New returns a store over the two interfaces, which may be one backend or two.
-// It does no I/O. Nil options stand for the defaults. A [head.Combined] keeps its
-// one step if a [changeset.Decorator], such as a cache, stands before the
-// changesets that it holds.
+// It does no I/O. Nil options stand for the defaults. A backend that puts and
+// swaps in one step ([head.Combined]) still does if decorators, such as a cache,
+// stand in front of it.
 func New(changesets changeset.Store, heads head.Store, options *Options) *Store {
 	s := &Store{changesets: changesets, heads: heads, options: options.withDefaults()}
-	if c, ok := heads.(head.Combined); ok && holds(c, changesets) {
+	if c, ok := head.As[head.Combined](heads); ok && holds(c, changesets) {
 		s.combined = c
 	}
 	return s

@@ -33,7 +33,7 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 	if err != nil {
 		return head.Head{}, err
 	}
-	memory := &memory{Store: c.store.changesets, room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
+	memory := &memory{PassThrough: changeset.NewPassThrough(c.store.changesets), room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
 	for pauses := pause.New(); ; {
 		drafts, err := decide(ctx, &Reader{c.store, memory, c.id, h})
 		if err != nil || len(drafts) == 0 {
@@ -55,21 +55,21 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 	}
 }
 
-// memory is a changeset store that keeps what it has read: changesets are
+// memory is a decorator that keeps what it has read: changesets are
 // immutable, so that it is never out of date.
 type memory struct {
-	changeset.Store
+	changeset.PassThrough
 	mu   sync.Mutex
 	room int64
 	read map[changeset.Ref]changeset.Changeset
 }
 
 // Get returns what it has read before, or reads it, and keeps it if there is room.
-func (m *memory) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (m *memory) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	if c, ok := m.find(ref); ok {
-		return c, changeset.Admit(ctx, c.Header)
+		return c, admission.Admit(c.Header)
 	}
-	c, err := m.Store.Get(ctx, ref)
+	c, err := m.PassThrough.Get(ctx, ref, admission)
 	if err == nil {
 		m.keep(c)
 	}
@@ -77,21 +77,20 @@ func (m *memory) Get(ctx context.Context, ref changeset.Ref) (changeset.Changese
 }
 
 // GetMany returns what it has read before, and reads and keeps the rest.
-func (m *memory) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-	many, ok := changeset.Many(m.Store)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
+func (m *memory) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
 	var all []changeset.Changeset
 	var missing []changeset.Ref
 	for _, ref := range refs {
 		if c, ok := m.find(ref); !ok {
 			missing = append(missing, ref)
-		} else if changeset.Admit(ctx, c.Header) == nil {
+		} else if admission.Admit(c.Header) == nil {
 			all = append(all, c)
 		}
 	}
-	rest, err := many.GetMany(ctx, missing)
+	if len(missing) == 0 {
+		return all, nil
+	}
+	rest, err := m.PassThrough.GetMany(ctx, missing, admission)
 	if err != nil {
 		return nil, err
 	}

@@ -26,14 +26,14 @@ type slow struct {
 	gets, discarded atomic.Int64
 }
 
-func (s *slow) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (s *slow) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	s.gets.Add(1)
 	if n := s.running.Add(1); n > s.most.Load() {
 		s.most.Store(n)
 	}
 	defer s.running.Add(-1)
 	time.Sleep(s.takes)
-	c, err := s.Store.Get(ctx, ref)
+	c, err := s.Store.Get(ctx, ref, admission)
 	if err != nil {
 		s.discarded.Add(1)
 	}

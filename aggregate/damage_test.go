@@ -26,7 +26,7 @@ type damage struct {
 func damages() map[string]damage {
 	rewrite := func(change func(map[string]any)) func(*testing.T, *memstore.Store, changeset.Ref) {
 		return func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
-			c, err := db.Get(t.Context(), ref)
+			c, err := db.Get(t.Context(), ref, nil)
 			require.NoError(t, err)
 			var content map[string]any
 			d := json.NewDecoder(bytes.NewReader(c.Body))
@@ -58,7 +58,7 @@ func damages() map[string]damage {
 		}, 1},
 		"another version's content": {rewriteFrom, 1},
 		"not JSON": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
-			c, err := db.Get(t.Context(), ref)
+			c, err := db.Get(t.Context(), ref, nil)
 			require.NoError(t, err)
 			c.Body = []byte("snapshot")
 			replace(t, db, c)
@@ -81,7 +81,7 @@ func damages() map[string]damage {
 			record["ancestors"] = base64.RawURLEncoding.EncodeToString(packed)
 		}), 1},
 		"too large": {func(t *testing.T, db *memstore.Store, ref changeset.Ref) {
-			c, err := db.Get(t.Context(), ref)
+			c, err := db.Get(t.Context(), ref, nil)
 			require.NoError(t, err)
 			c.Body = append(c.Body, bytes.Repeat([]byte(" "), 1<<20)...)
 			replace(t, db, c)
@@ -104,7 +104,7 @@ func requireEarlierPassedOver(t *testing.T, n int, d damage) {
 
 // rewriteFrom gives a snapshot the content of that at version 11.
 func rewriteFrom(t *testing.T, db *memstore.Store, ref changeset.Ref) {
-	c, err := db.Get(t.Context(), ref)
+	c, err := db.Get(t.Context(), ref, nil)
 	require.NoError(t, err)
 	c.Body = encodedAt11(t).Body
 	replace(t, db, c)

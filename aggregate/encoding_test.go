@@ -1,7 +1,9 @@
 package aggregate_test
 
 import (
+	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -9,6 +11,8 @@ import (
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
+	"ropewalk/internal/meter"
 )
 
 // compressed makes a log of 1,000 entries in 8 changesets, with two snapshots,
@@ -44,7 +48,7 @@ func TestCompressedAggregates(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
 	for _, ref := range append(snapshots(t, db, "log-1"), must(db.Load(t.Context(), "log-1")).Ref) {
-		c, err := db.Get(t.Context(), ref)
+		c, err := db.Get(t.Context(), ref, nil)
 		require.NoError(t, err)
 		require.Equal(t, changeset.EncodingZstd, c.Encoding)
 		require.NoError(t, c.VerifyBody())
@@ -68,7 +72,7 @@ func TestCompressedAggregates(t *testing.T) {
 func TestCompressedAggregatesAreLimited(t *testing.T) {
 	db := memstore.New()
 	compressed(t, db)
-	c, err := db.Get(t.Context(), snapshotAt(t, 7))
+	c, err := db.Get(t.Context(), snapshotAt(t, 7), nil)
 	require.NoError(t, err)
 	repo := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), &aggregate.Options{MaxSnapshotSize: c.BodySize + 1})
 	l, err := repo.Load(t.Context(), "log-1")
@@ -91,7 +95,7 @@ func TestCompressedCommandsHappenOnce(t *testing.T) {
 	first, err := repo.Save(t.Context(), read, events, aggregate.Once("key"))
 	require.NoError(t, err)
 	require.False(t, first.Repeated)
-	c, err := db.Get(t.Context(), first.Head.Ref)
+	c, err := db.Get(t.Context(), first.Head.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, changeset.EncodingZstd, c.Encoding)
 	for _, compress := range []bool{true, false} {
@@ -101,5 +105,81 @@ func TestCompressedCommandsHappenOnce(t *testing.T) {
 		require.True(t, again.Repeated)
 		require.Equal(t, first.Head.Ref, again.Head.Ref)
 		require.Equal(t, first.State, again.State)
+	}
+}
+
+// Writers may compress or not by turns: loads, events and snapshots are the same.
+func TestCompressionIsInvisible(t *testing.T) {
+	db := memstore.New()
+	plain := over(db, logs(4))
+	compressing := aggregate.New(ropewalk.New(db, db, &ropewalk.Options{Compress: true}), logs(4), nil)
+	l := aggregate.Loaded[Log]{ID: "log-1"}
+	for n := range 10 {
+		repo := []*logRepository{plain, compressing}[n%2]
+		events := make([]Entry, 50)
+		for i := range events {
+			events[i].N = 50*n + i
+		}
+		var err error
+		l, err = repo.Save(t.Context(), l, events, aggregate.Once(fmt.Sprint("command-", n)))
+		require.NoError(t, err)
+		require.False(t, l.Repeated)
+		require.NoError(t, repo.Wait(t.Context()))
+		if n == 4 {
+			plain, compressing = compressing, plain
+		}
+	}
+	requireEncodings(t, db, l)
+	for _, repo := range []*logRepository{plain, compressing, over(db, logs(0))} {
+		got, err := repo.Load(t.Context(), "log-1")
+		require.NoError(t, err)
+		require.Equal(t, l.State, got.State)
+		all, err := ropewalk.Collect(repo.Events(t.Context(), got.Head, 0, 9))
+		require.NoError(t, err)
+		for i, e := range all {
+			require.Equal(t, Entry{i}, e.Event)
+		}
+		require.Len(t, all, 500)
+		again, err := repo.Save(t.Context(), got, []Entry{{7}}, aggregate.Once("command-9"))
+		require.NoError(t, err)
+		require.True(t, again.Repeated)
+	}
+}
+
+// requireEncodings demands that some changesets and some snapshots are
+// compressed, and some of both are not.
+func requireEncodings(t *testing.T, db *memstore.Store, l aggregate.Loaded[Log]) {
+	t.Helper()
+	var encodings []string
+	for c, err := range ropewalk.New(db, db, nil).Chain("log-1").ReaderAt(l.Head).All(t.Context()) {
+		require.NoError(t, err)
+		encodings = append(encodings, c.Encoding)
+	}
+	require.Equal(t, []string{"", "zstd", "", "zstd", "", "", "zstd", "", "zstd", ""}, encodings)
+	encodings = nil
+	for _, version := range []int{3, 7} {
+		c, err := db.Get(t.Context(), snapshotAt(t, version), nil)
+		require.NoError(t, err)
+		encodings = append(encodings, c.Encoding)
+	}
+	require.Equal(t, []string{"zstd", ""}, encodings)
+}
+
+// A save that is done once knows by the digest that it was the first, whether
+// its content is stored compressed or not. It reads nothing for that.
+func TestCompressedSaveReadsNothing(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			db, m := memstore.New(), meter.New(latency)
+			store := ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), &ropewalk.Options{Compress: compress})
+			repo := aggregate.New(store, logs(0), nil)
+			trips, counts := measure(t, m, func() {
+				l, err := repo.Create(t.Context(), "log-1", make([]Entry, 100), aggregate.Once("key"))
+				require.NoError(t, err)
+				require.False(t, l.Repeated)
+			})
+			require.Equal(t, 2, trips)
+			require.Zero(t, counts.Get)
+		})
 	}
 }

@@ -3,8 +3,9 @@ package aggregate
 import (
 	"context"
 	"errors"
-	"ropewalk"
 	"sync"
+
+	"ropewalk"
 
 	"ropewalk/changeset"
 	"ropewalk/head"

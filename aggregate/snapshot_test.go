@@ -51,7 +51,7 @@ func snapshotAt(t *testing.T, version int) changeset.Ref {
 func TestContentOfSnapshots(t *testing.T) {
 	db := memstore.New()
 	l := grow(t, over(db, logs(4)), aggregate.Loaded[Log]{ID: "log-1"}, 4)
-	c, err := db.Get(t.Context(), snapshotAt(t, 3))
+	c, err := db.Get(t.Context(), snapshotAt(t, 3), nil)
 	require.NoError(t, err)
 	require.NoError(t, c.Verify(changeset.Digest{}))
 	require.Equal(t, "application/json", c.ContentType)
@@ -68,13 +68,13 @@ func TestMissingSnapshotsAreWrittenLater(t *testing.T) {
 	db := memstore.New()
 	repo := over(db, logs(4))
 	grow(t, repo, aggregate.Loaded[Log]{ID: "log-1"}, 10)
-	before, err := db.Get(t.Context(), snapshotAt(t, 7))
+	before, err := db.Get(t.Context(), snapshotAt(t, 7), nil)
 	require.NoError(t, err)
 	require.NoError(t, db.Delete(t.Context(), before.Ref))
 	l, err := repo.Load(t.Context(), "log-1")
 	requireLog(t, 10, l, err)
 	grow(t, repo, l, 11)
-	after, err := db.Get(t.Context(), before.Ref)
+	after, err := db.Get(t.Context(), before.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, string(before.Body), string(after.Body))
 	require.Equal(t, before.Header, after.Header, "every writer makes the same one")
@@ -89,7 +89,7 @@ func TestSnapshotsOfALostHistory(t *testing.T) {
 	restored := db.Clone()
 	grow(t, repo, l, 13) // snapshots at 7 and 11 …
 	for _, version := range []int{7, 11} {
-		c, err := db.Get(t.Context(), snapshotAt(t, version))
+		c, err := db.Get(t.Context(), snapshotAt(t, version), nil)
 		require.NoError(t, err)
 		require.NoError(t, restored.Put(t.Context(), c)) // … survive
 	}

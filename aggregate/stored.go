@@ -121,13 +121,13 @@ func (r *Repository[S, E]) checkSnapshot(l Loaded[S], h head.Head, content []byt
 // readSnapshot returns the aggregate as a snapshot has it. Its error matches
 // [changeset.ErrNotFound] where there is no such snapshot.
 func (r *Repository[S, E]) readSnapshot(ctx context.Context, id string, version uint64) (Loaded[S], error) {
-	limited := changeset.WithAdmission(ctx, func(h changeset.Header) error {
+	limit := func(h changeset.Header) error {
 		if h.BodySize > r.options.MaxSnapshotSize {
 			return fmt.Errorf("it takes %d bytes, more than %d", h.BodySize, r.options.MaxSnapshotSize)
 		}
 		return nil
-	})
-	c, err := r.store.Changesets().Get(limited, snapshotRef(id, version, r.plan.Snapshots.Schema))
+	}
+	c, err := r.store.Changesets().Get(ctx, snapshotRef(id, version, r.plan.Snapshots.Schema), limit)
 	if err != nil {
 		return Loaded[S]{}, err
 	}

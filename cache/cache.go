@@ -26,7 +26,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -66,12 +65,12 @@ type Stats struct {
 	Misses int64
 }
 
-// Cache is a [changeset.Store] in front of another one. It is safe for concurrent
-// use and needs no closing. It is also a [changeset.ManyGetter],
-// [changeset.Lister], [changeset.Deleter] and [changeset.Locator]; where the
-// wrapped store is not, it answers with errors.ErrUnsupported, and no location.
+// Cache is a [changeset.Decorator]: a store in front of another store, with the
+// optional interfaces of that store. It is safe for concurrent use and needs no
+// closing. The cache does not keep what is put: only a changeset that was read
+// is known to be what is stored.
 type Cache struct {
-	inner   changeset.Store
+	changeset.PassThrough
 	memory  *otter.Cache[key, entry] // nil where it keeps nothing
 	disk    *disk                    // nil where it keeps nothing
 	flights flights
@@ -80,13 +79,7 @@ type Cache struct {
 	fromMemory, fromDisk, misses atomic.Int64
 }
 
-var (
-	_ changeset.Decorator  = (*Cache)(nil)
-	_ changeset.ManyGetter = (*Cache)(nil)
-	_ changeset.Lister     = (*Cache)(nil)
-	_ changeset.Deleter    = (*Cache)(nil)
-	_ changeset.Locator    = (*Cache)(nil)
-)
+var _ changeset.Decorator = (*Cache)(nil)
 
 // key names what is kept: a changeset, or what Stat returns for it.
 type key struct {
@@ -117,7 +110,7 @@ func (o *Options) withDefaults() Options {
 // can write to it. Nil options stand for the defaults.
 func New(inner changeset.Store, options *Options) (*Cache, error) {
 	o := options.withDefaults()
-	c := &Cache{inner: inner}
+	c := &Cache{PassThrough: changeset.NewPassThrough(inner)}
 	var err error
 	if o.Bytes > 0 {
 		c.memory, err = otter.New(&otter.Options[key, entry]{
@@ -142,17 +135,17 @@ func (c *Cache) Stats() Stats {
 
 // Get returns the changeset from the cache, or from the store, whose errors it
 // returns. Only content that matches its SHA-256 is kept.
-func (c *Cache) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (c *Cache) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return changeset.Changeset{}, err
 		}
 		if kept, ok := c.recall(ref); ok {
-			return admit(ctx, kept)
+			return admit(kept, admission)
 		}
 		f, leads := c.flights.join(ref)
 		if leads {
-			return c.lead(ctx, ref, f)
+			return c.lead(ctx, ref, f, admission)
 		}
 		select {
 		case <-ctx.Done():
@@ -164,15 +157,15 @@ func (c *Cache) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 		case f.err != nil:
 			return changeset.Changeset{}, f.err
 		default:
-			return admit(ctx, f.got)
+			return admit(f.got, admission)
 		}
 	}
 }
 
 // lead reads a changeset for all who wait for it.
-func (c *Cache) lead(ctx context.Context, ref changeset.Ref, f *flight) (changeset.Changeset, error) {
-	once, refused := admission.Once(ctx)
-	got, err := c.read(once, ref)
+func (c *Cache) lead(ctx context.Context, ref changeset.Ref, f *flight, admit changeset.Admission) (changeset.Changeset, error) {
+	once, refused := admission.Once(admit)
+	got, err := c.read(ctx, ref, once)
 	f.got, f.err, f.alone = got, err, err != nil && (refused() || ctx.Err() != nil)
 	if c.flights.land(ref, f) {
 		got = clone(got) // the others copy what stays
@@ -181,9 +174,9 @@ func (c *Cache) lead(ctx context.Context, ref changeset.Ref, f *flight) (changes
 }
 
 // read reads a changeset from disk or from the store, and keeps it.
-func (c *Cache) read(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (c *Cache) read(ctx context.Context, ref changeset.Ref, admit changeset.Admission) (changeset.Changeset, error) {
 	epoch := c.epoch.Load()
-	got, found, err := c.disk.get(ctx, ref)
+	got, found, err := c.disk.get(ctx, ref, admit)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
@@ -193,7 +186,7 @@ func (c *Cache) read(ctx context.Context, ref changeset.Ref) (changeset.Changese
 		return got, nil
 	}
 	c.misses.Add(1)
-	if got, err = c.inner.Get(ctx, ref); err == nil {
+	if got, err = c.PassThrough.Get(ctx, ref, admit); err == nil {
 		c.keep(epoch, got)
 	}
 	return got, err
@@ -212,10 +205,10 @@ func (c *Cache) recall(ref changeset.Ref) (changeset.Changeset, bool) {
 }
 
 // admit returns a copy of what is kept, if there is room for it.
-func admit(ctx context.Context, kept changeset.Changeset) (changeset.Changeset, error) {
+func admit(kept changeset.Changeset, admission changeset.Admission) (changeset.Changeset, error) {
 	header := kept.Header
 	header.Metadata = maps.Clone(header.Metadata)
-	if err := changeset.Admit(ctx, header); err != nil {
+	if err := admission.Admit(header); err != nil {
 		return changeset.Changeset{}, err
 	}
 	return changeset.Changeset{Header: header, Body: bytes.Clone(kept.Body)}, nil
@@ -267,7 +260,7 @@ func (c *Cache) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 		return changeset.Info{}, err
 	}
 	if c.memory == nil {
-		return c.inner.Stat(ctx, ref)
+		return c.PassThrough.Stat(ctx, ref)
 	}
 	if e, ok := c.memory.GetIfPresent(key{ref, true}); ok {
 		c.fromMemory.Add(1)
@@ -275,7 +268,7 @@ func (c *Cache) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 	}
 	epoch := c.epoch.Load()
 	c.misses.Add(1)
-	info, err := c.inner.Stat(ctx, ref)
+	info, err := c.PassThrough.Stat(ctx, ref)
 	if err == nil && c.epoch.Load() == epoch {
 		kept := changeset.Changeset{Header: info.Header}
 		c.memory.SetIfAbsent(key{ref, true}, entry{clone(kept), info.LastModified})
@@ -286,11 +279,7 @@ func (c *Cache) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, er
 
 // GetMany returns what is in the cache, and reads and keeps the rest by one
 // request to the store.
-func (c *Cache) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-	many, ok := changeset.Many(c.inner)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
+func (c *Cache) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
 	if err := ctx.Err(); err != nil && len(refs) > 0 {
 		return nil, err
 	}
@@ -300,12 +289,15 @@ func (c *Cache) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.
 	for _, ref := range refs {
 		if kept, ok := c.recall(ref); !ok {
 			missing = append(missing, ref)
-		} else if got, err := admit(ctx, kept); err == nil {
+		} else if got, err := admit(kept, admission); err == nil {
 			all = append(all, got)
 		}
 	}
 	c.misses.Add(int64(len(missing)))
-	rest, err := many.GetMany(ctx, missing)
+	if len(missing) == 0 {
+		return all, nil
+	}
+	rest, err := c.PassThrough.GetMany(ctx, missing, admission)
 	if err != nil {
 		return nil, err
 	}

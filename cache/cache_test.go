@@ -86,7 +86,7 @@ func TestWhatWasReadIsNotReadAgain(t *testing.T) {
 			c := stored(t, db, "order-1", []byte("content"))[0]
 			cached := newCache(t, m.Changesets(db), &o)
 			for range 3 {
-				got, err := cached.Get(t.Context(), c.Ref)
+				got, err := cached.Get(t.Context(), c.Ref, nil)
 				require.NoError(t, err)
 				require.Equal(t, c, got)
 				clear(got.Body)
@@ -97,7 +97,7 @@ func TestWhatWasReadIsNotReadAgain(t *testing.T) {
 			missing := c.Ref
 			missing.ID = changeset.NewID()
 			for range 2 {
-				_, err := cached.Get(t.Context(), missing)
+				_, err := cached.Get(t.Context(), missing, nil)
 				require.ErrorIs(t, err, changeset.ErrNotFound)
 			}
 			require.Equal(t, meter.Counts{Get: 2}, m.Count(), "what is missing may come")
@@ -131,7 +131,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	cached := newCache(t, db, &cache.Options{Bytes: 200 << 10, Dir: dir, DirBytes: 300 << 10})
 	for range 3 {
 		for _, c := range cs {
-			got, err := cached.Get(t.Context(), c.Ref)
+			got, err := cached.Get(t.Context(), c.Ref, nil)
 			require.NoError(t, err)
 			require.Equal(t, c, got)
 		}
@@ -150,7 +150,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, c := range cs {
 		if _, err := os.Stat(filepath.Join(dir, "order-1", filepath.Base(c.ObjectName()))); err == nil {
 			kept++
-			_, err := again.Get(t.Context(), c.Ref)
+			_, err := again.Get(t.Context(), c.Ref, nil)
 			require.NoError(t, err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestDamagedFilesAreMisses(t *testing.T) {
 	}
 	read := func(what any) cache.Stats {
 		cached := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir})
-		got, err := cached.Get(t.Context(), cs[0].Ref)
+		got, err := cached.Get(t.Context(), cs[0].Ref, nil)
 		require.NoError(t, err, what)
 		require.Equal(t, cs[0], got, what)
 		return cached.Stats()
@@ -208,7 +208,7 @@ func TestDamagedFilesAreMisses(t *testing.T) {
 	damage("longer", append(bytes.Clone(whole), 'x'))
 	damage("endless line", bytes.Repeat([]byte("x"), 1<<20))
 	other := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir})
-	_, err = other.Get(t.Context(), cs[1].Ref)
+	_, err = other.Get(t.Context(), cs[1].Ref, nil)
 	require.NoError(t, err)
 	foreign, err := os.ReadFile(path(cs[1]))
 	require.NoError(t, err)
@@ -224,7 +224,7 @@ func TestUnusableFolders(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "order-1"), nil, 0o600)) // where a folder is to be
 	cached := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir})
 	for range 2 {
-		got, err := cached.Get(t.Context(), c.Ref)
+		got, err := cached.Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err)
 		require.Equal(t, c, got)
 	}
@@ -239,11 +239,11 @@ func TestDamageIsNotKept(t *testing.T) {
 	flip := func(all *memstore.Contents) { all.Objects[c.ObjectName()].Body[0] ^= 1 }
 	db.Tamper(flip)
 	cached := newCache(t, db, &cache.Options{Dir: newFolder(t)})
-	got, err := cached.Get(t.Context(), c.Ref)
+	got, err := cached.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Error(t, got.VerifyBody(), "the reader says so")
 	db.Tamper(flip)
-	got, err = cached.Get(t.Context(), c.Ref)
+	got, err = cached.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.NoError(t, got.VerifyBody())
 }
@@ -256,7 +256,7 @@ func TestOneRequestForAllWhoMiss(t *testing.T) {
 		var readers sync.WaitGroup
 		for range 20 {
 			readers.Go(func() {
-				got, err := cached.Get(t.Context(), c.Ref)
+				got, err := cached.Get(t.Context(), c.Ref, nil)
 				if err != nil || !bytes.Equal(got.Body, []byte("content")) {
 					t.Error(got, err)
 				}
@@ -271,13 +271,12 @@ func TestOneRequestForAllWhoMiss(t *testing.T) {
 // A caller that waits for another's request does not suffer from the other's
 // own troubles.
 func TestWaitersStandAlone(t *testing.T) {
-	for name, trouble := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-		"its context ends": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Second/2)
-		},
-		"it has no room": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return changeset.WithAdmission(ctx, func(changeset.Header) error { return errors.New("full") }), func() {}
-		},
+	for name, trouble := range map[string]struct {
+		timeout   time.Duration
+		admission changeset.Admission
+	}{
+		"its context ends": {time.Second / 2, nil},
+		"it has no room":   {time.Hour, func(changeset.Header) error { return errors.New("full") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -286,16 +285,15 @@ func TestWaitersStandAlone(t *testing.T) {
 				cached := newCache(t, m.Changesets(db), nil)
 				var others sync.WaitGroup
 				others.Go(func() {
-					ctx, cancel := trouble(t.Context())
+					ctx, cancel := context.WithTimeout(t.Context(), trouble.timeout)
 					defer cancel()
-					if _, err := cached.Get(ctx, c.Ref); err == nil {
+					if _, err := cached.Get(ctx, c.Ref, trouble.admission); err == nil {
 						t.Error("no error")
 					}
 				})
 				synctest.Wait()
 				admitted := 0
-				ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { admitted++; return nil })
-				got, err := cached.Get(ctx, c.Ref)
+				got, err := cached.Get(t.Context(), c.Ref, func(changeset.Header) error { admitted++; return nil })
 				require.NoError(t, err)
 				require.Equal(t, c, got)
 				require.Equal(t, 1, admitted)
@@ -313,13 +311,13 @@ func TestWaitersStandAlone(t *testing.T) {
 			var readers sync.WaitGroup
 			for range 5 {
 				readers.Go(func() {
-					if _, err := cached.Get(t.Context(), c.Ref); !errors.Is(err, faults.ErrInjected) {
+					if _, err := cached.Get(t.Context(), c.Ref, nil); !errors.Is(err, faults.ErrInjected) {
 						t.Error(err)
 					}
 				})
 			}
 			readers.Wait()
-			_, err := cached.Get(t.Context(), c.Ref)
+			_, err := cached.Get(t.Context(), c.Ref, nil)
 			require.NoError(t, err, "and not kept")
 		})
 	})
@@ -334,11 +332,9 @@ func TestAdmissionIsAskedOnceBeforeTheContent(t *testing.T) {
 		cached := newCache(t, db, &o)
 		for range 2 {
 			asked := 0
-			refuse := changeset.WithAdmission(t.Context(), func(changeset.Header) error { asked++; return full })
-			_, err := cached.Get(refuse, c.Ref)
+			_, err := cached.Get(t.Context(), c.Ref, func(changeset.Header) error { asked++; return full })
 			require.Same(t, full, err)
-			allow := changeset.WithAdmission(t.Context(), func(changeset.Header) error { asked++; return nil })
-			_, err = cached.Get(allow, c.Ref)
+			_, err = cached.Get(t.Context(), c.Ref, func(changeset.Header) error { asked++; return nil })
 			require.NoError(t, err)
 			require.Equal(t, 2, asked)
 		}
@@ -351,8 +347,7 @@ func TestAdmissionIsAskedOnceBeforeTheContent(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(files[0], append(whole[:len(whole)-1], 'x'), 0o600))
 	asked := 0
-	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { asked++; return nil })
-	_, err = newCache(t, db, &cache.Options{Bytes: -1, Dir: dir}).Get(ctx, c.Ref)
+	_, err = newCache(t, db, &cache.Options{Bytes: -1, Dir: dir}).Get(t.Context(), c.Ref, func(changeset.Header) error { asked++; return nil })
 	require.NoError(t, err)
 	require.Equal(t, 1, asked)
 }
@@ -362,21 +357,21 @@ func TestForget(t *testing.T) {
 	secret, other := stored(t, db, "order-1", []byte("secret"))[0], stored(t, db, "order-10", []byte("other"))[0]
 	cached := newCache(t, db, &cache.Options{Dir: dir})
 	for _, c := range []changeset.Changeset{secret, other} {
-		_, err := cached.Get(t.Context(), c.Ref)
+		_, err := cached.Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err)
 		_, err = cached.Stat(t.Context(), c.Ref)
 		require.NoError(t, err)
 		require.NoError(t, db.Delete(t.Context(), c.Ref)) // unseen by the cache
 	}
 	require.NoError(t, cached.Forget("order-1"))
-	_, err := cached.Get(t.Context(), secret.Ref)
+	_, err := cached.Get(t.Context(), secret.Ref, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	_, err = cached.Stat(t.Context(), secret.Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	require.NoDirExists(t, filepath.Join(dir, "order-1"))
-	_, err = cached.Get(t.Context(), other.Ref)
+	_, err = cached.Get(t.Context(), other.Ref, nil)
 	require.NoError(t, err)
-	_, err = newCache(t, db, &cache.Options{Dir: dir}).Get(t.Context(), other.Ref)
+	_, err = newCache(t, db, &cache.Options{Dir: dir}).Get(t.Context(), other.Ref, nil)
 	require.NoError(t, err)
 }
 
@@ -387,12 +382,12 @@ func TestForgetDuringARead(t *testing.T) {
 		c := stored(t, db, "order-1", []byte("secret"))[0]
 		cached := newCache(t, m.Changesets(db), &cache.Options{Dir: newFolder(t)})
 		var reader sync.WaitGroup
-		reader.Go(func() { _, _ = cached.Get(t.Context(), c.Ref) })
+		reader.Go(func() { _, _ = cached.Get(t.Context(), c.Ref, nil) })
 		synctest.Wait()
 		require.NoError(t, cached.Forget("order-1"))
 		reader.Wait()
 		require.NoError(t, db.Delete(t.Context(), c.Ref))
-		_, err := cached.Get(t.Context(), c.Ref)
+		_, err := cached.Get(t.Context(), c.Ref, nil)
 		require.ErrorIs(t, err, changeset.ErrNotFound)
 	})
 }
@@ -414,4 +409,12 @@ func TestChainsShareOneCache(t *testing.T) {
 		require.Len(t, all, n)
 	}
 	require.Equal(t, meter.Counts{Get: n}, m.Count())
+}
+
+func TestCacheHasWhatItWraps(t *testing.T) {
+	backendtest.TestChangesetDecorator(t, func(t testing.TB, inner changeset.Store) changeset.Store {
+		cached, err := cache.New(inner, nil)
+		require.NoError(t, err)
+		return cached
+	})
 }

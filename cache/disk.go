@@ -104,7 +104,7 @@ func name(ref changeset.Ref) string {
 
 // get returns a changeset if it is there and undamaged. Its only errors are those
 // of the context and of the admission, which it asks before it reads the content.
-func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changeset, found bool, err error) {
+func (d *disk) get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (c changeset.Changeset, found bool, err error) {
 	if d == nil {
 		return c, false, nil
 	}
@@ -124,7 +124,7 @@ func (d *disk) get(ctx context.Context, ref changeset.Ref) (c changeset.Changese
 	in := bufio.NewReader(f)
 	c.Header, err = readHeader(in, ref, name)
 	if err == nil {
-		if err := changeset.Admit(ctx, c.Header); err != nil {
+		if err := admission.Admit(c.Header); err != nil {
 			return changeset.Changeset{}, false, err
 		}
 		c.Body, err = readContent(in, f, c.BodySize)

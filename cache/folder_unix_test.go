@@ -54,7 +54,7 @@ func TestFolderIsMadeClosed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "cache")
 	db := memstore.New()
 	c := stored(t, db, "order-1", []byte("content"))[0]
-	_, err := newCache(t, db, &cache.Options{Dir: dir}).Get(t.Context(), c.Ref)
+	_, err := newCache(t, db, &cache.Options{Dir: dir}).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	newCache(t, db, &cache.Options{Dir: dir})
 }
@@ -93,7 +93,7 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 func requireStorage(t *testing.T, late bool, place func(t *testing.T, path string)) {
 	db, dir := memstore.New(), newFolder(t)
 	c := stored(t, db, "order-1", []byte("content"))[0]
-	_, err := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir}).Get(t.Context(), c.Ref)
+	_, err := newCache(t, db, &cache.Options{Bytes: -1, Dir: dir}).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	path := filepath.Join(dir, "order-1", filepath.Base(c.ObjectName()))
 	replace := func() {
@@ -122,7 +122,7 @@ func getInTime(t *testing.T, cached *cache.Cache, ref changeset.Ref) (got change
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
-		got, err = cached.Get(ctx, ref)
+		got, err = cached.Get(ctx, ref, nil)
 		close(done)
 	}()
 	select {
@@ -151,11 +151,11 @@ func TestFolderIsResolvedOnce(t *testing.T) {
 	require.NoError(t, os.Symlink("real", "link"))
 	cached := newCache(t, db, &cache.Options{Bytes: -1, Dir: "link"})
 	t.Chdir(t.TempDir())
-	_, err := cached.Get(t.Context(), c.Ref)
+	_, err := cached.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(at, "real", "order-1", filepath.Base(c.ObjectName())))
 	again := newCache(t, db, &cache.Options{Bytes: -1, Dir: filepath.Join(at, "link")})
-	_, err = again.Get(t.Context(), c.Ref)
+	_, err = again.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, cache.Stats{Disk: 1}, again.Stats())
 }

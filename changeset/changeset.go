@@ -1,5 +1,7 @@
-// Package changeset holds the unit that a chain is made of, the formats in
-// which it is stored, and the seam to the storage that keeps it.
+// Package changeset has the unit that a chain is made of, the formats in which
+// it is stored, and the interface of the storage that keeps it. It is for the
+// authors of backends and of decorators, such as a cache. Application code uses
+// package ropewalk, which has the names that an application needs as aliases.
 //
 // A changeset is one atomic change to one aggregate: immutable content, and a
 // [Header] that links it into its chain. The header names the parent, the

@@ -2,13 +2,16 @@ package changeset
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 )
 
-// Store is the seam to the storage of immutable changeset objects. Package
+// Store is the interface of the storage of immutable changeset objects. Package
 // backendtest holds an implementation to every sentence of it.
+//
+// A store may implement more: [ManyGetter], [Lister], [Deleter] and [Locator].
+// Callers find out by [As], which looks through decorators, never by a type
+// assertion and never by a request.
 //
 // An implementation must be safe for concurrent use by many goroutines and
 // processes. Every operation may be repeated, also by the service's own
@@ -27,53 +30,46 @@ type Store interface {
 
 	// Get must return the changeset with its Body, just as it was put, or an
 	// error that matches [ErrNotFound]. It must leave Content nil: the reader of
-	// chains fills it in. Between the header and the body it must call [Admit],
-	// and return Admit's error as it is, without having read the body. It must
-	// decode the metadata with [Decode] and return its errors; whether the body
-	// matches its SHA-256 is the caller's to check.
-	Get(ctx context.Context, ref Ref) (Changeset, error)
+	// chains fills it in. It must decode the metadata with [Decode] and return
+	// its errors. Between the header and the body it must call
+	// [Admission.Admit] with the header that it returns, once. If that is an
+	// error, Get must return the error as it is, without having read the body.
+	// The caller checks whether the body matches its SHA-256.
+	Get(ctx context.Context, ref Ref, admission Admission) (Changeset, error)
 
 	// Stat must return what Get returns but the body, without reading the body,
 	// or an error that matches [ErrNotFound].
 	Stat(ctx context.Context, ref Ref) (Info, error)
 }
 
-// ManyGetter is a [Store] that can read many changesets by one request. The
-// reader of chains uses it where it finds it.
-type ManyGetter interface {
-	// GetMany must return the changesets of these references, which are all of
-	// one aggregate and all different, each as [Store.Get] returns it, in any
-	// order. Before it reads a body that may be large it must call [Admit], and
-	// it must not return a body that Admit has refused.
-	//
-	// It must return those that Get would return. Those that Get would not, it
-	// must leave out: Get then says why. An error must mean that the request as
-	// a whole has failed; it comes without changesets.
-	//
-	// For no references it must send nothing and return none: with nil, or,
-	// where the store decorates one that is no ManyGetter, with an error that
-	// matches [errors.ErrUnsupported], as for any other references.
-	GetMany(ctx context.Context, refs []Ref) ([]Changeset, error)
-}
+// Admission decides whether the body of the changeset with a header may be
+// read now: nil admits it, an error refuses it. A nil Admission admits all. The
+// reader of chains bounds its memory by one.
+type Admission func(Header) error
 
-// Many returns the store as a [ManyGetter], and false where it is none, or
-// decorates one that is none.
-func Many(s Store) (ManyGetter, bool) {
-	many, ok := s.(ManyGetter)
-	if !ok {
-		return nil, false
+// Admit returns the decision about the body of the changeset with this
+// header.
+func (a Admission) Admit(h Header) error {
+	if a == nil {
+		return nil
 	}
-	_, err := many.GetMany(context.Background(), nil)
-	return many, !errors.Is(err, errors.ErrUnsupported)
+	return a(h)
 }
 
-// Decorator is a [Store] in front of another one that keeps the same
-// changesets, such as a cache.
-type Decorator interface {
-	Store
-
-	// Unwrap must return the store behind this one.
-	Unwrap() Store
+// ManyGetter is what a [Store] implements if it can read many changesets by one
+// request. The reader of chains then does.
+type ManyGetter interface {
+	// GetMany must return the changesets of these references, each as
+	// [Store.Get] returns it, in any order. The references are all of one
+	// aggregate and all different. Before it reads a body that may be large it
+	// must call [Admission.Admit], once for each changeset. It must not return a
+	// body that was refused.
+	//
+	// It must return the changesets that Get would return. It must leave out the
+	// others: Get then says why. An error must mean that the request as a whole
+	// has failed; it comes without changesets. For no references it must send
+	// nothing and return none.
+	GetMany(ctx context.Context, refs []Ref, admission Admission) ([]Changeset, error)
 }
 
 // Info is what a store tells of a changeset without its content.
@@ -121,22 +117,4 @@ type Locator interface {
 	// Locate must return the object's own name in its storage, such as
 	// s3://bucket/key, without any request. It must not hold credentials.
 	Locate(ref Ref) string
-}
-
-type admissionKey struct{}
-
-// WithAdmission returns a context under which every [Store.Get] asks admit,
-// with the header it has received, before it reads the body. The reader of
-// chains bounds its memory so: an error from admit ends that Get at once.
-func WithAdmission(ctx context.Context, admit func(Header) error) context.Context {
-	return context.WithValue(ctx, admissionKey{}, admit)
-}
-
-// Admit asks the context's admission, if it has one, whether the body of
-// the changeset with this header may be read now. Only stores call it.
-func Admit(ctx context.Context, h Header) error {
-	if admit, ok := ctx.Value(admissionKey{}).(func(Header) error); ok {
-		return admit(h)
-	}
-	return nil
 }

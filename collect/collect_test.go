@@ -64,8 +64,8 @@ func TestOrphansCostFewRequests(t *testing.T) {
 		require.LessOrEqual(t, got.Stat, test.stat, "orphans at %v", test.at)
 		got.Stat = 0
 		require.Equal(t, meter.Counts{Load: 1, List: 1, Delete: len(test.at)}, got)
-		p.verify()
 	}
+	p.verify()
 }
 
 func TestWhatIsCollected(t *testing.T) {

@@ -170,9 +170,9 @@ func (c changesets) Put(ctx context.Context, cs changeset.Changeset) error {
 	return c.m.Put(ctx, cs)
 }
 
-func (c changesets) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (c changesets) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	c.e.await(c.actor, "get %d", ref.Version)
-	return c.m.Get(ctx, ref)
+	return c.m.Get(ctx, ref, admission)
 }
 
 func (c changesets) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {

@@ -85,6 +85,9 @@ func (s scenario) String() string {
 func TestModel(t *testing.T) {
 	total := 0
 	for _, s := range scenarios {
+		if testing.Short() {
+			s.bound = min(s.bound, 1)
+		}
 		t.Run(s.String(), func(t *testing.T) {
 			n, violation := s.explore(t, (*collect.Collector).Collect)
 			require.Empty(t, violation)
@@ -93,14 +96,18 @@ func TestModel(t *testing.T) {
 		})
 	}
 	t.Logf("%d schedules in all", total)
-	require.Greater(t, total, 20_000)
+	require.True(t, testing.Short() || total > 20_000)
 }
 
 // TestModelAtRandom runs random schedules of all actors, without bounds.
 func TestModelAtRandom(t *testing.T) {
 	t.Logf("-schedules %d -seed %d", *randomSchedules, *randomSeed)
 	inBubble(t, func(base *memstore.Store, known known) {
-		for i := range *randomSchedules {
+		schedules := *randomSchedules
+		if testing.Short() {
+			schedules /= 10
+		}
+		for i := range schedules {
 			random := rand.New(rand.NewPCG(*randomSeed, uint64(i)))
 			s := scenario{
 				actors:  []string{writer, retrier, updater, pair, sleeper, settler, collector, collector},
@@ -286,7 +293,7 @@ func (g *game) violation() string {
 	var texts []string
 	refs := map[changeset.Ref]bool{}
 	for ref := h.Ref; ; {
-		c, err := g.m.Get(ctx, ref)
+		c, err := g.m.Get(ctx, ref, nil)
 		if err != nil {
 			return err.Error()
 		}

@@ -44,11 +44,13 @@ const (
 	Swap
 	// Commit puts and swaps in one step. It is a Swap, too.
 	Commit
+	// GetMany reads many changesets by one request.
+	GetMany
 )
 
 // String returns the operation's name.
 func (op Op) String() string {
-	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit"}
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many"}
 	return names[op]
 }
 
@@ -113,7 +115,7 @@ type Event struct {
 	Call int
 	Kind Kind
 	// Ref is what the call was about: the changeset; for swaps and commits the
-	// new head's changeset, for loads the aggregate alone.
+	// new head's changeset, for loads and reads of many the aggregate alone.
 	Ref changeset.Ref
 	// Arrived says that the request reached the store; Err is then the store's
 	// answer. Otherwise Err is the injected error that the caller got.

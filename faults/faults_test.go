@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,33 @@ import (
 
 var errCause = errors.New("cause")
 
+// combined is a store of heads that puts and swaps in one step.
+type combined interface {
+	head.Store
+	head.Combined
+}
+
+// oneByOne reads many changesets by one call.
+type oneByOne struct{ *memstore.Store }
+
+func (s oneByOne) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) (all []changeset.Changeset, _ error) {
+	for _, ref := range refs {
+		c, err := s.Get(ctx, ref, admission)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
 // rig is a store under a script, and an append to it that each operation is part of.
 type rig struct {
 	script     faults.Script
 	inner      *memstore.Store
 	changesets changeset.Store
-	heads      head.Combined
+	many       changeset.ManyGetter
+	heads      combined
 	c          changeset.Changeset
 	next       head.Head
 }
@@ -32,7 +54,10 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{inner: memstore.New()}
 	r.changesets = r.script.Changesets(r.inner)
-	r.heads = r.script.Heads(r.inner).(head.Combined)
+	many, ok := changeset.As[changeset.ManyGetter](r.script.Changesets(oneByOne{r.inner}))
+	require.True(t, ok)
+	r.many = many
+	r.heads = r.script.Heads(r.inner).(combined)
 	built, next, err := head.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
 	require.NoError(t, err)
 	r.c, r.next = built[0], next
@@ -46,7 +71,7 @@ func (r *rig) do(ctx context.Context, op faults.Op) error {
 	case faults.Put:
 		err = r.changesets.Put(ctx, r.c)
 	case faults.Get:
-		_, err = r.changesets.Get(ctx, r.c.Ref)
+		_, err = r.changesets.Get(ctx, r.c.Ref, nil)
 	case faults.Stat:
 		_, err = r.changesets.Stat(ctx, r.c.Ref)
 	case faults.Delete:
@@ -57,6 +82,8 @@ func (r *rig) do(ctx context.Context, op faults.Op) error {
 		_, err = r.heads.Swap(ctx, head.Head{}, r.next)
 	case faults.Commit:
 		_, err = r.heads.Commit(ctx, []changeset.Changeset{r.c}, head.Head{}, r.next)
+	case faults.GetMany:
+		_, err = r.many.GetMany(ctx, []changeset.Ref{r.c.Ref}, nil)
 	}
 	return err
 }
@@ -82,13 +109,13 @@ func (r *rig) took(t *testing.T, op faults.Op) bool {
 
 var (
 	writes = []faults.Op{faults.Put, faults.Delete, faults.Swap, faults.Commit}
-	reads  = []faults.Op{faults.Get, faults.Stat, faults.Load}
+	reads  = []faults.Op{faults.Get, faults.Stat, faults.Load, faults.GetMany}
 )
 
 func prepared(t *testing.T, op faults.Op) *rig {
 	t.Helper()
 	r := newRig(t)
-	if op == faults.Delete || op == faults.Get || op == faults.Stat {
+	if slices.Contains([]faults.Op{faults.Delete, faults.Get, faults.Stat, faults.GetMany}, op) {
 		require.NoError(t, r.inner.Put(t.Context(), r.c))
 	}
 	return r
@@ -120,7 +147,7 @@ func TestKinds(t *testing.T) {
 				r := prepared(t, op)
 				r.script.On(op, 1, faults.Fault{Kind: row.kind, Err: errCause})
 				requireUnknown(t, r.do(t.Context(), op))
-				if op != faults.Get && op != faults.Stat && op != faults.Load {
+				if !slices.Contains(reads, op) {
 					require.Equal(t, row.took, r.took(t, op))
 				}
 				require.Equal(t, 1, r.script.Calls(op))

@@ -10,8 +10,11 @@ import (
 	"ropewalk/changeset"
 )
 
-// Store is the seam to the storage of heads. Package backendtest holds an
+// Store is the interface of the storage of heads. Package backendtest holds an
 // implementation to every sentence of it.
+//
+// A store may implement more: [Refresher], [Combined] and [Locator]. Callers
+// find out by [As], which looks through decorators.
 //
 // An implementation must be linearizable across processes, and safe for
 // concurrent use. A call whose context has already ended must send nothing.
@@ -46,11 +49,9 @@ type Store interface {
 	List(ctx context.Context, cursor string) iter.Seq2[Head, error]
 }
 
-// Refresher is a [Store] that can tell that a record is unchanged without
-// sending it.
+// Refresher is what a [Store] implements if it can report that a record is
+// unchanged without sending it.
 type Refresher interface {
-	Store
-
 	// Refresh must return what Load returns for seen's aggregate, never stale,
 	// by one request. Where the stored record is still the one that seen's token
 	// names, it must return seen itself. Where seen has no token, it must do
@@ -58,18 +59,17 @@ type Refresher interface {
 	Refresh(ctx context.Context, seen Head) (Head, error)
 }
 
-// Combined is a [Store] that can also keep changesets, and put them and swap
-// the head in one atomic step.
+// Combined is what a [Store] implements if it can also keep changesets, and put
+// them and swap the head in one atomic step.
 type Combined interface {
-	Store
-
 	// Commit must put the changesets and swap the head, both or neither, with
 	// the contracts of [changeset.Store.Put] and [Store.Swap]: one attempt, and
 	// Swap's kinds of errors.
 	Commit(ctx context.Context, changesets []changeset.Changeset, old, next Head) (Head, error)
 
 	// Holds must report whether Commit puts changesets where the given store
-	// finds them.
+	// finds them. It need not look through decorators: the caller asks again
+	// for the store that a [changeset.Decorator] wraps.
 	Holds(changesets changeset.Store) bool
 }
 

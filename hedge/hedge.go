@@ -17,8 +17,6 @@ package hedge
 import (
 	"cmp"
 	"context"
-	"errors"
-	"iter"
 	"sync/atomic"
 	"time"
 
@@ -50,27 +48,19 @@ type Stats struct {
 	Won int64
 }
 
-// Store hedges the requests to the store it wraps. It is safe for concurrent
-// use and needs no closing: no call returns before all that it has sent has
-// ended. It is also a [changeset.ManyGetter], [changeset.Lister],
-// [changeset.Deleter] and [changeset.Locator], none of which it hedges; where
-// the wrapped store is not, it answers with errors.ErrUnsupported, and no
-// location.
+// Store is a [changeset.Decorator] that hedges the requests to the store that it
+// wraps. It has the optional interfaces of that store, and does not hedge their
+// requests. It is safe for concurrent use and needs no closing: no call returns
+// before all that it has sent has ended.
 type Store struct {
-	inner          changeset.Store
+	changeset.PassThrough
 	get, stat, put latencies
 	allowance      allowance
 
 	requests, hedged, won atomic.Int64
 }
 
-var (
-	_ changeset.Decorator  = (*Store)(nil)
-	_ changeset.ManyGetter = (*Store)(nil)
-	_ changeset.Lister     = (*Store)(nil)
-	_ changeset.Deleter    = (*Store)(nil)
-	_ changeset.Locator    = (*Store)(nil)
-)
+var _ changeset.Decorator = (*Store)(nil)
 
 func (o *Options) withDefaults() Options {
 	out := *cmp.Or(o, &Options{})
@@ -85,7 +75,7 @@ func (o *Options) withDefaults() Options {
 func New(inner changeset.Store, options *Options) *Store {
 	o := options.withDefaults()
 	l := func() latencies { return latencies{floor: o.Floor, least: min(o.MinSamples, window)} }
-	return &Store{inner: inner, get: l(), stat: l(), put: l(), allowance: allowance{share: min(o.Share, 1)}}
+	return &Store{PassThrough: changeset.NewPassThrough(inner), get: l(), stat: l(), put: l(), allowance: allowance{share: min(o.Share, 1)}}
 }
 
 // Stats returns how often requests were sent a second time.
@@ -93,76 +83,28 @@ func (s *Store) Stats() Stats {
 	return Stats{Requests: s.requests.Load(), Hedged: s.hedged.Load(), Won: s.won.Load()}
 }
 
-// Get returns the changeset by one request, or by the faster of two. Its
-// context's admission is asked once.
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	once, refused := admission.Once(ctx)
-	return send(once, s, &s.get, refused, func(ctx context.Context) (changeset.Changeset, error) {
-		return s.inner.Get(ctx, ref)
+// Get returns the changeset by one request, or by the faster of two. The
+// admission is asked once.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admit changeset.Admission) (changeset.Changeset, error) {
+	once, refused := admission.Once(admit)
+	return send(ctx, s, &s.get, refused, func(ctx context.Context) (changeset.Changeset, error) {
+		return s.PassThrough.Get(ctx, ref, once)
 	})
 }
 
 // Stat returns the header by one request, or by the faster of two.
 func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	return send(ctx, s, &s.stat, never, func(ctx context.Context) (changeset.Info, error) {
-		return s.inner.Stat(ctx, ref)
+		return s.PassThrough.Stat(ctx, ref)
 	})
 }
 
 // Put stores the changeset by one request, or by the faster of two.
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 	_, err := send(ctx, s, &s.put, never, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.inner.Put(ctx, c)
+		return struct{}{}, s.PassThrough.Put(ctx, c)
 	})
 	return err
 }
 
 func never() bool { return false }
-
-// Unwrap returns the wrapped store.
-func (s *Store) Unwrap() changeset.Store { return s.inner }
-
-// GetMany reads many changesets from the wrapped store.
-func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-	if many, ok := s.inner.(changeset.ManyGetter); ok {
-		return many.GetMany(ctx, refs)
-	}
-	return nil, errors.ErrUnsupported
-}
-
-// Delete removes the object from the wrapped store.
-func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
-	if deleter, ok := s.inner.(changeset.Deleter); ok {
-		return deleter.Delete(ctx, ref)
-	}
-	return errors.ErrUnsupported
-}
-
-// Objects lists the objects of the wrapped store.
-func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
-	if lister, ok := s.inner.(changeset.Lister); ok {
-		return lister.Objects(ctx, aggregateID)
-	}
-	return unsupported[changeset.Object]
-}
-
-// Aggregates lists the aggregates of the wrapped store.
-func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
-	if lister, ok := s.inner.(changeset.Lister); ok {
-		return lister.Aggregates(ctx, after)
-	}
-	return unsupported[string]
-}
-
-func unsupported[T any](yield func(T, error) bool) {
-	var none T
-	yield(none, errors.ErrUnsupported)
-}
-
-// Locate returns the object's name in the wrapped store.
-func (s *Store) Locate(ref changeset.Ref) string {
-	if locator, ok := s.inner.(changeset.Locator); ok {
-		return locator.Locate(ref)
-	}
-	return ""
-}

@@ -47,11 +47,11 @@ func (s *tailed) wait(ctx context.Context) error {
 	}
 }
 
-func (s *tailed) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (s *tailed) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	if err := s.wait(ctx); err != nil {
 		return changeset.Changeset{}, err
 	}
-	return s.Store.Get(ctx, ref)
+	return s.Store.Get(ctx, ref, admission)
 }
 
 func (s *tailed) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
@@ -100,7 +100,7 @@ func percentile99(t *testing.T, n int, call func() error) time.Duration {
 func TestTheTailIsCut(t *testing.T) {
 	for name, call := range map[string]func(context.Context, changeset.Store, changeset.Changeset) error{
 		"Get": func(ctx context.Context, s changeset.Store, c changeset.Changeset) error {
-			got, err := s.Get(ctx, c.Ref)
+			got, err := s.Get(ctx, c.Ref, nil)
 			if err == nil && string(got.Body) != string(c.Body) {
 				err = errors.New("another content")
 			}
@@ -147,7 +147,7 @@ func TestHedgesAreBounded(t *testing.T) {
 		inner := &tailed{Store: db, slow: func(n int64) bool { return n > 100 && n%7 != 0 }}
 		s := hedge.New(inner, &hedge.Options{Share: 0.02})
 		for range 1100 {
-			_, err := s.Get(t.Context(), c.Ref)
+			_, err := s.Get(t.Context(), c.Ref, nil)
 			require.NoError(t, err)
 		}
 		require.Positive(t, s.Stats().Hedged)
@@ -163,7 +163,7 @@ func warm(t *testing.T, db *memstore.Store, fail error) (*hedge.Store, changeset
 	var next atomic.Bool
 	s := hedge.New(&tailed{Store: db, slow: func(int64) bool { return next.Swap(false) }, fail: fail}, nil)
 	for range 200 {
-		_, err := s.Get(t.Context(), c.Ref)
+		_, err := s.Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err)
 	}
 	next.Store(true)
@@ -182,16 +182,15 @@ func TestAdmissionIsAskedOnce(t *testing.T) {
 				slowContent := lateContent{inner, &arrivals}
 				s := hedge.New(slowContent, nil)
 				for range 100 {
-					_, err := s.Get(t.Context(), c.Ref)
+					_, err := s.Get(t.Context(), c.Ref, nil)
 					require.NoError(t, err)
 				}
 				arrivals.Store(-1) // the next one is slow after its header
-				ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
+				got, err := s.Get(t.Context(), c.Ref, func(h changeset.Header) error {
 					require.Equal(t, c.Header, h)
 					asked++
 					return verdict
 				})
-				got, err := s.Get(ctx, c.Ref)
 				require.ErrorIs(t, err, verdict)
 				require.Equal(t, 1, asked)
 				if verdict == nil {
@@ -209,8 +208,8 @@ type lateContent struct {
 	arrivals *atomic.Int64
 }
 
-func (s lateContent) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	c, err := s.tailed.Get(ctx, ref)
+func (s lateContent) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := s.tailed.Get(ctx, ref, admission)
 	if err == nil && s.arrivals.Add(1) == 0 {
 		<-ctx.Done()
 		return changeset.Changeset{}, ctx.Err()
@@ -221,7 +220,7 @@ func (s lateContent) Get(ctx context.Context, ref changeset.Ref) (changeset.Chan
 func TestTheFirstGoodAnswerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := warm(t, memstore.New(), errors.New("down"))
-		got, err := s.Get(t.Context(), c.Ref)
+		got, err := s.Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err, "the first request would have failed")
 		require.Equal(t, c, got)
 	})
@@ -229,7 +228,7 @@ func TestTheFirstGoodAnswerCounts(t *testing.T) {
 		s, c := warm(t, memstore.New(), nil)
 		c.ID = changeset.NewID()
 		began := time.Now()
-		_, err := s.Get(t.Context(), c.Ref)
+		_, err := s.Get(t.Context(), c.Ref, nil)
 		require.ErrorIs(t, err, changeset.ErrNotFound, "the second request says so, which is an answer")
 		require.Less(t, time.Since(began), 100*time.Millisecond, "in virtual time")
 	})
@@ -237,7 +236,7 @@ func TestTheFirstGoodAnswerCounts(t *testing.T) {
 		s, c := warm(t, memstore.New(), nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 		defer cancel()
-		_, err := s.Get(ctx, c.Ref)
+		_, err := s.Get(ctx, c.Ref, nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
@@ -268,4 +267,8 @@ func TestDecoratorsKeepTheOneStep(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Zero(t, s.Stats().Requests, "both were read by one request")
+}
+
+func TestHedgeHasWhatItWraps(t *testing.T) {
+	backendtest.TestChangesetDecorator(t, func(_ testing.TB, inner changeset.Store) changeset.Store { return hedge.New(inner, nil) })
 }

@@ -125,8 +125,8 @@ type gauge struct {
 	bytes, peakOfBytes int64
 }
 
-func (g *gauge) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	c, err := g.Changesets.Get(ctx, ref)
+func (g *gauge) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := g.Changesets.Get(ctx, ref, admission)
 	g.add(1, c.BodySize)
 	time.Sleep(time.Second)
 	g.add(-1, -c.BodySize)
@@ -242,11 +242,11 @@ type vanishing struct {
 	then func()
 }
 
-func (v vanishing) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (v vanishing) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	if ref == v.ref {
 		v.then()
 	}
-	return v.Changesets.Get(ctx, ref)
+	return v.Changesets.Get(ctx, ref, admission)
 }
 
 func (v vanishing) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
@@ -262,11 +262,11 @@ type wayward struct {
 	ref, instead changeset.Ref
 }
 
-func (w wayward) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (w wayward) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	if ref == w.ref {
 		ref = w.instead
 	}
-	return w.Changesets.Get(ctx, ref)
+	return w.Changesets.Get(ctx, ref, admission)
 }
 
 func TestAStoreThatMixesUpObjectsIsNotTrusted(t *testing.T) {

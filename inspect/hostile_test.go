@@ -75,13 +75,13 @@ type liar struct {
 	size int64
 }
 
-func (l liar) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	c, err := l.Changesets.Get(ctx, ref)
+func (l liar) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := l.Changesets.Get(ctx, ref, nil)
 	if err != nil {
 		return c, err
 	}
 	c.BodySize = l.size
-	if err := changeset.Admit(ctx, c.Header); err != nil {
+	if err := admission.Admit(c.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
 	return c, nil

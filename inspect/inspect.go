@@ -175,10 +175,10 @@ func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
 
 func (in *Inspector) problem(ref changeset.Ref, reason string) *Problem {
 	p := &Problem{Ref: ref, Reason: reason}
-	if l, ok := in.changesets.(changeset.Locator); ok && !ref.ID.IsZero() {
+	if l, ok := changeset.As[changeset.Locator](in.changesets); ok && !ref.ID.IsZero() {
 		p.Object = l.Locate(ref)
 	}
-	if l, ok := in.heads.(head.Locator); ok && ref.ID.IsZero() {
+	if l, ok := head.As[head.Locator](in.heads); ok && ref.ID.IsZero() {
 		p.Object = l.LocateHead(ref.AggregateID)
 	}
 	return p

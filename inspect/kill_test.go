@@ -64,7 +64,11 @@ func appendForever(file string) error {
 func TestKilledWriters(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ropewalk.db")
 	acknowledged := map[string]changeset.Ref{}
-	for n := range kills {
+	times := kills
+	if testing.Short() {
+		times /= 5
+	}
+	for n := range times {
 		appendUntilKilled(t, file, acknowledged)
 		if n%10 == 9 {
 			requireSound(t, file, acknowledged)

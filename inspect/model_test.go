@@ -186,12 +186,15 @@ func TestNoCommittedChangesetIsEverCollected(t *testing.T) {
 func TestAWriterThatBreaksTheInvariantIsCaught(t *testing.T) {
 	caught := 0
 	for seed := range 200 {
+		if testing.Short() && caught > 2 {
+			break
+		}
 		if _, err := run(t, steps(wrong).Example(seed)); err != nil {
 			require.ErrorIs(t, err, changeset.ErrNotFound, "it is caught by what it loses")
 			caught++
 		}
 	}
-	t.Logf("caught in %d of 200 runs", caught)
+	t.Logf("caught in %d runs", caught)
 	require.NotZero(t, caught)
 }
 

@@ -56,13 +56,13 @@ func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool
 	}
 	defer in.bytes.Release(weight)
 	var refused *changeset.Header
-	c, err := in.changesets.Get(changeset.WithAdmission(ctx, func(h changeset.Header) error {
+	c, err := in.changesets.Get(ctx, o.Ref, func(h changeset.Header) error {
 		if h.BodySize > in.maxContent {
 			refused = &h
 			return errTooLarge
 		}
 		return nil
-	}), o.Ref)
+	})
 	if refused != nil && errors.Is(err, errTooLarge) {
 		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.BodySize, in.maxContent))
 		return *refused, nil

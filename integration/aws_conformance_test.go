@@ -22,9 +22,13 @@ import (
 	"ropewalk/head"
 )
 
-func TestS3ConformanceOnLocalStack(t *testing.T) { testS3(t, newLocalStack(t)) }
+func TestS3ConformanceOnLocalStack(t *testing.T) {
+	t.Parallel()
+	testS3(t, newLocalStack(t))
+}
 
 func TestS3ConformanceOnAnotherServer(t *testing.T) {
+	t.Parallel()
 	a := newOtherS3(t)
 	a.prefix = ""
 	testS3(t, a)
@@ -37,6 +41,7 @@ func testS3(t *testing.T, a *awsAccount) {
 }
 
 func TestDynamoDBConformance(t *testing.T) {
+	t.Parallel()
 	backendtest.TestHeads(t, newLocalStack(t).provisionedTable(t).dynamoHarness())
 }
 

@@ -122,7 +122,7 @@ func TestS3PutsSurviveLostReplies(t *testing.T) {
 			c, _ := newAWSAppend(t, head.Head{})
 			require.NoError(t, s.Put(t.Context(), c))
 			require.Equal(t, []string{"PUT", "PUT"}, wire.sent())
-			got, err := s.Get(t.Context(), c.Ref)
+			got, err := s.Get(t.Context(), c.Ref, nil)
 			require.NoError(t, err)
 			require.Equal(t, c, got)
 		})

@@ -40,7 +40,7 @@ func attempts(t *testing.T, objects *s3store.Store, heads head.Store) map[string
 	c, first := newAWSAppend(t, head.Head{})
 	return map[string]func(context.Context) error{
 		"put":        func(ctx context.Context) error { return objects.Put(ctx, c) },
-		"get":        func(ctx context.Context) error { _, err := objects.Get(ctx, c.Ref); return err },
+		"get":        func(ctx context.Context) error { _, err := objects.Get(ctx, c.Ref, nil); return err },
 		"stat":       func(ctx context.Context) error { _, err := objects.Stat(ctx, c.Ref); return err },
 		"delete":     func(ctx context.Context) error { return objects.Delete(ctx, c.Ref) },
 		"objects":    func(ctx context.Context) error { return drainAWS(objects.Objects(ctx, c.AggregateID)) },

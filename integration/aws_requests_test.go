@@ -37,7 +37,7 @@ func TestAWSRequests(t *testing.T) {
 	}{
 		{"put", func() error { return objects.Put(t.Context(), c) }, []string{"PUT"}},
 		{"put again", func() error { return objects.Put(t.Context(), c) }, []string{"PUT"}},
-		{"get", func() error { _, err := objects.Get(t.Context(), c.Ref); return err }, []string{"GET"}},
+		{"get", func() error { _, err := objects.Get(t.Context(), c.Ref, nil); return err }, []string{"GET"}},
 		{"stat", func() error { _, err := objects.Stat(t.Context(), c.Ref); return err }, []string{"HEAD"}},
 		{"swap in S3", func() (err error) { inS3, err = objects.Swap(t.Context(), head.Head{}, first); return err }, []string{"PUT"}},
 		{"next swap in S3", func() error { _, err := objects.Swap(t.Context(), inS3, inS3.Fence()); return err }, []string{"PUT"}},
@@ -60,7 +60,7 @@ func TestAWSRequests(t *testing.T) {
 		require.Equal(t, step.want, wire.sent(), step.name)
 	}
 
-	_, err := objects.Get(t.Context(), absent.Ref)
+	_, err := objects.Get(t.Context(), absent.Ref, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	require.Equal(t, []string{"GET"}, wire.sent())
 

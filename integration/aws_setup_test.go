@@ -130,7 +130,7 @@ func TestAWSMissing(t *testing.T) {
 	a := newLocalStack(t)
 	objects, heads := a.objects(t), a.heads(t)
 	c, first := newAWSAppend(t, head.Head{})
-	_, get := objects.Get(t.Context(), c.Ref)
+	_, get := objects.Get(t.Context(), c.Ref, nil)
 	_, stat := objects.Stat(t.Context(), c.Ref)
 	_, swap := objects.Swap(t.Context(), head.Head{}, first)
 	_, load := heads.Load(t.Context(), first.AggregateID)

@@ -15,8 +15,13 @@ import (
 )
 
 func TestAzureConformance(t *testing.T) {
-	t.Run("two containers", func(t *testing.T) { azureConforms(t, provisionedAzure(t), nil) })
+	t.Parallel()
+	t.Run("two containers", func(t *testing.T) {
+		t.Parallel()
+		azureConforms(t, provisionedAzure(t), nil)
+	})
 	t.Run("one container, no prefix, pages of three", func(t *testing.T) {
+		t.Parallel()
 		a := newAzure(t)
 		a.options.HeadsContainer, a.options.Prefix = a.options.ChangesetsContainer, ""
 		require.NoError(t, a.store(t, nil).Provision(t.Context()))

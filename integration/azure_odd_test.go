@@ -43,7 +43,7 @@ func (a *azureAccount) behind(t *testing.T, odd oddity, perCall ...policy.Policy
 func azureCalls(s *azurestore.Store, c changeset.Changeset, old head.Head) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"put":     func(ctx context.Context) error { return s.Put(ctx, c) },
-		"get":     func(ctx context.Context) error { _, err := s.Get(ctx, c.Ref); return err },
+		"get":     func(ctx context.Context) error { _, err := s.Get(ctx, c.Ref, nil); return err },
 		"stat":    func(ctx context.Context) error { _, err := s.Stat(ctx, c.Ref); return err },
 		"load":    func(ctx context.Context) error { _, err := s.Load(ctx, old.AggregateID); return err },
 		"refresh": func(ctx context.Context) error { _, err := s.Refresh(ctx, old); return err },

@@ -81,7 +81,7 @@ func TestAzureNamesAreLiteral(t *testing.T) {
 		require.NoError(t, err)
 		changesets = append(changesets, a.options.Prefix+cs[0].ObjectName())
 		heads = append(heads, a.options.Prefix+"heads/"+changeset.Escape(id))
-		got, err := s.Get(t.Context(), cs[0].Ref)
+		got, err := s.Get(t.Context(), cs[0].Ref, nil)
 		require.NoError(t, err)
 		require.Equal(t, id, string(got.Body))
 	}

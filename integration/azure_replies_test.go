@@ -149,7 +149,7 @@ func TestAzurePutSurvivesLostReplies(t *testing.T) {
 			wire := azureLosing(1, lose)
 			require.NoError(t, a.store(t, wire.options()).Put(t.Context(), cs[0]))
 			require.Equal(t, []string{"PUT", "PUT", "HEAD"}, wire.take())
-			got, err := a.store(t, nil).Get(t.Context(), cs[0].Ref)
+			got, err := a.store(t, nil).Get(t.Context(), cs[0].Ref, nil)
 			require.NoError(t, err)
 			require.Equal(t, cs[0], got)
 		})
@@ -168,7 +168,7 @@ func TestAzureGetRepeatsBrokenDownload(t *testing.T) {
 		}
 		return reply, nil
 	}}
-	got, err := a.store(t, wire.options()).Get(t.Context(), cs[0].Ref)
+	got, err := a.store(t, wire.options()).Get(t.Context(), cs[0].Ref, nil)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal([]byte(content), got.Body))
 	require.Equal(t, slices.Repeat([]string{"GET"}, 3), wire.take())

@@ -31,11 +31,11 @@ func TestAzureRequestsOfEachCall(t *testing.T) {
 		want []string
 	}{
 		{"load nothing", func() error { _, err := s.Load(ctx, "counted"); return err }, true, []string{"GET"}},
-		{"get nothing", func() error { _, err := s.Get(ctx, ref); return err }, false, []string{"GET"}},
+		{"get nothing", func() error { _, err := s.Get(ctx, ref, nil); return err }, false, []string{"GET"}},
 		{"stat nothing", func() error { _, err := s.Stat(ctx, ref); return err }, false, []string{"HEAD"}},
 		{"put", func() error { return s.Put(ctx, cs[0]) }, true, []string{"PUT"}},
 		{"put again", func() error { return s.Put(ctx, cs[0]) }, true, []string{"PUT", "HEAD"}},
-		{"get", func() error { _, err := s.Get(ctx, ref); return err }, true, []string{"GET"}},
+		{"get", func() error { _, err := s.Get(ctx, ref, nil); return err }, true, []string{"GET"}},
 		{"stat", func() error { _, err := s.Stat(ctx, ref); return err }, true, []string{"HEAD"}},
 		{"swap what is not there", func() error { _, err := s.Swap(ctx, next.WithToken(`"0x1"`), next.Fence()); return err }, false, []string{"PUT", "GET"}},
 		{"create", func() (err error) { stored, err = s.Swap(ctx, head.Head{}, next); return }, true, []string{"PUT"}},

@@ -103,7 +103,7 @@ func withKey(connection, key string) string {
 func requireSetUpErrors(t *testing.T, s *azurestore.Store, want ...string) {
 	ctx := t.Context()
 	cs, next := azureExtend(t, head.Head{}, "order-1", "x")
-	_, getErr := s.Get(ctx, cs[0].Ref)
+	_, getErr := s.Get(ctx, cs[0].Ref, nil)
 	_, statErr := s.Stat(ctx, cs[0].Ref)
 	_, loadErr := s.Load(ctx, "order-1")
 	_, swapErr := s.Swap(ctx, head.Head{}, next)

@@ -61,6 +61,7 @@ func (c command) run(t *testing.T, environment []string, stdin string, args ...s
 
 // TestCommandOverClouds uses the command as one would, on each cloud.
 func TestCommandOverClouds(t *testing.T) {
+	t.Parallel()
 	c := buildCommand(t)
 	overClouds(t, func(t *testing.T, cloud cloud) {
 		place := cloud.open(t)
@@ -82,9 +83,9 @@ func TestCommandOverClouds(t *testing.T) {
 
 // importAndExport requires that what comes out is what went in.
 func importAndExport(t *testing.T, run func(t *testing.T, stdin string, args ...string) string) {
-	const aggregates, events = 250, 2_000
+	const aggregates, events = 140, 1_100
 	input := generate(aggregates, events)
-	counts := fmt.Sprintf("%d aggregates, 2,000 changesets", aggregates)
+	counts := fmt.Sprintf("%d aggregates, 1,100 changesets", aggregates)
 	require.Contains(t, run(t, input, "import", "-"), "imported "+counts)
 	require.Contains(t, run(t, "", "verify", "--all"), "verified "+counts)
 	require.Equal(t, byAggregate(t, input), byAggregate(t, run(t, "", "export")))

@@ -123,7 +123,7 @@ func (s roleStore) read(t *testing.T) {
 	_, err = s.objects.Stat(ctx, all[0].Ref)
 	require.NoError(t, err)
 	absent := changeset.Ref{AggregateID: "order/1", Version: 1, ID: changeset.NewID()}
-	_, err = s.objects.Get(ctx, absent)
+	_, err = s.objects.Get(ctx, absent, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	_, err = s.chain("none").Head(ctx)
 	require.ErrorIs(t, err, ropewalk.ErrNotFound)

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Runs all tests with the race detector: first deploy/ against the clouds' schemas and the tests that need nothing,
-# then those against the emulators, which it starts and stops by itself; they are its own, whatever else runs on
-# this machine.
+# Runs all tests: first deploy/ against the clouds' schemas, then the tests that need nothing, in full, and again with
+# the race detector, which makes them many times slower, so that they draw fewer seeds there (-short); at last the
+# tests against the emulators, which it starts and stops by itself; they are its own, whatever else runs on this
+# machine.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 timeout=40m
 child=
+export GORACE=atexit_sleep_ms=10 # every program would sleep for a second at its end
 
 main() {
   mkdir -p .cache
@@ -18,7 +20,8 @@ main() {
 
   run integration/emulators.sh install # first, so that a missing tool shows up before minutes of tests
   run integration/deploy.sh
-  run go test -race -timeout "$timeout" ./...
+  run go test -timeout "$timeout" ./...
+  run go test -race -short -timeout "$timeout" ./...
   run env -C bench go vet ./... # a module of its own
   run env -C bench go test -timeout "$timeout" ./...
   run integration/emulators.sh start
@@ -30,7 +33,8 @@ run_integration() {
   variables=$(integration/emulators.sh env)
   eval "$variables"
   # -count=1: what a server did is never taken from the cache of test results.
-  run go test -race -count=1 -timeout "$timeout" -tags integration ./integration/...
+  # -parallel: the tests mostly wait, each for an emulator of its own.
+  run go test -race -count=1 -parallel 8 -timeout "$timeout" -tags integration ./integration/...
 }
 
 # run COMMAND...: in a process group of its own, because a shell that waits for a command in the foreground

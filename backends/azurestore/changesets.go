@@ -60,12 +60,12 @@ func (s *Store) confirm(ctx context.Context, ref changeset.Ref) error {
 // Get returns the changeset, header and content, by one request, which is
 // repeated if the connection breaks within the content. If a proxy removes the
 // size of the content from the reply, another request asks for the size.
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	once, _ := admission.Once(ctx)
-	return whole(ctx, func() (changeset.Changeset, error) { return s.get(once, ref) })
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admit changeset.Admission) (changeset.Changeset, error) {
+	once, _ := admission.Once(admit)
+	return whole(ctx, func() (changeset.Changeset, error) { return s.get(ctx, ref, once) })
 }
 
-func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (s *Store) get(ctx context.Context, ref changeset.Ref, admit changeset.Admission) (changeset.Changeset, error) {
 	source := s.changeset(ref)
 	response, err := do(ctx, s, "get", source.URL(), func(ctx context.Context) (blob.DownloadStreamResponse, error) {
 		return source.DownloadStream(transport.WithLimit(ctx, -1), nil)
@@ -86,7 +86,7 @@ func (s *Store) get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	if err := changeset.Admit(ctx, h); err != nil {
+	if err := admit.Admit(h); err != nil {
 		return changeset.Changeset{}, err
 	}
 	content, err := bodyread.Read(response.Body, h.BodySize)

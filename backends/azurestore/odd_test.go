@@ -231,7 +231,7 @@ func TestRepliesWithoutASize(t *testing.T) {
 			}
 			return reply, nil
 		})
-		got, err := s.Get(t.Context(), w.stored.Ref)
+		got, err := s.Get(t.Context(), w.stored.Ref, nil)
 		require.Equal(t, []string{"GET", "HEAD"}, wire.take())
 		if of == "GET" {
 			require.NoError(t, err)
@@ -252,7 +252,7 @@ func TestRepliesAreNotCompressed(t *testing.T) {
 	s, wire := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
 		return with(w.answer(r), "Content-Encoding", "gzip"), nil
 	})
-	_, err := s.Get(t.Context(), w.stored.Ref)
+	_, err := s.Get(t.Context(), w.stored.Ref, nil)
 	requireForeign(t, err, "get")
 	_, err = s.Load(t.Context(), w.next.AggregateID)
 	requireForeign(t, err, "load")

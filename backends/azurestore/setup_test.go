@@ -39,7 +39,7 @@ func TestReadErrors(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		s, wire := cannedStore(t, &log, failing(reply.status, reply.code))
-		_, err := s.Get(t.Context(), c.Ref)
+		_, err := s.Get(t.Context(), c.Ref, nil)
 		requireReadError(t, &log, err, reply.setup)
 		_, err = s.Stat(t.Context(), c.Ref)
 		requireReadError(t, &log, err, reply.setup)

@@ -169,12 +169,11 @@ func TestReadsRepeatBrokenBodies(t *testing.T) {
 			return reply, nil
 		})
 		admitted := 0
-		ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { admitted++; return nil })
-		got, getErr := s.Get(ctx, c.Ref)
+		got, getErr := s.Get(t.Context(), c.Ref, func(changeset.Header) error { admitted++; return nil })
 		require.Len(t, wire.take(), min(breaks+1, 3))
 		require.Equal(t, 1, admitted)
 		attempts = 0
-		h, loadErr := s.Load(ctx, next.AggregateID)
+		h, loadErr := s.Load(t.Context(), next.AggregateID)
 		require.Len(t, wire.take(), min(breaks+1, 3))
 		if breaks < 3 {
 			require.NoError(t, getErr)
@@ -217,11 +216,10 @@ func TestGetThatIsNotAdmittedReadsNoContent(t *testing.T) {
 		return reply, nil
 	})
 	later := errors.New("later")
-	ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
+	_, err := s.Get(t.Context(), c.Ref, func(h changeset.Header) error {
 		require.Equal(t, c.Header, h)
 		return later
 	})
-	_, err := s.Get(ctx, c.Ref)
 	require.Equal(t, later, err)
 	require.True(t, body.closed)
 	require.Equal(t, []string{"GET"}, wire.take())

@@ -139,8 +139,8 @@ func (w *world) operations() map[string]operation {
 	return map[string]operation{
 		"put":         {true, func(ctx context.Context, s *azurestore.Store) (any, error) { return nothing(s.Put(ctx, w.stored)) }},
 		"put again":   {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return nothing(s.Put(ctx, w.stored)) }},
-		"get":         {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Get(ctx, w.stored.Ref) }},
-		"get nothing": {true, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Get(ctx, w.stored.Ref) }},
+		"get":         {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Get(ctx, w.stored.Ref, nil) }},
+		"get nothing": {true, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Get(ctx, w.stored.Ref, nil) }},
 		"stat": {false, func(ctx context.Context, s *azurestore.Store) (any, error) {
 			return statHeader(s.Stat(ctx, w.stored.Ref))
 		}},

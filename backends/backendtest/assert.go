@@ -38,7 +38,7 @@ func putAll(t testing.TB, s changeset.Store, cs []changeset.Changeset) {
 // requireStored demands that Get and Stat return exactly this changeset.
 func requireStored(t testing.TB, s changeset.Store, want changeset.Changeset) {
 	t.Helper()
-	got, err := s.Get(t.Context(), want.Ref)
+	got, err := s.Get(t.Context(), want.Ref, nil)
 	require.NoError(t, err)
 	requireEqual(t, want, got)
 	info, err := s.Stat(t.Context(), want.Ref)
@@ -59,7 +59,7 @@ func requireAbsent(t testing.TB, s changeset.Store, ref changeset.Ref) {
 	t.Helper()
 	_, err := s.Stat(t.Context(), ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
-	c, err := s.Get(t.Context(), ref)
+	c, err := s.Get(t.Context(), ref, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	require.Empty(t, c.Body)
 }
@@ -166,13 +166,23 @@ func together(n int, work func(i int)) {
 	done.Wait()
 }
 
-// as returns the store as an optional interface, and skips the check where the
-// store does not implement it.
-func as[T any](t testing.TB, store any) T {
+// as returns the store as an optional interface, and skips the check if the
+// store does not have it.
+func as[T any](t testing.TB, s changeset.Store) T {
 	t.Helper()
-	v, ok := store.(T)
+	v, ok := changeset.As[T](s)
 	if !ok {
-		t.Skipf("%T is no %s", store, reflect.TypeFor[T]())
+		t.Skipf("%T has no %s", s, reflect.TypeFor[T]())
+	}
+	return v
+}
+
+// headsAs is as for a store of heads.
+func headsAs[T any](t testing.TB, s head.Store) T {
+	t.Helper()
+	v, ok := head.As[T](s)
+	if !ok {
+		t.Skipf("%T has no %s", s, reflect.TypeFor[T]())
 	}
 	return v
 }

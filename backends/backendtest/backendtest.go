@@ -58,11 +58,12 @@ type Harness struct {
 
 // TestChangesets holds a [changeset.Store] to its contract, and to the contracts
 // of [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
-// [changeset.Locator] if it implements them; otherwise it skips their checks.
+// [changeset.Locator] if it has them ([changeset.As]); otherwise it skips their
+// checks.
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
 // TestHeads holds a [head.Store] to its contract, and to the contracts of
-// [head.Refresher] and [head.Locator] if it implements them; otherwise it
+// [head.Refresher] and [head.Locator] if it has them ([head.As]); otherwise it
 // skips their checks.
 func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
 

@@ -26,8 +26,8 @@ var contextBreakages = []breakage{
 		b.put = func(ctx context.Context, c changeset.Changeset) error { return hidden(b.Store.Put(ctx, c)) }
 	}},
 	{getUnderEndedContext, "Get ignores its context", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			return b.Store.Get(context.WithoutCancel(ctx), ref)
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			return b.Store.Get(context.WithoutCancel(ctx), ref, admission)
 		}
 	}},
 	{getUnderEndedContext, "Stat ignores its context", func(b *broken) {

@@ -13,8 +13,8 @@ import (
 
 var getBreakages = []breakage{
 	{getOfAbsent, "Get finds nothing and says so in words of its own", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(ctx, ref)
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, admission)
 			return c, hidden(err)
 		}
 	}},
@@ -42,44 +42,46 @@ var getBreakages = []breakage{
 			}
 		})
 	}},
-	{getAsksAdmission, "Get does not call Admit", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			return b.Store.Get(admitted(ctx), ref)
+	{getAsksAdmission, "Get does not ask the admission", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			return b.Store.Get(ctx, ref, nil)
 		}
 	}},
-	{getAsksAdmission, "Get calls Admit before it has the header", admitTooEarly},
-	{getReturnsAdmissionError, "Get wraps Admit's error", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(ctx, ref)
+	{getAsksAdmission, "Get asks the admission twice", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			return b.Store.Get(ctx, ref, func(h changeset.Header) error {
+				_ = admission.Admit(h)
+				return admission.Admit(h)
+			})
+		}
+	}},
+	{getAsksAdmission, "Get asks the admission before it has the header", admitTooEarly},
+	{getReturnsAdmissionError, "Get wraps the admission's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, admission)
 			if err != nil {
 				err = fmt.Errorf("get %s: %w", ref, err)
 			}
 			return c, err
 		}
 	}},
-	{getReturnsAdmissionError, "Get ignores Admit's error", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(admitted(ctx), ref)
-			_ = changeset.Admit(ctx, c.Header)
+	{getReturnsAdmissionError, "Get ignores the admission's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, nil)
+			_ = admission.Admit(c.Header)
 			return c, err
 		}
 	}},
-	{getReturnsAdmissionError, "Get returns the content with Admit's error", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(admitted(ctx), ref)
-			return c, errors.Join(err, changeset.Admit(ctx, c.Header))
+	{getReturnsAdmissionError, "Get returns content with the admission's error", func(b *broken) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, nil)
+			return c, errors.Join(err, admission.Admit(c.Header))
 		}
 	}},
-	{getReturnsAdmissionError, "Stat calls Admit", func(b *broken) {
-		b.stat = func(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
-			info, err := b.Store.Stat(ctx, ref)
-			return info, errors.Join(err, changeset.Admit(ctx, info.Header))
-		}
-	}},
-	{getOfAbsentDoesNotAsk, "Get calls Admit before it knows whether the object is there", admitTooEarly},
+	{getOfAbsentDoesNotAsk, "Get asks the admission before it knows whether the object exists", admitTooEarly},
 	{getOfCorrupt, "Get hides that an object is corrupt", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(ctx, ref)
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, admission)
 			return c, hidden(err)
 		}
 	}},
@@ -91,11 +93,11 @@ var getBreakages = []breakage{
 	}},
 	{getDoesNotAlias, "Get keeps what it returns", func(b *broken) {
 		kept := map[changeset.Ref]changeset.Changeset{}
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 			if c, ok := kept[ref]; ok {
 				return c, nil
 			}
-			c, err := b.Store.Get(ctx, ref)
+			c, err := b.Store.Get(ctx, ref, admission)
 			kept[ref] = c
 			return c, err
 		}
@@ -128,24 +130,19 @@ func hidden(err error) error {
 	return errors.New(err.Error())
 }
 
-// admitted returns ctx without its admission.
-func admitted(ctx context.Context) context.Context {
-	return changeset.WithAdmission(ctx, func(changeset.Header) error { return nil })
-}
-
 func admitTooEarly(b *broken) {
-	b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-		if err := changeset.Admit(ctx, changeset.Header{Ref: ref}); err != nil {
+	b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+		if err := admission.Admit(changeset.Header{Ref: ref}); err != nil {
 			return changeset.Changeset{}, err
 		}
-		return b.Store.Get(admitted(ctx), ref)
+		return b.Store.Get(ctx, ref, nil)
 	}
 }
 
 var contentBreakages = []breakage{
 	{contentOfSizes, "Get fails on no content", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(ctx, ref)
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, admission)
 			if len(c.Body) == 0 {
 				return c, errors.Join(err, errors.New("unexpected EOF"))
 			}

@@ -11,8 +11,8 @@ import (
 func gotMany(change func(b *broken, ctx context.Context, refs []changeset.Ref, all []changeset.Changeset, err error) ([]changeset.Changeset, error)) func(*broken) {
 	return func(b *broken) {
 		intact := b.getMany
-		b.getMany = func(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-			all, err := intact(ctx, refs)
+		b.getMany = func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
+			all, err := intact(ctx, refs, admission)
 			return change(b, ctx, refs, all, err)
 		}
 	}
@@ -53,7 +53,7 @@ var manyBreakages = []breakage{
 		}
 		all = nil
 		for o := range b.Store.Objects(ctx, refs[0].AggregateID) {
-			c, _ := b.Store.Get(ctx, o.Ref)
+			c, _ := b.Store.Get(ctx, o.Ref, nil)
 			all = append(all, c)
 		}
 		return all, err
@@ -66,16 +66,25 @@ var manyBreakages = []breakage{
 		}
 		return all, err
 	})},
-	{manyAsksAdmission, "GetMany does not call Admit", func(b *broken) {
+	{manyAsksAdmission, "GetMany does not ask the admission", func(b *broken) {
 		intact := b.getMany
-		b.getMany = func(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-			return intact(admitted(ctx), refs)
+		b.getMany = func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
+			return intact(ctx, refs, nil)
 		}
 	}},
-	{manyAsksAdmission, "GetMany ends where Admit refuses", func(b *broken) {
-		b.getMany = func(ctx context.Context, refs []changeset.Ref) (all []changeset.Changeset, _ error) {
+	{manyAsksAdmission, "GetMany asks the admission twice", func(b *broken) {
+		intact := b.getMany
+		b.getMany = func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
+			return intact(ctx, refs, func(h changeset.Header) error {
+				_ = admission.Admit(h)
+				return admission.Admit(h)
+			})
+		}
+	}},
+	{manyAsksAdmission, "GetMany ends after a refusal", func(b *broken) {
+		b.getMany = func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) (all []changeset.Changeset, _ error) {
 			for _, ref := range refs {
-				c, err := b.Store.Get(ctx, ref)
+				c, err := b.Store.Get(ctx, ref, admission)
 				if err != nil {
 					return all, nil
 				}
@@ -86,12 +95,12 @@ var manyBreakages = []breakage{
 	}},
 	{manyDoesNotAlias, "GetMany keeps what it returns", func(b *broken) {
 		intact, kept := b.getMany, map[changeset.Ref][]changeset.Changeset{}
-		b.getMany = func(ctx context.Context, refs []changeset.Ref) (all []changeset.Changeset, err error) {
+		b.getMany = func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) (all []changeset.Changeset, err error) {
 			if len(refs) != 1 {
-				return intact(ctx, refs)
+				return intact(ctx, refs, admission)
 			}
 			if kept[refs[0]] == nil {
-				kept[refs[0]], err = intact(ctx, refs)
+				kept[refs[0]], err = intact(ctx, refs, admission)
 			}
 			return slices.Clone(kept[refs[0]]), err
 		}

@@ -35,8 +35,8 @@ var midwayBreakages = []breakage{
 		}
 	}},
 	{readCutShort, "Get returns as much as it can", func(b *broken) {
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-			c, err := b.Store.Get(ctx, ref)
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+			c, err := b.Store.Get(ctx, ref, admission)
 			if cut(ctx) {
 				c.Body = c.Body[:len(c.Body)/2]
 			}

@@ -39,11 +39,11 @@ var putBreakages = []breakage{
 	}},
 	{putIsDurable, "Get remembers what was not there", func(b *broken) {
 		missed := map[changeset.Ref]error{}
-		b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+		b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 			if err := missed[ref]; err != nil {
 				return changeset.Changeset{}, err
 			}
-			c, err := b.Store.Get(ctx, ref)
+			c, err := b.Store.Get(ctx, ref, admission)
 			missed[ref] = err
 			return c, err
 		}
@@ -113,9 +113,9 @@ func beforePut(change func(c *changeset.Changeset)) func(b *broken) {
 }
 
 // afterGet returns a Get that returns something other than the stored changeset.
-func afterGet(b *broken, change func(c *changeset.Changeset)) func(context.Context, changeset.Ref) (changeset.Changeset, error) {
-	return func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-		c, err := b.Store.Get(ctx, ref)
+func afterGet(b *broken, change func(c *changeset.Changeset)) func(context.Context, changeset.Ref, changeset.Admission) (changeset.Changeset, error) {
+	return func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+		c, err := b.Store.Get(ctx, ref, admission)
 		if err == nil {
 			change(&c)
 		}
@@ -150,9 +150,9 @@ func overwriteBody(b *broken, c changeset.Changeset) error {
 
 // putInTwoSteps waits between the steps until a reader has been there.
 func putInTwoSteps(b *broken) {
-	b.get = func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+	b.get = func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 		defer b.shared.gets.Add(1)
-		return b.Store.Get(ctx, ref)
+		return b.Store.Get(ctx, ref, admission)
 	}
 	b.put = func(ctx context.Context, c changeset.Changeset) error {
 		body := c.Body

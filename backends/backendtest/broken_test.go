@@ -17,8 +17,8 @@ type broken struct {
 	shared *shared
 
 	put        func(ctx context.Context, c changeset.Changeset) error
-	get        func(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error)
-	getMany    func(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error)
+	get        func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error)
+	getMany    func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error)
 	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
 	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
 	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
@@ -49,10 +49,10 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 }
 
 // many is a GetMany that reads one by one.
-func many(s changeset.Store) func(context.Context, []changeset.Ref) ([]changeset.Changeset, error) {
-	return func(ctx context.Context, refs []changeset.Ref) (all []changeset.Changeset, _ error) {
+func many(s changeset.Store) func(context.Context, []changeset.Ref, changeset.Admission) ([]changeset.Changeset, error) {
+	return func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) (all []changeset.Changeset, _ error) {
 		for _, ref := range refs {
-			if c, err := s.Get(ctx, ref); err == nil {
+			if c, err := s.Get(ctx, ref, admission); err == nil {
 				all = append(all, c)
 			}
 		}
@@ -79,12 +79,12 @@ func holds(s *memstore.Store) func(changeset.Store) bool {
 
 func (b *broken) Put(ctx context.Context, c changeset.Changeset) error { return b.put(ctx, c) }
 
-func (b *broken) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
-	return b.get(ctx, ref)
+func (b *broken) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	return b.get(ctx, ref, admission)
 }
 
-func (b *broken) GetMany(ctx context.Context, refs []changeset.Ref) ([]changeset.Changeset, error) {
-	return b.getMany(ctx, refs)
+func (b *broken) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
+	return b.getMany(ctx, refs, admission)
 }
 
 func (b *broken) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {

@@ -30,16 +30,23 @@ func combinedChecks() []check {
 	}
 }
 
+// oneStep is a store of heads that puts and swaps in one step.
+type oneStep struct {
+	head.Store
+	head.Combined
+}
+
 // combined opens a handle.
-func combined(t testing.TB, h Harness) head.Combined {
+func combined(t testing.TB, h Harness) oneStep {
 	t.Helper()
 	s := h.Heads(t)
-	require.Implements(t, (*head.Combined)(nil), s)
-	return s.(head.Combined)
+	c, ok := head.As[head.Combined](s)
+	require.True(t, ok, "%T has no head.Combined", s)
+	return oneStep{s, c}
 }
 
 // commit commits, which must succeed and return next.
-func commit(t testing.TB, s head.Combined, cs []changeset.Changeset, old, next head.Head) head.Head {
+func commit(t testing.TB, s oneStep, cs []changeset.Changeset, old, next head.Head) head.Head {
 	t.Helper()
 	got, err := s.Commit(t.Context(), cs, old, next)
 	require.NoError(t, err)
@@ -71,7 +78,7 @@ func requireNeither(t testing.TB, h Harness, cs []changeset.Changeset, stored he
 
 func holdsItsOwn(t testing.TB, h Harness) {
 	s := combined(t, h)
-	own, ok := s.(changeset.Store)
+	own, ok := s.Store.(changeset.Store)
 	if !ok {
 		own = h.Changesets(t)
 	}
@@ -206,7 +213,7 @@ func commitUnderEndedContext(t testing.TB, h Harness) {
 }
 
 func commitsRace(t testing.TB, h Harness) {
-	stores := make([]head.Combined, h.Racers)
+	stores := make([]oneStep, h.Racers)
 	for i := range stores {
 		stores[i] = combined(t, h)
 	}
@@ -217,7 +224,7 @@ func commitsRace(t testing.TB, h Harness) {
 	}
 }
 
-func raceCommits(t testing.TB, h Harness, stores []head.Combined, old head.Head, aggregateID string) head.Head {
+func raceCommits(t testing.TB, h Harness, stores []oneStep, old head.Head, aggregateID string) head.Head {
 	t.Helper()
 	offers, got, errs := make([][]changeset.Changeset, len(stores)), make([]head.Head, len(stores)), make([]error, len(stores))
 	nexts := make([]head.Head, len(stores))

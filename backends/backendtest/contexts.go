@@ -51,7 +51,7 @@ func getUnderEndedContext(t testing.TB, h Harness) {
 	put(t, s, stored)
 	for _, ref := range []changeset.Ref{stored.Ref, absent.Ref} {
 		underEnded(t, func(ctx context.Context) error {
-			_, err := s.Get(ctx, ref)
+			_, err := s.Get(ctx, ref, nil)
 			return err
 		})
 		underEnded(t, func(ctx context.Context) error {

@@ -23,7 +23,7 @@ func deleteRemovesOne(t testing.TB, h Harness) {
 	require.NoError(t, deleter.Delete(t.Context(), gone))
 	for _, s := range []changeset.Store{s, h.Changesets(t)} {
 		requireAbsent(t, s, gone)
-		if l, ok := s.(changeset.Lister); ok {
+		if l, ok := changeset.As[changeset.Lister](s); ok {
 			require.NotContains(t, objectRefs(collect(t, l.Objects(t.Context(), gone.AggregateID))), gone)
 		}
 	}

@@ -16,27 +16,16 @@ var manyChecks = []check{
 	{"GetMany: returns exactly what Get would, each once, whatever the sizes", manyReturnsAll},
 	{"GetMany: leaves out what is not there, or another's", manyOfAbsent},
 	{"GetMany: leaves out what does not decode", manyOfCorrupt},
-	{"GetMany: asks admission for large contents, and leaves out what is refused", manyAsksAdmission},
+	{"GetMany: asks the admission of large contents once each, and leaves out what is refused", manyAsksAdmission},
 	{"GetMany: what it returns it does not keep", manyDoesNotAlias},
 	{"GetMany: of nothing sends nothing and returns none", manyOfNothing},
 	{"Context: one that has ended is the error of GetMany", manyUnderEndedContext},
 }
 
-// manyGetter returns the store as a ManyGetter. It skips the check if the
-// store neither is a ManyGetter nor decorates one.
-func manyGetter(t testing.TB, s changeset.Store) changeset.ManyGetter {
-	t.Helper()
-	many, ok := changeset.Many(s)
-	if !ok {
-		t.Skipf("%T is no changeset.ManyGetter, or decorates none", s)
-	}
-	return many
-}
-
 // requireMany demands that GetMany returns exactly these changesets.
 func requireMany(t testing.TB, many changeset.ManyGetter, asked []changeset.Ref, want []changeset.Changeset) {
 	t.Helper()
-	got, err := many.GetMany(t.Context(), asked)
+	got, err := many.GetMany(t.Context(), asked, nil)
 	require.NoError(t, err)
 	require.Len(t, got, len(want))
 	slices.SortFunc(got, func(a, b changeset.Changeset) int { return slices.Compare(a.ID[:], b.ID[:]) })
@@ -48,7 +37,7 @@ func requireMany(t testing.TB, many changeset.ManyGetter, asked []changeset.Ref,
 
 func manyReturnsAll(t testing.TB, h Harness) {
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	all := forked(t, 300)
 	aggregateID := all[0].AggregateID
 	for _, size := range []int64{0, 1, 64 << 10, 64<<10 + 1, 1 << 20} {
@@ -62,7 +51,7 @@ func manyReturnsAll(t testing.TB, h Harness) {
 
 func manyOfAbsent(t testing.TB, h Harness) {
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	all, other := forked(t, 8), first(t, newAggregate(), []byte("other"))
 	put(t, s, append(slices.Clone(all), other)...)
 	absent := refs(all)
@@ -79,7 +68,7 @@ func manyOfCorrupt(t testing.TB, h Harness) {
 		t.Skip("the harness cannot corrupt objects")
 	}
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	all := forked(t, 6)
 	put(t, s, all...)
 	h.CorruptObject(t, all[2].Ref)
@@ -88,37 +77,36 @@ func manyOfCorrupt(t testing.TB, h Harness) {
 
 func manyAsksAdmission(t testing.TB, h Harness) {
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	aggregateID := newAggregate()
 	all := []changeset.Changeset{first(t, aggregateID, noise(1<<20)), first(t, aggregateID, noise(1<<20+1)), first(t, aggregateID, noise(1<<20+2))}
 	put(t, s, all...)
 	var mu sync.Mutex
-	asked := map[changeset.Ref]changeset.Header{}
-	ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
+	asked := map[changeset.Ref][]changeset.Header{}
+	got, err := many.GetMany(t.Context(), refs(all), func(h changeset.Header) error {
 		mu.Lock()
 		defer mu.Unlock()
-		asked[h.Ref] = h
+		asked[h.Ref] = append(asked[h.Ref], h)
 		if h.Ref != all[1].Ref {
 			return errors.New("the window is full")
 		}
 		return nil
 	})
-	got, err := many.GetMany(ctx, refs(all))
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	requireEqual(t, all[1], got[0])
 	for _, c := range all {
-		require.Equal(t, c.Header, asked[c.Ref])
+		require.Equal(t, []changeset.Header{c.Header}, asked[c.Ref])
 	}
 }
 
 func manyDoesNotAlias(t testing.TB, h Harness) {
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	c := full(t)
 	put(t, s, c)
 	for range 2 {
-		got, err := many.GetMany(t.Context(), []changeset.Ref{c.Ref})
+		got, err := many.GetMany(t.Context(), []changeset.Ref{c.Ref}, nil)
 		require.NoError(t, err)
 		require.Len(t, got, 1)
 		requireEqual(t, c, got[0])
@@ -129,21 +117,21 @@ func manyDoesNotAlias(t testing.TB, h Harness) {
 }
 
 func manyOfNothing(t testing.TB, h Harness) {
-	many := manyGetter(t, h.Changesets(t))
+	many := as[changeset.ManyGetter](t, h.Changesets(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got, err := many.GetMany(ctx, nil)
+	got, err := many.GetMany(ctx, nil, nil)
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
 
 func manyUnderEndedContext(t testing.TB, h Harness) {
 	s := h.Changesets(t)
-	many := manyGetter(t, s)
+	many := as[changeset.ManyGetter](t, s)
 	c := full(t)
 	put(t, s, c)
 	underEnded(t, func(ctx context.Context) error {
-		got, err := many.GetMany(ctx, []changeset.Ref{c.Ref})
+		got, err := many.GetMany(ctx, []changeset.Ref{c.Ref}, nil)
 		require.Empty(t, got)
 		return err
 	})

@@ -49,7 +49,7 @@ func putCutShort(t testing.TB, h Harness) {
 		c := cs[i]
 		i++
 		err := s.Put(ctx, c)
-		got, failed := s.Get(t.Context(), c.Ref)
+		got, failed := s.Get(t.Context(), c.Ref, nil)
 		if err == nil || !errors.Is(failed, changeset.ErrNotFound) {
 			require.NoError(t, failed)
 			requireEqual(t, c, got)
@@ -65,7 +65,7 @@ func readCutShort(t testing.TB, h Harness) {
 	putAll(t, s, all)
 	c := all[0]
 	cutShort(t, func(ctx context.Context) error {
-		got, err := s.Get(ctx, c.Ref)
+		got, err := s.Get(ctx, c.Ref, nil)
 		if err == nil {
 			requireEqual(t, c, got)
 		}

@@ -35,7 +35,7 @@ func oddChangesets(t testing.TB, h Harness) {
 	}
 	putAll(t, s, cs)
 	for _, c := range cs {
-		got, err := s.Get(t.Context(), c.Ref)
+		got, err := s.Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err)
 		requireEqual(t, c, got)
 	}

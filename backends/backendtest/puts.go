@@ -59,7 +59,7 @@ func putIsDurable(t testing.TB, h Harness) {
 	put(t, h.Changesets(t), c)
 	for _, s := range []changeset.Store{before, h.Changesets(t)} {
 		requireStored(t, s, c)
-		if l, ok := s.(changeset.Lister); ok {
+		if l, ok := changeset.As[changeset.Lister](s); ok {
 			require.Len(t, collect(t, l.Objects(t.Context(), c.AggregateID)), 1)
 		}
 	}
@@ -104,7 +104,7 @@ func putsRace(t testing.TB, h Harness) {
 			errs[i] = racers[i].Put(t.Context(), withBody(c, fmt.Appendf(nil, "racer %d", i)))
 		})
 		require.NoError(t, errors.Join(errs...))
-		stored, err := racers[0].Get(t.Context(), c.Ref)
+		stored, err := racers[0].Get(t.Context(), c.Ref, nil)
 		require.NoError(t, err)
 		require.NoError(t, stored.Verify(changeset.Digest{}), "the content of one put with the metadata of another")
 		for _, s := range racers[:2] {
@@ -137,7 +137,7 @@ func putIsOneStep(t testing.TB, h Harness) {
 // everything except the whole object and ErrNotFound.
 func readUntil(t testing.TB, done <-chan struct{}, s changeset.Store, c changeset.Changeset) (wrong []error) {
 	for {
-		got, err := s.Get(t.Context(), c.Ref)
+		got, err := s.Get(t.Context(), c.Ref, nil)
 		if err == nil {
 			err = got.Verify(changeset.Digest{})
 		}
@@ -161,7 +161,7 @@ func putsShareAHandle(t testing.TB, h Harness) {
 	}
 	together(h.Racers, func(i int) {
 		err := s.Put(t.Context(), cs[i])
-		got, err2 := s.Get(t.Context(), cs[i].Ref)
+		got, err2 := s.Get(t.Context(), cs[i].Ref, nil)
 		errs[i] = errors.Join(err, err2)
 		if errs[i] == nil {
 			errs[i] = got.Verify(changeset.Digest{})

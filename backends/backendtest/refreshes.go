@@ -19,7 +19,7 @@ var refreshChecks = []check{
 
 func refreshUnchanged(t testing.TB, h Harness) {
 	s := h.Heads(t)
-	refresher := as[head.Refresher](t, s)
+	refresher := headsAs[head.Refresher](t, s)
 	stored := create(t, s)
 	for _, seen := range []head.Head{stored, load(t, s, stored.AggregateID)} {
 		got, err := refresher.Refresh(t.Context(), seen)
@@ -30,7 +30,7 @@ func refreshUnchanged(t testing.TB, h Harness) {
 
 func refreshChanged(t testing.TB, h Harness) {
 	s := h.Heads(t)
-	refresher := as[head.Refresher](t, s)
+	refresher := headsAs[head.Refresher](t, s)
 	seen := create(t, s)
 	another := h.Heads(t)
 	fenced := swap(t, another, seen, seen.Fence())
@@ -45,7 +45,7 @@ func refreshChanged(t testing.TB, h Harness) {
 
 func refreshWithoutToken(t testing.TB, h Harness) {
 	s := h.Heads(t)
-	refresher := as[head.Refresher](t, s)
+	refresher := headsAs[head.Refresher](t, s)
 	stored := create(t, s)
 	got, err := refresher.Refresh(t.Context(), stored.WithToken(""))
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func refreshOfCorrupt(t testing.TB, h Harness) {
 		t.Skip("the harness cannot corrupt heads")
 	}
 	s := h.Heads(t)
-	refresher := as[head.Refresher](t, s)
+	refresher := headsAs[head.Refresher](t, s)
 	stored := create(t, s)
 	defer h.CorruptHead(t, stored.AggregateID)()
 	_, err := refresher.Refresh(t.Context(), stored)
@@ -70,7 +70,7 @@ func refreshOfCorrupt(t testing.TB, h Harness) {
 
 func refreshUnderEndedContext(t testing.TB, h Harness) {
 	s := h.Heads(t)
-	refresher := as[head.Refresher](t, s)
+	refresher := headsAs[head.Refresher](t, s)
 	stored := create(t, s)
 	underEnded(t, func(ctx context.Context) error {
 		_, err := refresher.Refresh(ctx, stored)

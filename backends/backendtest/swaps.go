@@ -108,8 +108,8 @@ func loadIsNeverStale(t testing.TB, h Harness) {
 }
 
 func locateHeadNames(t testing.TB, h Harness) {
-	locator := as[head.Locator](t, h.Heads(t))
-	again := as[head.Locator](t, h.Heads(t))
+	locator := headsAs[head.Locator](t, h.Heads(t))
+	again := headsAs[head.Locator](t, h.Heads(t))
 	named := map[string]string{}
 	for _, id := range odd() {
 		name := locator.LocateHead(id)

@@ -45,13 +45,13 @@ func (s *Store) create(ref changeset.Ref, o *Object) {
 
 // Get returns the changeset with a copy of its content. It returns the
 // context's error, one that matches [changeset.ErrNotFound],
-// [changeset.Decode]'s and [changeset.Admit]'s.
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+// [changeset.Decode]'s and the admission's.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	o, info, err := s.stat(ctx, ref)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	if err := changeset.Admit(ctx, info.Header); err != nil {
+	if err := admission.Admit(info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
 	s.mu.Lock()

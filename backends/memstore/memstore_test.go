@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -25,7 +24,7 @@ func committed(t *testing.T) (*Store, changeset.Changeset, head.Head) {
 func TestTamperedObjectsAreCorrupt(t *testing.T) {
 	s, c, _ := committed(t)
 	s.Tamper(func(all *Contents) { all.Objects[c.ObjectName()].Metadata["after-revision"] = "07" })
-	_, err := s.Get(t.Context(), c.Ref)
+	_, err := s.Get(t.Context(), c.Ref, nil)
 	var corrupt *changeset.CorruptError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, s.Locate(c.Ref), corrupt.Object)
@@ -36,7 +35,7 @@ func TestTamperedObjectsAreCorrupt(t *testing.T) {
 func TestTamperedBodiesAreReadAsTheyAre(t *testing.T) {
 	s, c, _ := committed(t)
 	s.Tamper(func(all *Contents) { all.Objects[c.ObjectName()].Body[0] ^= 1 })
-	got, err := s.Get(t.Context(), c.Ref)
+	got, err := s.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Error(t, got.Verify(changeset.Digest{}))
 	require.NoError(t, c.Verify(changeset.Digest{}), "the store's bytes are not the caller's")
@@ -107,8 +106,7 @@ func TestCallersMayUseTheStoreWhileItWaitsForThem(t *testing.T) {
 		_, err := s.Load(t.Context(), c.AggregateID)
 		require.NoError(t, err)
 	}
-	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { use(); return nil })
-	_, err := s.Get(ctx, c.Ref)
+	_, err := s.Get(t.Context(), c.Ref, func(changeset.Header) error { use(); return nil })
 	require.NoError(t, err)
 	for _, err := range s.Objects(t.Context(), c.AggregateID) {
 		require.NoError(t, err)
@@ -123,10 +121,9 @@ func TestCallersMayUseTheStoreWhileItWaitsForThem(t *testing.T) {
 
 func TestContentDeletedAfterItsHeaderWasReadIsStillReturned(t *testing.T) {
 	s, c, _ := committed(t)
-	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { return s.Delete(context.Background(), c.Ref) })
-	got, err := s.Get(ctx, c.Ref)
+	got, err := s.Get(t.Context(), c.Ref, func(changeset.Header) error { return s.Delete(t.Context(), c.Ref) })
 	require.NoError(t, err)
 	require.Equal(t, c, got)
-	_, err = s.Get(ctx, c.Ref)
+	_, err = s.Get(t.Context(), c.Ref, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 }

@@ -55,21 +55,21 @@ const bodyTries = 3
 // Get returns the changeset by one GetObject, whose checksum the SDK verifies;
 // it repeats the request if the body breaks off or fails its checksum. It
 // returns an error that matches [changeset.ErrNotFound], [changeset.Decode]'s,
-// [changeset.Admit]'s, the context's, a [*SetupError] and S3's own.
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+// the admission's, the context's, a [*SetupError] and S3's own.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	out, err := s.get(ctx, ref)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
 	defer out.Body.Close()
 	if out.ContentLength == nil {
-		return s.getUnsized(ctx, ref, out)
+		return s.getUnsized(ctx, ref, out, admission)
 	}
 	info, err := s.decode(ref, gotten(out))
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	if err := changeset.Admit(ctx, info.Header); err != nil {
+	if err := admission.Admit(info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
 	content, err := readBody(out.Body, info.BodySize)
@@ -91,7 +91,7 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset
 // The size is what arrives, and a body that was cut is known by its hash, so
 // that the content is read before it can be admitted. A hostile server cannot
 // make the store hold more than a few such contents at a time.
-func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
+func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetObjectOutput, admission changeset.Admission) (changeset.Changeset, error) {
 	select {
 	case s.unsized <- struct{}{}:
 		defer func() { <-s.unsized }()
@@ -108,7 +108,10 @@ func (s *Store) getUnsized(ctx context.Context, ref changeset.Ref, out *s3.GetOb
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	return c, changeset.Admit(ctx, c.Header)
+	if err := admission.Admit(c.Header); err != nil {
+		return changeset.Changeset{}, err
+	}
+	return c, nil
 }
 
 func (s *Store) readUnsized(ref changeset.Ref, out *s3.GetObjectOutput) (changeset.Changeset, error) {
@@ -180,7 +183,7 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 	defer out.Body.Close()
 	o := gotten(out)
 	if o.size == nil {
-		c, err := s.getUnsized(changeset.WithAdmission(ctx, admitAll), ref, out)
+		c, err := s.getUnsized(ctx, ref, out, nil)
 		if err != nil {
 			return changeset.Info{}, err
 		}
@@ -188,9 +191,6 @@ func (s *Store) statByGet(ctx context.Context, ref changeset.Ref) (changeset.Inf
 	}
 	return s.decode(ref, o)
 }
-
-// admitAll admits content that is read only for its size.
-func admitAll(changeset.Header) error { return nil }
 
 // object is the common part of the answers to GetObject and HeadObject.
 type object struct {

@@ -83,7 +83,7 @@ func TestPutIsNotRepeatedForEver(t *testing.T) {
 func TestGet(t *testing.T) {
 	c, _ := build(t, "hello")
 	server := always(stored(t, c))
-	got, err := open(t, server).Get(t.Context(), c.Ref)
+	got, err := open(t, server).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 	require.Len(t, server.requests, 1)
@@ -100,12 +100,12 @@ func TestGetVerifiesTheChecksum(t *testing.T) {
 	damaged.body = "hollo"
 
 	server := oneAfterAnother(damaged, whole)
-	got, err := open(t, server).Get(t.Context(), c.Ref)
+	got, err := open(t, server).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 	require.Len(t, server.requests, 2)
 
-	got, err = open(t, always(damaged)).Get(t.Context(), c.Ref)
+	got, err = open(t, always(damaged)).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, "hollo", string(got.Body))
 	require.Error(t, got.VerifyBody())
@@ -132,12 +132,11 @@ func serve(t testing.TB, r reply, bodies ...*body) *s3store.Store {
 func TestGetAsksForAdmission(t *testing.T) {
 	c, _ := build(t, "hello")
 	refused := errors.New("refused")
-	ctx := changeset.WithAdmission(t.Context(), func(h changeset.Header) error {
+	b := &body{Reader: strings.NewReader("hello")}
+	_, err := serve(t, stored(t, c), b).Get(t.Context(), c.Ref, func(h changeset.Header) error {
 		require.Equal(t, c.Header, h)
 		return refused
 	})
-	b := &body{Reader: strings.NewReader("hello")}
-	_, err := serve(t, stored(t, c), b).Get(ctx, c.Ref)
 	require.Equal(t, refused, err)
 	require.False(t, b.read)
 	require.True(t, b.closed)
@@ -151,14 +150,13 @@ func TestGetLosesItsConnection(t *testing.T) {
 	}
 	b := []*body{broken(), broken(), {Reader: strings.NewReader("hello")}}
 	admitted := 0
-	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { admitted++; return nil })
-	got, err := serve(t, stored(t, c), b...).Get(ctx, c.Ref)
+	got, err := serve(t, stored(t, c), b...).Get(t.Context(), c.Ref, func(changeset.Header) error { admitted++; return nil })
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 	require.Equal(t, 1, admitted)
 
 	b = []*body{broken(), broken(), broken()}
-	_, err = serve(t, stored(t, c), b...).Get(t.Context(), c.Ref)
+	_, err = serve(t, stored(t, c), b...).Get(t.Context(), c.Ref, nil)
 	require.ErrorIs(t, err, cut)
 	for _, b := range b {
 		require.True(t, b.closed)
@@ -177,7 +175,7 @@ func TestReadsOfWhatIsNotThere(t *testing.T) {
 		}
 		return reply{status: http.StatusNotFound, code: "NoSuchKey"}
 	}})
-	_, err := s.Get(t.Context(), c.Ref)
+	_, err := s.Get(t.Context(), c.Ref, nil)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	_, err = s.Stat(t.Context(), c.Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)
@@ -206,7 +204,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	cancel(errors.New("some cause"))
 	calls := map[string]func() error{
 		"Put":    func() error { return s.Put(ctx, c) },
-		"Get":    func() error { _, err := s.Get(ctx, c.Ref); return err },
+		"Get":    func() error { _, err := s.Get(ctx, c.Ref, nil); return err },
 		"Stat":   func() error { _, err := s.Stat(ctx, c.Ref); return err },
 		"Delete": func() error { return s.Delete(ctx, c.Ref) },
 		"Load":   func() error { _, err := s.Load(ctx, "order-1"); return err },

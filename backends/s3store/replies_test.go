@@ -86,7 +86,7 @@ func (f faithful) calls() map[string]func(*testing.T, *s3store.Store) (string, e
 	text := func(v any, err error) (string, error) { return fmt.Sprintf("%+v", v), err }
 	return map[string]func(*testing.T, *s3store.Store) (string, error){
 		"Put":        func(t *testing.T, s *s3store.Store) (string, error) { return "", s.Put(t.Context(), f.changeset) },
-		"Get":        func(t *testing.T, s *s3store.Store) (string, error) { return text(s.Get(t.Context(), ref)) },
+		"Get":        func(t *testing.T, s *s3store.Store) (string, error) { return text(s.Get(t.Context(), ref, nil)) },
 		"Stat":       func(t *testing.T, s *s3store.Store) (string, error) { return text(s.Stat(t.Context(), ref)) },
 		"Delete":     func(t *testing.T, s *s3store.Store) (string, error) { return "", s.Delete(t.Context(), ref) },
 		"Load":       func(t *testing.T, s *s3store.Store) (string, error) { return text(s.Load(t.Context(), id)) },

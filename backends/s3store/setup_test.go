@@ -64,7 +64,7 @@ func TestBadSetUps(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, always(test.reply))
-			_, get := s.Get(t.Context(), c.Ref)
+			_, get := s.Get(t.Context(), c.Ref, nil)
 			_, load := s.Load(t.Context(), c.AggregateID)
 			for _, err := range []error{s.Put(t.Context(), c), get, load} {
 				requireSetup(t, err, test.what)

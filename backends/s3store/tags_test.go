@@ -176,7 +176,7 @@ func TestNoContentLength(t *testing.T) {
 	whole := stored(t, c)
 	whole.header["Content-Length"] = ""
 	s := open(t, always(whole))
-	got, err := s.Get(t.Context(), c.Ref)
+	got, err := s.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
 	info, err := s.Stat(t.Context(), c.Ref)
@@ -185,17 +185,17 @@ func TestNoContentLength(t *testing.T) {
 
 	cut := whole
 	cut.body = "hel"
-	got, err = open(t, oneAfterAnother(cut, whole)).Get(t.Context(), c.Ref)
+	got, err = open(t, oneAfterAnother(cut, whole)).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, got)
-	got, err = open(t, always(cut)).Get(t.Context(), c.Ref)
+	got, err = open(t, always(cut)).Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.Error(t, got.VerifyBody())
 
 	refused := fmt.Errorf("refused")
-	ctx := changeset.WithAdmission(t.Context(), func(changeset.Header) error { return refused })
-	_, err = s.Get(ctx, c.Ref)
+	got, err = s.Get(t.Context(), c.Ref, func(changeset.Header) error { return refused })
 	require.Equal(t, refused, err)
+	require.Empty(t, got.Content)
 
 	record := found(t, h, `"1"`)
 	record.header["Content-Length"] = ""

@@ -51,7 +51,7 @@ func BenchmarkRead(b *testing.B) {
 		parallel(b, func() error { _, err := s.Stat(b.Context(), h.Ref); return err })
 	})
 	b.Run("Get", func(b *testing.B) {
-		parallel(b, func() error { _, err := s.Get(b.Context(), h.Ref); return err })
+		parallel(b, func() error { _, err := s.Get(b.Context(), h.Ref, nil); return err })
 	})
 }
 

@@ -87,7 +87,7 @@ func TestBusyIsBounded(t *testing.T) {
 			}
 		}
 		other.run(t, "ROLLBACK")
-		_, err = s.Get(t.Context(), changesets[0].Ref)
+		_, err = s.Get(t.Context(), changesets[0].Ref, nil)
 		require.ErrorIs(t, err, changeset.ErrNotFound)
 		_, err = s.Commit(t.Context(), changesets, h, next)
 		require.NoError(t, err)

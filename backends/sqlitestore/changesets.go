@@ -92,13 +92,13 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 
 // Get returns the changeset, or an error that matches [changeset.ErrNotFound],
 // is a [*changeset.CorruptError], or matches [changeset.ErrUnsupportedFormat].
-// It reads the content only after [changeset.Admit].
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+// It reads content only after its admission.
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	info, err := s.Stat(ctx, ref)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	if err := changeset.Admit(ctx, info.Header); err != nil {
+	if err := admission.Admit(info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
 	content, err := s.content(ctx, ref)

@@ -56,12 +56,12 @@ func TestTamperedRowsAreCorrupt(t *testing.T) {
 		heal := damage(t, s.path, "changesets", change)
 		_, err := s.Stat(t.Context(), stored.Ref)
 		requireCorrupt(t, err, s.Locate(stored.Ref))
-		_, err = s.Get(t.Context(), stored.Ref)
+		_, err = s.Get(t.Context(), stored.Ref, nil)
 		requireCorrupt(t, err, s.Locate(stored.Ref))
-		_, err = s.Get(t.Context(), other.Ref)
+		_, err = s.Get(t.Context(), other.Ref, nil)
 		require.NoError(t, err, name)
 		heal()
-		_, err = s.Get(t.Context(), stored.Ref)
+		_, err = s.Get(t.Context(), stored.Ref, nil)
 		require.NoError(t, err, name)
 	}
 }
@@ -71,7 +71,7 @@ func TestTamperedContentIsReadAsItIs(t *testing.T) {
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
 	for _, content := range []string{"x'6f6e65ff'", "x'6f6e'", "x''", "x'6f6e66'"} {
 		tamper(t, s.path, "UPDATE changesets SET content = "+content)
-		c, err := s.Get(t.Context(), stored.Ref)
+		c, err := s.Get(t.Context(), stored.Ref, nil)
 		require.NoError(t, err)
 		require.ErrorAs(t, c.VerifyBody(), new(*changeset.CorruptError), content)
 	}
@@ -142,7 +142,7 @@ func TestDamagedPages(t *testing.T) {
 	info, err := s.Stat(t.Context(), h.Ref)
 	require.NoError(t, err)
 	require.Equal(t, int64(1<<20), info.BodySize)
-	_, err = s.Get(t.Context(), h.Ref)
+	_, err = s.Get(t.Context(), h.Ref, nil)
 	requireCorrupt(t, err, s.Locate(h.Ref))
 }
 
@@ -181,7 +181,7 @@ func TestAnyValueInAnyColumn(t *testing.T) {
 			}
 		}
 	}
-	c, err := s.Get(t.Context(), h.Ref)
+	c, err := s.Get(t.Context(), h.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, "one", string(c.Body))
 }
@@ -200,7 +200,7 @@ func TestNULLHidesNoOtherRow(t *testing.T) {
 			versions = append(versions, o.Version)
 		}
 		require.Equal(t, []uint64{0, 1, 2}, versions, column)
-		_, err := s.Get(t.Context(), h.Ref)
+		_, err := s.Get(t.Context(), h.Ref, nil)
 		require.NoError(t, err)
 	}
 }
@@ -216,9 +216,9 @@ func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
 	}
 	_, err := s.Stat(t.Context(), h.Ref)
 	check(err)
-	_, err = s.Get(t.Context(), h.Ref)
+	_, err = s.Get(t.Context(), h.Ref, nil)
 	check(err)
-	_, err = s.GetMany(t.Context(), []changeset.Ref{h.Ref})
+	_, err = s.GetMany(t.Context(), []changeset.Ref{h.Ref}, nil)
 	check(err)
 	_, err = s.Load(t.Context(), "order-1")
 	check(err)
@@ -260,9 +260,9 @@ func TestDamageHasOneKind(t *testing.T) {
 		s.reader.db.SetMaxIdleConns(0)
 		changesets, next := extend(t, h, "order-1", "two")
 		_, load := s.Load(t.Context(), "order-1")
-		_, get := s.Get(t.Context(), h.Ref)
+		_, get := s.Get(t.Context(), h.Ref, nil)
 		_, stat := s.Stat(t.Context(), h.Ref)
-		_, many := s.GetMany(t.Context(), []changeset.Ref{h.Ref})
+		_, many := s.GetMany(t.Context(), []changeset.Ref{h.Ref}, nil)
 		_, commit := s.Commit(t.Context(), changesets, h, next)
 		_, refused := errors.AsType[*head.NotApplied](commit)
 		require.True(t, refused, name)

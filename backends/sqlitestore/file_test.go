@@ -221,7 +221,7 @@ func TestClosed(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrClosed)
 	_, err = s.Load(t.Context(), "order-1")
 	require.ErrorIs(t, err, fs.ErrClosed)
-	_, err = s.Get(t.Context(), h.Ref)
+	_, err = s.Get(t.Context(), h.Ref, nil)
 	require.ErrorIs(t, err, fs.ErrClosed)
 	require.ErrorIs(t, s.Put(t.Context(), changesets[0]), fs.ErrClosed)
 	require.ErrorIs(t, s.Delete(t.Context(), h.Ref), fs.ErrClosed)

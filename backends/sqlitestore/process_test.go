@@ -156,7 +156,7 @@ func openOnCue(path string) error {
 // demands that every changeset exists and follows from its parent.
 func requireChain(t testing.TB, s *Store, from, to head.Head) {
 	t.Helper()
-	newest, err := s.Get(t.Context(), from.Ref)
+	newest, err := s.Get(t.Context(), from.Ref, nil)
 	require.NoError(t, err)
 	require.NoError(t, from.VerifyNewest(newest.Header))
 	for c := newest; ; {
@@ -166,7 +166,7 @@ func requireChain(t testing.TB, s *Store, from, to head.Head) {
 			require.False(t, to.Exists(), "the chain has lost %s", to.Ref)
 			return
 		}
-		parent, err := s.Get(t.Context(), changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent})
+		parent, err := s.Get(t.Context(), changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}, nil)
 		require.NoError(t, err)
 		require.NoError(t, c.Verify(parent.Digest))
 		require.NoError(t, c.VerifyLink(parent.Header))

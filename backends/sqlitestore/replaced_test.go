@@ -102,7 +102,7 @@ func TestReadersOfAReplacedFile(t *testing.T) {
 	s.reader.db.SetMaxIdleConns(0) // closes the open connections
 	for _, err := range []error{
 		func() error { _, err := s.Load(t.Context(), "order-1"); return err }(),
-		func() error { _, err := s.Get(t.Context(), h.Ref); return err }(),
+		func() error { _, err := s.Get(t.Context(), h.Ref, nil); return err }(),
 	} {
 		require.ErrorIs(t, err, ErrReplaced)
 	}

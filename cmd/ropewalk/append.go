@@ -9,6 +9,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/head"
 )
 
@@ -72,7 +74,7 @@ func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 }
 
 func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
-	id, err := parseNewID(idArg)
+	id, err := reference.ParseNewID(idArg)
 	if err != nil {
 		return err
 	}
@@ -110,11 +112,11 @@ func (f appendFlags) check(afterGiven bool) error {
 		}
 	}
 	if given != 1 {
-		return withHint(usagef("exactly one of --new, --after and --any is required"),
+		return cliexit.WithHint(cliexit.Usagef("exactly one of --new, --after and --any is required"),
 			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
 	}
 	if f.any && f.commandID != "" {
-		return withHint(usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
+		return cliexit.WithHint(cliexit.Usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
 			"--after VERSION --command-id KEY stores it once, however often it is sent")
 	}
 	return nil
@@ -125,10 +127,10 @@ func parseMetadata(list []string) (map[string]string, error) {
 	for _, pair := range list {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, usagef("--meta %q: want KEY=VALUE", pair)
+			return nil, cliexit.Usagef("--meta %q: want KEY=VALUE", pair)
 		}
 		if _, repeated := metadata[key]; repeated {
-			return nil, usagef("--meta %q: the key is there more than once", pair)
+			return nil, cliexit.Usagef("--meta %q: the key is there more than once", pair)
 		}
 		metadata[key] = value
 	}
@@ -158,22 +160,22 @@ func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain
 // elsewhere it returns the conflict at once, unless a command ID makes it
 // possible that this very append is the reason.
 func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
-	r, err := parseAfter(chain.AggregateID(), f.after)
+	r, err := reference.ParseAfter(chain.AggregateID(), f.after)
 	if err != nil {
 		return head.Head{}, err
 	}
 	h, err := chain.Head(ctx)
 	if errors.Is(err, ropewalk.ErrNotFound) {
-		err = withHint(err, "--new begins the chain")
+		err = cliexit.WithHint(err, "--new begins the chain")
 	}
 	if err != nil {
 		return head.Head{}, err
 	}
-	if r.form == single && r.first == h.Version {
+	if r.Form == reference.Single && r.First == h.Version {
 		return h, nil
 	}
-	named := changeset.Ref{AggregateID: r.id, Version: r.first}
-	if r.form == exact {
+	named := changeset.Ref{AggregateID: r.ID, Version: r.First}
+	if r.Form == reference.Exact {
 		l, err := s.locateExact(ctx, r)
 		if err != nil || l.ref == h.Ref {
 			return h, err
@@ -181,30 +183,12 @@ func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Cha
 		named = l.ref
 	}
 	refused := &ropewalk.ConflictError{Expected: head.Head{Ref: named}, Actual: h}
-	if f.commandID == "" || r.first >= h.Version {
+	if f.commandID == "" || r.First >= h.Version {
 		return head.Head{}, refused
 	}
-	expected, err := chain.HeadAt(ctx, r.first)
+	expected, err := chain.HeadAt(ctx, r.First)
 	if err == nil && !named.ID.IsZero() && expected.ID != named.ID {
 		err = refused
 	}
 	return expected, err
-}
-
-// parseAfter reads the value of --after: a version, a reference to a changeset
-// of the aggregate, or an ETag, which a shell may have stripped of its quotes.
-func parseAfter(id, s string) (reference, error) {
-	inner := strings.TrimSuffix(strings.TrimPrefix(s, `"`), `"`)
-	r := reference{id: id}
-	if matched, err := r.parse(inner); matched && err == nil && (r.form == single || r.form == exact) {
-		return r, nil
-	}
-	r, err := parseReference(s)
-	if err != nil || r.form != single && r.form != exact {
-		return r, usagef("--after %s: want a version, a reference to a changeset, or an ETag", quote(s))
-	}
-	if r.id != id {
-		return r, usagef("--after %s: not a changeset of %q", quote(s), id)
-	}
-	return r, nil
 }

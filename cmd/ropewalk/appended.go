@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+
 	"ropewalk"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
 // appendedJSON is what append and settle print with --json: one object for
 // each changeset of an append that is committed.
 type appendedJSON struct {
-	kind
+	ui.Kind
 	Ref        string `json:"ref"`
 	Aggregate  string `json:"aggregate"`
 	Version    uint64 `json:"version"`
@@ -34,7 +36,7 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 	}
 	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, ropewalk.Range{First: first, Last: newest.Version}) {
 		if err != nil {
-			a.warn("all is committed, but not all references could be read: %v", err)
+			a.Warn("all is committed, but not all references could be read: %v", err)
 			return a.printAppendedOne(newest)
 		}
 		if err := a.printAppendedOne(head.At(h)); err != nil {
@@ -45,11 +47,11 @@ func (a *app) printAppended(ctx context.Context, s *store, after, newest head.He
 }
 
 func (a *app) printAppendedOne(h head.Head) error {
-	if !a.json {
-		return a.unread(a.print("%s\n", h.Ref), "%s is committed", h.Ref)
+	if !a.JSON {
+		return a.Unread(a.Print("%s\n", h.Ref), "%s is committed", h.Ref)
 	}
-	return a.unread(a.emit(appendedJSON{
-		kind: kindOf("appended"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
+	return a.Unread(a.Emit(appendedJSON{
+		Kind: ui.KindOf("appended"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		ETag: h.ETag(), Digest: h.Digest.String(), RecordedAt: changeset.FormatTime(h.UpdatedAt),
 	}), "%s is committed", h.Ref)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // argumentNames says what the first placeholder of a usage line stands for.
@@ -35,15 +37,15 @@ func explainArguments(cmd *cobra.Command) {
 			i++
 		}
 		if i == 0 && len(cmd.ValidArgs) > 0 {
-			return usagef("%q is not one of %s", args[0], strings.Join(cmd.ValidArgs, ", "))
+			return cliexit.Usagef("%q is not one of %s", args[0], strings.Join(cmd.ValidArgs, ", "))
 		}
-		return withHint(usagef("unexpected argument %q", args[i]), "usage: %s", cmd.UseLine())
+		return cliexit.WithHint(cliexit.Usagef("unexpected argument %q", args[i]), "usage: %s", cmd.UseLine())
 	}
 }
 
 func missingArgument(cmd *cobra.Command) error {
 	if len(cmd.ValidArgs) > 0 {
-		return withHint(usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])
+		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])
 	}
 	placeholder := strings.Fields(cmd.Use)[1]
 	what, ok := argumentNames[placeholder]
@@ -54,5 +56,5 @@ func missingArgument(cmd *cobra.Command) error {
 	if example == "" {
 		example = cmd.CommandPath() + " order-4711"
 	}
-	return withHint(usagef("name %s", what), "for example: %s", example)
+	return cliexit.WithHint(cliexit.Usagef("name %s", what), "for example: %s", example)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // backupJSON is what backup prints with --json.
 type backupJSON struct {
-	kind
+	ui.Kind
 	Store string `json:"store"`
 	File  string `json:"file"`
 }
@@ -41,24 +44,24 @@ func (a *app) backUp(ctx context.Context, file string) error {
 	if err := f.backUp(ctx, file); err != nil {
 		return err
 	}
-	if a.json {
-		err = a.emit(backupJSON{kindOf("backup"), a.storeURL(), file})
+	if a.JSON {
+		err = a.Emit(backupJSON{ui.KindOf("backup"), a.storeURL(), file})
 	} else {
-		err = a.print("%s is a backup of %s\n", file, a.storeURL())
+		err = a.Print("%s is a backup of %s\n", file, a.storeURL())
 	}
-	return a.unread(err, "%s is a backup of %s", file, a.storeURL())
+	return a.Unread(err, "%s is a backup of %s", file, a.storeURL())
 }
 
 // sqliteFile returns the SQLite file that the store's URL names. The command
 // needs it: other stores are a failure of usage.
 func (a *app) sqliteFile(command string) (sqliteFile, error) {
-	p, err := a.place(a.storeURL(), a.env)
+	p, err := a.place(a.storeURL(), a.Env)
 	if err != nil {
 		return "", err
 	}
 	f, ok := p.(sqliteFile)
 	if !ok {
-		return "", withHint(usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
+		return "", cliexit.WithHint(cliexit.Usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
 			"docs/restore.md says how each storage is backed up")
 	}
 	return f, nil

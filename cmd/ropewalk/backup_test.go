@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io/fs"
 	"os"
 	"strings"
-	"syscall"
-	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/stretchr/testify/require"
 
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
@@ -37,29 +32,6 @@ func crash(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(db.Close())
 	ts.Check(os.Remove(live))
-}
-
-// TestFailuresOfAFile: exit code 7 or 6, and hints that fit a file.
-func TestFailuresOfAFile(t *testing.T) {
-	late := fmt.Errorf("%w: %w", context.DeadlineExceeded, sqlitestore.ErrBusy)
-	for _, failure := range []struct {
-		err  error
-		exit int
-		hint string
-	}{
-		{late, 7, "another program holds the lock"},
-		{sqlitestore.ErrReplaced, 7, "what replaced the file"},
-		{fmt.Errorf("%w: %w", sqlitestore.ErrUnavailable, syscall.ENOSPC), 7, "free space"},
-		{fmt.Errorf("%w: %w", sqlitestore.ErrUnavailable, fs.ErrPermission), 7, "check the modes"},
-		{&ropewalk.CorruptError{Object: "sqlite:x.db", Reason: "malformed"}, 6, "ropewalk restore"},
-		{&ropewalk.CorruptError{Object: "s3://b/k", Reason: "malformed"}, 6, ""},
-	} {
-		require.Equal(t, failure.exit, classify(t.Context(), failure.err).exit, failure.err)
-		hint := hintFor(failure.err)
-		require.Contains(t, hint, failure.hint)
-		require.NotContains(t, hint, "region")
-		require.Equal(t, failure.hint == "", hint == "", hint)
-	}
 }
 
 // hold keeps a store open until the script ends.

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/internal/meter"
 )
@@ -66,7 +68,7 @@ func (f benchFlags) check() error {
 		{"parallel", f.parallel, 1, 256},
 	} {
 		if limit.value < limit.low || limit.value > limit.high {
-			return usagef("--%s %d: want %d to %d", limit.name, limit.value, limit.low, limit.high)
+			return cliexit.Usagef("--%s %d: want %d to %d", limit.name, limit.value, limit.low, limit.high)
 		}
 	}
 	return nil
@@ -82,7 +84,7 @@ func (a *app) runBench(ctx context.Context, f benchFlags, rawURL string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if _, err := a.place(rawURL, a.env); err != nil {
+	if _, err := a.place(rawURL, a.Env); err != nil {
 		return err
 	}
 	scheme, _, _ := strings.Cut(rawURL, ":")
@@ -90,13 +92,13 @@ func (a *app) runBench(ctx context.Context, f benchFlags, rawURL string) error {
 	if err := a.printBenchCost(newBenchCost("estimate", price, f.estimate(scheme))); err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
+	if err := a.Confirm(ctx, f.yes || price.free(), "bench", "spend that on "+rawURL); err != nil {
 		return err
 	}
 	return a.with(ctx, rawURL, true, func(s *store) error {
 		b := newBenching(a, s, f)
 		err := b.run(ctx)
-		b.bar.end()
+		b.bar.End()
 		left, cleaning := b.clean(ctx)
 		actual := newBenchCost("actual", price, b.meter.Count())
 		actual.Tombstones = left
@@ -111,7 +113,7 @@ type benching struct {
 	flags  benchFlags
 	meter  *meter.Meter
 	prefix string
-	bar    *progress
+	bar    *ui.Progress
 }
 
 // newBenching counts the requests to a store.
@@ -122,7 +124,7 @@ func newBenching(a *app, s *store, f benchFlags) *benching {
 	return &benching{
 		app: a, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
 		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
-		bar:    a.newProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
+		bar:    a.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
 	}
 }
 
@@ -141,7 +143,7 @@ func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
 		switch {
 		case errors.Is(failed, ropewalk.ErrNotFound):
 		case failed != nil:
-			err = errors.Join(err, withHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
+			err = errors.Join(err, cliexit.WithHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
 				"what remains is named %s-…: ropewalk erase removes it", b.prefix))
 		default:
 			tombstones++

@@ -11,12 +11,13 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
 // benchJSON is one thing that bench has measured, with --json.
 type benchJSON struct {
-	kind
+	ui.Kind
 	What string `json:"what"`
 	// N is how often it was done, by Parallel at the same time.
 	N        int `json:"n"`
@@ -111,7 +112,7 @@ func (b *benching) measure(ctx context.Context, n, parallel int, each func(worke
 	failed := make(chan error, 1)
 	go func() { failed <- group.Wait(); close(done) }()
 	for range done {
-		b.bar.add(1)
+		b.bar.Add(1)
 	}
 	return times, time.Since(start), <-failed
 }
@@ -122,7 +123,7 @@ func newBenchJSON(what string, parallel int, times []time.Duration, took time.Du
 		return milliseconds(times[max(0, (len(times)*percent+99)/100-1)])
 	}
 	return benchJSON{
-		kindOf("bench"), what, len(times), parallel, at(50), at(95), at(99), at(100),
+		ui.KindOf("bench"), what, len(times), parallel, at(50), at(95), at(99), at(100),
 		float64(len(times)) / took.Seconds(),
 	}
 }
@@ -130,21 +131,21 @@ func newBenchJSON(what string, parallel int, times []time.Duration, took time.Du
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (b *benching) printBench(all []benchJSON) error {
-	if b.json {
+	if b.JSON {
 		for _, m := range all {
-			if err := b.emit(m); err != nil {
+			if err := b.Emit(m); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	t := newTable(b.stdout, "WHAT", "TIMES", "AT ONCE", "P50", "P95", "P99", "MAX", "A SECOND").alignRight(1, 2, 3, 4, 5, 6, 7)
+	t := ui.NewTable(b.Out, "WHAT", "TIMES", "AT ONCE", "P50", "P95", "P99", "MAX", "A SECOND").AlignRight(1, 2, 3, 4, 5, 6, 7)
 	ms := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) + "ms" }
 	for _, m := range all {
-		if err := t.row(m.What, strconv.Itoa(m.N), strconv.Itoa(m.Parallel), ms(m.P50), ms(m.P95), ms(m.P99), ms(m.Max),
+		if err := t.Row(m.What, strconv.Itoa(m.N), strconv.Itoa(m.Parallel), ms(m.P50), ms(m.P95), ms(m.P99), ms(m.Max),
 			strconv.FormatFloat(m.PerSecond, 'f', 1, 64)); err != nil {
 			return err
 		}
 	}
-	return t.flush()
+	return t.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/meter"
 )
 
@@ -48,7 +49,7 @@ func (f benchFlags) estimate(scheme string) meter.Counts {
 
 // benchCostJSON is what a run will cost, or has cost, with --json.
 type benchCostJSON struct {
-	kind
+	ui.Kind
 	Phase    string         `json:"phase"`
 	Requests map[string]int `json:"requests"`
 	USD      float64        `json:"usd"`
@@ -68,18 +69,18 @@ func newBenchCost(phase string, p requestPrices, c meter.Counts) benchCostJSON {
 			requests[name] = n
 		}
 	}
-	return benchCostJSON{kind: kindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
+	return benchCostJSON{Kind: ui.KindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
 }
 
 func (a *app) printBenchCost(c benchCostJSON) error {
-	if a.json {
-		return a.emit(c)
+	if a.JSON {
+		return a.Emit(c)
 	}
 	total := 0
 	for _, n := range c.Requests {
 		total += n
 	}
-	text := plural(int64(total), "request")
+	text := ui.Plural(int64(total), "request")
 	if c.Phase == "estimate" {
 		text = "about " + text
 	}
@@ -89,7 +90,7 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 		text += ", which cost nothing"
 	}
 	if c.Tombstones > 0 {
-		text += "; tombstones that remain: " + thousands(int64(c.Tombstones))
+		text += "; tombstones that remain: " + ui.Thousands(int64(c.Tombstones))
 	}
-	return a.print("%s\n", strings.TrimSpace(text))
+	return a.Print("%s\n", strings.TrimSpace(text))
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newCat(a *app) *cobra.Command {
@@ -25,13 +27,13 @@ ID@0.. is the whole history.`,
 }
 
 func (a *app) runCat(cmd *cobra.Command, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
-		if r.form == between || r.form == onward {
+		if r.Form == reference.Between || r.Form == reference.Onward {
 			return a.catRange(ctx, s, r)
 		}
 		l, err := s.locate(ctx, r)
@@ -46,7 +48,7 @@ func (a *app) runCat(cmd *cobra.Command, arg string) error {
 	})
 }
 
-func (a *app) catRange(ctx context.Context, s *store, r reference) error {
+func (a *app) catRange(ctx context.Context, s *store, r reference.Reference) error {
 	sp, err := s.span(ctx, r)
 	if err != nil {
 		return err
@@ -64,11 +66,11 @@ func (a *app) catRange(ctx context.Context, s *store, r reference) error {
 
 // printContent prints content as it is, or with --json within its changeset.
 func (a *app) printContent(c changeset.Changeset) error {
-	if a.json {
+	if a.JSON {
 		out := newChangesetJSON(c.Header)
 		out.contentJSON = newContentJSON(c.Content)
-		return a.emit(out)
+		return a.Emit(out)
 	}
-	_, err := raw(a.stdout).Write(c.Content)
+	_, err := ui.Raw(a.Out).Write(c.Content)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -187,7 +188,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 		{gcFlags{}, nil, context.Canceled, 130, ""},
 	} {
 		a := newTestPlace().app("")
-		a.stdout, a.stderr = io.Discard, io.Discard
+		a.Out, a.Err = io.Discard, io.Discard
 		g := collecting{app: a, gcFlags: test.flags, stop: func() {}}
 		err := g.finish(g.run(func(yield func(collect.Report, error) bool) {
 			for _, r := range test.reports {
@@ -199,7 +200,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 				yield(collect.Report{}, test.err)
 			}
 		}))
-		require.Equal(t, test.exit, classify(t.Context(), err).exit)
+		require.Equal(t, test.exit, cliexit.Classify(t.Context(), err).Exit)
 		require.Equal(t, test.hint, hintFor(err))
 	}
 }

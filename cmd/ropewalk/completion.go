@@ -5,11 +5,13 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // completionJSON is what completion prints with --json.
 type completionJSON struct {
-	kind
+	ui.Kind
 	Shell  string `json:"shell"`
 	Script string `json:"script"`
 }
@@ -32,10 +34,10 @@ completed, since a TAB would cost requests.
 			if err := generate(cmd.Root(), args[0], &script); err != nil {
 				return err
 			}
-			if a.json {
-				return a.emit(completionJSON{kindOf("completion"), args[0], script.String()})
+			if a.JSON {
+				return a.Emit(completionJSON{ui.KindOf("completion"), args[0], script.String()})
 			}
-			_, err := script.WriteTo(a.stdout)
+			_, err := script.WriteTo(a.Out)
 			return err
 		},
 	}

@@ -6,6 +6,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // damage collects the faults of single aggregates, for a command that goes on
@@ -37,24 +40,24 @@ func (d *damage) report(a *app, others string) error {
 		return nil
 	}
 	for i, err := range d.faults {
-		if a.json {
-			if err := a.emit(faultJSON(d.ids[i], a.message(err), err)); err != nil {
+		if a.JSON {
+			if err := a.Emit(faultJSON(d.ids[i], a.Message(err), err)); err != nil {
 				return err
 			}
 		} else if len(d.faults) > 1 {
-			a.warn("%v", err)
+			a.Warn("%v", err)
 		}
 	}
 	err := fmt.Errorf("%w; all other aggregates were %s", d.faults[0], others)
 	if n := len(d.faults); n > 1 {
-		err = fmt.Errorf("%s could not be read, all others were %s; the first of them: %w", plural(int64(n), "aggregate"), others, d.faults[0])
+		err = fmt.Errorf("%s could not be read, all others were %s; the first of them: %w", ui.Plural(int64(n), "aggregate"), others, d.faults[0])
 	}
-	return withHint(err, "see what is wrong: ropewalk verify %s", operand(idArgument(d.ids[0])))
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", reference.Operand(d.ids[0]))
 }
 
 // faultJSON returns the fault of an aggregate as verify reports it.
 func faultJSON(aggregateID, message string, err error) problemJSON {
-	out := problemJSON{kind: kindOf("problem"), Aggregate: aggregateID, Reason: message}
+	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: aggregateID, Reason: message}
 	corrupt, ok := errors.AsType[*changeset.CorruptError](err)
 	if !ok {
 		return out

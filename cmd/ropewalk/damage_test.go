@@ -9,6 +9,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -71,7 +72,7 @@ func TestExportPastDamagedChangesets(t *testing.T) {
 			require.Zero(t, p.run(t.Context(), "{}\n", "append", id, "--any").exit)
 		}
 	}
-	sp, err := p.store(t).span(t.Context(), reference{id: "a"})
+	sp, err := p.store(t).span(t.Context(), reference.Reference{ID: "a"})
 	require.NoError(t, err)
 	c, err := sp.reader.At(t.Context(), 1)
 	require.NoError(t, err)

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -24,8 +26,8 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.json || a.store != "" {
-				return usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
+			if a.JSON || a.store != "" {
+				return cliexit.Usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
 			}
 			return a.runDemo(cmd.Context())
 		},
@@ -47,7 +49,7 @@ func (a *app) runDemo(ctx context.Context) error {
 		return err
 	}
 	d := demo{app: a, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
-	for name, value := range a.env {
+	for name, value := range a.Env {
 		d.env = append(d.env, name+"="+value)
 	}
 	d.env = append(d.env, "ROPEWALK_STORE="+d.store)
@@ -62,7 +64,7 @@ func (a *app) runDemo(ctx context.Context) error {
 func (d demo) begin(ctx context.Context) error {
 	return d.steps(
 		d.say("A store is a file here; in the cloud it is a bucket. Nothing else runs."),
-		d.command("export ROPEWALK_STORE="+quote(d.store)),
+		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
 		d.say("Begin the history of an order, and go on with it. What it is now has to be said."),
 		d.pipe(ctx, 0, `{"type":"created","customer":"alice"}`, "append", order, "--new"),
 		d.pipe(ctx, 0, `{"type":"paid","amount":42}`, "append", order, "--after", "0", "--meta", "correlation-id=91c2"),
@@ -87,9 +89,9 @@ func (d demo) flipByte(ctx context.Context) error {
 	return d.steps(
 		d.say("Somebody changes one byte in a copy of the file: alice has paid 43, not 42."),
 		func() error { return d.forge(ctx, path) },
-		d.run(ctx, found.exit, "verify", "--all", "--store", "file:"+path),
+		d.run(ctx, cliexit.Found.Exit, "verify", "--all", "--store", "file:"+path),
 		d.say("Exit code 6: the line above names the changeset and its object. No reader goes past it:"),
-		d.run(ctx, corrupt.exit, "cat", order+"@0..", "--store", "file:"+path),
+		d.run(ctx, cliexit.Corrupt.Exit, "cat", order+"@0..", "--store", "file:"+path),
 	)
 }
 
@@ -120,11 +122,11 @@ func (d demo) open() (*sqlitestore.Store, error) {
 func (d demo) farewell(context.Context) error {
 	return d.steps(
 		d.say("The store stays, for you to go on with:"),
-		d.command("export ROPEWALK_STORE="+quote(d.store)),
+		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
 		d.command("ropewalk show "+order),
 		d.command("ropewalk --help"),
 		d.say("When you are done with it:"),
-		d.command("rm -r "+quote(d.dir)),
+		d.command("rm -r "+ui.Quote(d.dir)),
 	)
 }
 
@@ -140,12 +142,12 @@ func (demo) steps(all ...func() error) error {
 
 // say prints a comment, apart from what came before.
 func (d demo) say(text string) func() error {
-	return func() error { return d.print("\n%s\n", d.paint(d.stdout, green, "# "+text)) }
+	return func() error { return d.Print("\n%s\n", d.Paint(d.Out, ui.Green, "# "+text)) }
 }
 
 // command prints a line as it is typed into a shell.
 func (d demo) command(line string) func() error {
-	return func() error { return d.print("%s\n", d.paint(d.stdout, cyan, "$ "+line)) }
+	return func() error { return d.Print("%s\n", d.Paint(d.Out, ui.Cyan, "$ "+line)) }
 }
 
 // run prints the line that runs the command with these arguments, and runs it.
@@ -155,19 +157,19 @@ func (d demo) run(ctx context.Context, exit int, args ...string) func() error {
 
 // pipe is run with a line on stdin.
 func (d demo) pipe(ctx context.Context, exit int, line string, args ...string) func() error {
-	return d.typed(ctx, exit, "echo "+quote(line)+" | ", line+"\n", args)
+	return d.typed(ctx, exit, "echo "+ui.Quote(line)+" | ", line+"\n", args)
 }
 
 func (d demo) typed(ctx context.Context, exit int, before, stdin string, args []string) func() error {
 	return func() error {
 		words := make([]string, len(args))
 		for i, arg := range args {
-			words[i] = quote(arg)
+			words[i] = ui.Quote(arg)
 		}
 		if err := d.command(before + "ropewalk " + strings.Join(words, " "))(); err != nil {
 			return err
 		}
-		got := Run(ctx, append(args, "--color", d.color), strings.NewReader(stdin), d.stdout, d.stdout, d.env)
+		got := Run(ctx, append(args, "--color", d.Color), strings.NewReader(stdin), d.Out, d.Out, d.env)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 func TestDemoIsQuickAndLeavesAStoreToPlayWith(t *testing.T) {
@@ -34,7 +36,7 @@ func TestAnInterruptedDemoLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	require.Equal(t, interrupted.exit, Run(ctx, []string{"demo"}, nil, &out, &errs, nil))
+	require.Equal(t, cliexit.Interrupted.Exit, Run(ctx, []string{"demo"}, nil, &out, &errs, nil))
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -42,7 +43,7 @@ func (d demo) race(ctx context.Context) error {
 		d.say("One has won. What the other one put is left over, and can never enter the chain:"),
 		d.run(ctx, 0, "graph", order),
 		d.say("The command, too, is refused where it has not seen the newest changeset. Exit code 4:"),
-		d.pipe(ctx, conflict.exit, `{"type":"cancelled"}`, "append", order, "--after", "1"),
+		d.pipe(ctx, cliexit.Conflict.Exit, `{"type":"cancelled"}`, "append", order, "--after", "1"),
 	)
 }
 
@@ -66,12 +67,12 @@ func (d demo) runRace(ctx context.Context) (err error) {
 	running.Wait()
 	for i, w := range writers {
 		outcome := "committed: " + newest[i].Ref.String()
-		if outcomes[i] != nil && !is[*ropewalk.ConflictError](outcomes[i]) {
+		if outcomes[i] != nil && !errors.Is(outcomes[i], ropewalk.ErrConflict) {
 			return outcomes[i]
 		} else if outcomes[i] != nil {
 			outcome = outcomes[i].Error()
 		}
-		if err := d.print("  %s: %-26s%s\n", w.name, w.content, outcome); err != nil {
+		if err := d.Print("  %s: %-26s%s\n", w.name, w.content, outcome); err != nil {
 			return err
 		}
 	}
@@ -86,10 +87,10 @@ func (d demo) loseReply(ctx context.Context) error {
 	}
 	return d.steps(
 		d.say("The network fails while a writer swaps the head. Was it committed? The writer cannot know, and nothing is guessed:"),
-		func() error { return d.print("  cem: %-26suncertain: %s\n", delivered, u.Ref) },
+		func() error { return d.Print("  cem: %-26suncertain: %s\n", delivered, u.Ref) },
 		d.run(ctx, 0, "graph", order),
 		d.say("settle finds out, from anywhere, at any later time: committed, or, as here, refused for good. Exit code 4:"),
-		d.run(ctx, conflict.exit, "settle", u.Ref.String(), "--after-revision", strconv.FormatUint(u.AfterRevision, 10)),
+		d.run(ctx, cliexit.Conflict.Exit, "settle", u.Ref.String(), "--after-revision", strconv.FormatUint(u.AfterRevision, 10)),
 		d.say("So it can be appended again, and is in the history once:"),
 		d.pipe(ctx, 0, delivered, "append", order, "--after", strconv.FormatUint(u.Ref.Version-1, 10)),
 	)

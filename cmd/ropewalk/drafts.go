@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // maxContent is the largest content that append takes, in bytes: the default
@@ -31,10 +31,10 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 		files = []string{"-"}
 	}
 	if len(files) > changeset.MaxPerAppend {
-		return nil, usagef("%d files: an append has at most %d changesets", len(files), changeset.MaxPerAppend)
+		return nil, cliexit.Usagef("%d files: an append has at most %d changesets", len(files), changeset.MaxPerAppend)
 	}
 	if i := slices.Index(files, "-"); i >= 0 && slices.Contains(files[i+1:], "-") {
-		return nil, usagef("standard input can be read only once")
+		return nil, cliexit.Usagef("standard input can be read only once")
 	}
 	var drafts []changeset.Draft
 	for _, file := range files {
@@ -43,7 +43,7 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 			return nil, err
 		}
 		if len(content) == 0 && !f.allowEmpty {
-			return nil, withHint(usagef("%s is empty: nothing was appended", inputName(file)),
+			return nil, cliexit.WithHint(cliexit.Usagef("%s is empty: nothing was appended", ui.InputName(file)),
 				"it is usually the output of a command that failed; --allow-empty appends empty content")
 		}
 		d := changeset.Draft{Content: content, ContentType: f.contentType}
@@ -56,68 +56,19 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 }
 
 func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
-	in, err := a.input(ctx, file)
+	in, err := a.OpenInput(ctx, file)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
 	content, err := io.ReadAll(io.LimitReader(in, maxContent+1))
 	if err != nil {
-		return nil, inputError(file, err)
+		return nil, ui.InputError(file, err)
 	}
 	if len(content) > maxContent {
 		return nil, fmt.Errorf("%s: %w: more than %d bytes", file, ropewalk.ErrTooLarge, maxContent)
 	}
 	return content, nil
-}
-
-// input opens a file, or for "-" standard input. The context's end interrupts
-// the opening and each read, also of a pipe that nothing is written to.
-func (a *app) input(ctx context.Context, file string) (io.ReadCloser, error) {
-	if file == "-" {
-		a.announceInput(a.stdin)
-		return io.NopCloser(newInterruptible(ctx, a.stdin)), nil
-	}
-	f, err := openFile(ctx, file)
-	if err != nil {
-		return nil, inputError(file, err)
-	}
-	if isRegular(f) {
-		return f, nil
-	}
-	a.announceInput(f)
-	return struct {
-		io.Reader
-		io.Closer
-	}{newInterruptible(ctx, f), f}, nil
-}
-
-// announceInput says on a terminal that input is expected: a command that
-// waits looks like one that hangs.
-func (a *app) announceInput(in io.Reader) {
-	if a.terminal(in) {
-		a.complain("hint:", cyan, "content is read from the terminal; end it with Ctrl-D")
-	}
-}
-
-// inputName names a file of the command line in messages.
-func inputName(file string) string {
-	if file == "-" {
-		return "standard input"
-	}
-	return quote(file)
-}
-
-// inputError is the failure of reading a file that the user named. It has
-// nothing to do with the storage, whatever the cause.
-func inputError(file string, err error) error {
-	if errors.Is(err, context.Canceled) {
-		return err
-	}
-	if at, ok := errors.AsType[*os.PathError](err); ok {
-		err = at.Err
-	}
-	return &problem{class: &failed, err: fmt.Errorf("read %s: %w", quote(file), err)}
 }
 
 // guessType returns a content type by the file's name, or else by its content.

@@ -6,13 +6,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/head"
 )
 
 // erasedJSON is what erase prints with --json.
 type erasedJSON struct {
-	kind
+	ui.Kind
 	Aggregate string    `json:"aggregate"`
 	Version   uint64    `json:"version"`
 	Revision  uint64    `json:"revision"`
@@ -42,7 +45,7 @@ within their retention, backups, replicas, logs; and what caches hold.`,
 }
 
 func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 			return fmt.Errorf("load head of %q: %w", id, err)
 		}
 		if h.Exists() && h.State != head.Erased {
-			if err := a.confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", plural(int64(h.Version)+1, "changeset"))); err != nil {
+			if err := a.Confirm(ctx, yes, id, fmt.Sprintf("delete its history, %s, for good", ui.Plural(int64(h.Version)+1, "changeset"))); err != nil {
 				return err
 			}
 		}
@@ -61,20 +64,20 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 }
 
 func (a *app) erase(ctx context.Context, s *store, id string) error {
-	bar := a.newProgress(-1, false, "objects")
-	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.add}).Erase(ctx, id)
-	bar.end()
+	bar := a.NewProgress(-1, false, "objects")
+	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
+	bar.End()
 	switch {
 	case err != nil && r.Head.State == head.Erased:
-		return withHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", thousands(r.Deleted.Objects), operand(idArgument(id)))
+		return cliexit.WithHint(err, "the head is a tombstone, and %s of the objects were deleted; finish it: ropewalk erase %s", ui.Thousands(r.Deleted.Objects), reference.Operand(id))
 	case err != nil && !r.Head.Exists():
-		return withHint(err, "see what is there: ropewalk graph %s", operand(idArgument(id)))
+		return cliexit.WithHint(err, "see what is there: ropewalk graph %s", reference.Operand(id))
 	case err != nil:
-		return withHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", operand(idArgument(id)))
-	case a.json:
-		return a.unread(a.emit(erasedJSON{kindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
+		return cliexit.WithHint(err, "nothing was deleted yet; run it again: ropewalk erase %s", reference.Operand(id))
+	case a.JSON:
+		return a.Unread(a.Emit(erasedJSON{ui.KindOf("erased"), id, r.Head.Version, r.Head.Revision, countJSON(r.Deleted)}), "%s is erased", id)
 	}
-	err = a.print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
-		id, plural(r.Deleted.Objects, "object"), spacedSize(r.Deleted.Bytes))
-	return a.unread(err, "%s is erased", id)
+	err = a.Print("%s is erased: %s deleted, %s\nwhat remains: its tombstone, and what the storage keeps by itself: old versions, deleted blobs within their retention, backups\n",
+		id, ui.Plural(r.Deleted.Objects, "object"), ui.SpacedSize(r.Deleted.Bytes))
+	return a.Unread(err, "%s is erased", id)
 }

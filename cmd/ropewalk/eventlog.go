@@ -7,19 +7,15 @@ import (
 	"iter"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/eventline"
 )
 
-// maxCell is how many bytes of a type, of metadata or of a line are shown to
-// people in a list, whatever the event holds.
-const maxCell = 1000
-
 // eventJSON is one line of a changeset's content with log --events --json.
 type eventJSON struct {
-	kind
+	ui.Kind
 	Ref        string            `json:"ref"`
 	Aggregate  string            `json:"aggregate"`
 	Version    uint64            `json:"version"`
@@ -44,7 +40,7 @@ func newEventJSON(e event) any {
 		return newChangesetJSON(e.Header)
 	}
 	out := eventJSON{
-		kind: kindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
+		Kind: ui.KindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
 		RecordedAt: changeset.FormatTime(e.RecordedAt), Metadata: e.Metadata,
 		Type: e.Type, ID: e.ID, Time: e.Time, Data: e.Data, Meta: e.Meta, Other: e.Other,
 	}
@@ -68,7 +64,7 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 	if f.full {
 		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
 	}
-	out := newTable(a.stdout, columns...)
+	out := ui.NewTable(a.Out, columns...)
 	events := window(sp.events(ctx, f.reverse), skip, f.limit)
 	return printRows(a, out, events, newEventJSON, func(e event) []string { return eventRow(e, f.full) })
 }
@@ -124,19 +120,19 @@ func window[T any](items iter.Seq2[T, error], skip, limit uint64) iter.Seq2[T, e
 
 func eventRow(e event, full bool) []string {
 	place := fmt.Sprintf("%d.%d", e.Version, e.Index)
-	layout, id := seconds, []string{}
+	layout, id := ui.Seconds, []string{}
 	if full {
-		layout, id = precisely, []string{"-"}
+		layout, id = ui.Precisely, []string{"-"}
 	}
-	kind, metadata := escape(e.Type, maxCell), clip(formatMetadata(e.allMetadata()), maxCell)
+	kind, metadata := ui.Escape(e.Type, ui.MaxCell), ui.Clip(ui.FormatMetadata(e.allMetadata()), ui.MaxCell)
 	switch {
 	case e.Index < 0:
 		place = strconv.FormatUint(e.Version, 10)
-		kind = fmt.Sprintf("(%s, %s)", e.ContentType, byteSize(e.BodySize))
+		kind = fmt.Sprintf("(%s, %s)", e.ContentType, ui.ByteSize(e.BodySize))
 	case e.Type == "":
-		kind, metadata = "-", "no event: "+escape(string(e.Text[:min(len(e.Text), 2*maxCell)]), maxCell)
+		kind, metadata = "-", "no event: "+ui.Escape(string(e.Text[:min(len(e.Text), 2*ui.MaxCell)]), ui.MaxCell)
 	case full && e.ID != "":
-		id[0] = clip(quoteText(e.ID), maxCell)
+		id[0] = ui.Clip(ui.QuoteText(e.ID), ui.MaxCell)
 	}
 	return append(append([]string{place, kind}, id...), e.when(layout), metadata)
 }
@@ -149,7 +145,7 @@ func (e event) when(layout func(time.Time) string) string {
 	}
 	at, err := eventline.ParseTime(e.Time)
 	if err != nil {
-		return clip(quoteText(e.Time), maxCell)
+		return ui.Clip(ui.QuoteText(e.Time), ui.MaxCell)
 	}
 	return layout(at)
 }
@@ -180,15 +176,4 @@ func metaText(meta json.RawMessage) map[string]string {
 		all[name] = text
 	}
 	return all
-}
-
-// clip cuts text to at most n bytes and an ellipsis.
-func clip(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n] + "…"
 }

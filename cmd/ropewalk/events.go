@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // exportField is the field of --aggregate-field.
@@ -19,11 +20,11 @@ type exportField struct {
 
 // printEvents prints a changeset's content as events, one a line.
 func (a *app) printEvents(c changeset.Changeset, field exportField) error {
-	if a.json {
+	if a.JSON {
 		return a.printContent(c)
 	}
 	if !field.forced && wasImported(c) {
-		_, err := raw(a.stdout).Write(c.Content)
+		_, err := ui.Raw(a.Out).Write(c.Content)
 		return err
 	}
 	var out bytes.Buffer
@@ -38,7 +39,7 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 			return err
 		}
 	}
-	_, err := raw(a.stdout).Write(out.Bytes()) // as they were imported
+	_, err := ui.Raw(a.Out).Write(out.Bytes()) // as they were imported
 	return err
 }
 
@@ -92,7 +93,7 @@ func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []
 // writeWrapped writes content that is no event of the aggregate within an
 // event. Content that is nested too deep for that is written as base64.
 func writeWrapped(out *bytes.Buffer, c changeset.Changeset, field, name string, content any) error {
-	value, err := marshal(map[string]any{"content_type": c.ContentType, name: content})
+	value, err := ui.Marshal(map[string]any{"content_type": c.ContentType, name: content})
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func writeWrapped(out *bytes.Buffer, c changeset.Changeset, field, name string, 
 
 // writeAfterField writes a JSON object with the aggregate as its first field.
 func writeAfterField(out *bytes.Buffer, c changeset.Changeset, field string, object []byte) error {
-	first, err := marshal(map[string]string{field: c.AggregateID})
+	first, err := ui.Marshal(map[string]string{field: c.AggregateID})
 	if err != nil {
 		return err
 	}

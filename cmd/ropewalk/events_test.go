@@ -15,6 +15,7 @@ import (
 
 	"ropewalk/aggregate"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func contentOf(content string) changeset.Changeset {
@@ -126,7 +127,7 @@ func TestCommandAndPackageAgree(t *testing.T) {
 				require.Equal(t, value, metaText(e.Meta)[key])
 			}
 			if e.Time != "" {
-				require.Equal(t, precisely(raw.Time), e.when(precisely))
+				require.Equal(t, ui.Precisely(raw.Time), e.when(ui.Precisely))
 			}
 		}
 	})
@@ -141,7 +142,7 @@ func TestEventsAreText(t *testing.T) {
 		texts := []string{}
 		for e := range eventsOf(c, rapid.Bool().Draw(t, "backward")) {
 			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)
-			line, err := marshal(newEventJSON(e))
+			line, err := ui.Marshal(newEventJSON(e))
 			require.NoError(t, err)
 			require.NoError(t, schemas.check(line))
 		}
@@ -156,16 +157,6 @@ func TestEventsAreText(t *testing.T) {
 	})
 }
 
-func TestEscapes(t *testing.T) {
-	require.Equal(t, "grün 日本\u00a0x", escape("grün 日本\u00a0x", 100))
-	require.Equal(t, `\u001b[31m\u009b\u202e\u007f\u0009\u000a`, escape("\x1b[31m\u009b\u202e\x7f\t\n", 100))
-	require.Equal(t, `\udb40\udc01`, escape("\U000e0001", 100))
-	require.Equal(t, "ab…", escape("abc", 2))
-	require.Equal(t, "é…", clip("éé", 3))
-	require.Equal(t, "…", clip("é", 1))
-	require.Equal(t, "abc", clip("abc", 3))
-}
-
 // The output of show is bounded. Everything that fits is in it.
 func TestShowOfLargeEvents(t *testing.T) {
 	line := func(data string) string { return `{"type":"a","data":` + data + "}\n" }
@@ -174,14 +165,14 @@ func TestShowOfLargeEvents(t *testing.T) {
 
 	got := shown(t, strings.Repeat(line(`{"n":1}`), 100_000))
 	require.Greater(t, len(got), maxShown)
-	require.Less(t, len(got), maxShown+2*maxCell)
+	require.Less(t, len(got), maxShown+2*ui.MaxCell)
 	require.True(t, strings.HasPrefix(got, "\n4.0  a\n     {\n       \"n\": 1\n     }\n\n4.1  a\n"))
 	require.True(t, strings.HasSuffix(got, "(cut short: ropewalk cat order@4."+changeset.ID{}.String()+" gives all 2,800,000 bytes)\n"))
 
 	huge := `"` + strings.Repeat("x", 2*maxShown) + `"`
 	for _, content := range []string{line(huge), line("1") + line(huge) + line("2"), line("1") + huge} {
 		got = shown(t, content)
-		require.Less(t, len(got), maxShown+2*maxCell)
+		require.Less(t, len(got), maxShown+2*ui.MaxCell)
 		require.Contains(t, got, "xxx…\n\n(cut short: ")
 		require.NotContains(t, got, "     2\n")
 	}
@@ -219,7 +210,7 @@ func TestRowsOfLargeEvents(t *testing.T) {
 	content := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"meta":{%[1]s:%[1]s}}`+"\n", quoted) + long + "\n" + `{"n":` + string(quoted) + "}"
 	for e := range eventsOf(contentOf(content), false) {
 		for _, cell := range eventRow(e, true) {
-			require.Less(t, len(cell), 7*maxCell)
+			require.Less(t, len(cell), 7*ui.MaxCell)
 			require.NotContains(t, cell, "\x1b")
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
-	"ropewalk/cmd/ropewalk/internal/visible"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/eventline"
 )
 
@@ -34,29 +34,29 @@ func (a *app) showEvents(c changeset.Changeset) error {
 		out.WriteString(text)
 	}
 	if !whole {
-		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", operand(c.Ref.String()), plural(int64(len(c.Content)), "byte"))
+		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", ui.Operand(c.Ref.String()), ui.Plural(int64(len(c.Content)), "byte"))
 	}
-	return a.print("%s", safeText(out.String()))
+	return a.Print("%s", ui.Safe(out.String()))
 }
 
-func (a *app) eventHeading(e event) safeText {
-	heading := showf("%d.%d", e.Version, e.Index)
+func (a *app) eventHeading(e event) ui.Safe {
+	heading := ui.Safef("%d.%d", e.Version, e.Index)
 	if e.Type == "" {
-		return heading + showf("  (no event: %s)\n", clip(e.fault.Error(), maxCell))
+		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.fault.Error(), ui.MaxCell))
 	}
-	heading += "  " + a.paint(a.stdout, cyan, clip(e.Type, maxCell))
+	heading += "  " + a.Paint(a.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
 	var words []string
 	if e.Time != "" {
-		words = append(words, e.when(precisely))
+		words = append(words, e.when(ui.Precisely))
 	}
 	if e.ID != "" {
-		words = append(words, "id "+clip(quoteText(e.ID), maxCell))
+		words = append(words, "id "+ui.Clip(ui.QuoteText(e.ID), ui.MaxCell))
 	}
-	if meta := formatMetadata(metaText(e.Meta)); meta != "" {
-		words = append(words, clip(meta, maxCell))
+	if meta := ui.FormatMetadata(metaText(e.Meta)); meta != "" {
+		words = append(words, ui.Clip(meta, ui.MaxCell))
 	}
 	for _, word := range words {
-		heading += showf("  %s", word)
+		heading += ui.Safef("  %s", word)
 	}
 	return heading + "\n"
 }
@@ -106,7 +106,7 @@ func indented(line []byte, limit int) (text string, whole bool) {
 	if isJSON {
 		line = compact.Bytes()
 	}
-	text, whole = escape(string(line), limit), len(line) <= limit
+	text, whole = ui.Escape(string(line), limit), len(line) <= limit
 	if isJSON && whole && indentedSize(text) <= limit {
 		_ = json.Indent(&out, []byte(text), eventIndent, "  ") // escapes leave it valid
 		text = out.String()
@@ -142,7 +142,3 @@ func indentedSize(text string) int {
 	}
 	return size
 }
-
-// escape returns text of which a terminal shows each character. It cuts what is
-// longer than about limit bytes.
-func escape(text string, limit int) string { return visible.Text(clip(text, limit)) }

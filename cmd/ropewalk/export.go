@@ -11,6 +11,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
 	"ropewalk/internal/reserved"
@@ -67,7 +70,7 @@ With --json whole changesets are printed, in the command's own format.`,
 // check refuses the names that export itself gives to content.
 func (f exportField) check() error {
 	if slices.Contains([]string{"content", "content_type", "content_base64"}, f.name) {
-		return withHint(usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
+		return cliexit.WithHint(cliexit.Usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
 			"without --aggregate-field, lines that were imported come out as they went in")
 	}
 	return checkField(f.name)
@@ -76,28 +79,24 @@ func (f exportField) check() error {
 // refuseAll refuses --all beside aggregate IDs. Without both, all is meant.
 func refuseAll(all bool, args []string) error {
 	if all && len(args) > 0 {
-		return usagef("--all and aggregate IDs do not go together")
+		return cliexit.Usagef("--all and aggregate IDs do not go together")
 	}
 	return nil
 }
 
 func (a *app) runExport(ctx context.Context, field exportField, args []string) error {
-	var ids []string
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return err
-		}
-		ids = append(ids, id)
+	ids, err := reference.ParseIDs(args)
+	if err != nil {
+		return err
 	}
 	return a.reading(ctx, func(s *store) error {
 		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})
-		bar := &progress{}
-		if !a.terminal(a.stdout) { // a bar would stand between the events
-			bar = a.newProgress(-1, false, "changesets")
+		bar := &ui.Progress{}
+		if !a.IsTerminal(a.Out) { // a bar would stand between the events
+			bar = a.NewProgress(-1, false, "changesets")
 		}
 		bad, err := a.exportAll(histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
-		bar.end()
+		bar.End()
 		if err != nil {
 			return err
 		}
@@ -108,7 +107,7 @@ func (a *app) runExport(ctx context.Context, field exportField, args []string) e
 // exportAll prints all changesets, and returns the faults that ended the
 // history of one aggregate. An aggregate erased in the meantime is left out,
 // unless it was named.
-func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *progress) (bad damage, err error) {
+func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
 	for r := range all {
 		switch {
 		case unnamed && errors.Is(r.err, ropewalk.ErrErased):
@@ -122,7 +121,7 @@ func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, ba
 		if err := a.printEvents(r.changeset, field); err != nil {
 			return bad, err
 		}
-		bar.add(1)
+		bar.Add(1)
 	}
 	return bad, nil
 }

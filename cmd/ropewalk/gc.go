@@ -12,12 +12,15 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
 
 // leastGrace is the shortest --grace: clocks that differ, and appends that are
 // settled by hand, are well within.
-const leastGrace = day
+const leastGrace = ui.Day
 
 // gcFlags are the flags of gc.
 type gcFlags struct {
@@ -50,8 +53,8 @@ of the heads, is left as it is, with exit code 6 when the others are done.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.delete, "delete", false, "delete what is found; a dry run otherwise")
-	f.grace = 7 * day
-	flags.Var((*durationValue)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
+	f.grace = 7 * ui.Day
+	flags.Var((*ui.Duration)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
 	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
 	flags.StringVar(&f.after, "after", "", "begin behind this `ID`, the last one of a run that was ended")
 	return cmd
@@ -65,15 +68,15 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 	return a.reading(ctx, func(s *store) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{kind: kindOf("gc"), Delete: f.delete}}
-		bar := a.newProgress(-1, false, "objects")
-		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.add})
+		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
+		bar := a.NewProgress(-1, false, "objects")
+		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)
 		}
 		err := g.run(reports)
-		bar.end()
+		bar.End()
 		return g.finish(err)
 	})
 }
@@ -81,22 +84,15 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 func (f gcFlags) parse(args []string) (ids []string, err error) {
 	switch {
 	case f.grace < leastGrace:
-		return nil, usagef("--grace %s: want %s or more", formatDuration(f.grace), formatDuration(leastGrace))
+		return nil, cliexit.Usagef("--grace %s: want %s or more", ui.FormatDuration(f.grace), ui.FormatDuration(leastGrace))
 	case f.all && len(args) > 0:
-		return nil, usagef("--all and aggregate IDs do not go together")
+		return nil, cliexit.Usagef("--all and aggregate IDs do not go together")
 	case f.after != "" && len(args) > 0:
-		return nil, usagef("--after and aggregate IDs do not go together")
+		return nil, cliexit.Usagef("--after and aggregate IDs do not go together")
 	case f.after != "":
 		return nil, changeset.ValidateAggregateID(f.after)
 	}
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return reference.ParseIDs(args)
 }
 
 // collectEach collects the aggregates that were named. It ends with the first
@@ -132,7 +128,7 @@ type collecting struct {
 func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 	var ended error
 	for r, err := range reports {
-		if ended == nil && (err != nil || unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
 			ended = cmp.Or(err, r.Err)
 			g.stop()
 		}
@@ -148,7 +144,7 @@ func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 
 // finish prints what was done, whatever ended it, and returns what has failed.
 func (g *collecting) finish(ended error) error {
-	if is[*outputError](ended) || ended != nil && g.total.Aggregates == 0 {
+	if cliexit.IsOutput(ended) || ended != nil && g.total.Aggregates == 0 {
 		return ended // a total would read as an empty store
 	}
 	if err := g.printFound(); err != nil {
@@ -168,14 +164,14 @@ func (g *collecting) resumable(err error) error {
 	if g.total.Last == "" {
 		return err
 	}
-	again := "ropewalk gc --after " + quote(g.total.Last)
+	again := "ropewalk gc --after " + ui.Quote(g.total.Last)
 	if g.delete {
 		again += " --delete"
 	}
-	if g.grace != 7*day {
-		again += " --grace " + formatDuration(g.grace)
+	if g.grace != 7*ui.Day {
+		again += " --grace " + ui.FormatDuration(g.grace)
 	}
-	return withHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
+	return cliexit.WithHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
 }
 
 // failure returns the error of the aggregates that could not be collected: one
@@ -194,13 +190,13 @@ func (g *collecting) failure() error {
 	err := first.Err
 	if len(g.failed) > 1 {
 		for _, r := range g.failed {
-			g.warn("%v", r.Err)
+			g.Warn("%v", r.Err)
 		}
-		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", plural(int64(len(g.failed)), "aggregate"), err)
+		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
 	}
-	argument := operand(idArgument(first.AggregateID))
+	argument := reference.Operand(first.AggregateID)
 	if errors.Is(err, ropewalk.ErrHeadLost) {
-		return withHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+		return cliexit.WithHint(err, "see what is there: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
 	}
-	return withHint(err, "see what is wrong: ropewalk verify %s", argument)
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", argument)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"strconv"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 )
 
@@ -46,7 +49,7 @@ func (f *findingsJSON) add(r collect.Report) {
 // collectedJSON is one aggregate of gc with --json. An aggregate that has
 // nothing but a chain is left out.
 type collectedJSON struct {
-	kind
+	ui.Kind
 	Aggregate string `json:"aggregate"`
 	findingsJSON
 	Fenced   bool `json:"fenced,omitempty"`
@@ -58,7 +61,7 @@ type collectedJSON struct {
 
 // gcJSON is the summary of gc with --json.
 type gcJSON struct {
-	kind
+	ui.Kind
 	Delete     bool  `json:"delete"`
 	Aggregates int64 `json:"aggregates"`
 	findingsJSON
@@ -86,15 +89,15 @@ func (g *collecting) take(r collect.Report, running bool) error {
 	if !remarkable(r) {
 		return nil
 	}
-	if g.found = append(g.found, r); !g.json {
+	if g.found = append(g.found, r); !g.JSON {
 		return nil
 	}
-	out := collectedJSON{kind: kindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
+	out := collectedJSON{Kind: ui.KindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
 	out.add(r)
 	if r.Err != nil {
-		out.Fault, out.Code = g.message(r.Err), classify(context.Background(), r.Err).code
+		out.Fault, out.Code = g.Message(r.Err), cliexit.Classify(context.Background(), r.Err).Code
 	}
-	return g.emit(out)
+	return g.Emit(out)
 }
 
 // remarkable reports whether there is more to an aggregate than its chain.
@@ -107,10 +110,10 @@ func remarkable(r collect.Report) bool {
 // summary.
 func (g *collecting) printFound() error {
 	t := g.total
-	if g.json {
-		return g.emit(t)
+	if g.JSON {
+		return g.Emit(t)
 	}
-	out := newTable(g.stdout, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").alignRight(1, 2, 3, 4)
+	out := ui.NewTable(g.Out, "AGGREGATE", "LOST", "PENDING", "ERASED", "SIZE").AlignRight(1, 2, 3, 4)
 	rows := int64(0)
 	for _, r := range g.found {
 		all := r.Collectable()
@@ -119,16 +122,16 @@ func (g *collecting) printFound() error {
 		}
 		rows++
 		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
-		if err := out.row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), byteSize(all.Bytes)); err != nil {
+		if err := out.Row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), ui.ByteSize(all.Bytes)); err != nil {
 			return err
 		}
 	}
 	if rows > 0 {
-		if err := out.flush(); err != nil {
+		if err := out.Flush(); err != nil {
 			return err
 		}
 	}
-	return g.print("%s\n", g.summary(rows))
+	return g.Print("%s\n", g.summary(rows))
 }
 
 func (g *collecting) summary(rows int64) string {
@@ -137,24 +140,24 @@ func (g *collecting) summary(rows int64) string {
 	if g.delete {
 		what, n = "deleted ", t.Deleted
 	}
-	text := what + plural(n.Objects, "object") + ", " + spacedSize(n.Bytes) + ", of " + plural(rows, "aggregate") +
-		"; looked at " + plural(t.Aggregates, "aggregate") + ", " + plural(t.Seen.Objects, "object") + ", " + spacedSize(t.Seen.Bytes)
+	text := what + ui.Plural(n.Objects, "object") + ", " + ui.SpacedSize(n.Bytes) + ", of " + ui.Plural(rows, "aggregate") +
+		"; looked at " + ui.Plural(t.Aggregates, "aggregate") + ", " + ui.Plural(t.Seen.Objects, "object") + ", " + ui.SpacedSize(t.Seen.Bytes)
 	if t.Young.Objects > 0 {
-		text += "; kept " + plural(t.Young.Objects, "object") + " younger than " + formatDuration(g.grace)
+		text += "; kept " + ui.Plural(t.Young.Objects, "object") + " younger than " + ui.FormatDuration(g.grace)
 	}
 	return text
 }
 
 // warnOf says what was left alone.
 func (g *collecting) warnOf(r collect.Report) {
-	argument := operand(idArgument(r.AggregateID))
+	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
 	case !r.Head.Exists():
-		g.warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, plural(r.Seen.Objects, "object"), argument)
+		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
-		g.warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, plural(r.Unreadable.Objects, "object"), argument)
+		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
 	case r.Doubtful.Objects > 0:
-		g.warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, plural(r.Doubtful.Objects, "object"), argument)
+		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
 	}
 }

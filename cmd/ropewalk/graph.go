@@ -10,13 +10,16 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
 
 // nodeJSON is one changeset of a graph with --json.
 type nodeJSON struct {
-	kind
+	ui.Kind
 	Ref       string `json:"ref"`
 	Aggregate string `json:"aggregate"`
 	Version   uint64 `json:"version"`
@@ -38,9 +41,9 @@ type nodeJSON struct {
 // graphFormats are the ways to draw a graph.
 var graphFormats = map[string]func(*app, inspect.Graph) error{
 	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.print("%s", safeText(mermaid(g))) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(dot(g))) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.print("%s", safeText(svg(g))) },
+	"mermaid": func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(mermaid(g))) },
+	"dot":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(dot(g))) },
+	"svg":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(svg(g))) },
 }
 
 func newGraph(a *app) *cobra.Command {
@@ -68,9 +71,9 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			draw := graphFormats[format]
 			switch {
 			case draw == nil:
-				return usagef("--format %s: want %s", quote(format), strings.Join(formats, ", "))
-			case a.json && cmd.Flags().Changed("format"):
-				return usagef("--format and --json are two formats: use one of them")
+				return cliexit.Usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
+			case a.JSON && cmd.Flags().Changed("format"):
+				return cliexit.Usagef("--format and --json are two formats: use one of them")
 			}
 			return a.runGraph(cmd, args[0], last, draw)
 		},
@@ -82,7 +85,7 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 }
 
 func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*app, inspect.Graph) error) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 		if g.Head.State == head.Erased {
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
-		if a.json {
+		if a.JSON {
 			draw = (*app).emitGraph
 		}
 		if err := draw(a, g); err != nil {
@@ -106,7 +109,7 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 
 func (a *app) emitGraph(g inspect.Graph) error {
 	for _, n := range g.Nodes {
-		if err := a.emit(newNodeJSON(n, g.Head)); err != nil {
+		if err := a.Emit(newNodeJSON(n, g.Head)); err != nil {
 			return err
 		}
 	}
@@ -115,7 +118,7 @@ func (a *app) emitGraph(g inspect.Graph) error {
 
 func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	out := nodeJSON{
-		kind: kindOf("node"), Ref: n.Ref.String(), Aggregate: n.AggregateID, Version: n.Version, ID: n.ID.String(),
+		Kind: ui.KindOf("node"), Ref: n.Ref.String(), Aggregate: n.AggregateID, Version: n.Version, ID: n.ID.String(),
 		State: n.Kind.String(), Head: n.Ref == h.Ref,
 	}
 	if n.LostTo != (changeset.Ref{}) {
@@ -156,9 +159,9 @@ func brokenGraph(g inspect.Graph) error {
 	case broken > 0 && !g.Head.Exists():
 		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
 	case broken > 0:
-		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, plural(int64(broken), "changeset"))
+		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, ui.Plural(int64(broken), "changeset"))
 	default:
 		return nil
 	}
-	return &problem{class: &corrupt, err: err, hint: "ropewalk verify " + operand(idArgument(g.AggregateID))}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, err), "ropewalk verify %s", reference.Operand(g.AggregateID))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
 
@@ -62,7 +63,7 @@ func (f *figure) label(n inspect.Node) (lines []string) {
 	}
 	lines = append(lines, f.quote(name))
 	if known(n) {
-		lines = append(lines, f.quote(seconds(n.RecordedAt)))
+		lines = append(lines, f.quote(ui.Seconds(n.RecordedAt)))
 	}
 	if fate := f.fate(n); fate != "" {
 		lines = append(lines, f.quote(fate))
@@ -130,7 +131,7 @@ func mermaid(g inspect.Graph) string {
 // label: by its number what could be markup.
 func quoteMermaid(text string) string {
 	var out strings.Builder
-	for _, r := range escape(text, maxCell) {
+	for _, r := range ui.Escape(text, ui.MaxCell) {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" .,:@/-…", r) {
 			out.WriteRune(r)
 		} else {
@@ -185,5 +186,5 @@ func inGroup(n inspect.Node) string {
 // quoteDot returns text as it stands between the quotes of a DOT string, in
 // which backslashes and the entities of HTML have a meaning.
 func quoteDot(text string) string {
-	return strings.ReplaceAll(html.EscapeString(escape(text, maxCell)), `\`, `\\`)
+	return strings.ReplaceAll(html.EscapeString(ui.Escape(text, ui.MaxCell)), `\`, `\\`)
 }

@@ -9,6 +9,7 @@ import (
 
 	"charm.land/lipgloss/v2"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
 
@@ -38,7 +39,7 @@ type svgGraph struct {
 // svg returns a graph as an image that stands alone.
 func svg(g inspect.Graph) string {
 	s := &svgGraph{graphWords: graphWords{g, uniqueEnd(g.Nodes)}, rows: layOut(g), at: map[*inspect.Node]int{}}
-	title := escape(g.AggregateID, maxCell)
+	title := ui.Escape(g.AggregateID, ui.MaxCell)
 	width, height := s.place(lipgloss.Width(title))
 	s.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img"`, width, height)
 	s.add(`     font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="13">`)
@@ -60,7 +61,7 @@ func (s *svgGraph) add(format string, args ...any) { fmt.Fprintf(s, format+"\n",
 
 // text adds text that begins at x on a base line.
 func (s *svgGraph) text(x, y int, fill, more, text string) {
-	s.add(`  <text x="%d" y="%d" fill="%s"%s>%s</text>`, x, y, fill, more, html.EscapeString(escape(text, maxCell)))
+	s.add(`  <text x="%d" y="%d" fill="%s"%s>%s</text>`, x, y, fill, more, html.EscapeString(ui.Escape(text, ui.MaxCell)))
 }
 
 // place finds where everything is, and returns the size of it all. The title
@@ -69,7 +70,7 @@ func (s *svgGraph) place(title int) (width, height int) {
 	y := svgMargin + svgTitle
 	if s.graph.HeadFault != nil {
 		y += svgTitle
-		title = max(title, lipgloss.Width(escape(s.headFault(), maxCell)))
+		title = max(title, lipgloss.Width(ui.Escape(s.headFault(), ui.MaxCell)))
 	}
 	for i, r := range s.rows {
 		step := svgFork
@@ -95,7 +96,7 @@ func (s *svgGraph) columns() int {
 		lane = max(lane, laneOf(r))
 		version = max(version, len(strconv.FormatUint(r.node.Version, 10)))
 		id = max(id, lipgloss.Width(s.shownID(r.node.ID)))
-		note = max(note, svgChar*lipgloss.Width(escape(s.fate(*r.node), maxCell))+s.badge(*r.node))
+		note = max(note, svgChar*lipgloss.Width(ui.Escape(s.fate(*r.node), ui.MaxCell))+s.badge(*r.node))
 	}
 	s.left[0] = svgMargin + (lane+1)*svgLane + (version+1)*svgChar
 	s.left[1] = s.left[0] + svgChar
@@ -159,12 +160,12 @@ func (s *svgGraph) row(r laneRow, y int) {
 	}
 	n, l := *r.node, lookOf(*r.node)
 	mark, _ := markOf(n)
-	s.add(`  <g><title>%s</title>`, html.EscapeString(escape(n.Ref.String(), maxCell)))
+	s.add(`  <g><title>%s</title>`, html.EscapeString(ui.Escape(n.Ref.String(), ui.MaxCell)))
 	s.dot(x, y, l, strings.TrimPrefix(mark, "*"))
 	s.text(s.left[0], line, l.text, ` text-anchor="end" font-weight="bold"`, strconv.FormatUint(n.Version, 10))
 	s.text(s.left[1], line, l.text, "", s.shownID(n.ID))
 	if known(n) {
-		s.text(s.left[2], line, l.text, "", seconds(n.RecordedAt))
+		s.text(s.left[2], line, l.text, "", ui.Seconds(n.RecordedAt))
 	}
 	note := s.left[3] + s.badge(n)
 	if note > s.left[3] {

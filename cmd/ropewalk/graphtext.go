@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
@@ -24,7 +25,7 @@ type graphText struct {
 // drawGraph prints a graph as text: the lanes, and what became of each changeset.
 func (a *app) drawGraph(g inspect.Graph) error {
 	t := graphText{app: a, graphWords: graphWords{g, len(changeset.ID{}.String())}}
-	if a.terminal(a.stdout) {
+	if a.IsTerminal(a.Out) {
 		t.id = uniqueEnd(g.Nodes)
 	}
 	rows := layOut(g)
@@ -37,32 +38,32 @@ func (a *app) drawGraph(g inspect.Graph) error {
 		}
 	}
 	if g.HeadFault != nil {
-		if err := a.print("%s head: %s\n", a.paint(a.stdout, red, "!"), g.HeadFault.Reason); err != nil {
+		if err := a.Print("%s head: %s\n", a.Paint(a.Out, ui.Red, "!"), g.HeadFault.Reason); err != nil {
 			return err
 		}
 	}
 	for _, r := range rows {
-		if err := a.print("%s\n", t.line(r)); err != nil {
+		if err := a.Print("%s\n", t.line(r)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t graphText) line(r laneRow) safeText {
+func (t graphText) line(r laneRow) ui.Safe {
 	switch {
 	case r.older:
-		return safeText("~ " + t.older() + ": --limit 0")
+		return ui.Safe("~ " + t.older() + ": --limit 0")
 	case r.node == nil:
-		return safeText(r.lanes)
+		return ui.Safe(r.lanes)
 	}
-	left := padded(t.leftHalf(r), t.left+8)
+	left := ui.Padded(t.leftHalf(r), t.left+8)
 	mark, c := markOf(*r.node)
 	note := t.note(*r.node)
 	if c == nil {
-		return safeText(strings.TrimRight(left+visible.Text(note), " "))
+		return ui.Safe(strings.TrimRight(left+visible.Text(note), " "))
 	}
-	return showf("%s%s%s%s", r.lanes, t.paint(t.stdout, c, mark), left[len(r.lanes)+len(mark):], t.paint(t.stdout, c, note))
+	return ui.Safef("%s%s%s%s", r.lanes, t.Paint(t.Out, c, mark), left[len(r.lanes)+len(mark):], t.Paint(t.Out, c, note))
 }
 
 // leftHalf returns the lanes, the mark, the version, the ID and the time.
@@ -71,7 +72,7 @@ func (t graphText) leftHalf(r laneRow) string {
 	mark, _ := markOf(n)
 	left := fmt.Sprintf("%s%s %*d %s", r.lanes, mark, t.version, n.Version, t.shownID(n.ID))
 	if known(n) {
-		left += " " + seconds(n.RecordedAt)
+		left += " " + ui.Seconds(n.RecordedAt)
 	}
 	return left
 }
@@ -81,17 +82,17 @@ func (t graphText) leftHalf(r laneRow) string {
 func markOf(n inspect.Node) (string, color.Color) {
 	switch {
 	case !known(n):
-		return "!", red
+		return "!", ui.Red
 	case n.Kind == inspect.Committed:
 		return "*", nil
 	case n.Kind == inspect.Pending:
-		return "?", yellow
+		return "?", ui.Yellow
 	case n.Kind == inspect.Lost:
 		return "x", nil
 	case n.Kind == inspect.Ahead:
-		return "+", yellow
+		return "+", ui.Yellow
 	default:
-		return "!", red
+		return "!", ui.Red
 	}
 }
 
@@ -100,7 +101,7 @@ func (t graphText) note(n inspect.Node) string {
 	note := t.fate(n)
 	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {
 		ref := fmt.Sprintf("%s@%d.%s", n.AggregateID, n.Version, t.shownID(n.ID))
-		note += ": ropewalk settle " + operand(ref)
+		note += ": ropewalk settle " + ui.Operand(ref)
 		if t.graph.Head.Exists() { // else there is nothing that settle could fence
 			note += " # refuses it for good"
 		}

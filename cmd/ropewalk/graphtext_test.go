@@ -49,7 +49,7 @@ func (s *sketch) at(version uint64, name string) *sketch {
 func (s *sketch) draw(t *testing.T, terminal bool) string {
 	var out bytes.Buffer
 	a := newApp(nil, &out, nil, []string{"NO_COLOR=1"})
-	a.terminal = func(any) bool { return terminal }
+	a.IsTerminal = func(any) bool { return terminal }
 	s.AggregateID = "order-4711"
 	require.NoError(t, a.drawGraph(s.Graph))
 	return out.String()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
 
@@ -16,7 +17,7 @@ type graphWords struct {
 
 // older says how many versions were left out.
 func (w graphWords) older() string {
-	return plural(int64(w.graph.First), "older version")
+	return ui.Plural(int64(w.graph.First), "older version")
 }
 
 // uniqueEnd returns how many characters, from their ends, make the IDs

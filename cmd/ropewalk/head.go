@@ -2,6 +2,9 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func newHead(a *app) *cobra.Command {
@@ -18,7 +21,7 @@ and ropewalk verify --digest can prove later that nothing up to here changed.`,
 }
 
 func (a *app) runHead(cmd *cobra.Command, arg string) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -27,10 +30,10 @@ func (a *app) runHead(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if a.json {
-			return a.emit(newHeadJSON(h))
+		if a.JSON {
+			return a.Emit(newHeadJSON(h))
 		}
-		return a.print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
-			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(nanoseconds), h.State)
+		return a.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
+			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(ui.Nanoseconds), h.State)
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // familiarNames are names that other tools have for what a command does.
@@ -24,7 +26,7 @@ func newHelp() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return withHint(usagef("unknown command %q", strings.Join(args, " ")), "see ropewalk --help")
+				return cliexit.WithHint(cliexit.Usagef("unknown command %q", strings.Join(args, " ")), "see ropewalk --help")
 			}
 			return found.Help()
 		},

@@ -193,7 +193,7 @@ func TestNothingHiddenInRepliesReachesATerminal(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				a := newApp(strings.NewReader(line.stdin), nil, nil, []string{"ROPEWALK_STORE=" + store, connectionVariable + "=" + connection})
-				a.terminal = func(any) bool { return false }
+				a.IsTerminal = func(any) bool { return false }
 				got := runApp(ctx, a, line.with("x@0.0199a0b0-0000-7000-8000-000000000000", t.TempDir(), "--verbose")...)
 				requireVisible(t, got, line.exact, store, line.args)
 				cancel()

@@ -16,6 +16,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/collect"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -105,9 +107,9 @@ func requireHint(t *testing.T, id, hint string) {
 			continue
 		}
 		require.Len(t, args, 1, hint)
-		r, err := parseReference(args[0])
+		r, err := reference.Parse(args[0])
 		require.NoError(t, err, hint)
-		require.Equal(t, id, r.id, hint)
+		require.Equal(t, id, r.ID, hint)
 	}
 }
 
@@ -172,13 +174,13 @@ func TestQuotedWordsInShells(t *testing.T) {
 			continue
 		}
 		for _, word := range oddIDs {
-			out, err := exec.CommandContext(t.Context(), path, "-c", "printf %s "+operand(word)).Output()
+			out, err := exec.CommandContext(t.Context(), path, "-c", "printf %s "+ui.Operand(word)).Output()
 			require.NoError(t, err, word)
 			require.Equal(t, word, strings.TrimPrefix(string(out), "--"), shell)
 		}
 	}
 	for _, word := range oddIDs {
-		words, rest := splitWords(t, quote(word))
+		words, rest := splitWords(t, ui.Quote(word))
 		require.Equal(t, []string{word}, words)
 		require.Empty(t, rest)
 	}
@@ -213,7 +215,7 @@ func TestSecretsInErrorsOfClients(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: fmt.Errorf("Get \"https://a.blob.core.windows.net/c?se=1&sig=%s\": %s", someSecret, "the key envS3cr3t== is wrong")})
 		a := p.app("")
-		a.env = map[string]string{connectionVariable: "AccountName=a;AccountKey=envS3cr3t=="}
+		a.Env = map[string]string{connectionVariable: "AccountName=a;AccountKey=envS3cr3t=="}
 		got := runApp(t.Context(), a, append([]string{"head", "x"}, style...)...)
 		require.Contains(t, got.stderr, "REDACTED")
 		require.NotContains(t, got.stdout+got.stderr, someSecret)

@@ -7,6 +7,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // importFlags are the flags of import.
@@ -57,9 +60,9 @@ in memory up to 256 MiB; beyond that the group that began first is closed early.
 func (f importFlags) check() error {
 	switch {
 	case f.group < 1:
-		return usagef("--group %d: want 1 or more", f.group)
+		return cliexit.Usagef("--group %d: want 1 or more", f.group)
 	case f.parallel < 1 || f.parallel > 1024:
-		return usagef("--parallel %d: want 1 to 1024", f.parallel)
+		return cliexit.Usagef("--parallel %d: want 1 to 1024", f.parallel)
 	}
 	return checkField(f.field)
 }
@@ -68,22 +71,22 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.input(ctx, file)
+	in, err := a.OpenInput(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	read := newLines(file, in)
 	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
-		return withHint(usagef("%s has no lines to import", inputName(file)), "--allow-empty accepts it")
+		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
 		return errors.Join(err, a.printImport(newImportJSON()))
 	}
-	bar := a.newProgress(sizeOf(in), true, "importing")
+	bar := a.NewProgress(sizeOf(in), true, "importing")
 	return a.writing(ctx, func(s *store) error {
 		m := newImporter(ctx, s, file, f, bar)
 		err := m.run(read)
-		bar.end()
+		bar.End()
 		return errors.Join(err, a.printImport(m.result()))
 	})
 }
@@ -111,7 +114,7 @@ func (m *importer) run(in *lines) error {
 		return failed
 	}
 	if errors.Is(err, context.Canceled) {
-		return withHint(err, againHint)
+		return cliexit.WithHint(err, againHint)
 	}
 	return err
 }
@@ -139,13 +142,13 @@ const againHint = "run the same import again to continue"
 
 // importJSON is what import prints with --json.
 type importJSON struct {
-	kind
+	ui.Kind
 	Imported countsJSON `json:"imported"`
 	Skipped  countsJSON `json:"skipped"`
 	Erased   countsJSON `json:"erased,omitzero"` // left out by --skip-erased
 }
 
-func newImportJSON() importJSON { return importJSON{kind: kindOf("import")} }
+func newImportJSON() importJSON { return importJSON{Kind: ui.KindOf("import")} }
 
 // countsJSON counts aggregates and their changesets. An aggregate of which
 // anything was imported counts as imported.
@@ -156,7 +159,7 @@ type countsJSON struct {
 }
 
 func (c countsJSON) String() string {
-	return plural(c.Aggregates, "aggregate") + ", " + plural(c.Changesets, "changeset") + ", " + plural(c.Events, "event")
+	return ui.Plural(c.Aggregates, "aggregate") + ", " + ui.Plural(c.Changesets, "changeset") + ", " + ui.Plural(c.Events, "event")
 }
 
 func (r importJSON) String() string {
@@ -172,8 +175,8 @@ func (r importJSON) String() string {
 
 // printImport prints the counts of an import, also if an error ended it.
 func (a *app) printImport(r importJSON) error {
-	if a.json {
-		return a.unread(a.emit(r), "%s", r)
+	if a.JSON {
+		return a.Unread(a.Emit(r), "%s", r)
 	}
-	return a.unread(a.print("%s\n", r), "%s", r)
+	return a.Unread(a.Print("%s\n", r), "%s", r)
 }

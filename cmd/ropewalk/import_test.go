@@ -16,8 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
+	"ropewalk/head"
 )
 
 // events returns NDJSON of many aggregates, mixed, with the lines by aggregate.
@@ -204,7 +209,7 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 func TestImportNoticesALostHead(t *testing.T) {
 	p := newTestPlace()
 	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &progress{})
+	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &ui.Progress{})
 	g := func(position int64) *group {
 		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
 	}
@@ -215,16 +220,47 @@ func TestImportNoticesALostHead(t *testing.T) {
 	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
 	track.chain = nil // as for one among many
 	_, err = m.importOne(track, g(1))
-	require.Equal(t, headLost, classify(t.Context(), err))
+	require.Equal(t, cliexit.HeadLost, cliexit.Classify(t.Context(), err))
 }
 
 // Chains beyond those that are remembered are read again, to the same end.
 func TestImportForgetsChains(t *testing.T) {
 	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &progress{})
+	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &ui.Progress{})
 	m.chains = maxChains
 	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
 	require.NoError(t, m.run(newLines("file", strings.NewReader(ndjson))))
 	require.Equal(t, maxChains, m.chains)
 	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
+}
+
+// An import finds what it has imported before, also if a program has stored the
+// same compressed.
+func TestImportFindsCompressedContent(t *testing.T) {
+	line := func(letter string) string {
+		return `{"aggregate":"log","text":"` + strings.Repeat(letter, 500) + `"}` + "\n"
+	}
+	imported := newTestPlace()
+	require.Zero(t, imported.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1").exit)
+	p := newTestPlace()
+	h := head.Head{}
+	source := imported.store(t).Chain("log")
+	r, err := source.Reader(t.Context())
+	require.NoError(t, err)
+	for c, err := range r.All(t.Context()) {
+		require.NoError(t, err)
+		compress := ropewalk.Options{Compress: c.Version == 0}
+		h, err = p.store(t).with(compress).Chain("log").Append(t.Context(), h, changeset.Draft{Content: c.Content, ContentType: c.ContentType, CommandID: c.CommandID})
+		require.NoError(t, err)
+	}
+	first, err := p.store(t).Chain("log").ReaderAt(h).At(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, changeset.EncodingZstd, first.Encoding)
+
+	got := p.run(t.Context(), line("a")+line("b"), "import", "-", "--group", "1", "--json")
+	require.Zero(t, got.exit, got.stderr)
+	require.Zero(t, counts(t, got.stdout).Imported.Changesets)
+	got = p.run(t.Context(), line("c")+line("b"), "import", "-", "--group", "1")
+	require.Equal(t, 4, got.exit, got.stderr)
+	require.Contains(t, got.stderr, "is not what would be imported there")
 }

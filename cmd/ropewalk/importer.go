@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -36,9 +39,9 @@ type importer struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	tracks  map[string]*track
-	chains  int       // tracks that remember their chain
-	failed  *failure  // nil while all is well
-	bar     *progress // counts bytes
+	chains  int          // tracks that remember their chain
+	failed  *failure     // nil while all is well
+	bar     *ui.Progress // counts bytes
 	counts  importJSON
 }
 
@@ -68,7 +71,7 @@ type failure struct {
 	err  error
 }
 
-func newImporter(ctx context.Context, s *store, file string, flags importFlags, bar *progress) *importer {
+func newImporter(ctx context.Context, s *store, file string, flags importFlags, bar *ui.Progress) *importer {
 	return &importer{
 		ctx: ctx, store: s, file: file, flags: flags, bar: bar, slots: make(chan struct{}, flags.parallel), room: semaphore.NewWeighted(maxQueued),
 		tracks: map[string]*track{}, counts: newImportJSON(),
@@ -156,7 +159,7 @@ func (m *importer) forget(t *track) {
 func (m *importer) done(t *track, g *group, added bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.bar.add(int64(len(g.content)))
+	m.bar.Add(int64(len(g.content)))
 	switch {
 	case err != nil && t.erased:
 		m.counts.Erased.Changesets++
@@ -180,8 +183,8 @@ func worse(one, other *failure) *failure {
 	if one == nil {
 		return other
 	}
-	uncertain := is[*ropewalk.UncertainError](other.err)
-	if uncertain != is[*ropewalk.UncertainError](one.err) {
+	uncertain := errors.Is(other.err, ropewalk.ErrUncertain)
+	if uncertain != errors.Is(one.err, ropewalk.ErrUncertain) {
 		if uncertain {
 			return other
 		}
@@ -276,23 +279,37 @@ func (m *importer) compare(t *track, g *group, draft changeset.Draft) error {
 	}
 	there := c.known[0]
 	c.known = c.known[1:]
-	if there.CommandID == draft.CommandID && there.BodySHA256 == g.sum() && there.ContentType == draft.ContentType {
+	same, err := m.hasContent(c.head, there, g)
+	if err != nil {
+		return err
+	}
+	if same && there.CommandID == draft.CommandID && there.ContentType == draft.ContentType {
 		return nil
 	}
-	err := fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
-	return &problem{class: &conflict, err: err, hint: "read it: ropewalk show " + operand(there.Ref.String())}
+	err = fmt.Errorf("%s is not what would be imported there: an import adds to an empty chain, or to one that the same import has begun", there.Ref)
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Conflict, err), "read it: ropewalk show %s", ui.Operand(there.Ref.String()))
+}
+
+// hasContent reports whether a changeset has the group's content. It reads the
+// changeset only if its content is stored compressed.
+func (m *importer) hasContent(at head.Head, there changeset.Header, g *group) (bool, error) {
+	if there.Encoding == "" {
+		return there.BodySHA256 == g.sum(), nil
+	}
+	c, err := m.store.Chain(at.AggregateID).ReaderAt(at).At(m.ctx, there.Version)
+	return bytes.Equal(c.Content, g.content), err
 }
 
 // failedAt says at which line an aggregate's import has failed.
 func (m *importer) failedAt(g *group, err error) error {
 	err = &lineError{m.file, g.line, fmt.Errorf("aggregate %q: %w", g.aggregate, err)}
 	switch {
-	case is[*ropewalk.UncertainError](err):
-		return withHint(err, "run the same import again: it finds out, and adds nothing twice")
+	case errors.Is(err, ropewalk.ErrUncertain):
+		return cliexit.WithHint(err, "run the same import again: it finds out, and adds nothing twice")
 	case errors.Is(err, context.Canceled):
-		return withHint(err, againHint)
+		return cliexit.WithHint(err, againHint)
 	case errors.Is(err, ropewalk.ErrErased):
-		return withHint(err, "--skip-erased leaves erased aggregates out, and imports the others")
+		return cliexit.WithHint(err, "--skip-erased leaves erased aggregates out, and imports the others")
 	}
 	return err
 }

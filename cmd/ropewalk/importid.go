@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/eventline"
 )
 
@@ -23,7 +24,7 @@ func aggregateOf(event []byte, field string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(values) == 0:
-		return "", withHint(fmt.Errorf("field %q is missing", field), "--aggregate-field names the field that holds the aggregate ID")
+		return "", cliexit.WithHint(fmt.Errorf("field %q is missing", field), "--aggregate-field names the field that holds the aggregate ID")
 	case len(values) > 1:
 		return "", fmt.Errorf("field %q occurs %d times", field, len(values))
 	}
@@ -115,9 +116,9 @@ func escapedUnit(text []byte) rune {
 func checkField(field string) error {
 	switch {
 	case field == "":
-		return usagef("--aggregate-field must not be empty")
+		return cliexit.Usagef("--aggregate-field must not be empty")
 	case !utf8.ValidString(field):
-		return usagef("--aggregate-field %q is not UTF-8", field)
+		return cliexit.Usagef("--aggregate-field %q is not UTF-8", field)
 	}
 	return nil
 }

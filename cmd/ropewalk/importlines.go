@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // maxLine is the largest line that import takes, in bytes with its end: what
@@ -35,7 +38,7 @@ type lineError struct {
 }
 
 func (e *lineError) Error() string {
-	return fmt.Sprintf("%s, line %s: %v", quote(e.file), thousands(e.line), e.err)
+	return fmt.Sprintf("%s, line %s: %v", ui.Quote(e.file), ui.Thousands(e.line), e.err)
 }
 
 func (e *lineError) Unwrap() error { return e.err }
@@ -46,7 +49,7 @@ func newLines(file string, r io.Reader) *lines {
 
 // bad is the failure of the line that was read last.
 func (l *lines) bad(err error) error {
-	return &problem{class: &badLine, err: &lineError{l.file, l.number, err}}
+	return cliexit.Wrap(cliexit.BadLine, &lineError{l.file, l.number, err})
 }
 
 // begin reads up to the first line, which next then returns. It returns io.EOF
@@ -107,7 +110,7 @@ func (l *lines) read() ([]byte, error) {
 	case errors.Is(err, io.EOF):
 		return nil, io.EOF
 	case err != nil:
-		return nil, inputError(l.file, err)
+		return nil, ui.InputError(l.file, err)
 	}
 	if len(whole) > maxLine {
 		return nil, l.bad(errTooLong)

@@ -16,7 +16,7 @@ func TestLinesThatAreTooLong(t *testing.T) {
 	for name, end := range map[string]string{"unended": "", "ended": "\n"} {
 		a := p.app("")
 		opening := fmt.Sprintf("{\"aggregate\":%q}\n{\"aggregate\":\"a\",\"text\":\"", name)
-		a.stdin = io.MultiReader(strings.NewReader(opening), io.LimitReader(letters{}, maxLine), strings.NewReader(`"}`+end))
+		a.In = io.MultiReader(strings.NewReader(opening), io.LimitReader(letters{}, maxLine), strings.NewReader(`"}`+end))
 		got := runApp(t.Context(), a, "import", "-", "--json")
 		require.Equal(t, 2, got.exit)
 		require.Contains(t, got.stdout, `"code":"bad-line","exit":2,"message":"-, line 2: longer than 67108864 bytes","line":2`)
@@ -37,7 +37,7 @@ func TestTheLongestLine(t *testing.T) {
 	const opening, ending = `{"aggregate":"a","text":"`, `"}`
 	a := p.app("")
 	text := io.LimitReader(letters{}, maxLine-int64(len(opening)+len(ending))-1)
-	a.stdin = io.MultiReader(strings.NewReader(opening), text, strings.NewReader(ending))
+	a.In = io.MultiReader(strings.NewReader(opening), text, strings.NewReader(ending))
 	got := runApp(t.Context(), a, "import", "-", "--group", "2")
 	require.Zero(t, got.exit, got.stderr)
 	require.Len(t, p.contents(t)["a"][0], maxLine)

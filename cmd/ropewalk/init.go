@@ -8,19 +8,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/redact"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
 )
 
 // initJSON is what init prints with --json.
 type initJSON struct {
-	kind
+	ui.Kind
 	Store string `json:"store"`
 }
 
 // findingJSON is one result of init --check with --json.
 type findingJSON struct {
-	kind
+	ui.Kind
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
@@ -29,7 +31,7 @@ type findingJSON struct {
 
 // policyJSON is what init --print-policy prints with --json.
 type policyJSON struct {
-	kind
+	ui.Kind
 	Role   string `json:"role"`
 	Policy string `json:"policy"`
 }
@@ -51,12 +53,12 @@ dangerous; then the exit code is 7.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.place(a.storeURL(), a.env)
+			p, err := a.place(a.storeURL(), a.Env)
 			switch {
 			case err != nil:
 				return err
 			case cmd.Flags().Changed("print-policy") && check:
-				return usagef("--check and --print-policy do not go together")
+				return cliexit.Usagef("--check and --print-policy do not go together")
 			case cmd.Flags().Changed("print-policy"):
 				return a.printPolicy(p, role)
 			case check:
@@ -75,10 +77,10 @@ func (a *app) provision(ctx context.Context, p place) error {
 	if err := p.provision(ctx); err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(initJSON{kindOf("init"), redact.URL(a.storeURL())})
+	if a.JSON {
+		return a.Emit(initJSON{ui.KindOf("init"), redact.URL(a.storeURL())})
 	}
-	return a.print("%s is ready\n", redact.URL(a.storeURL()))
+	return a.Print("%s is ready\n", redact.URL(a.storeURL()))
 }
 
 // check prints what is well on one line, and what is not on one each.
@@ -95,7 +97,7 @@ func (a *app) check(ctx context.Context, p place) error {
 			bad = append(bad, f)
 		}
 	}
-	if a.json {
+	if a.JSON {
 		err = a.emitFindings(findings)
 	} else {
 		err = a.printFindings(good, bad)
@@ -103,12 +105,12 @@ func (a *app) check(ctx context.Context, p place) error {
 	if err != nil || len(bad) == 0 {
 		return err
 	}
-	return &problem{class: &checkFailed, err: fmt.Errorf("the check of %s failed in %d of %d points", a.storeURL(), len(bad), len(findings))}
+	return cliexit.Wrap(cliexit.CheckFailed, fmt.Errorf("the check of %s failed in %d of %d points", a.storeURL(), len(bad), len(findings)))
 }
 
 func (a *app) emitFindings(findings []finding.Finding) error {
 	for _, f := range findings {
-		if err := a.emit(findingJSON{kindOf("finding"), f.Name, f.OK, f.Detail, f.Hint}); err != nil {
+		if err := a.Emit(findingJSON{ui.KindOf("finding"), f.Name, f.OK, f.Detail, f.Hint}); err != nil {
 			return err
 		}
 	}
@@ -121,31 +123,31 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 		if i > 0 {
 			b.WriteString("   ")
 		}
-		b.WriteString(string(showf("%s", f)))
+		b.WriteString(string(ui.Safef("%s", f)))
 	}
 	if len(good) > 0 {
 		b.WriteString("\n")
 	}
 	for _, f := range bad {
-		b.WriteString(string(a.paint(a.stdout, red, f.String())))
+		b.WriteString(string(a.Paint(a.Out, ui.Red, f.String())))
 		if f.Hint != "" {
-			b.WriteString(string(showf("; %s", f.Hint)))
+			b.WriteString(string(ui.Safef("; %s", f.Hint)))
 		}
 		b.WriteString("\n")
 	}
-	return a.print("%s", safeText(b.String()))
+	return a.Print("%s", ui.Safe(b.String()))
 }
 
 func (a *app) printPolicy(p place, role string) error {
 	if !slices.Contains(roles, role) {
-		return usagef("--print-policy %s: want writer, reader or maintainer", quote(role))
+		return cliexit.Usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
 	}
 	text, err := p.policy(role)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.emit(policyJSON{kindOf("policy"), role, text})
+	if a.JSON {
+		return a.Emit(policyJSON{ui.KindOf("policy"), role, text})
 	}
-	return a.print("%s\n", safeText(strings.TrimSuffix(text, "\n")))
+	return a.Print("%s\n", ui.Safe(strings.TrimSuffix(text, "\n")))
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
@@ -25,7 +24,7 @@ func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr strin
 	defer cancel()
 	time.AfterFunc(time.Second, cancel)
 	a := p.app("{\"aggregate\":\"new\"}\n")
-	a.stdout, a.stderr = output{w}, errs
+	a.Out, a.Err = ui.NewStreams(nil, w, nil, nil).Out, errs
 	start := time.Now()
 	exit = a.run(ctx, args)
 	took = time.Since(start)
@@ -84,54 +83,6 @@ func TestInterruptedCommandsReportWhatIsCommitted(t *testing.T) {
 	})
 }
 
-// A stdout that is read slowly gets everything, also the last line of a
-// command that is interrupted.
-func TestInterruptWhileStandardOutputIsSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		r, w := io.Pipe()
-		read := make(chan string, 1)
-		go func() {
-			var got []byte
-			for buffer := make([]byte, 64<<10); ; {
-				time.Sleep(lastWrite / 2)
-				n, err := r.Read(buffer)
-				if got = append(got, buffer[:n]...); err != nil {
-					read <- string(got)
-					return
-				}
-			}
-		}()
-		out := newInterruptibleWriter(ctx, w)
-		_, err := out.Write([]byte("first\n"))
-		require.NoError(t, err)
-		cancel()
-		n, err := out.Write([]byte("last\n"))
-		require.NoError(t, err)
-		require.Equal(t, 5, n)
-		require.NoError(t, w.Close())
-		require.Equal(t, "first\nlast\n", <-read)
-	})
-}
-
-// Input is left alone once the context has ended: input that is ready must not
-// win by chance.
-func TestInputIsNotReadOnceInterrupted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		ready := strings.NewReader("ready")
-		_, err := newInterruptible(ctx, ready).Read(make([]byte, 5))
-		require.ErrorIs(t, err, context.Canceled)
-		synctest.Wait()
-		require.Equal(t, 5, ready.Len())
-		file := filepath.Join(t.TempDir(), "input")
-		require.NoError(t, os.WriteFile(file, nil, 0o600))
-		_, err = openFile(ctx, file)
-		require.ErrorIs(t, err, context.Canceled)
-	})
-}
-
 // An import that is interrupted while it waits for more lines says what it has
 // imported so far, and how to go on.
 func TestInterruptWhileAnImportWaits(t *testing.T) {
@@ -145,7 +96,7 @@ func TestInterruptWhileAnImportWaits(t *testing.T) {
 			cancel()
 		}()
 		a := p.app("")
-		a.stdin = r
+		a.In = r
 		got := runApp(ctx, a, "import", "-")
 		require.Equal(t, 130, got.exit)
 		require.Equal(t, "imported 1 aggregate, 1 changeset, 1 event\n", got.stdout)
@@ -185,7 +136,7 @@ func TestTheFirstBadLineIsReported(t *testing.T) {
 			_ = w.Close()
 		}()
 		a := p.app("")
-		a.stdin = r
+		a.In = r
 		got := runApp(t.Context(), a, "import", "-")
 		require.Equal(t, 4, got.exit)
 		require.Contains(t, got.stderr, `error: -, line 2: aggregate "slow"`)

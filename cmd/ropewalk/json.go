@@ -5,12 +5,13 @@ import (
 	"unicode/utf8"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
 // changesetJSON is a changeset in --json.
 type changesetJSON struct {
-	kind
+	ui.Kind
 	Ref           string            `json:"ref"`
 	Aggregate     string            `json:"aggregate"`
 	Version       uint64            `json:"version"`
@@ -41,7 +42,7 @@ type partJSON struct {
 
 func newChangesetJSON(h changeset.Header) changesetJSON {
 	out := changesetJSON{
-		kind: kindOf("changeset"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
+		Kind: ui.KindOf("changeset"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		AfterRevision: h.AfterRevision, RecordedAt: changeset.FormatTime(h.RecordedAt), ContentType: h.ContentType,
 		Encoding: h.Encoding, Size: h.BodySize, ContentSHA256: h.BodySHA256.String(), Digest: h.Digest.String(),
 		CommandID: h.CommandID, Metadata: h.Metadata,
@@ -78,7 +79,7 @@ func newContentJSON(content []byte) *contentJSON {
 
 // headJSON is a head in --json.
 type headJSON struct {
-	kind
+	ui.Kind
 	pointJSON
 	ETag      string `json:"etag"`
 	UpdatedAt string `json:"updated_at"`
@@ -86,7 +87,7 @@ type headJSON struct {
 }
 
 func newHeadJSON(h head.Head) headJSON {
-	return headJSON{kindOf("head"), *newPointJSON(h), h.ETag(), changeset.FormatTime(h.UpdatedAt), string(h.State)}
+	return headJSON{ui.KindOf("head"), *newPointJSON(h), h.ETag(), changeset.FormatTime(h.UpdatedAt), string(h.State)}
 }
 
 // pointJSON is as much of a head as is known.

@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"iter"
-	"maps"
-	"ropewalk"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
+
+	"ropewalk"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // logFlags are the flags of log.
@@ -54,7 +53,7 @@ has no events, and a line that is none, is a line as well.`,
 }
 
 func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
@@ -84,19 +83,19 @@ func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) er
 	if full {
 		columns = []string{"VERSION", "CHANGESET", "PARENT", "DIGEST", "RECORDED", "SIZE", "TYPE", "COMMAND", "METADATA"}
 	}
-	out := newTable(a.stdout, columns...).alignRight(0, slices.Index(columns, "SIZE"))
+	out := ui.NewTable(a.Out, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
 	object := func(h changeset.Header) any { return newChangesetJSON(h) }
 	return printRows(a, out, headers, object, func(h changeset.Header) []string { return a.logRow(h, full) })
 }
 
 // printRows prints each item as a row of a table, or with --json as an object.
 // All items that were read are shown, also before one that cannot be read.
-func printRows[T any](a *app, out *table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
+func printRows[T any](a *app, out *ui.Table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
 	for item, err := range items {
-		if err == nil && a.json {
-			err = a.emit(object(item))
+		if err == nil && a.JSON {
+			err = a.Emit(object(item))
 		} else if err == nil {
-			err = out.row(row(item)...)
+			err = out.Row(row(item)...)
 		}
 		if err != nil {
 			if flushed := a.flushLog(out); flushed != nil {
@@ -109,17 +108,17 @@ func printRows[T any](a *app, out *table, items iter.Seq2[T, error], object func
 }
 
 // flushLog writes what the table holds back.
-func (a *app) flushLog(out *table) error {
-	if a.json {
+func (a *app) flushLog(out *ui.Table) error {
+	if a.JSON {
 		return nil
 	}
-	return out.flush()
+	return out.Flush()
 }
 
 func (a *app) logRow(h changeset.Header, full bool) []string {
-	version, size := strconv.FormatUint(h.Version, 10), byteSize(h.BodySize)
+	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.BodySize)
 	if !full {
-		return []string{version, a.shortID(h.ID), seconds(h.RecordedAt), size, h.ContentType, formatMetadata(h.Metadata)}
+		return []string{version, a.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
 	}
 	parent := "-"
 	if !h.Parent.IsZero() {
@@ -127,43 +126,10 @@ func (a *app) logRow(h changeset.Header, full bool) []string {
 	}
 	command := "-"
 	if h.CommandID != "" {
-		command = quoteText(h.CommandID)
+		command = ui.QuoteText(h.CommandID)
 	}
 	return []string{
-		version, h.ID.String(), parent, h.Digest.String(), precisely(h.RecordedAt),
-		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, formatMetadata(h.Metadata),
+		version, h.ID.String(), parent, h.Digest.String(), ui.Precisely(h.RecordedAt),
+		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, ui.FormatMetadata(h.Metadata),
 	}
-}
-
-// formatMetadata returns metadata as k=v, sorted by key.
-func formatMetadata(metadata map[string]string) string {
-	pairs := make([]string, 0, len(metadata))
-	for _, k := range slices.Sorted(maps.Keys(metadata)) {
-		pairs = append(pairs, quoteText(k)+"="+quoteText(metadata[k]))
-	}
-	return strings.Join(pairs, " ")
-}
-
-// quoteText quotes what would not stand as one word, or would write more than
-// characters to a terminal.
-func quoteText(s string) string {
-	odd := func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' || r == '=' }
-	if s == "" || strings.ContainsFunc(s, odd) {
-		return strconv.Quote(s)
-	}
-	return s
-}
-
-// byteSize returns a size as people read it, in powers of 1,000: 19B, 4.1MB.
-func byteSize(n int64) string {
-	if n < 1000 {
-		return strconv.FormatInt(n, 10) + "B"
-	}
-	size := float64(n)
-	for _, unit := range []string{"kB", "MB", "GB", "TB", "PB"} {
-		if size /= 1000; size < 999.95 {
-			return fmt.Sprintf("%.1f%s", size, unit)
-		}
-	}
-	return fmt.Sprintf("%.0fPB", size)
 }

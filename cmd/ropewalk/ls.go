@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
 	"ropewalk/internal/reserved"
@@ -52,16 +54,16 @@ func (a *app) runLs(cmd *cobra.Command, s *store, f lsFlags, prefix string) erro
 			return err
 		}
 	}
-	out := newTable(a.stdout, "AGGREGATE", "VERSION", "UPDATED", "STATE").alignRight(1)
+	out := ui.NewTable(a.Out, "AGGREGATE", "VERSION", "UPDATED", "STATE").AlignRight(1)
 	bad, err := a.listHeads(out, f, headlist.All(cmd.Context(), s.heads, f.after), prefix)
-	if f.long && !a.json && !is[*outputError](err) {
-		err = errors.Join(err, out.flush())
+	if f.long && !a.JSON && !cliexit.IsOutput(err) {
+		err = errors.Join(err, out.Flush())
 	}
 	return errors.Join(err, bad.report(a, "listed"))
 }
 
 // listHeads prints each head as it comes, and returns those that do not decode.
-func (a *app) listHeads(out *table, f lsFlags, all iter.Seq2[headlist.Entry, error], prefix string) (bad damage, err error) {
+func (a *app) listHeads(out *ui.Table, f lsFlags, all iter.Seq2[headlist.Entry, error], prefix string) (bad damage, err error) {
 	var listed uint64
 	for e, err := range all {
 		if err != nil {
@@ -84,13 +86,13 @@ func (a *app) listHeads(out *table, f lsFlags, all iter.Seq2[headlist.Entry, err
 	return bad, nil
 }
 
-func (a *app) printLs(out *table, h head.Head, long bool) error {
+func (a *app) printLs(out *ui.Table, h head.Head, long bool) error {
 	switch {
-	case a.json:
-		return a.emit(newHeadJSON(h))
+	case a.JSON:
+		return a.Emit(newHeadJSON(h))
 	case long:
-		return out.row(h.AggregateID, strconv.FormatUint(h.Version, 10), seconds(h.UpdatedAt), string(h.State))
+		return out.Row(h.AggregateID, strconv.FormatUint(h.Version, 10), ui.Seconds(h.UpdatedAt), string(h.State))
 	default:
-		return a.print("%s\n", h.AggregateID)
+		return a.Print("%s\n", h.AggregateID)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"ropewalk/backends/dynamostore"
 	"ropewalk/backends/s3store"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/finding"
 )
 
@@ -40,10 +41,10 @@ func parseAWS(rawURL string) (place, error) {
 		return nil, err
 	}
 	if p.bucket == "" {
-		return nil, usagef("store %q names no bucket", rawURL)
+		return nil, cliexit.Usagef("store %q names no bucket", rawURL)
 	}
 	if u.scheme == "aws" && p.table == "" {
-		return nil, withHint(usagef("store %q names no table", rawURL), "add ?table=NAME for the heads, or keep them in S3 too with s3://")
+		return nil, cliexit.WithHint(cliexit.Usagef("store %q names no table", rawURL), "add ?table=NAME for the heads, or keep them in S3 too with s3://")
 	}
 	return p, nil
 }
@@ -67,14 +68,14 @@ func (p awsPlace) stores(ctx context.Context) (*s3store.Store, heads, []setUp, e
 	})
 	objects, err := s3store.New(client, p.bucket, &s3store.Options{Prefix: p.prefix})
 	if err != nil {
-		return nil, nil, nil, &problem{class: &usage, err: err}
+		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
 	if p.table == "" {
 		return objects, objects, []setUp{objects}, nil
 	}
 	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, &dynamostore.Options{Prefix: p.prefix})
 	if err != nil {
-		return nil, nil, nil, &problem{class: &usage, err: err}
+		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
 	return objects, table, []setUp{objects, table}, nil
 }

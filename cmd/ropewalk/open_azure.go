@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"ropewalk/backends/azurestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/finding"
 )
 
@@ -39,13 +41,13 @@ func parseAzure(rawURL string, env map[string]string) (place, error) {
 	}
 	switch named := connectionAccount(p.connection); {
 	case p.account == "" && p.connection == "":
-		return nil, withHint(usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
+		return nil, cliexit.WithHint(cliexit.Usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
 	case strings.HasPrefix(p.endpoint, "http:"):
-		return nil, withHint(usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
+		return nil, cliexit.WithHint(cliexit.Usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
 	case p.connection != "" && p.endpoint != "":
-		return nil, usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
+		return nil, cliexit.Usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
 	case p.connection != "" && p.account != "" && named != p.account:
-		return nil, usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
+		return nil, cliexit.Usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
 	}
 	return p, nil
 }
@@ -84,10 +86,10 @@ func (p azurePlace) store() (*azurestore.Store, error) {
 // azureProblem is the error of a store that cannot be made: what the store's
 // URL says is wrong, or what the environment holds.
 func azureProblem(err error) error {
-	if err == nil || is[*finding.SetupError](err) {
+	if _, isSetup := errors.AsType[*finding.SetupError](err); err == nil || isSetup {
 		return err
 	}
-	return &problem{class: &usage, err: err}
+	return cliexit.Wrap(cliexit.Usage, err)
 }
 
 // limitedAzure returns the settings of a client that ends within seconds.

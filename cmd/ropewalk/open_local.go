@@ -10,6 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/finding"
 )
 
@@ -17,12 +18,12 @@ import (
 func parseFile(rawURL, path string) (place, error) {
 	if host, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(host, "/") {
-			return nil, usagef("store %q: a file has no host: write file:PATH", rawURL)
+			return nil, cliexit.Usagef("store %q: a file has no host: write file:PATH", rawURL)
 		}
 		path = host
 	}
 	if path == "" || strings.ContainsAny(path, "?#") {
-		return nil, usagef("store %q: want file:PATH, without parameters", rawURL)
+		return nil, cliexit.Usagef("store %q: want file:PATH, without parameters", rawURL)
 	}
 	return sqliteFile(filepath.Clean(path)), nil
 }
@@ -42,6 +43,7 @@ func (f sqliteFile) open(_ context.Context, create bool) (*storageOf, error) {
 func (f sqliteFile) setUpError(err error) error {
 	path := string(f)
 	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
+	_, isPath := errors.AsType[*fs.PathError](err)
 	switch {
 	case isMissing && missing.Folder != "":
 		return &finding.SetupError{What: missing.Error(), Hint: "create the folder, or check the path; --store names another store"}
@@ -53,7 +55,7 @@ func (f sqliteFile) setUpError(err error) error {
 		return &finding.SetupError{What: "access to " + path + " is denied", Hint: "SQLite writes to the file and its folder, also to read: check the modes of both", Err: err}
 	case errors.Is(err, sqlitestore.ErrNotRopewalk):
 		return &finding.SetupError{What: path + " is not a store", Hint: "it was left as it is; --store names another one", Err: err}
-	case is[*fs.PathError](err), errors.Is(err, sqlitestore.ErrUnavailable):
+	case isPath, errors.Is(err, sqlitestore.ErrUnavailable):
 		return &finding.SetupError{What: path + " cannot be opened", Hint: "check the path, the disk and the modes of the file and its folder", Err: err}
 	default:
 		return err
@@ -68,10 +70,11 @@ func (f sqliteFile) backUp(ctx context.Context, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	err = s.Backup(ctx, file)
+	_, isMissing := errors.AsType[*sqlitestore.MissingError](err)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return withHint(usagef("%s exists already, and was left as it is", file), "name a new file")
-	case is[*sqlitestore.MissingError](err):
+		return cliexit.WithHint(cliexit.Usagef("%s exists already, and was left as it is", file), "name a new file")
+	case isMissing:
 		return &finding.SetupError{What: err.Error(), Hint: "create the folder, or name another file"}
 	default:
 		return err
@@ -83,6 +86,7 @@ func (f sqliteFile) backUp(ctx context.Context, file string) (err error) {
 func (f sqliteFile) restore(ctx context.Context, file string) (former string, err error) {
 	former, err = sqlitestore.Restore(ctx, file, string(f))
 	missing, isMissing := errors.AsType[*sqlitestore.MissingError](err)
+	_, isCorrupt := errors.AsType[*ropewalk.CorruptError](err)
 	switch {
 	case isMissing && missing.Folder == "":
 		return "", &finding.SetupError{What: "there is no backup at " + file, Hint: "ropewalk backup writes one", Err: err}
@@ -94,8 +98,8 @@ func (f sqliteFile) restore(ctx context.Context, file string) (former string, er
 		return "", &finding.SetupError{What: file + " is not a backup of a store", Hint: "nothing was changed", Err: err}
 	case errors.Is(err, sqlitestore.ErrForeignWAL):
 		return "", err
-	case is[*ropewalk.CorruptError](err):
-		return "", withHint(err, "nothing was changed")
+	case isCorrupt:
+		return "", cliexit.WithHint(err, "nothing was changed")
 	default:
 		return former, err
 	}
@@ -142,4 +146,6 @@ func (memory) check(context.Context) ([]finding.Finding, error) {
 
 func (memory) policy(string) (string, error) { return "", noPolicy("mem:") }
 
-func noPolicy(scheme string) error { return usagef("a store of %s has no access policies", scheme) }
+func noPolicy(scheme string) error {
+	return cliexit.Usagef("a store of %s has no access policies", scheme)
+}

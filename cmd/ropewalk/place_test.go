@@ -61,7 +61,7 @@ func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 // app returns a command that works on the place.
 func (p *testPlace) app(stdin string) *app {
 	a := newApp(strings.NewReader(stdin), io.Discard, io.Discard, nil)
-	a.terminal = func(any) bool { return false }
+	a.IsTerminal = func(any) bool { return false }
 	a.place = func(string, map[string]string) (place, error) { return p, nil }
 	return a
 }
@@ -79,7 +79,7 @@ func (p *testPlace) run(ctx context.Context, stdin string, args ...string) resul
 
 func runApp(ctx context.Context, a *app, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	a.stdout, a.stderr = &stdout, &stderr
+	a.Out, a.Err = &stdout, &stderr
 	exit := a.run(ctx, args)
 	return result{exit, stdout.String(), stderr.String()}
 }

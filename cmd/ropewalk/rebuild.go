@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/inspect"
 )
 
@@ -43,7 +46,7 @@ objects above it cannot be proved, it wants to be told which: --at.`,
 }
 
 func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) error {
-	id, err := parseID(arg)
+	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
@@ -53,10 +56,10 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
-		bar := a.newProgress(-1, false, "changesets")
-		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.add(1) }})
+		bar := a.NewProgress(-1, false, "changesets")
+		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.Add(1) }})
 		plan, err := in.Rebuild(ctx, id)
-		bar.end()
+		bar.End()
 		if err != nil {
 			return err
 		}
@@ -65,13 +68,13 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 }
 
 // parseAt reads --at. Without it the reference has only the ID.
-func (f rebuildFlags) parseAt(id string) (reference, error) {
+func (f rebuildFlags) parseAt(id string) (reference.Reference, error) {
 	if f.at == "" {
-		return reference{id: id}, nil
+		return reference.Reference{ID: id}, nil
 	}
-	r, err := parseReference(f.at)
-	if err == nil && (r.id != id || r.form != single && r.form != exact) {
-		err = usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", quote(f.at), quote(id))
+	r, err := reference.Parse(f.at)
+	if err == nil && (r.ID != id || r.Form != reference.Single && r.Form != reference.Exact) {
+		err = cliexit.Usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
 }
@@ -84,7 +87,7 @@ type rebuilding struct {
 	rebuildFlags
 }
 
-func (r rebuilding) run(ctx context.Context, at reference) error {
+func (r rebuilding) run(ctx context.Context, at reference.Reference) error {
 	tip, chosen := r.choose(at)
 	if err := r.show(tip); err != nil {
 		return err
@@ -95,7 +98,7 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 	if chosen != nil {
 		return chosen
 	}
-	if err := r.confirm(ctx, r.yes, r.plan.AggregateID, "write this head"); err != nil {
+	if err := r.Confirm(ctx, r.yes, r.plan.AggregateID, "write this head"); err != nil {
 		return err
 	}
 	written, err := r.in.Apply(ctx, r.plan, tip.Ref)
@@ -103,22 +106,22 @@ func (r rebuilding) run(ctx context.Context, at reference) error {
 	case errors.Is(err, inspect.ErrHeadMoved):
 		return r.again(ctx, err)
 	case errors.Is(err, inspect.ErrUnknown):
-		return &problem{class: &uncertain, err: err, hint: "run it again: it looks at the head first"}
+		return cliexit.WithHint(cliexit.Wrap(cliexit.Uncertain, err), "run it again: it looks at the head first")
 	case err != nil:
 		return err
-	case r.json:
-		return r.emit(newHeadJSON(written))
+	case r.JSON:
+		return r.Emit(newHeadJSON(written))
 	default:
-		return r.print("written: %s at revision %d\n", written.Ref, written.Revision)
+		return r.Print("written: %s at revision %d\n", written.Ref, written.Revision)
 	}
 }
 
 // choose returns the tip that is to be the newest changeset, or the error that
 // says why that is not decided.
-func (r rebuilding) choose(at reference) (inspect.Tip, error) {
+func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 	var matches []inspect.Tip
 	for _, tip := range r.plan.Tips {
-		if at.form == bare || tip.Version == at.first && strings.HasSuffix(tip.ID.String(), at.uuid) {
+		if at.Form == reference.Bare || tip.Version == at.First && strings.HasSuffix(tip.ID.String(), at.UUID) {
 			matches = append(matches, tip)
 		}
 	}
@@ -126,11 +129,11 @@ func (r rebuilding) choose(at reference) (inspect.Tip, error) {
 	case len(r.plan.Tips) == 0:
 		return inspect.Tip{}, r.nothingProved()
 	case len(matches) == 0:
-		return inspect.Tip{}, withHint(usagef("--at %s is not one of the histories that are proved", quote(r.at)), "%s", choices(r.plan.Tips))
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("--at %s is not one of the histories that are proved", ui.Quote(r.at)), "%s", choices(r.plan.Tips))
 	case len(matches) > 1:
-		return inspect.Tip{}, withHint(usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
-	case at.form == bare && r.plan.Beyond > 0:
-		return inspect.Tip{}, withHint(usagef("%s above %s cannot be proved, and would be left out", plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s has %d histories that could be the right one", id, len(matches)), "%s", choices(matches))
+	case at.Form == reference.Bare && r.plan.Beyond > 0:
+		return inspect.Tip{}, cliexit.WithHint(cliexit.Usagef("%s above %s cannot be proved, and would be left out", ui.Plural(int64(r.plan.Beyond), "object"), matches[0].Ref),
 			"restore them first; or %s", choices(matches))
 	}
 	return matches[0], nil
@@ -141,7 +144,7 @@ func (r rebuilding) nothingProved() error {
 	if r.plan.Head.Exists() {
 		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
 	}
-	return &problem{class: &corrupt, err: fmt.Errorf(what, r.plan.AggregateID), hint: "see what is wrong: ropewalk verify " + operand(idArgument(r.plan.AggregateID))}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", reference.Operand(r.plan.AggregateID))
 }
 
 // choices says how to name each tip, the likeliest first.
@@ -149,7 +152,7 @@ func choices(tips []inspect.Tip) string {
 	const most = 8
 	var all []string
 	for _, tip := range tips[:min(most, len(tips))] {
-		all = append(all, "--at "+quote(tip.Ref.String()))
+		all = append(all, "--at "+ui.Quote(tip.Ref.String()))
 	}
 	if more := len(tips) - most; more > 0 {
 		all = append(all, fmt.Sprintf("one of %d more", more))
@@ -168,5 +171,5 @@ func (r rebuilding) again(ctx context.Context, moved error) error {
 	if r.plan = plan; plan.Condition == inspect.Standing {
 		return r.show(inspect.Tip{})
 	}
-	return &problem{class: &conflict, err: moved, hint: "nothing was written; run it again"}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Conflict, moved), "nothing was written; run it again")
 }

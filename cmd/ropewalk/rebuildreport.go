@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/inspect"
 )
@@ -19,7 +20,7 @@ type tipJSON struct {
 
 // rebuildJSON is what rebuild-head has found, with --json.
 type rebuildJSON struct {
-	kind
+	ui.Kind
 	Aggregate string `json:"aggregate"`
 	// Condition is what is the matter with the head.
 	Condition string `json:"condition"`
@@ -41,22 +42,22 @@ type rebuildJSON struct {
 // show says what was found, what will be written at which tip, the zero Tip
 // where that is not decided, and what cannot be known.
 func (r rebuilding) show(at inspect.Tip) error {
-	if r.json {
+	if r.JSON {
 		return r.emitPlan(at)
 	}
 	var b strings.Builder
 	b.WriteString(r.found() + "\n")
 	for _, p := range r.plan.Problems {
-		b.WriteString(string(showf("%s\n", p)))
+		b.WriteString(string(ui.Safef("%s\n", p)))
 	}
 	if r.plan.Condition == inspect.Standing {
-		return r.print("%s", safeText(visible.Lines(b.String())))
+		return r.Print("%s", ui.Safe(visible.Lines(b.String())))
 	}
 	for _, t := range r.plan.Tips {
-		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, seconds(t.RecordedAt), t.AfterRevision)
+		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, ui.Seconds(t.RecordedAt), t.AfterRevision)
 	}
 	if r.plan.Beyond > 0 {
-		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", plural(int64(r.plan.Beyond), "object"))
+		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", ui.Plural(int64(r.plan.Beyond), "object"))
 	}
 	if !at.ID.IsZero() {
 		fmt.Fprintf(&b, "\nThe new head will name %s at revision %d, above every revision that a\n"+
@@ -65,7 +66,7 @@ func (r rebuilding) show(at inspect.Tip) error {
 	if len(r.plan.Tips) > 0 {
 		b.WriteString("\nUnknown:\n- " + strings.Join(r.unknown(), "\n- ") + "\n\n")
 	}
-	return r.print("%s", safeText(visible.Lines(b.String())))
+	return r.Print("%s", ui.Safe(visible.Lines(b.String())))
 }
 
 // found says what is the matter with the head.
@@ -112,12 +113,12 @@ func (r rebuilding) unknown() []string {
 
 func (r rebuilding) emitPlan(at inspect.Tip) error {
 	for _, p := range r.plan.Problems {
-		if err := r.emit(newProblemJSON(p)); err != nil {
+		if err := r.Emit(newProblemJSON(p)); err != nil {
 			return err
 		}
 	}
 	out := rebuildJSON{
-		kind: kindOf("rebuild"), Aggregate: r.plan.AggregateID, Condition: r.plan.Condition.String(), Head: newPointJSON(r.plan.Head),
+		Kind: ui.KindOf("rebuild"), Aggregate: r.plan.AggregateID, Condition: r.plan.Condition.String(), Head: newPointJSON(r.plan.Head),
 		Certain: r.plan.Certain, Tips: []tipJSON{}, Revision: r.plan.Revision, Beyond: r.plan.Beyond, Unknown: r.unknown(),
 	}
 	for _, t := range r.plan.Tips {
@@ -126,5 +127,5 @@ func (r rebuilding) emitPlan(at inspect.Tip) error {
 	if !at.ID.IsZero() {
 		out.At = at.Ref.String()
 	}
-	return r.emit(out)
+	return r.Emit(out)
 }

@@ -11,6 +11,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/head"
 )
 
@@ -29,25 +31,25 @@ func (s span) contents(ctx context.Context, backward bool) iter.Seq2[changeset.C
 // span resolves a reference to a range of the chain. An ID alone is all of it,
 // and what names one changeset is a range of one. The error matches
 // [ropewalk.ErrNotFound] where the chain does not have it.
-func (s *store) span(ctx context.Context, r reference) (span, error) {
-	reader, err := s.Chain(r.id).Reader(ctx)
+func (s *store) span(ctx context.Context, r reference.Reference) (span, error) {
+	reader, err := s.Chain(r.ID).Reader(ctx)
 	if err != nil {
 		return span{}, err
 	}
 	newest := reader.Head().Version
-	out := span{reader, r.first, r.last}
-	switch r.form {
-	case bare:
+	out := span{reader, r.First, r.Last}
+	switch r.Form {
+	case reference.Bare:
 		out.last = newest
-	case onward:
+	case reference.Onward:
 		out.last = newest
-		if r.first > newest {
-			err = fmt.Errorf("version %d of %q, which is at %d: %w", r.first, r.id, newest, ropewalk.ErrNotFound)
+		if r.First > newest {
+			err = fmt.Errorf("version %d of %q, which is at %d: %w", r.First, r.ID, newest, ropewalk.ErrNotFound)
 		}
-	case asOf:
+	case reference.AsOf:
 		out.first, err = recordedBy(ctx, reader, r)
 		out.last = out.first
-	case exact:
+	case reference.Exact:
 		err = checkInChain(ctx, reader, r)
 	}
 	return out, err
@@ -55,20 +57,20 @@ func (s *store) span(ctx context.Context, r reference) (span, error) {
 
 // checkInChain makes sure that the chain has the changeset that an exact
 // reference names.
-func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference) error {
-	h, err := headerAt(ctx, reader, r.first)
-	if err == nil && !strings.HasSuffix(h.ID.String(), r.uuid) {
-		err = fmt.Errorf("%s@%d.%s is not in the chain, which has %s there: %w", r.id, r.first, r.uuid, h.ID, ropewalk.ErrNotFound)
+func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference.Reference) error {
+	h, err := headerAt(ctx, reader, r.First)
+	if err == nil && !strings.HasSuffix(h.ID.String(), r.UUID) {
+		err = fmt.Errorf("%s@%d.%s is not in the chain, which has %s there: %w", r.ID, r.First, r.UUID, h.ID, ropewalk.ErrNotFound)
 	}
 	return err
 }
 
 // recordedBy returns the newest version that was recorded at or before the
 // time of the reference. Times never go back along a chain, so it is searched.
-func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference) (uint64, error) {
+func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference.Reference) (uint64, error) {
 	newest := reader.Head().Version
 	if newest >= math.MaxInt { // no such chain can have been written
-		return 0, fmt.Errorf("%q is too long to be searched", r.id)
+		return 0, fmt.Errorf("%q is too long to be searched", r.ID)
 	}
 	var failure error
 	later := sort.Search(int(newest)+1, func(version int) bool {
@@ -77,10 +79,10 @@ func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference) (uint
 		}
 		h, err := headerAt(ctx, reader, uint64(version))
 		failure = err
-		return h.RecordedAt.After(r.at)
+		return h.RecordedAt.After(r.At)
 	})
 	if failure == nil && later == 0 {
-		failure = fmt.Errorf("%q has nothing that was recorded by %s: %w", r.id, changeset.FormatTime(r.at), ropewalk.ErrNotFound)
+		failure = fmt.Errorf("%q has nothing that was recorded by %s: %w", r.ID, changeset.FormatTime(r.At), ropewalk.ErrNotFound)
 	}
 	return uint64(later - 1), failure
 }
@@ -104,11 +106,11 @@ type located struct {
 // locate resolves a reference that names one changeset. An exact one may name
 // one that the chain does not reach; the end of a UUID is looked for in the
 // chain first, and then in a listing of the aggregate.
-func (s *store) locate(ctx context.Context, r reference) (located, error) {
-	switch r.form {
-	case between, onward:
-		return located{}, usagef("a range names many changesets; one is wanted")
-	case exact:
+func (s *store) locate(ctx context.Context, r reference.Reference) (located, error) {
+	switch r.Form {
+	case reference.Between, reference.Onward:
+		return located{}, cliexit.Usagef("a range names many changesets; one is wanted")
+	case reference.Exact:
 		return s.locateExact(ctx, r)
 	}
 	sp, err := s.span(ctx, r)
@@ -124,17 +126,17 @@ func (s *store) locate(ctx context.Context, r reference) (located, error) {
 	return out, nil
 }
 
-func (s *store) locateExact(ctx context.Context, r reference) (located, error) {
-	chain := s.Chain(r.id)
+func (s *store) locateExact(ctx context.Context, r reference.Reference) (located, error) {
+	chain := s.Chain(r.ID)
 	h, err := chain.Head(ctx)
 	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return located{}, err
 	}
 	out := located{head: h}
-	if h.Exists() && r.first <= h.Version {
+	if h.Exists() && r.First <= h.Version {
 		reader := chain.ReaderAt(h)
-		found, err := headerAt(ctx, reader, r.first)
-		if err != nil || strings.HasSuffix(found.ID.String(), r.uuid) {
+		found, err := headerAt(ctx, reader, r.First)
+		if err != nil || strings.HasSuffix(found.ID.String(), r.UUID) {
 			out.ref, out.reader = found.Ref, reader
 			return out, err
 		}
@@ -145,29 +147,29 @@ func (s *store) locateExact(ctx context.Context, r reference) (located, error) {
 
 // orphan returns the changeset that an exact reference names and the chain
 // does not have. A whole UUID needs no listing, and is not looked up here.
-func (s *store) orphan(ctx context.Context, r reference) (changeset.Ref, error) {
-	if id, err := changeset.ParseID(r.uuid); err == nil {
-		return changeset.Ref{AggregateID: r.id, Version: r.first, ID: id}, nil
+func (s *store) orphan(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
+	if id, err := changeset.ParseID(r.UUID); err == nil {
+		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
 	}
 	var matches []changeset.Ref
-	for o, err := range s.objects.Objects(ctx, r.id) {
+	for o, err := range s.objects.Objects(ctx, r.ID) {
 		if err != nil {
 			return changeset.Ref{}, err
 		}
-		if o.Version > r.first {
+		if o.Version > r.First {
 			break
 		}
-		if o.Version == r.first && strings.HasSuffix(o.ID.String(), r.uuid) {
+		if o.Version == r.First && strings.HasSuffix(o.ID.String(), r.UUID) {
 			matches = append(matches, o.Ref)
 		}
 	}
 	switch len(matches) {
 	case 0:
-		return changeset.Ref{}, fmt.Errorf("%s@%d.%s: no such changeset is stored: %w", r.id, r.first, r.uuid, ropewalk.ErrNotFound)
+		return changeset.Ref{}, fmt.Errorf("%s@%d.%s: no such changeset is stored: %w", r.ID, r.First, r.UUID, ropewalk.ErrNotFound)
 	case 1:
 		return matches[0], nil
 	default:
-		return changeset.Ref{}, usagef("%s@%d.%s is not unique: %d changesets end so", r.id, r.first, r.uuid, len(matches))
+		return changeset.Ref{}, cliexit.Usagef("%s@%d.%s is not unique: %d changesets end so", r.ID, r.First, r.UUID, len(matches))
 	}
 }
 

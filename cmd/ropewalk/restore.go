@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // restoreJSON is what restore prints with --json.
 type restoreJSON struct {
-	kind
+	ui.Kind
 	Store  string `json:"store"`
 	File   string `json:"file"`
 	Former string `json:"former,omitempty"`
@@ -40,12 +42,12 @@ func (a *app) restore(ctx context.Context, file string) error {
 	switch {
 	case err != nil:
 		return err
-	case a.json:
-		err = a.emit(restoreJSON{kindOf("restore"), a.storeURL(), file, former})
+	case a.JSON:
+		err = a.Emit(restoreJSON{ui.KindOf("restore"), a.storeURL(), file, former})
 	case former == "":
-		err = a.print("%s is restored from %s\n", a.storeURL(), file)
+		err = a.Print("%s is restored from %s\n", a.storeURL(), file)
 	default:
-		err = a.print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
+		err = a.Print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
 	}
-	return a.unread(err, "%s is restored from %s", a.storeURL(), file)
+	return a.Unread(err, "%s is restored from %s", a.storeURL(), file)
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/redact"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // Run runs the command with its arguments, without the program's name, and
@@ -18,15 +21,12 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	if o, ok := a.stdout.(output); ok { // streams of a process, not of a test
-		a.stdout, a.stderr = output{newInterruptibleWriter(ctx, o.Writer)}, newInterruptibleWriter(ctx, a.stderr)
-	}
-	a.screen()
+	a.Guard(ctx)
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.began {
-		a.json = a.json || slices.Contains(args, "--json")
+		a.JSON = a.JSON || slices.Contains(args, "--json")
 		err = asUsage(root, args, err)
 	}
 	return a.end(ctx, explainReference(args, err))
@@ -35,25 +35,17 @@ func (a *app) run(ctx context.Context, args []string) int {
 // app is one run of the command: its streams, its environment and the flags
 // that every command has.
 type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	env            map[string]string
-	terminal       func(stream any) bool
-	place          func(rawURL string, env map[string]string) (place, error)
+	*ui.Streams
+	place func(rawURL string, env map[string]string) (place, error)
 
 	store   string
-	json    bool
 	verbose bool
-	color   string
 	began   bool // the arguments were understood
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{stdin: stdin, stdout: output{stdout}, stderr: stderr, env: map[string]string{}, terminal: isTerminal, place: parsePlace}
-	for _, variable := range env {
-		name, value, _ := strings.Cut(variable, "=")
-		a.env[name] = value
-	}
+	a := &app{Streams: ui.NewStreams(stdin, stdout, stderr, env), place: parsePlace}
+	a.Redact = func(text string) string { return redact.New(a.storeURL(), a.Env).Text(text) }
 	return a
 }
 
@@ -99,21 +91,21 @@ func newRoot(a *app) *cobra.Command {
 		DisableSuggestions: true, // asUsage makes a hint of them
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if !slices.Contains(colors, a.color) {
-				return usagef("--color %s: want auto, always or never", a.color)
+			if !slices.Contains(colors, a.Color) {
+				return cliexit.Usagef("--color %s: want auto, always or never", a.Color)
 			}
 			a.began = true
 			return nil
 		},
 	}
-	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.store, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
-	flags.BoolVar(&a.json, "json", false, "print JSON, one object a line")
+	flags.BoolVar(&a.JSON, "json", false, "print JSON, one object a line")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
-	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	flags.StringVar(&a.Color, "color", "auto", "colour: auto, always or never")
 	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
 	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
 	root.AddCommand(commands(a)...)
@@ -154,19 +146,19 @@ func commands(a *app) []*cobra.Command {
 
 // asUsage makes a failure of an error that came before any command began.
 func asUsage(root *cobra.Command, args []string, err error) error {
-	if _, ok := errors.AsType[*problem](err); ok {
+	if cliexit.IsOwn(err) {
 		return err
 	}
 	found, rest, _ := root.Find(args)
 	hint := "see " + found.CommandPath() + " --help"
 	if found == root && len(rest) > 0 {
 		if name := familiarNames[rest[0]]; name != "" {
-			return &problem{class: &usage, err: err, hint: "did you mean ropewalk " + name + "?"}
+			return cliexit.WithHint(cliexit.Wrap(cliexit.Usage, err), "did you mean ropewalk %s?", name)
 		}
 		root.SuggestionsMinimumDistance = 2
 		if near := root.SuggestionsFor(rest[0]); len(near) > 0 {
 			hint = "did you mean ropewalk " + strings.Join(near, ", or ") + "?"
 		}
 	}
-	return &problem{class: &usage, err: err, hint: hint}
+	return cliexit.WithHint(cliexit.Wrap(cliexit.Usage, err), "%s", hint)
 }

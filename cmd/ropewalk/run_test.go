@@ -14,6 +14,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
@@ -105,7 +106,7 @@ func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, interrupt)
 		a := newTestPlace().app("")
-		a.stdin = silent
+		a.In = silent
 		got := runApp(ctx, a, args...)
 		require.Equal(t, 130, got.exit, got.stderr)
 		require.NoError(t, w.Close()) // ends the read that is still waiting
@@ -156,7 +157,7 @@ func TestCorruptChangesets(t *testing.T) {
 	for range 4 {
 		require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--any").exit)
 	}
-	sp, err := p.store(t).span(t.Context(), reference{id: "order"})
+	sp, err := p.store(t).span(t.Context(), reference.Reference{ID: "order"})
 	require.NoError(t, err)
 	c, err := sp.reader.At(t.Context(), 1)
 	require.NoError(t, err)

@@ -26,7 +26,7 @@ func newSchema(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.stdout.Write(text)
+			_, err = a.Out.Write(text)
 			return err
 		},
 	}

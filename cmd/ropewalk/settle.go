@@ -9,6 +9,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // settleFlags are the flags of settle.
@@ -47,12 +50,12 @@ not needed where the changeset is stored.`,
 }
 
 func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
-	if r.form != exact {
-		return usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", quote(arg))
+	if r.Form != reference.Exact {
+		return cliexit.Usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
 	return a.reading(ctx, func(s *store) error {
@@ -64,7 +67,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		if err != nil {
 			return err
 		}
-		committed, err := s.Chain(r.id).Settle(ctx, ref, afterRevision)
+		committed, err := s.Chain(r.ID).Settle(ctx, ref, afterRevision)
 		if err != nil {
 			return err
 		}
@@ -74,9 +77,9 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 
 // settled returns the changeset that an exact reference names, which need not be
 // stored where the reference has a whole UUID.
-func (s *store) settled(ctx context.Context, r reference) (changeset.Ref, error) {
-	if id, err := changeset.ParseID(r.uuid); err == nil {
-		return changeset.Ref{AggregateID: r.id, Version: r.first, ID: id}, nil
+func (s *store) settled(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
+	if id, err := changeset.ParseID(r.UUID); err == nil {
+		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
 	}
 	l, err := s.locateExact(ctx, r)
 	return l.ref, err
@@ -88,7 +91,7 @@ func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (
 	info, err := s.objects.Stat(ctx, ref)
 	switch {
 	case err == nil && f.given && info.AfterRevision != f.afterRevision:
-		return 0, usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
+		return 0, cliexit.Usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
 	case err == nil:
 		return info.AfterRevision, nil
 	case f.given:
@@ -105,11 +108,11 @@ func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
 	if _, err := s.Chain(ref.AggregateID).Head(ctx); err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return err // such as that it is erased
 	}
-	return withHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
+	return cliexit.WithHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
 		"its append may still arrive: add --after-revision, as the line says that reported it uncertain")
 }
 
 // settleLine returns the command that settles an uncertain append.
 func settleLine(u *ropewalk.UncertainError) string {
-	return flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
+	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
 }

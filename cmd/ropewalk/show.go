@@ -12,6 +12,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/internal/body"
 )
@@ -36,7 +38,7 @@ bytes.`,
 }
 
 func (a *app) runShow(cmd *cobra.Command, arg string) error {
-	r, err := parseReference(arg)
+	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
@@ -50,10 +52,10 @@ func (a *app) runShow(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		if a.json {
+		if a.JSON {
 			out := newChangesetJSON(c.Header)
 			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
-			return a.emit(out)
+			return a.Emit(out)
 		}
 		return a.printShow(s, l, c)
 	})
@@ -64,7 +66,7 @@ func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error)
 	if l.reader != nil {
 		return l.reader.At(ctx, l.ref.Version)
 	}
-	c, err := s.objects.Get(ctx, l.ref)
+	c, err := s.objects.Get(ctx, l.ref, nil)
 	if err == nil {
 		err = c.VerifyBody()
 	}
@@ -108,41 +110,41 @@ func (s *store) named(err error) error {
 }
 
 func (a *app) printShow(s *store, l located, c changeset.Changeset) error {
-	field := func(name string, value any) string { return string(showf("%-12s  %s\n", name, value)) }
-	ok := a.paint(a.stdout, green, "ok")
+	field := func(name string, value any) string { return string(ui.Safef("%-12s  %s\n", name, value)) }
+	ok := a.Paint(a.Out, ui.Green, "ok")
 	var b strings.Builder
 	b.WriteString(field("changeset", c.Ref.String()))
 	if state := l.state(c.Header); state != "committed" {
-		b.WriteString(field("state", a.paint(a.stdout, yellow, explainState(state, l, c.Header))))
+		b.WriteString(field("state", a.Paint(a.Out, ui.Yellow, explainState(state, l, c.Header))))
 	}
 	if c.Version > 0 {
 		b.WriteString(field("parent", changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}.String()))
 	}
-	b.WriteString(field("recorded", precisely(c.RecordedAt)))
+	b.WriteString(field("recorded", ui.Precisely(c.RecordedAt)))
 	size := fmt.Sprintf("%d bytes", c.BodySize)
 	if c.Encoding != "" {
 		size += " of " + c.Encoding
 	}
-	b.WriteString(field("content", showf("%s, %s, sha256 %s %s", c.ContentType, size, a.shortDigest(c.BodySHA256), ok)))
-	b.WriteString(field("digest", showf("%s %s", a.shortDigest(c.Digest), ok)))
+	b.WriteString(field("content", ui.Safef("%s, %s, sha256 %s %s", c.ContentType, size, a.ShortDigest(c.BodySHA256.String()), ok)))
+	b.WriteString(field("digest", ui.Safef("%s %s", a.ShortDigest(c.Digest.String()), ok)))
 	if c.Part != (changeset.Part{}) {
 		b.WriteString(field("append", c.Part.String()))
 	}
 	if c.CommandID != "" {
-		b.WriteString(field("command", quoteText(c.CommandID)))
+		b.WriteString(field("command", ui.QuoteText(c.CommandID)))
 	}
 	if len(c.Metadata) > 0 {
-		b.WriteString(field("metadata", formatMetadata(c.Metadata)))
+		b.WriteString(field("metadata", ui.FormatMetadata(c.Metadata)))
 	}
 	b.WriteString(field("object", s.objects.Locate(c.Ref)))
 	if hasEvents(c) {
-		if err := a.print("%s", safeText(b.String())); err != nil {
+		if err := a.Print("%s", ui.Safe(b.String())); err != nil {
 			return err
 		}
 		return a.showEvents(c)
 	}
 	b.WriteString("\n" + showContent(c.Content))
-	return a.print("%s", safeText(b.String()))
+	return a.Print("%s", ui.Safe(b.String()))
 }
 
 // explainState says what became of a changeset that its chain does not have.

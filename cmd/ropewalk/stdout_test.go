@@ -11,12 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
 func TestContentTooLarge(t *testing.T) {
 	a := newTestPlace().app("")
-	a.stdin = io.LimitReader(zeros{}, maxContent+1)
+	a.In = io.LimitReader(zeros{}, maxContent+1)
 	got := runApp(t.Context(), a, "append", "order", "--new", "--json")
 	require.Equal(t, 2, got.exit)
 	require.Contains(t, got.stdout, `"code":"too-large"`)
@@ -66,12 +67,12 @@ func TestBrokenStdout(t *testing.T) {
 		}
 		var stderr strings.Builder
 		a := p.app("")
-		a.stdout, a.stderr = output{brokenWriter{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}}, &stderr
+		a.Out, a.Err = ui.NewStreams(nil, brokenWriter{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}, nil, nil).Out, &stderr
 		require.Equal(t, 141, a.run(t.Context(), args), args)
 		require.Empty(t, stderr.String(), args)
 
 		a = p.app("")
-		a.stdout, a.stderr = output{brokenWriter{errors.New("disk full")}}, &stderr
+		a.Out, a.Err = ui.NewStreams(nil, brokenWriter{errors.New("disk full")}, nil, nil).Out, &stderr
 		require.Equal(t, 1, a.run(t.Context(), args), args)
 		require.Equal(t, "error: write to stdout: disk full\n", stderr.String(), args)
 	}

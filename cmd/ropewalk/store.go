@@ -8,6 +8,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
 )
@@ -65,8 +67,8 @@ func (a *app) storeURL() string {
 	switch {
 	case a.store != "":
 		return a.store
-	case a.env["ROPEWALK_STORE"] != "":
-		return a.env["ROPEWALK_STORE"]
+	case a.Env["ROPEWALK_STORE"] != "":
+		return a.Env["ROPEWALK_STORE"]
 	default:
 		return defaultStore
 	}
@@ -95,7 +97,7 @@ func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*s
 // openURL opens the store of any URL, and creates it where create says so and
 // it is a file that is missing.
 func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
-	p, err := a.place(rawURL, a.env)
+	p, err := a.place(rawURL, a.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +125,14 @@ func (s *store) with(options ropewalk.Options) *store {
 func parsePlace(rawURL string, env map[string]string) (place, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
-		return nil, withHint(usagef("store %q is not a URL", rawURL), "a SQLite file is %s", quote("file:"+rawURL))
+		return nil, cliexit.WithHint(cliexit.Usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
 	}
 	switch scheme {
 	case "file":
 		return parseFile(rawURL, rest)
 	case "mem":
 		if rest != "" {
-			return nil, usagef("store %q: mem: stands alone", rawURL)
+			return nil, cliexit.Usagef("store %q: mem: stands alone", rawURL)
 		}
 		return memory{}, nil
 	case "s3", "aws":
@@ -138,6 +140,6 @@ func parsePlace(rawURL string, env map[string]string) (place, error) {
 	case "azure":
 		return parseAzure(rawURL, env)
 	default:
-		return nil, usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
+		return nil, cliexit.Usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
 	}
 }

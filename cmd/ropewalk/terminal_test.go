@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ import (
 // onTerminal runs a command as if both its streams were terminals.
 func (p *testPlace) onTerminal(t *testing.T, stdin string, args ...string) result {
 	a := p.app(stdin)
-	a.terminal = func(any) bool { return true }
+	a.IsTerminal = func(any) bool { return true }
 	return runApp(t.Context(), a, args...)
 }
 
@@ -65,7 +64,7 @@ func TestColours(t *testing.T) {
 		{false, "NO_COLOR=1", []string{"--color", "always"}, true},
 	} {
 		a := newApp(strings.NewReader("x"), nil, nil, []string{"A=b", test.env})
-		a.place, a.terminal = p.app("").place, func(any) bool { return test.terminal }
+		a.place, a.IsTerminal = p.app("").place, func(any) bool { return test.terminal }
 		got := runApp(t.Context(), a, append([]string{"append", "x", "--after", "0"}, test.args...)...)
 		require.Equal(t, 3, got.exit, got.stderr)
 		require.Equal(t, test.colored, strings.Contains(got.stderr, red) && strings.Contains(got.stderr, cyan), "%+v: %q", test, got.stderr)
@@ -79,7 +78,7 @@ func TestProgress(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Commit, faults.Fault{DelayBefore: delay})
 		a := p.app(strings.Repeat(`{"aggregate":"a"}`+"\n", 20_000) + `{"aggregate":"b"}`)
-		a.terminal = func(stream any) bool { return terminal && stream != a.stdin }
+		a.IsTerminal = func(stream any) bool { return terminal && stream != a.In }
 		got := runApp(t.Context(), a, append([]string{"import", "-", "--group", "5000", "--parallel", "1"}, args...)...)
 		require.Zero(t, got.exit, got.stderr)
 		return got.stderr
@@ -96,69 +95,12 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-func TestTables(t *testing.T) {
-	var b bytes.Buffer
-	out := newTable(&b, "NAME", "N", "NOTE").alignRight(1)
-	require.NoError(t, out.row("日本語", "1", "wide"))
-	require.NoError(t, out.row("🪢", "1000", ""))
-	require.NoError(t, out.row("e\u0301", "", "a combining accent"))
-	require.Empty(t, b.String(), "widths are not known yet")
-	require.NoError(t, out.flush())
-	require.Equal(t, ""+
-		"NAME       N  NOTE\n"+
-		"日本語     1  wide\n"+
-		"🪢      1000\n"+
-		"e\u0301             a combining accent\n", b.String())
-}
-
-func TestLongTablesStream(t *testing.T) {
-	var b bytes.Buffer
-	out := newTable(&b, "A", "B")
-	for range tableAhead {
-		require.NoError(t, out.row("x", "y"))
-	}
-	require.Equal(t, tableAhead+1, strings.Count(b.String(), "\n"))
-	require.NoError(t, out.row("wider than before", "y"))
-	require.True(t, strings.HasSuffix(b.String(), "wider than before  y\n"), "nothing is cut off")
-	require.NoError(t, out.flush())
-	require.Equal(t, tableAhead+2, strings.Count(b.String(), "\n"))
-}
-
-func TestSizes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0kB", 1049: "1.0kB", 999_949: "999.9kB", 999_950: "1.0MB", 64 << 20: "67.1MB", 4_100_000_000: "4.1GB", 1 << 62: "4612PB"} {
-		require.Equal(t, want, byteSize(n))
-	}
-}
-
-// Metadata with any content writes no more than text to a terminal.
-func TestMetadataIsText(t *testing.T) {
-	require.Equal(t, `a=1 "b c"="\x1b[31m" "d="="\n" e=grün`, formatMetadata(map[string]string{"b c": "\x1b[31m", "a": "1", "e": "grün", "d=": "\n"}))
+// Content writes no more than text to a terminal.
+func TestShownContentIsText(t *testing.T) {
 	require.Equal(t, "(5 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("\x1b[31m")))
 	require.Equal(t, "(4 bytes that are not text: ropewalk cat gives them)\n", showContent([]byte("caf\xe9")))
 	require.Equal(t, "a\tb\nc\n", showContent([]byte("a\tb\r\nc")))
 	require.Equal(t, `approved: yes\u000dapproved: no`+"\n", showContent([]byte("approved: yes\rapproved: no")))
 	require.Equal(t, `safe \u202eevil`+"\n", showContent([]byte("safe \u202eevil")))
 	require.Empty(t, showContent(nil))
-}
-
-// If the end is unknown, count and rate are shown, and taken away at the end.
-func TestProgressWithoutAnEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var stderr strings.Builder
-		a := newTestPlace().app("")
-		a.stderr, a.terminal = &stderr, func(any) bool { return true }
-		a.screen()
-		bar := a.newProgress(-1, false, "changesets")
-		bar.add(1000)
-		require.Empty(t, stderr.String(), "not within the first second")
-		time.Sleep(10 * time.Second)
-		bar.add(54_056)
-		bar.add(1)
-		require.Equal(t, clearLine+"55,056 changesets, 5,505/s", stderr.String(), "shown ten times a second at most")
-		time.Sleep(10 * time.Second)
-		bar.add(0)
-		bar.end()
-		bar.add(1)
-		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine, stderr.String())
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
 // cloudURL is the URL of a store in a cloud, taken apart.
@@ -19,10 +21,10 @@ type cloudURL struct {
 func parseCloudURL(rawURL string, known ...string) (cloudURL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return cloudURL{}, usagef("store %q is not a URL", rawURL)
+		return cloudURL{}, cliexit.Usagef("store %q is not a URL", rawURL)
 	}
 	if u.Opaque != "" || u.User != nil || u.Port() != "" || u.Fragment != "" {
-		return cloudURL{}, usagef("store %q: want %s://NAME/PREFIX?PARAMETER=VALUE", u.Redacted(), u.Scheme)
+		return cloudURL{}, cliexit.Usagef("store %q: want %s://NAME/PREFIX?PARAMETER=VALUE", u.Redacted(), u.Scheme)
 	}
 	c := cloudURL{scheme: u.Scheme, host: u.Host, prefix: strings.Trim(u.Path, "/")}
 	if c.prefix != "" {
@@ -35,15 +37,15 @@ func parseCloudURL(rawURL string, known ...string) (cloudURL, error) {
 func parseParameters(u *url.URL, known []string) (map[string]string, error) {
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, usagef("store %q: the parameters cannot be read: %w", u, err)
+		return nil, cliexit.Usagef("store %q: the parameters cannot be read: %w", u, err)
 	}
 	parameters := map[string]string{}
 	for name, all := range values {
 		if !slices.Contains(known, name) {
-			return nil, withHint(usagef("store %q: parameter %q is not known", u, name), "known are: %s", strings.Join(known, ", "))
+			return nil, cliexit.WithHint(cliexit.Usagef("store %q: parameter %q is not known", u, name), "known are: %s", strings.Join(known, ", "))
 		}
 		if len(all) != 1 || all[0] == "" {
-			return nil, usagef("store %q: parameter %q wants one value", u, name)
+			return nil, cliexit.Usagef("store %q: parameter %q wants one value", u, name)
 		}
 		parameters[name] = all[0]
 	}
@@ -58,7 +60,7 @@ func (c cloudURL) endpoint() (string, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", usagef("endpoint %q: want a URL like http://127.0.0.1:4566", text)
+		return "", cliexit.Usagef("endpoint %q: want a URL like http://127.0.0.1:4566", text)
 	}
 	return text, nil
 }
@@ -71,7 +73,7 @@ func (c cloudURL) flag(name string) (bool, error) {
 	}
 	value, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, usagef("parameter %s=%s: want true or false", name, text)
+		return false, cliexit.Usagef("parameter %s=%s: want true or false", name, text)
 	}
 	return value, nil
 }

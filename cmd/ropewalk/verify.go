@@ -11,6 +11,9 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
@@ -23,7 +26,7 @@ type verifyFlags struct {
 
 // problemJSON is one fault that verify has found, with --json.
 type problemJSON struct {
-	kind
+	ui.Kind
 	Aggregate string `json:"aggregate"`
 	// Ref is the changeset; without it the head is meant.
 	Ref    string `json:"ref,omitempty"`
@@ -35,7 +38,7 @@ type problemJSON struct {
 
 // verifiedJSON is the summary of verify with --json.
 type verifiedJSON struct {
-	kind
+	ui.Kind
 	Aggregates int64 `json:"aggregates"`
 	Changesets int64 `json:"changesets"`
 	Bytes      int64 `json:"bytes"`
@@ -83,8 +86,8 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 	// need not grow to as much before it is collected.
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return a.reading(cmd.Context(), func(s *store) error {
-		v := verifying{app: a, bar: a.newProgress(-1, false, "changesets")}
-		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.add(1) }})
+		v := verifying{app: a, bar: a.NewProgress(-1, false, "changesets")}
+		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.Add(1) }})
 		reports := in.VerifyAll(cmd.Context())
 		if !f.all {
 			reports = verifyEach(cmd.Context(), in, ids, kept)
@@ -96,25 +99,19 @@ func (a *app) runVerify(cmd *cobra.Command, f verifyFlags, args []string) error 
 func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, err error) {
 	switch {
 	case f.all && len(args) > 0:
-		return nil, kept, usagef("--all and aggregate IDs do not go together")
+		return nil, kept, cliexit.Usagef("--all and aggregate IDs do not go together")
 	case !f.all && len(args) == 0:
-		return nil, kept, usagef("name the aggregates, or verify all of them with --all")
+		return nil, kept, cliexit.Usagef("name the aggregates, or verify all of them with --all")
 	case f.digest != "" && len(args) != 1:
-		return nil, kept, usagef("--digest is that of one aggregate: name it")
+		return nil, kept, cliexit.Usagef("--digest is that of one aggregate: name it")
 	}
 	if f.digest != "" {
 		if kept, err = changeset.ParseDigest(f.digest); err != nil {
-			return nil, kept, usagef("--digest: %w", err)
+			return nil, kept, cliexit.Usagef("--digest: %w", err)
 		}
 	}
-	for _, arg := range args {
-		id, err := parseID(arg)
-		if err != nil {
-			return nil, kept, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, kept, nil
+	ids, err = reference.ParseIDs(args)
+	return ids, kept, err
 }
 
 func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept changeset.Digest) iter.Seq2[inspect.Report, error] {
@@ -131,7 +128,7 @@ func verifyEach(ctx context.Context, in *inspect.Inspector, ids []string, kept c
 // progress bar has the terminal for itself; --json has no bar, and no wait.
 type verifying struct {
 	*app
-	bar      *progress
+	bar      *ui.Progress
 	total    verifiedJSON
 	hurt     int64 // aggregates with a fault
 	problems []inspect.Problem
@@ -140,10 +137,10 @@ type verifying struct {
 }
 
 func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
-	v.total.kind = kindOf("verified")
+	v.total.Kind = ui.KindOf("verified")
 	ended := v.takeAll(reports)
-	v.bar.end()
-	if is[*outputError](ended) {
+	v.bar.End()
+	if cliexit.IsOutput(ended) {
 		return ended
 	}
 	if ended != nil && v.total.Aggregates == 0 {
@@ -153,7 +150,7 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 		return err
 	}
 	for _, id := range v.ahead {
-		v.warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, operand(idArgument(id)))
+		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, reference.Operand(id))
 	}
 	if err := v.printTotal(); err != nil {
 		return err
@@ -161,11 +158,11 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	if v.total.Corrupt == 0 {
 		return errors.Join(ended, v.missing)
 	}
-	err := fmt.Errorf("verify found %s in %s", plural(v.total.Corrupt, "fault"), plural(v.hurt, "aggregate"))
+	err := fmt.Errorf("verify found %s in %s", ui.Plural(v.total.Corrupt, "fault"), ui.Plural(v.hurt, "aggregate"))
 	if ended != nil {
 		return fmt.Errorf("%w; before that, %w", ended, err)
 	}
-	return &problem{class: &found, err: errors.Join(err, v.missing)}
+	return cliexit.Wrap(cliexit.Found, errors.Join(err, v.missing))
 }
 
 // takeAll takes in all reports, and returns the error that ended them. That an
@@ -175,7 +172,7 @@ func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
 		switch {
 		case err == nil:
 			err = v.take(r)
-		case errors.Is(err, ropewalk.ErrNotFound) && !unavailable(err):
+		case errors.Is(err, ropewalk.ErrNotFound) && !cliexit.Unavailable(err):
 			v.missing, err = errors.Join(v.missing, err), nil
 		}
 		if err != nil {
@@ -204,12 +201,12 @@ func (v *verifying) take(r inspect.Report) error {
 	if len(r.Problems) > 0 {
 		v.hurt++
 	}
-	if !v.json {
+	if !v.JSON {
 		v.problems = append(v.problems, r.Problems...)
 		return nil
 	}
 	for _, p := range r.Problems {
-		if err := v.emit(newProblemJSON(p)); err != nil {
+		if err := v.Emit(newProblemJSON(p)); err != nil {
 			return err
 		}
 	}

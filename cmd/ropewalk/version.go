@@ -6,11 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // versionJSON is what version prints with --json.
 type versionJSON struct {
-	kind
+	ui.Kind
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	// Format is the format of the changesets and heads that this version writes.
@@ -24,14 +25,14 @@ func newVersion(a *app) *cobra.Command {
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			v := versionJSON{kind: kindOf("version"), Version: "unknown", Format: changeset.Format}
+			v := versionJSON{Kind: ui.KindOf("version"), Version: "unknown", Format: changeset.Format}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				v.Version, v.Go = info.Main.Version, info.GoVersion
 			}
-			if a.json {
-				return a.emit(v)
+			if a.JSON {
+				return a.Emit(v)
 			}
-			return a.print("ropewalk %s (%s), format %d\n", v.Version, v.Go, v.Format)
+			return a.Print("ropewalk %s (%s), format %d\n", v.Version, v.Go, v.Format)
 		},
 	}
 }

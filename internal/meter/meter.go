@@ -65,21 +65,16 @@ func (m *Meter) Reset() {
 	}
 }
 
-// Changesets returns the store wrapped in the meter. The result is also a
-// [changeset.ManyGetter], [changeset.Lister], [changeset.Deleter] and
-// [changeset.Locator]; where the inner store is not, it answers with
-// errors.ErrUnsupported, and no location.
-func (m *Meter) Changesets(inner changeset.Store) changeset.Store { return changesets{m, inner} }
+// Changesets returns a [changeset.Decorator] of the store that counts.
+func (m *Meter) Changesets(inner changeset.Store) changeset.Store {
+	return changesets{changeset.NewPassThrough(inner), m}
+}
 
-// Heads returns the store wrapped in the meter. The result is a [head.Combined]
-// where the inner store is one; it holds the changesets that the same meter
-// wraps around a store which the inner one holds. It is a [head.Refresher] and a
-// [head.Locator] too: it loads, and has no location, where the inner store is not.
+// Heads returns a [head.Decorator] of the store that counts. If the store is a
+// [head.Combined], the result holds the changesets that the same meter counts in
+// front of a store that the inner store holds.
 func (m *Meter) Heads(inner head.Store) head.Store {
-	if c, ok := inner.(head.Combined); ok {
-		return combined{heads{m, inner}, c}
-	}
-	return heads{m, inner}
+	return heads{head.NewPassThrough(inner), m}
 }
 
 // request counts one request and waits for the latency; a request whose

@@ -28,6 +28,12 @@ func append1(t *testing.T, aggregateID string) (changeset.Changeset, head.Head) 
 	return built[0], next
 }
 
+// combined is a store of heads that puts and swaps in one step.
+type combined interface {
+	head.Store
+	head.Combined
+}
+
 type step struct {
 	counts meter.Counts
 	call   func(ctx context.Context) error
@@ -37,12 +43,12 @@ type step struct {
 // after those before it.
 func steps(t *testing.T, m *meter.Meter, inner *memstore.Store) []step {
 	t.Helper()
-	changesets, heads := m.Changesets(inner), m.Heads(inner).(head.Combined)
+	changesets, heads := m.Changesets(inner), m.Heads(inner).(combined)
 	c, next := append1(t, "a")
 	d, other := append1(t, "b")
 	return []step{
 		{meter.Counts{Put: 1}, func(ctx context.Context) error { return changesets.Put(ctx, c) }},
-		{meter.Counts{Get: 1}, func(ctx context.Context) error { _, err := changesets.Get(ctx, c.Ref); return err }},
+		{meter.Counts{Get: 1}, func(ctx context.Context) error { _, err := changesets.Get(ctx, c.Ref, nil); return err }},
 		{meter.Counts{Stat: 1}, func(ctx context.Context) error { _, err := changesets.Stat(ctx, c.Ref); return err }},
 		{meter.Counts{Load: 1}, func(ctx context.Context) error { _, err := heads.Load(ctx, "a"); return err }},
 		{meter.Counts{Swap: 1}, func(ctx context.Context) error { _, err := heads.Swap(ctx, head.Head{}, next); return err }},
@@ -121,7 +127,7 @@ func TestContextEndsARequestOnItsWay(t *testing.T) {
 
 func TestRefusedSwapsAreNoRequest(t *testing.T) {
 	m := meter.New(0)
-	heads := m.Heads(memstore.New()).(head.Combined)
+	heads := m.Heads(memstore.New()).(combined)
 	_, next := append1(t, "a")
 	var notApplied *head.NotApplied
 	_, err := heads.Swap(t.Context(), next, next)
@@ -133,40 +139,19 @@ func TestRefusedSwapsAreNoRequest(t *testing.T) {
 
 func TestCombinedIsPassedOn(t *testing.T) {
 	m, inner := meter.New(0), memstore.New()
-	heads, ok := m.Heads(inner).(head.Combined)
-	require.True(t, ok)
+	heads := m.Heads(inner).(combined)
 	require.True(t, heads.Holds(m.Changesets(inner)))
 	require.False(t, heads.Holds(inner), "not through this meter")
 	require.False(t, heads.Holds(meter.New(0).Changesets(inner)), "another meter")
 	require.False(t, heads.Holds(m.Changesets(memstore.New())), "another store")
 
 	var script faults.Script
-	nested := m.Heads(script.Heads(inner)).(head.Combined)
+	nested := m.Heads(script.Heads(inner)).(combined)
 	require.True(t, nested.Holds(m.Changesets(script.Changesets(inner))))
 	require.False(t, nested.Holds(m.Changesets(inner)))
 	require.Equal(t, inner.Locate(changeset.Ref{}), m.Changesets(inner).(changeset.Locator).Locate(changeset.Ref{}))
 	require.Equal(t, inner.LocateHead("a"), heads.(head.Locator).LocateHead("a"))
 
-	_, ok = m.Heads(faults.TwoSteps(inner)).(head.Combined)
-	require.False(t, ok)
-}
-
-// bare stores have the seams' methods and no more.
-type bare struct{ changeset.Store }
-
-type bareHeads struct{ head.Store }
-
-func TestMissingAbilities(t *testing.T) {
-	m := meter.New(0)
-	store := m.Changesets(bare{memstore.New()})
-	for _, err := range store.(changeset.Lister).Objects(t.Context(), "a") {
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-	}
-	for _, err := range store.(changeset.Lister).Aggregates(t.Context(), "") {
-		require.ErrorIs(t, err, errors.ErrUnsupported)
-	}
-	require.ErrorIs(t, store.(changeset.Deleter).Delete(t.Context(), changeset.Ref{}), errors.ErrUnsupported)
-	require.Empty(t, store.(changeset.Locator).Locate(changeset.Ref{}))
-	require.Empty(t, m.Heads(bareHeads{memstore.New()}).(head.Locator).LocateHead("a"))
-	require.Zero(t, m.Requests())
+	twoSteps := m.Heads(faults.TwoSteps(inner)).(combined)
+	require.False(t, twoSteps.Holds(m.Changesets(inner)))
 }

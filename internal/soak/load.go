@@ -79,21 +79,36 @@ func (w *loading) heads() head.Store {
 	if w.ThrottleOneIn == 0 {
 		return w.place.Heads
 	}
-	return throttling{w.place.Heads, w}
+	return throttling{head.NewPassThrough(w.place.Heads), w}
 }
 
 // throttling refuses some swaps for now.
 type throttling struct {
-	head.Store
+	head.PassThrough
 	load *loading
 }
 
 func (s throttling) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	if rand.IntN(s.load.ThrottleOneIn) == 0 {
-		s.load.throttled.Add(1)
-		return head.Head{}, &head.NotApplied{Retryable: true, Err: faults.ErrInjected}
+	if err := s.load.throttle(); err != nil {
+		return head.Head{}, err
 	}
-	return s.Store.Swap(ctx, old, next)
+	return s.PassThrough.Swap(ctx, old, next)
+}
+
+func (s throttling) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
+	if err := s.load.throttle(); err != nil {
+		return head.Head{}, err
+	}
+	return s.PassThrough.Commit(ctx, changesets, old, next)
+}
+
+// throttle refuses one call in ThrottleOneIn.
+func (w *loading) throttle() error {
+	if rand.IntN(w.ThrottleOneIn) > 0 {
+		return nil
+	}
+	w.throttled.Add(1)
+	return &head.NotApplied{Retryable: true, Err: faults.ErrInjected}
 }
 
 // write does a writer's part, one aggregate after another.

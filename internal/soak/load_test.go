@@ -41,6 +41,9 @@ func TestLoadIsFlat(t *testing.T) {
 	var all []*soak.LoadFigures
 	for name, place := range map[string]soak.Place{"memory": {Changesets: memory, Heads: memory}, "SQLite": {Changesets: file, Heads: file}} {
 		load := soak.Load{Appends: 4000, Writers: 8, Length: 20, Samples: 40}
+		if testing.Short() {
+			load.Appends = 1000
+		}
 		figures, err := load.Run(context.Background(), place)
 		require.NoError(t, err)
 		require.Equal(t, load.Appends, figures.Read)

@@ -39,7 +39,11 @@ func requireSound(t *testing.T, histories []*soak.History) {
 // Memory, in virtual time.
 func TestHistoriesOverMemory(t *testing.T) {
 	var histories []*soak.History
-	for first := uint64(1); first <= 200; first += 10 {
+	n := uint64(200)
+	if testing.Short() {
+		n = 40
+	}
+	for first := uint64(1); first <= n; first += 10 {
 		synctest.Test(t, func(t *testing.T) {
 			db := memstore.New()
 			histories = append(histories, soak.Run(t.Context(), soak.Place{Changesets: db, Heads: db, Unit: time.Second}, seeds(first, 10))...)
@@ -52,7 +56,11 @@ func TestHistoriesOverMemory(t *testing.T) {
 func TestHistoriesOverSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
 	var histories []*soak.History
-	for first := uint64(1); first <= 20; first += 10 {
+	n := uint64(20)
+	if testing.Short() {
+		n = 10
+	}
+	for first := uint64(1); first <= n; first += 10 {
 		synctest.Test(t, func(t *testing.T) {
 			db, err := sqlitestore.Open(path, nil)
 			require.NoError(t, err)

@@ -60,7 +60,7 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 		info, err := w.store.Stat(w.ctx, ref)
 		r = reply{header: info.Header, kind: k, err: err}
 	case k == deferred: // its room was taken before
-		c, err := w.store.Get(w.ctx, ref)
+		c, err := w.store.Get(w.ctx, ref, nil)
 		r = reply{header: c.Header, body: c.Body, err: err}
 	default:
 		r = w.get(ref)
@@ -78,7 +78,7 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 // not bring, and that was not refused, is requested alone, which says why.
 func (w *walk) requestMany(refs []changeset.Ref) []reply {
 	asked := admissions{walk: w, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
-	all, _ := w.many.GetMany(changeset.WithAdmission(w.ctx, asked.admit), refs)
+	all, _ := w.many.GetMany(w.ctx, refs, asked.admit)
 	replies := make([]reply, 0, len(refs))
 	brought := make(map[changeset.Ref]bool, len(refs))
 	for _, c := range all {
@@ -131,7 +131,7 @@ func (a *admissions) admit(h changeset.Header) error {
 func (w *walk) get(ref changeset.Ref) reply {
 	var refused *changeset.Header
 	admitted := false
-	ctx := changeset.WithAdmission(w.ctx, func(h changeset.Header) error {
+	c, err := w.store.Get(w.ctx, ref, func(h changeset.Header) error {
 		if err := w.admissible(h); err != nil {
 			return err
 		}
@@ -141,7 +141,6 @@ func (w *walk) get(ref changeset.Ref) reply {
 		}
 		return nil
 	})
-	c, err := w.store.Get(ctx, ref)
 	if refused != nil && errors.Is(err, errNoRoom) {
 		return reply{header: *refused, kind: deferred}
 	}

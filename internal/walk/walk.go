@@ -103,7 +103,7 @@ func newWalk(ctx context.Context, store changeset.Store, at head.Head, s Span, l
 		lookups: map[uint64]bool{},
 		fetched: map[uint64]*reply{},
 	}
-	if many, ok := changeset.Many(store); ok && !s.Headers {
+	if many, ok := changeset.As[changeset.ManyGetter](store); ok && !s.Headers {
 		w.many, w.window.many = many, true
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)

@@ -159,10 +159,10 @@ type Store struct {
 func (s *Store) Put(ctx context.Context, _ changeset.Changeset) error { return ctx.Err() }
 
 // Get computes a changeset.
-func (s *Store) Get(ctx context.Context, ref changeset.Ref) (changeset.Changeset, error) {
+func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	info, err := s.Stat(ctx, ref)
 	if err == nil {
-		err = changeset.Admit(ctx, info.Header)
+		err = admission.Admit(info.Header)
 	}
 	if err != nil {
 		return changeset.Changeset{}, err

@@ -1,4 +1,4 @@
-package main
+package ui
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"7d": 7 * day, "1d": day, "0d": 0, "36h": 36 * time.Hour, "168h": 7 * day, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute, "90s": 90 * time.Second, "1.5h": 90 * time.Minute,
+		"7d": 7 * Day, "1d": Day, "0d": 0, "36h": 36 * time.Hour, "168h": 7 * Day, "1d12h": 36 * time.Hour, "1h30m": 90 * time.Minute, "90s": 90 * time.Second, "1.5h": 90 * time.Minute,
 	} {
 		got, err := parseDuration(text)
 		require.NoError(t, err, text)
@@ -20,16 +20,16 @@ func TestDurations(t *testing.T) {
 		_, err := parseDuration(text)
 		require.ErrorContains(t, err, "want a duration like 7d", text)
 	}
-	for d, want := range map[time.Duration]string{0: "0s", 7 * day: "7d", 36 * time.Hour: "36h", 90 * time.Minute: "1h30m", time.Minute: "1m", 90 * time.Second: "1m30s", day + time.Second: "24h0m1s"} {
-		require.Equal(t, want, formatDuration(d))
+	for d, want := range map[time.Duration]string{0: "0s", 7 * Day: "7d", 36 * time.Hour: "36h", 90 * time.Minute: "1h30m", time.Minute: "1m", 90 * time.Second: "1m30s", Day + time.Second: "24h0m1s"} {
+		require.Equal(t, want, FormatDuration(d))
 	}
 }
 
 // Every duration is printed as the flag takes it.
 func TestDurationsComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := time.Duration(rapid.Int64Range(0, int64(99_999*day)).Draw(t, "d"))
-		got, err := parseDuration(formatDuration(want))
+		want := time.Duration(rapid.Int64Range(0, int64(99_999*Day)).Draw(t, "d"))
+		got, err := parseDuration(FormatDuration(want))
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	})

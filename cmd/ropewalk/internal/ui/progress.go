@@ -1,4 +1,4 @@
-package main
+package ui
 
 import (
 	"fmt"
@@ -9,35 +9,35 @@ import (
 )
 
 const (
-	// progressAfter is how long a command works before it shows its progress.
+	// progressAfter is the time before a command shows its progress.
 	progressAfter = time.Second
-	// progressEvery is the shortest time between two changes of it.
+	// progressEvery is the shortest time between two updates.
 	progressEvery = 100 * time.Millisecond
 )
 
-// progress shows on stderr how far a command is: a bar with count, rate and
-// time left, or where the end is unknown, count and rate alone. It is shown
-// only on a terminal, after a second, and never with --json. One goroutine at a
-// time may use it. It must be ended before anything else is written to stderr.
-// The zero progress shows nothing.
-type progress struct{ bar counter }
+// Progress shows on stderr how far a command has come: a bar with count, rate and
+// time left, or count and rate alone if the total is unknown. It is shown only on
+// a terminal, after a second, and never with --json. One goroutine at a time may
+// use it. It must be ended before anything else is written to stderr. The zero
+// progress shows nothing.
+type Progress struct{ bar counter }
 
-// counter is what a progress shows.
+// counter is the part of a progress that is shown.
 type counter interface {
 	Add64(n int64) error
 	Exit() error
 	Clear() error
 }
 
-// newProgress counts up to total, or with -1 to an unknown end. The bar counts
-// bytes if that is what is counted, and otherwise names it, such as "aggregates".
-func (a *app) newProgress(total int64, bytes bool, what string) *progress {
-	if a.json || !a.terminal(a.stderr) {
-		return &progress{}
+// NewProgress returns a progress that counts to total, or without a total if it
+// is -1. It counts bytes, or things with a name such as "aggregates".
+func (s *Streams) NewProgress(total int64, bytes bool, what string) *Progress {
+	if s.JSON || !s.IsTerminal(s.Err) {
+		return &Progress{}
 	}
-	out := &late{raw(a.stderr), time.Now().Add(progressAfter)}
+	out := &late{Raw(s.Err), time.Now().Add(progressAfter)}
 	if total < 0 && !bytes {
-		return &progress{&tally{out: out, what: what, began: time.Now()}}
+		return &Progress{&tally{out: out, what: what, began: time.Now()}}
 	}
 	options := []progressbar.Option{
 		progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what),
@@ -50,18 +50,18 @@ func (a *app) newProgress(total int64, bytes bool, what string) *progress {
 	} else {
 		options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString(what))
 	}
-	return &progress{progressbar.NewOptions64(total, options...)}
+	return &Progress{progressbar.NewOptions64(total, options...)}
 }
 
-// add counts n more.
-func (p *progress) add(n int64) {
+// Add counts n more.
+func (p *Progress) Add(n int64) {
 	if p.bar != nil {
 		_ = p.bar.Add64(n) // a terminal that is gone is no failure
 	}
 }
 
-// end takes the bar away.
-func (p *progress) end() {
+// End removes the bar.
+func (p *Progress) End() {
 	if p.bar != nil {
 		_ = p.bar.Exit()
 		_ = p.bar.Clear()
@@ -78,10 +78,10 @@ type tally struct {
 	began, shown time.Time
 }
 
-// clearLine takes away what the line of the cursor shows.
+// clearLine clears the line of the cursor.
 const clearLine = "\x1b[2K\r"
 
-// Add64 counts n more, and shows it if the last time was long enough ago.
+// Add64 counts n more, and shows the count if the last update was long enough ago.
 func (t *tally) Add64(n int64) error {
 	t.count += n
 	now := time.Now()
@@ -90,20 +90,20 @@ func (t *tally) Add64(n int64) error {
 	}
 	t.shown = now
 	rate := float64(t.count) / max(now.Sub(t.began).Seconds(), progressEvery.Seconds())
-	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s", clearLine, thousands(t.count), t.what, thousands(int64(rate)))
+	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s", clearLine, Thousands(t.count), t.what, Thousands(int64(rate)))
 	return err
 }
 
 // Exit does nothing: a tally has no end.
 func (t *tally) Exit() error { return nil }
 
-// Clear takes the line away.
+// Clear clears the line.
 func (t *tally) Clear() error {
 	_, err := io.WriteString(t.out, clearLine)
 	return err
 }
 
-// late drops what is written before a time.
+// late drops everything that is written before a time.
 type late struct {
 	w     io.Writer
 	after time.Time

@@ -1,4 +1,4 @@
-package main
+package ui
 
 import (
 	"errors"
@@ -8,23 +8,27 @@ import (
 	"time"
 )
 
-const day = 24 * time.Hour
+// Day is a day of 24 hours.
+const Day = 24 * time.Hour
 
-// durationValue is the value of a flag: a duration with days, such as 7d, 12h
-// or 1d12h. A day has 24 hours.
-type durationValue time.Duration
+// Duration is the value of a flag: a duration with days, such as 7d, 12h
+// or 1d12h.
+type Duration time.Duration
 
-func (d *durationValue) Set(s string) error {
+// Set parses the value.
+func (d *Duration) Set(s string) error {
 	parsed, err := parseDuration(s)
 	if err == nil {
-		*d = durationValue(parsed)
+		*d = Duration(parsed)
 	}
 	return err
 }
 
-func (d *durationValue) String() string { return formatDuration(time.Duration(*d)) }
+// String returns the value as the flag takes it.
+func (d *Duration) String() string { return FormatDuration(time.Duration(*d)) }
 
-func (d *durationValue) Type() string { return "duration" }
+// Type names the value in the help of a command.
+func (d *Duration) Type() string { return "duration" }
 
 var withDays = regexp.MustCompile(`^([0-9]{1,5})d(.*)$`)
 
@@ -32,7 +36,7 @@ func parseDuration(s string) (time.Duration, error) {
 	rest, total := s, time.Duration(0)
 	if m := withDays.FindStringSubmatch(s); m != nil {
 		days, _ := strconv.Atoi(m[1]) // five digits
-		total, rest = time.Duration(days)*day, m[2]
+		total, rest = time.Duration(days)*Day, m[2]
 		if rest == "" {
 			return total, nil
 		}
@@ -44,10 +48,10 @@ func parseDuration(s string) (time.Duration, error) {
 	return total + d, nil
 }
 
-// formatDuration returns a duration as a flag takes it: 7d, 36h, 1h30m.
-func formatDuration(d time.Duration) string {
-	if d >= day && d%day == 0 {
-		return strconv.Itoa(int(d/day)) + "d"
+// FormatDuration returns a duration as a flag takes it: 7d, 36h, 1h30m.
+func FormatDuration(d time.Duration) string {
+	if d >= Day && d%Day == 0 {
+		return strconv.Itoa(int(d/Day)) + "d"
 	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -1,4 +1,4 @@
-package main
+package ui
 
 import (
 	"io"
@@ -9,13 +9,13 @@ import (
 	"ropewalk/cmd/ropewalk/internal/visible"
 )
 
-// tableAhead is how many rows a table holds back to learn the widths of its
-// columns. Later rows that are wider stand out; nothing is cut off.
+// tableAhead is the number of rows that a table holds back to find the widths of
+// its columns. Later rows may be wider; nothing is cut off.
 const tableAhead = 256
 
-// table writes rows in columns as a terminal shows them, wide characters
-// included. The last column is not padded. It must be flushed.
-type table struct {
+// Table writes rows in columns as a terminal shows them, wide characters
+// included. The last column is not padded. A table must be flushed.
+type Table struct {
 	w      io.Writer
 	right  map[int]bool // columns that align to the right
 	widths []int
@@ -23,20 +23,21 @@ type table struct {
 	fixed  bool // rows are no longer held back
 }
 
-func newTable(w io.Writer, header ...string) *table {
-	return &table{w: w, right: map[int]bool{}, widths: make([]int, len(header)), held: [][]string{header}}
+// NewTable returns a table with a header.
+func NewTable(w io.Writer, header ...string) *Table {
+	return &Table{w: w, right: map[int]bool{}, widths: make([]int, len(header)), held: [][]string{header}}
 }
 
-// alignRight aligns columns, counted from 0, to the right.
-func (t *table) alignRight(columns ...int) *table {
+// AlignRight aligns columns, counted from 0, to the right.
+func (t *Table) AlignRight(columns ...int) *Table {
 	for _, c := range columns {
 		t.right[c] = true
 	}
 	return t
 }
 
-// row adds a row with as many cells as the header has, each escaped.
-func (t *table) row(cells ...string) error {
+// Row adds a row with a cell for each column of the header, and escapes the cells.
+func (t *Table) Row(cells ...string) error {
 	for i, cell := range cells {
 		cells[i] = visible.Text(cell)
 	}
@@ -45,13 +46,13 @@ func (t *table) row(cells ...string) error {
 	}
 	t.held = append(t.held, cells)
 	if len(t.held) > tableAhead {
-		return t.flush()
+		return t.Flush()
 	}
 	return nil
 }
 
-// flush writes what is held back.
-func (t *table) flush() error {
+// Flush writes the rows that are held back.
+func (t *Table) Flush() error {
 	t.fixed = true
 	for _, cells := range t.held {
 		for i, cell := range cells {
@@ -67,7 +68,7 @@ func (t *table) flush() error {
 	return nil
 }
 
-func (t *table) write(cells []string) error {
+func (t *Table) write(cells []string) error {
 	var line strings.Builder
 	for i, cell := range cells {
 		padding := strings.Repeat(" ", max(0, t.widths[i]-lipgloss.Width(cell)))

@@ -1,17 +1,16 @@
-package main
+package ui
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"sync"
 	"time"
 )
 
-// interruptible reads from r until the context ends, even while a read waits,
-// as a read from a terminal does. That read is left running, and must be the
+// interruptible reads from r until the context ends, also while a read waits, as
+// a read from a terminal does. The waiting read is left running, and must be the
 // last use of r.
 type interruptible struct {
 	ctx   context.Context
@@ -31,7 +30,7 @@ func newInterruptible(ctx context.Context, r io.Reader) *interruptible {
 }
 
 func (i *interruptible) Read(p []byte) (int, error) {
-	// A read that is as ready as the context would win by chance.
+	// Input that is ready would win by chance.
 	if err := i.ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -71,7 +70,7 @@ func openFile(ctx context.Context, name string) (*os.File, error) {
 		select {
 		case done <- opened{f, err}:
 		case <-ctx.Done():
-			_ = f.Close() // of no use to the command any longer; nil is no file
+			_ = f.Close() // the command no longer needs it; Close of a nil file does no harm
 		}
 	}()
 	select {
@@ -82,25 +81,13 @@ func openFile(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
-// isRegular reports whether a stream is a regular file, which never makes a
-// read or a write wait for another process.
-func isRegular(stream any) bool {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
-
-// lastWrite is how long a write may take once the context has ended: enough for
-// the last line of a command whose output is read, too short to wait for a
-// reader that has stopped.
+// lastWrite is the time that a write may take once the context has ended. The
+// last line of a command needs less if its output is read.
 const lastWrite = 200 * time.Millisecond
 
-// interruptibleWriter writes to w until the context ends, even while a write
-// waits, as a write to a full pipe does. That write is left running, and each
-// later one fails. It may be used concurrently.
+// interruptibleWriter writes to w until the context ends, also while a write
+// waits, as a write to a full pipe does. The waiting write is left running, and
+// every later write fails. An interruptibleWriter is safe for concurrent use.
 type interruptibleWriter struct {
 	ctx  context.Context
 	w    io.Writer
@@ -144,13 +131,4 @@ func (i *interruptibleWriter) Write(p []byte) (int, error) {
 		i.left = true
 		return 0, i.ctx.Err()
 	}
-}
-
-// unread reports on stderr what a command has done, if err says that it was
-// interrupted while it wrote its result to a stdout that is not read.
-func (a *app) unread(err error, format string, args ...any) error {
-	if is[*outputError](err) && errors.Is(err, context.Canceled) {
-		a.warn(format, args...)
-	}
-	return err
 }

@@ -1,0 +1,14 @@
+package ropewalk
+
+import (
+	"testing"
+
+	"ropewalk/backends/backendtest"
+	"ropewalk/changeset"
+)
+
+func TestMemoryHasWhatItWraps(t *testing.T) {
+	backendtest.TestChangesetDecorator(t, func(_ testing.TB, inner changeset.Store) changeset.Store {
+		return &memory{PassThrough: changeset.NewPassThrough(inner), read: map[changeset.Ref]changeset.Changeset{}}
+	})
+}

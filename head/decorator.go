@@ -1,0 +1,109 @@
+package head
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"ropewalk/changeset"
+)
+
+// Decorator is a [Store] in front of another store that keeps the same heads,
+// such as a log of requests.
+//
+// A decorator has the optional interfaces that the store it wraps has, no more
+// and no less, see [As]. It must implement each optional interface whose calls
+// it must see, whether the wrapped store has the interface or not: the calls of
+// the others go straight to the wrapped store. [PassThrough] implements all.
+type Decorator interface {
+	Store
+
+	// Unwrap must return the wrapped store, always the same.
+	Unwrap() Store
+}
+
+// As returns the store as T, one of the optional interfaces: [Refresher],
+// [Combined] or [Locator]. It sends nothing.
+//
+// The outermost [Decorator] that implements T answers, or else the store that
+// the decorators wrap. As reports false if that innermost store does not
+// implement T, whatever the methods of its decorators are.
+func As[T any](s Store) (T, bool) {
+	var wrapped T
+	if d, ok := s.(Decorator); ok {
+		if wrapped, ok = As[T](d.Unwrap()); !ok {
+			return wrapped, false
+		}
+		if own, ok := s.(T); ok {
+			return own, true
+		}
+		return wrapped, true
+	}
+	own, ok := s.(T)
+	return own, ok
+}
+
+// PassThrough is a [Decorator] that changes nothing. A decorator embeds it and
+// writes only the methods that it changes.
+//
+// It has the methods of all optional interfaces. If the wrapped store lacks an
+// interface, [As] does not report it. A call of such a method nevertheless does
+// no harm: Refresh loads, Commit is a [*NotApplied] that matches
+// [errors.ErrUnsupported], Holds returns false, and LocateHead returns "".
+//
+// A decorator that writes Load should write Refresh as well, and a decorator
+// that writes Swap should write Commit as well: if the wrapped store has them,
+// many loads and all appends go there.
+type PassThrough struct{ inner Store }
+
+// NewPassThrough returns a PassThrough to the store, which must not be nil.
+func NewPassThrough(inner Store) PassThrough { return PassThrough{inner} }
+
+// Unwrap returns the wrapped store.
+func (p PassThrough) Unwrap() Store { return p.inner }
+
+// Load loads the head from the wrapped store.
+func (p PassThrough) Load(ctx context.Context, aggregateID string) (Head, error) {
+	return p.inner.Load(ctx, aggregateID)
+}
+
+// Swap swaps the head in the wrapped store.
+func (p PassThrough) Swap(ctx context.Context, old, next Head) (Head, error) {
+	return p.inner.Swap(ctx, old, next)
+}
+
+// List lists the heads of the wrapped store.
+func (p PassThrough) List(ctx context.Context, cursor string) iter.Seq2[Head, error] {
+	return p.inner.List(ctx, cursor)
+}
+
+// Refresh refreshes the head from the wrapped store.
+func (p PassThrough) Refresh(ctx context.Context, seen Head) (Head, error) {
+	if refresher, ok := As[Refresher](p.inner); ok {
+		return refresher.Refresh(ctx, seen)
+	}
+	return p.inner.Load(ctx, seen.AggregateID)
+}
+
+// Commit commits to the wrapped store.
+func (p PassThrough) Commit(ctx context.Context, changesets []changeset.Changeset, old, next Head) (Head, error) {
+	if combined, ok := As[Combined](p.inner); ok {
+		return combined.Commit(ctx, changesets, old, next)
+	}
+	return Head{}, &NotApplied{Err: errors.ErrUnsupported}
+}
+
+// Holds reports whether the wrapped store puts changesets where the given store
+// finds them.
+func (p PassThrough) Holds(changesets changeset.Store) bool {
+	combined, ok := As[Combined](p.inner)
+	return ok && combined.Holds(changesets)
+}
+
+// LocateHead returns the record's name in the wrapped store.
+func (p PassThrough) LocateHead(aggregateID string) string {
+	if locator, ok := As[Locator](p.inner); ok {
+		return locator.LocateHead(aggregateID)
+	}
+	return ""
+}
