@@ -102,8 +102,9 @@ func name(ref changeset.Ref) string {
 	return filepath.FromSlash(strings.TrimPrefix(ref.ObjectName(), changeset.Folder))
 }
 
-// get returns a changeset if it is there and undamaged. Its only errors are those
-// of the context and of the admission, which it asks before it reads the content.
+// get returns a changeset if it is on disk and undamaged. It asks the admission
+// before it reads the content. Its only errors are the context's and the
+// admission's.
 func (d *disk) get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (c changeset.Changeset, found bool, err error) {
 	if d == nil {
 		return c, false, nil

@@ -11,8 +11,8 @@ import (
 )
 
 var conflictChecks = []check{
-	{"Swap: of nothing where there is a head is a SwapConflict and changes nothing", conflictOfCreate},
-	{"Swap: of a head where there is none is a SwapConflict and changes nothing", conflictOfAbsent},
+	{"Swap: of no head, if a head exists, is a SwapConflict and changes nothing", conflictOfCreate},
+	{"Swap: of a head that does not exist is a SwapConflict and changes nothing", conflictOfAbsent},
 	{"Swap: of an earlier record, with its token or without, is a SwapConflict and changes nothing", conflictOfEarlier},
 	{"Swap: of another revision, version, changeset or digest is a SwapConflict and changes nothing", conflictOfOther},
 	{"Swap: repeated after it was applied is a SwapConflict with its own record", conflictOfRepeated},
