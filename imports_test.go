@@ -29,7 +29,7 @@ var importRules = map[string]importRule{
 	".":                       {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":       {tests: "changeset"},
 	"inspect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
-	"collect":                 {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
+	"gc":                      {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
 	"aggregate":               {code: ". changeset head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
 	"aggregate/aggregatetest": {code: "aggregate . changeset head faults internal backends/memstore"},
 	"cache":                   {code: "changeset internal/admission", tests: ". backends faults head internal modernc.org"},
@@ -43,7 +43,7 @@ var importRules = map[string]importRule{
 	"backends/dynamostore":    {code: "changeset head internal", services: "github.com/aws", tests: "backends ."},
 	"backends/azurestore":     {code: "changeset head internal", services: "github.com/Azure", tests: "backends ."},
 	"backends/sqlitestore":    {code: "changeset head internal", services: "modernc.org", tests: "backends ."},
-	"examples/orders":         {code: "aggregate backends . changeset head internal", services: services, tests: "collect faults"},
+	"examples/orders":         {code: "aggregate backends . changeset head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.

@@ -178,7 +178,7 @@ func readHeader(in *bufio.Reader, ref changeset.Ref, file string) (changeset.Hea
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		return changeset.Header{}, err
 	}
-	return changeset.Decode(changeset.Stored{Ref: ref, Object: file, Metadata: r.Metadata, ContentType: r.ContentType, Size: r.Size}, changeset.Hyphens)
+	return changeset.Decode(changeset.Stored{Ref: ref, Object: file, Metadata: r.Metadata, ContentType: r.ContentType, Size: r.Size}, changeset.Hyphenated)
 }
 
 // readLine reads a line without its end, no longer than a buffer that the
@@ -239,7 +239,7 @@ func (d *disk) put(c changeset.Changeset) {
 }
 
 func encode(h changeset.Header) (string, error) {
-	metadata, err := changeset.Encode(h, changeset.Hyphens)
+	metadata, err := changeset.Encode(h, changeset.Hyphenated)
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/internal/meter"
 )
 
@@ -138,7 +138,7 @@ func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.
 func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
-	collector := collect.New(b.objects, b.heads, nil)
+	collector := gc.New(b.objects, b.heads, nil)
 	for number := range b.flags.parallel + 1 {
 		_, failed := collector.Erase(ctx, b.aggregate(number))
 		switch {

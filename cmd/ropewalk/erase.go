@@ -9,7 +9,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
@@ -65,7 +65,7 @@ func (a *app) runErase(ctx context.Context, arg string, yes bool) error {
 
 func (a *app) erase(ctx context.Context, s *store, id string) error {
 	bar := a.NewProgress(-1, false, "objects")
-	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
+	r, err := gc.New(s.objects, s.heads, &gc.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
 	bar.End()
 	switch {
 	case err != nil && r.Head.State == head.Erased:

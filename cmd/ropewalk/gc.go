@@ -15,7 +15,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 )
 
 // leastGrace is the shortest --grace: clocks that differ, and appends that are
@@ -70,7 +70,7 @@ func (a *app) runGC(ctx context.Context, f gcFlags, args []string) error {
 		defer stop()
 		g := collecting{app: a, gcFlags: f, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
 		bar := a.NewProgress(-1, false, "objects")
-		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
+		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)
@@ -97,8 +97,8 @@ func (f gcFlags) parse(args []string) (ids []string, err error) {
 
 // collectEach collects the aggregates that were named. It ends with the first
 // one that is missing, or with the context.
-func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.Seq2[collect.Report, error] {
-	return func(yield func(collect.Report, error) bool) {
+func collectEach(ctx context.Context, c *gc.Collector, ids []string) iter.Seq2[gc.Report, error] {
+	return func(yield func(gc.Report, error) bool) {
 		for _, id := range ids {
 			r, err := c.Collect(ctx, id)
 			if !errors.Is(err, ropewalk.ErrNotFound) && !errors.Is(err, ropewalk.ErrInvalidAggregateID) {
@@ -118,14 +118,14 @@ type collecting struct {
 	gcFlags
 	stop   func() // ends the work on all aggregates
 	total  gcJSON
-	found  []collect.Report // with something to report
-	failed []collect.Report
+	found  []gc.Report // with something to report
+	failed []gc.Report
 }
 
 // run takes in all reports. An interrupt, or a storage that cannot be worked
 // with, ends the work on all aggregates: the reports that are still to come
 // count the work done until then.
-func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
+func (g *collecting) run(reports iter.Seq2[gc.Report, error]) error {
 	var ended error
 	for r, err := range reports {
 		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {

@@ -7,7 +7,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 )
 
 // countJSON is a number of objects and their size.
@@ -16,7 +16,7 @@ type countJSON struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-func (c *countJSON) add(other collect.Count) {
+func (c *countJSON) add(other gc.Count) {
 	c.Objects += other.Objects
 	c.Bytes += other.Bytes
 }
@@ -30,11 +30,11 @@ type findingsJSON struct {
 	Young      countJSON `json:"young"`
 	Ahead      countJSON `json:"ahead"`
 	Unreadable countJSON `json:"unreadable"`
-	Doubtful   countJSON `json:"doubtful"`
+	Unknown    countJSON `json:"unknown"`
 	Deleted    countJSON `json:"deleted"`
 }
 
-func (f *findingsJSON) add(r collect.Report) {
+func (f *findingsJSON) add(r gc.Report) {
 	f.Seen.add(r.Seen)
 	f.Lost.add(r.Lost)
 	f.Pending.add(r.Pending)
@@ -42,7 +42,7 @@ func (f *findingsJSON) add(r collect.Report) {
 	f.Young.add(r.Young)
 	f.Ahead.add(r.Ahead)
 	f.Unreadable.add(r.Unreadable)
-	f.Doubtful.add(r.Doubtful)
+	f.Unknown.add(r.Unknown)
 	f.Deleted.add(r.Deleted)
 }
 
@@ -73,7 +73,7 @@ type gcJSON struct {
 
 // take takes in the report of one aggregate; running means that no aggregate
 // was stopped before it, nor the aggregate itself.
-func (g *collecting) take(r collect.Report, running bool) error {
+func (g *collecting) take(r gc.Report, running bool) error {
 	if !running && r.Err != nil && r.Seen.Objects == 0 {
 		return nil // stopped before anything was done
 	}
@@ -101,8 +101,8 @@ func (g *collecting) take(r collect.Report, running bool) error {
 }
 
 // remarkable reports whether there is more to an aggregate than its chain.
-func remarkable(r collect.Report) bool {
-	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
+func remarkable(r gc.Report) bool {
+	plain := gc.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
 	return r.Err != nil || !r.Head.Exists() || r != plain
 }
 
@@ -121,7 +121,7 @@ func (g *collecting) printFound() error {
 			continue
 		}
 		rows++
-		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
+		number := func(c gc.Count) string { return strconv.FormatInt(c.Objects, 10) }
 		if err := out.Row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), ui.ByteSize(all.Bytes)); err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (g *collecting) summary(rows int64) string {
 }
 
 // warnOf says what was left alone.
-func (g *collecting) warnOf(r collect.Report) {
+func (g *collecting) warnOf(r gc.Report) {
 	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
@@ -157,7 +157,7 @@ func (g *collecting) warnOf(r collect.Report) {
 		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
 		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
-	case r.Doubtful.Objects > 0:
-		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
+	case r.Unknown.Objects > 0:
+		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unknown.Objects, "object"), argument)
 	}
 }

@@ -71,8 +71,8 @@ func (v *verifying) printTotal() error {
 	if t.Ahead > 0 {
 		summary += ", " + ui.Thousands(t.Ahead) + " ahead"
 	}
-	if t.Untold > 0 {
-		summary += ", " + ui.Thousands(t.Untold) + " in doubt"
+	if t.Unknown > 0 {
+		summary += ", " + ui.Thousands(t.Unknown) + " unknown"
 	}
 	return v.Print("%s\n", summary)
 }
