@@ -19,7 +19,7 @@ func TestBenchEstimatesWhatItSends(t *testing.T) {
 	f := benchFlags{appends: 120, reads: 3, size: 10, parallel: 4}
 	s := p.store(t)
 	s.heads = faults.TwoSteps(s.heads).(location.Heads) // as in a cloud
-	b := newBenching(p.app(""), s, f)
+	b := newBenching(p.app("").Streams, s, f)
 	require.NoError(t, b.run(t.Context()))
 	left, err := b.clean(t.Context())
 	require.NoError(t, err)

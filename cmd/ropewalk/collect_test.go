@@ -190,7 +190,7 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 	} {
 		a := newTestPlace().app("")
 		a.Out, a.Err = io.Discard, io.Discard
-		g := collecting{app: a, gcFlags: test.flags, stop: func() {}}
+		g := collecting{Streams: a.Streams, delete: test.flags.delete, grace: test.flags.grace, stop: func() {}}
 		err := g.finish(g.run(func(yield func(gc.Report, error) bool) {
 			for _, r := range test.reports {
 				if !yield(r, nil) {

@@ -28,7 +28,7 @@ func contentOf(content string) changeset.Changeset {
 // shown returns what show prints of the events in content.
 func shown(t require.TestingT, content string) string {
 	var out bytes.Buffer
-	require.NoError(t, newApp(nil, &out, nil, nil).showEvents(contentOf(content)))
+	require.NoError(t, showEvents(newCommand(nil, &out, nil, nil).Streams, contentOf(content)))
 	return out.String()
 }
 

@@ -47,22 +47,22 @@ var graphFormats = map[string]func(*ui.Streams, inspect.Graph) error{
 	"svg":     func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.SVG(g)) },
 }
 
-func newGraph(a *app) *cobra.Command {
+func newGraph(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var format string
 	var last uint64
 	formats := slices.Sorted(maps.Keys(graphFormats))
 	cmd := &cobra.Command{
 		Use:   "graph ID",
-		Short: "Draw an aggregate's chain and what was built beside it",
+		Short: "Draw an aggregate's chain and the changesets beside it",
 		Long: `Draw the latest versions of an aggregate's chain, the newest first, and beside
-it what is stored but not in the chain. Contents are not read, and nothing is
-proved: that is what verify does.
+it the changesets that are stored but not in the chain. Contents are not read, and
+nothing is proved: verify does that.
 
   *  committed
   ?  pending: its append may still be committed; settle refuses it for good
   x  lost: another append came first, and it can never be committed
   +  ahead: built on a revision that the head has not reached
-  !  missing, does not decode, or nobody can tell what became of it
+  !  missing, does not decode, or its outcome is unknown
 
 As mermaid, dot or svg it is a figure for a document, with the same marks and
 with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
@@ -73,10 +73,10 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			switch {
 			case draw == nil:
 				return cliexit.Usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
-			case a.JSON && cmd.Flags().Changed("format"):
+			case std.JSON && cmd.Flags().Changed("format"):
 				return cliexit.Usagef("--format and --json are two formats: use one of them")
 			}
-			return a.runGraph(cmd, args[0], last, draw)
+			return runGraph(cmd, std, stores, args[0], last, draw)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "draw it as `FORMAT`: "+strings.Join(formats, ", "))
@@ -85,12 +85,12 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 	return cmd
 }
 
-func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*ui.Streams, inspect.Graph) error) error {
+func runGraph(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string, last uint64, draw func(*ui.Streams, inspect.Graph) error) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
-	return a.reading(cmd.Context(), func(s *store) error {
+	return withStore(cmd.Context(), stores, func(s *store) error {
 		g, err := inspect.New(s.objects, s.heads, nil).Graph(cmd.Context(), id, last)
 		if err != nil {
 			return err
@@ -98,10 +98,10 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*u
 		if g.Head.State == head.Erased {
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
-		if a.JSON {
+		if std.JSON {
 			draw = emitGraph
 		}
-		if err := draw(a.Streams, g); err != nil {
+		if err := draw(std, g); err != nil {
 			return err
 		}
 		return brokenGraph(g)
@@ -141,8 +141,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	return out
 }
 
-// brokenGraph returns an error where the graph shows that something is wrong
-// with what is stored.
+// brokenGraph returns an error if the graph shows a fault of the stored objects.
 func brokenGraph(g inspect.Graph) error {
 	broken := 0
 	for _, n := range g.Nodes {

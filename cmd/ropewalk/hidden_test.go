@@ -151,8 +151,8 @@ func TestNothingHiddenInArgumentsReachesATerminal(t *testing.T) {
 				requireVisible(t, p.run(t.Context(), "", append([]string{"__complete", "log", odd}, style...)...), false, odd)
 			}
 			for _, url := range []string{odd, "file:" + odd, "s3://" + odd, "s3://b/?" + odd, "s3://b/?endpoint=" + odd, "azure://" + odd, "aws://b/?table=" + odd} {
-				a := newApp(strings.NewReader(""), nil, nil, []string{"ROPEWALK_STORE=" + url})
-				requireVisible(t, runApp(t.Context(), a, append([]string{"ls"}, style...)...), false, url)
+				a := newCommand(strings.NewReader(""), nil, nil, []string{"ROPEWALK_STORE=" + url})
+				requireVisible(t, runCommand(t.Context(), a, append([]string{"ls"}, style...)...), false, url)
 			}
 		}
 	}
@@ -193,9 +193,9 @@ func TestNothingHiddenInRepliesReachesATerminal(t *testing.T) {
 					continue
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				a := newApp(strings.NewReader(line.stdin), nil, nil, []string{"ROPEWALK_STORE=" + store, "AZURE_STORAGE_CONNECTION_STRING" + "=" + connection})
+				a := newCommand(strings.NewReader(line.stdin), nil, nil, []string{"ROPEWALK_STORE=" + store, "AZURE_STORAGE_CONNECTION_STRING" + "=" + connection})
 				a.IsTerminal = func(any) bool { return false }
-				got := runApp(ctx, a, line.with("x@0.0199a0b0-0000-7000-8000-000000000000", t.TempDir(), "--verbose")...)
+				got := runCommand(ctx, a, line.with("x@0.0199a0b0-0000-7000-8000-000000000000", t.TempDir(), "--verbose")...)
 				requireVisible(t, got, line.exact, store, line.args)
 				cancel()
 			}

@@ -23,33 +23,35 @@ type importFlags struct {
 	allowEmpty bool
 }
 
-func newImport(a *app) *cobra.Command {
+func newImport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Import events from NDJSON",
 		Long: `Import events, one JSON object a line, each into the chain of the aggregate that
 one of its fields names; - stands for standard input. Each line is stored as it
-is, and ropewalk export gives it back. Exceptions: empty lines are left out, a
+is, and ropewalk export prints it again. Exceptions: blank lines are left out, a
 last line without a newline gets one, and a byte order mark before the first
 line is skipped. A line holds at most 64 MiB.
 
-An import that was interrupted continues where it stopped when it is run again;
-repeating a finished import adds nothing. A chain whose changesets differ from
-the import is refused with exit code 4. The first bad line ends the import, and
-is named; the lines before it are kept.
+Running an interrupted import again continues where it stopped; repeating a
+finished import adds nothing. A chain whose changesets differ from the import is
+refused with exit code 4. The first bad line ends the import, and the error names
+it; the lines before it are kept.
 
 An erased aggregate ends the import with exit code 4. With --skip-erased the
 lines of erased aggregates are left out and counted. Input without any line is
 refused with exit code 2, since it is usually the output of a command that
 failed; --allow-empty accepts it.
 
-With --group the events of an aggregate are gathered from all over the file,
-in memory up to 256 MiB; beyond that the group that began first is closed early.`,
+With --group the events of an aggregate are gathered from the whole file, in
+memory up to 256 MiB. Beyond that, the group that began first is closed early.`,
 		Example: `  ropewalk import orders.ndjson
   zstdcat orders.ndjson.zst | ropewalk import - --aggregate-field order_id --group 100`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runImport(cmd.Context(), f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImport(cmd.Context(), std, stores, f, args[0])
+		},
 	}
 	cmd.Flags().StringVar(&f.field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
 	cmd.Flags().IntVar(&f.group, "group", 1, "put `N` events of an aggregate into one changeset")
@@ -69,11 +71,11 @@ func (f importFlags) check() error {
 	return checkField(f.field)
 }
 
-func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
+func runImport(ctx context.Context, std *ui.Streams, stores *storeFlags, f importFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.OpenInput(ctx, file)
+	in, err := std.OpenInput(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -82,15 +84,15 @@ func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
 	if err := read.Begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
 		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, a.printImport(importer.Result{}))
+		return errors.Join(err, printImport(std, importer.Result{}))
 	}
-	bar := a.NewProgress(sizeOf(in), true, "importing")
-	return a.writing(ctx, func(s *store) error {
+	bar := std.NewProgress(sizeOf(in), true, "importing")
+	return withNewStore(ctx, stores, func(s *store) error {
 		result, err := importer.Run(ctx, s.Store, read, importer.Options{
 			Field: f.field, Group: f.group, Parallel: f.parallel, SkipErased: f.skipErased, Progress: bar,
 		})
 		bar.End()
-		return errors.Join(err, a.printImport(result))
+		return errors.Join(err, printImport(std, result))
 	})
 }
 
@@ -121,11 +123,11 @@ type countsJSON struct {
 }
 
 // printImport prints the counts of an import, also if an error ended it.
-func (a *app) printImport(r importer.Result) error {
-	if a.JSON {
-		return a.Unread(a.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
+func printImport(std *ui.Streams, r importer.Result) error {
+	if std.JSON {
+		return std.Unread(std.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
 	}
-	return a.Unread(a.Print("%s\n", r), "%s", r)
+	return std.Unread(std.Print("%s\n", r), "%s", r)
 }
 
 // checkField checks the value of --aggregate-field.

@@ -19,7 +19,7 @@ func TestLinesThatAreTooLong(t *testing.T) {
 		a := p.app("")
 		opening := fmt.Sprintf("{\"aggregate\":%q}\n{\"aggregate\":\"a\",\"text\":\"", name)
 		a.In = io.MultiReader(strings.NewReader(opening), io.LimitReader(letters{}, importer.MaxContent), strings.NewReader(`"}`+end))
-		got := runApp(t.Context(), a, "import", "-", "--json")
+		got := runCommand(t.Context(), a, "import", "-", "--json")
 		require.Equal(t, 2, got.exit)
 		require.Contains(t, got.stdout, `"code":"bad-line","exit":2,"message":"-, line 2: longer than 67108864 bytes","line":2`)
 		require.Len(t, p.contents(t)[name], 1, "what comes before is kept")
@@ -40,7 +40,7 @@ func TestTheLongestLine(t *testing.T) {
 	a := p.app("")
 	text := io.LimitReader(letters{}, importer.MaxContent-int64(len(opening)+len(ending))-1)
 	a.In = io.MultiReader(strings.NewReader(opening), text, strings.NewReader(ending))
-	got := runApp(t.Context(), a, "import", "-", "--group", "2")
+	got := runCommand(t.Context(), a, "import", "-", "--group", "2")
 	require.Zero(t, got.exit, got.stderr)
 	require.Len(t, p.contents(t)["a"][0], importer.MaxContent)
 }

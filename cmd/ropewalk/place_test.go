@@ -14,6 +14,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/location"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/link"
@@ -43,7 +44,7 @@ func (*testPlace) Policy(string) (string, error) { return "{\n  \"Version\": \"2
 // store opens the place as a command does.
 func (p *testPlace) store(t *testing.T) *store {
 	t.Helper()
-	s, err := p.app("").openURL(t.Context(), "test:", true)
+	s, err := p.app("").open(t.Context(), "test:", true)
 	require.NoError(t, err)
 	return s
 }
@@ -59,11 +60,29 @@ func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 	return built[0].Ref
 }
 
+// command is a run of the command: its streams, and the store that it works on.
+type command struct {
+	*ui.Streams
+	*storeFlags
+}
+
+func newCommand(stdin io.Reader, stdout, stderr io.Writer, env []string) *command {
+	std := ui.NewStreams(stdin, stdout, stderr, env)
+	return &command{std, newStoreFlags(std)}
+}
+
+// parts returns the command as its functions take it.
+func (c *command) parts() (*ui.Streams, *storeFlags) { return c.Streams, c.storeFlags }
+
+func (c *command) run(ctx context.Context, args []string) int {
+	return run(ctx, c.Streams, c.storeFlags, args)
+}
+
 // app returns a command that works on the place.
-func (p *testPlace) app(stdin string) *app {
-	a := newApp(strings.NewReader(stdin), io.Discard, io.Discard, nil)
+func (p *testPlace) app(stdin string) *command {
+	a := newCommand(strings.NewReader(stdin), io.Discard, io.Discard, nil)
 	a.IsTerminal = func(any) bool { return false }
-	a.place = func(string, map[string]string) (location.Location, error) { return p, nil }
+	a.parse = func(string, map[string]string) (location.Location, error) { return p, nil }
 	return a
 }
 
@@ -75,10 +94,10 @@ type result struct {
 
 // run runs a command on the place.
 func (p *testPlace) run(ctx context.Context, stdin string, args ...string) result {
-	return runApp(ctx, p.app(stdin), args...)
+	return runCommand(ctx, p.app(stdin), args...)
 }
 
-func runApp(ctx context.Context, a *app, args ...string) result {
+func runCommand(ctx context.Context, a *command, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	a.Out, a.Err = &stdout, &stderr
 	exit := a.run(ctx, args)

@@ -39,6 +39,15 @@ type rebuildJSON struct {
 	Unknown []string `json:"unknown,omitempty"`
 }
 
+// rebuilding is a run of rebuild-head, with its plan.
+type rebuilding struct {
+	*ui.Streams
+	in   *inspect.Inspector
+	plan inspect.Rebuilding
+	at   string // --at
+	yes  bool   // --yes
+}
+
 // show says what was found, what will be written at which tip, the zero Tip
 // where that is not decided, and what cannot be known.
 func (r rebuilding) show(at inspect.Tip) error {

@@ -108,7 +108,7 @@ func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 		time.AfterFunc(10*time.Millisecond, interrupt)
 		a := newTestPlace().app("")
 		a.In = silent
-		got := runApp(ctx, a, args...)
+		got := runCommand(ctx, a, args...)
 		require.Equal(t, 130, got.exit, got.stderr)
 		require.NoError(t, w.Close()) // ends the read that is still waiting
 	}

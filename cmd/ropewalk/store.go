@@ -1,50 +1,72 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 
 	"ropewalk"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/location"
+	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// store is an open store with the seams that it stands on. It must be closed.
+const defaultStore = "file:ropewalk.db"
+
+// storeFlags are the flags that name the store of a command.
+type storeFlags struct {
+	std     *ui.Streams
+	value   string // --store
+	verbose bool   // --verbose
+	// parse reads the URL of a store: [location.Parse], except in tests.
+	parse func(rawURL string, env map[string]string) (location.Location, error)
+}
+
+// url returns the URL of the store.
+func (f *storeFlags) url() string { return cmp.Or(f.value, f.std.Env["ROPEWALK_STORE"], defaultStore) }
+
+// location returns the storage that the URL names. It sends no request.
+func (f *storeFlags) location() (location.Location, error) { return f.parse(f.url(), f.std.Env) }
+
+// sqliteFile returns the SQLite file that the URL names. The command works with
+// no other storage.
+func (f *storeFlags) sqliteFile(command string) (location.SQLiteFile, error) {
+	l, err := f.location()
+	if err != nil {
+		return "", err
+	}
+	file, ok := l.(location.SQLiteFile)
+	if !ok {
+		return "", cliexit.WithHint(cliexit.Usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
+			"docs/restore.md says how each storage is backed up")
+	}
+	return file, nil
+}
+
+// store is an open store, and the two stores that it is made of.
 type store struct {
 	*ropewalk.Store
 	objects location.Objects
 	heads   location.Heads
 	log     *slog.Logger // nil unless --verbose
-	close   func() error
+	close   func() error // nil if there is nothing to close
 }
 
-const defaultStore = "file:ropewalk.db"
-
-// storeURL returns the URL of the store that the command works on.
-func (a *app) storeURL() string {
-	switch {
-	case a.store != "":
-		return a.store
-	case a.Env["ROPEWALK_STORE"] != "":
-		return a.Env["ROPEWALK_STORE"]
-	default:
-		return defaultStore
-	}
+// withStore calls work with the store, which must exist.
+func withStore(ctx context.Context, flags *storeFlags, work func(*store) error) error {
+	return withURL(ctx, flags, flags.url(), false, work)
 }
 
-// reading calls work with the store, which must be there.
-func (a *app) reading(ctx context.Context, work func(*store) error) error {
-	return a.with(ctx, a.storeURL(), false, work)
+// withNewStore calls work with the store. It creates a SQLite file that is
+// missing.
+func withNewStore(ctx context.Context, flags *storeFlags, work func(*store) error) error {
+	return withURL(ctx, flags, flags.url(), true, work)
 }
 
-// writing calls work with the store, which is created where it is a file that
-// is missing.
-func (a *app) writing(ctx context.Context, work func(*store) error) error {
-	return a.with(ctx, a.storeURL(), true, work)
-}
-
-func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*store) error) (err error) {
-	s, err := a.openURL(ctx, rawURL, create)
+// withURL calls work with the store of any URL, and closes the store.
+func withURL(ctx context.Context, flags *storeFlags, rawURL string, create bool, work func(*store) error) (err error) {
+	s, err := flags.open(ctx, rawURL, create)
 	if err != nil {
 		return err
 	}
@@ -54,20 +76,20 @@ func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*s
 	return work(s)
 }
 
-// openURL opens the store of any URL, and creates it where create says so and
-// it is a file that is missing.
-func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
-	p, err := a.place(rawURL, a.Env)
+// open opens the store of any URL. It creates a SQLite file that is missing if
+// create is set.
+func (f *storeFlags) open(ctx context.Context, rawURL string, create bool) (*store, error) {
+	l, err := f.parse(rawURL, f.std.Env)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := p.Open(ctx, create)
+	opened, err := l.Open(ctx, create)
 	if err != nil {
 		return nil, err
 	}
 	s := &store{objects: opened.Objects, heads: opened.Heads, close: opened.Close}
-	if a.verbose {
-		s.log = location.NewLogger(a.Err, a.Redacted)
+	if f.verbose {
+		s.log = location.NewLogger(f.std.Err, f.std.Redacted)
 		s.objects, s.heads = location.Logged(s.log, s.objects, s.heads)
 	}
 	return s.with(ropewalk.Options{}), nil

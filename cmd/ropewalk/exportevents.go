@@ -14,18 +14,18 @@ import (
 // exportField is the field of --aggregate-field.
 type exportField struct {
 	name string
-	// forced is set if the flag was given: then every line has the field.
-	// Without it, lines that were imported come out as they went in.
+	// forced is set if the flag was given. Every line then has the field; otherwise
+	// imported lines come out as they went in.
 	forced bool
 }
 
-// printEvents prints a changeset's content as events, one a line.
-func (a *app) printEvents(c changeset.Changeset, field exportField) error {
-	if a.JSON {
-		return a.printContent(c)
+// printEvents prints the content of a changeset as events, one a line.
+func printEvents(std *ui.Streams, c changeset.Changeset, field exportField) error {
+	if std.JSON {
+		return printContent(std, c)
 	}
 	if !field.forced && importer.WasImported(c) {
-		_, err := ui.Raw(a.Out).Write(c.Content)
+		_, err := ui.Raw(std.Out).Write(c.Content)
 		return err
 	}
 	var out bytes.Buffer
@@ -40,12 +40,12 @@ func (a *app) printEvents(c changeset.Changeset, field exportField) error {
 			return err
 		}
 	}
-	_, err := ui.Raw(a.Out).Write(out.Bytes()) // as they were imported
+	_, err := ui.Raw(std.Out).Write(out.Bytes()) // as they were imported
 	return err
 }
 
-// writeEvent writes one JSON value as a line that import would put into the
-// same aggregate again.
+// writeEvent writes a JSON value as a line that import puts into the same aggregate
+// again.
 func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []byte) error {
 	values, err := ndjson.Field(value, field)
 	switch {
@@ -61,8 +61,8 @@ func writeEvent(out *bytes.Buffer, c changeset.Changeset, field string, value []
 	return writeWrapped(out, c, field, "content", json.RawMessage(value))
 }
 
-// writeWrapped writes content that is no event of the aggregate within an
-// event. Content that is nested too deep for that is written as base64.
+// writeWrapped writes other content as a field of an event. Content that is nested
+// too deep for a field is written as base64.
 func writeWrapped(out *bytes.Buffer, c changeset.Changeset, field, name string, content any) error {
 	value, err := ui.Marshal(map[string]any{"content_type": c.ContentType, name: content})
 	if err != nil {

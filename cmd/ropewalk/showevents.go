@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// maxShown is about how many bytes of a changeset's events show prints.
+	// maxShown is about the number of bytes of events that show prints.
 	maxShown = 1 << 20
-	// eventIndent is in front of what an event holds.
+	// eventIndent comes before the data of an event.
 	eventIndent = "     "
 )
 
 // showEvents prints the events of a changeset for people: each with its type,
 // its time, its ID and its metadata, and its data below.
-func (a *app) showEvents(c changeset.Changeset) error {
+func showEvents(std *ui.Streams, c changeset.Changeset) error {
 	var out strings.Builder
 	left, whole := maxShown, true
 	for e := range ndjson.Events(c, false) {
@@ -29,22 +29,22 @@ func (a *app) showEvents(c changeset.Changeset) error {
 		}
 		var body string
 		body, whole = eventBody(e, left)
-		text := "\n" + string(a.eventHeading(e)) + body
+		text := "\n" + string(eventHeading(std, e)) + body
 		left -= len(text)
 		out.WriteString(text)
 	}
 	if !whole {
 		fmt.Fprintf(&out, "\n(cut short: ropewalk cat %s gives all %s)\n", ui.Operand(c.Ref.String()), ui.Plural(int64(len(c.Content)), "byte"))
 	}
-	return a.Print("%s", ui.Safe(out.String()))
+	return std.Print("%s", ui.Safe(out.String()))
 }
 
-func (a *app) eventHeading(e ndjson.Event) ui.Safe {
+func eventHeading(std *ui.Streams, e ndjson.Event) ui.Safe {
 	heading := ui.Safef("%d.%d", e.Version, e.Index)
 	if e.Type == "" {
 		return heading + ui.Safef("  (no event: %s)\n", ui.Clip(e.Fault.Error(), ui.MaxCell))
 	}
-	heading += "  " + a.Paint(a.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
+	heading += "  " + std.Paint(std.Out, ui.Cyan, ui.Clip(e.Type, ui.MaxCell))
 	var words []string
 	if e.Time != "" {
 		words = append(words, eventTime(e, ui.Precisely))
@@ -82,9 +82,9 @@ func eventBody(e ndjson.Event, limit int) (text string, whole bool) {
 	return indented(fmt.Appendf(nil, `{"data":%s,%s`, e.Data, other[1:]), limit)
 }
 
-// indented returns a line as a terminal may show it: JSON on as many lines as
-// it takes, where that is no more than about limit bytes, and anything else on
-// one, cut to these. It reports whether that is all of it.
+// indented returns a line as a terminal may show it: JSON indented, if it then has
+// at most about limit bytes; anything else on one line, cut to limit bytes. It
+// reports whether the text is whole.
 func indented(line []byte, limit int) (text string, whole bool) {
 	var compact, out bytes.Buffer
 	isJSON := json.Compact(&compact, line) == nil
@@ -99,8 +99,8 @@ func indented(line []byte, limit int) (text string, whole bool) {
 	return eventIndent + text + "\n", whole
 }
 
-// indentedSize returns how many bytes JSON has when it is indented, or a few
-// more. Nested deeply, it can have thousands of times as many as before.
+// indentedSize returns the number of bytes of JSON when it is indented, or a few
+// more. Deeply nested JSON grows a thousandfold.
 func indentedSize(text string) int {
 	size, depth, quoted, escaped := len(text), 0, false, false
 	line := func() { size += 1 + len(eventIndent) + 2*depth }

@@ -18,8 +18,8 @@ import (
 
 const typeJSON = "application/json"
 
-// readDrafts reads each file, or standard input, as the content of one draft.
-func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]changeset.Draft, error) {
+// readDrafts reads each file, or standard input, as the content of a draft.
+func readDrafts(ctx context.Context, std *ui.Streams, files []string, f appendFlags) ([]changeset.Draft, error) {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
@@ -31,7 +31,7 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 	}
 	var drafts []changeset.Draft
 	for _, file := range files {
-		content, err := a.readContent(ctx, file)
+		content, err := readContent(ctx, std, file)
 		if err != nil {
 			return nil, err
 		}
@@ -48,8 +48,8 @@ func (a *app) readDrafts(ctx context.Context, files []string, f appendFlags) ([]
 	return drafts, nil
 }
 
-func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
-	in, err := a.OpenInput(ctx, file)
+func readContent(ctx context.Context, std *ui.Streams, file string) ([]byte, error) {
+	in, err := std.OpenInput(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (a *app) readContent(ctx context.Context, file string) ([]byte, error) {
 	return content, nil
 }
 
-// guessType returns a content type by the file's name, or else by its content.
+// guessType returns the content type for a file name, or else for the bytes.
 func guessType(file string, content []byte) string {
 	switch ext := filepath.Ext(file); ext {
 	case ".json":

@@ -23,7 +23,7 @@ type eventJSON struct {
 	Index      int               `json:"index"`
 	RecordedAt string            `json:"recorded_at"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
-	// Type to Other are the event's, as they are stored. A line that is no
+	// Type to Other are the event's fields, as they are stored. A line that is not an
 	// event has content or content_text instead.
 	Type  string          `json:"type,omitempty"`
 	ID    string          `json:"id,omitempty"`
@@ -34,8 +34,7 @@ type eventJSON struct {
 	*contentJSON
 }
 
-// newEventJSON returns what --json prints of an event, or of the changeset if
-// its content has no events.
+// newEventJSON returns an event for --json, or the changeset if it has no events.
 func newEventJSON(e ndjson.Event) any {
 	if e.Index < 0 {
 		return newChangesetJSON(e.Header)
@@ -51,9 +50,9 @@ func newEventJSON(e ndjson.Event) any {
 	return out
 }
 
-// printEventLog lists the events of the span. It has at most as many
-// changesets as events are wanted: each takes a line at least.
-func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
+// printEventLog lists the events of the span. A changeset takes at least a line, so
+// that the span has no more changesets than events are wanted.
+func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags) error {
 	skip := uint64(0)
 	if f.reverse && f.limit > 0 {
 		var err error
@@ -65,12 +64,12 @@ func (a *app) printEventLog(ctx context.Context, sp span, f logFlags) error {
 	if f.full {
 		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
 	}
-	out := ui.NewTable(a.Out, columns...)
+	out := ui.NewTable(std.Out, columns...)
 	events := window(sp.events(ctx, f.reverse), skip, f.limit)
-	return printRows(a, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
+	return printRows(std, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
 }
 
-// events yields the events of the span, the newest first unless it is reversed.
+// events yields the events of the span, the newest first unless reverse is set.
 func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, error] {
 	return func(yield func(ndjson.Event, error) bool) {
 		for c, err := range s.contents(ctx, !reverse) {
@@ -87,9 +86,9 @@ func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, 
 	}
 }
 
-// newestEvents finds where the newest n events of the span begin: the version,
-// and how many events of it come before. If the span has fewer than n, they
-// begin with the span.
+// newestEvents returns the version at which the newest n events of the span begin,
+// and the number of its events before them. If the span has fewer than n events,
+// they begin with the span.
 func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint64, err error) {
 	for c, err := range s.contents(ctx, true) {
 		if err != nil {
@@ -149,4 +148,12 @@ func eventTime(e ndjson.Event, layout func(time.Time) string) string {
 		return ui.Clip(ui.QuoteText(e.Time), ui.MaxCell)
 	}
 	return layout(at)
+}
+
+// logFlags are the flags of log.
+type logFlags struct {
+	reverse bool
+	limit   uint64
+	full    bool
+	events  bool
 }
