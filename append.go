@@ -159,7 +159,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 	var cause error
 	for pauses := pause.New(); ; {
 		got, err := a.swap(bounded)
-		refused, ok := errors.AsType[*head.NotApplied](err)
+		refused, ok := errors.AsType[*head.NotAppliedError](err)
 		if !ok {
 			if got, err = a.outcomeOf(bounded, got, err); !final(err) {
 				return a.resolve(ctx, err)
@@ -176,7 +176,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 // swap sends the swap once.
 func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 	if err := ctx.Err(); err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	if combined := a.chain.store.combined; combined != nil {
 		return combined.Commit(ctx, a.changesets, a.from, a.to)
@@ -187,7 +187,7 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 // outcomeOf turns the outcome of one swap into the outcome of the append. Its
 // error is not final if the outcome of the append is unknown.
 func (a *attempt) outcomeOf(ctx context.Context, got head.Head, err error) (head.Head, error) {
-	conflict, ok := errors.AsType[*head.SwapConflict](err)
+	conflict, ok := errors.AsType[*head.ConflictError](err)
 	switch {
 	case !ok:
 		return got, err

@@ -132,7 +132,7 @@ func TestDeniedSwapIsAnErrorAtOnce(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 1, Size: 1})
 	w.Script.Every(faults.Swap, faults.Fault{Kind: faults.Refused})
 	_, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
-	require.ErrorAs(t, err, new(*head.NotApplied))
+	require.ErrorAs(t, err, new(*head.NotAppliedError))
 	require.Equal(t, 1, w.Script.Calls(faults.Swap))
 }
 

@@ -90,7 +90,7 @@ func TestIndexesThatLeadTheWayMustAgree(t *testing.T) {
 		}
 		forged.Ancestors = forged.Ancestors.Push(r.ID)
 	}
-	metadata, err := changeset.Encode(forged, changeset.Hyphens)
+	metadata, err := changeset.Encode(forged, changeset.Hyphenated)
 	require.NoError(t, err)
 	db.Tamper(func(all *memstore.Contents) { all.Objects[forged.ObjectName()].Metadata = metadata })
 

@@ -29,7 +29,7 @@ var importRules = map[string]importRule{
 	".":                               {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":               {tests: "changeset"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
-	"collect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
+	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
 	"aggregate":                       {code: ". changeset head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
 	"aggregate/aggregatetest":         {code: "aggregate . changeset head faults internal backends/memstore"},
 	"cache":                           {code: "changeset internal/admission", tests: ". backends faults head internal modernc.org"},
@@ -52,7 +52,7 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/figure":    {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible inspect", services: "modernc.org"},
 	"cmd/ropewalk/internal/importer":  {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible cmd/ropewalk/internal/ndjson", services: "modernc.org", tests: "backends/memstore"},
 	"cmd/ropewalk/internal/location":  {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible backends", services: services},
-	"examples/orders":                 {code: "aggregate backends . changeset head internal", services: services, tests: "collect faults"},
+	"examples/orders":                 {code: "aggregate backends . changeset head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.

@@ -86,7 +86,7 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 // and returns the *ConflictError that says so.
 func (c *Chain) fence(ctx context.Context, h head.Head, ref changeset.Ref) error {
 	fenced, err := c.store.heads.Swap(ctx, h, link.Fence(h))
-	if refused, ok := errors.AsType[*head.NotApplied](err); ok && !refused.Retryable {
+	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok && !refused.Retryable {
 		return fmt.Errorf("fence the head of %q: %w", c.id, err)
 	}
 	if err != nil {

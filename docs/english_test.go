@@ -45,7 +45,7 @@ var phrases = []struct{ pattern, better, example string }{
 
 // uncovered are the folders and files whose Go code is not held to the phrases
 // yet; "." is the root package alone.
-var uncovered = []string{".", "head", "changeset", "backends/backendtest", "cache", "inspect/verify.go", "cmd/ropewalk/graph.go", "cmd/ropewalk/verifyreport.go"}
+var uncovered = []string{}
 
 // stumble is a phrase in a text.
 type stumble struct {

@@ -125,8 +125,8 @@ func prepared(t *testing.T, op faults.Op) *rig {
 // requireUnknown checks an error that must not say whether it was applied.
 func requireUnknown(t *testing.T, err error) {
 	t.Helper()
-	var conflict *head.SwapConflict
-	var notApplied *head.NotApplied
+	var conflict *head.ConflictError
+	var notApplied *head.NotAppliedError
 	require.ErrorIs(t, err, faults.ErrInjected)
 	require.ErrorIs(t, err, errCause)
 	require.NotErrorAs(t, err, &conflict)
@@ -168,7 +168,7 @@ func TestRefused(t *testing.T) {
 			err := r.do(t.Context(), op)
 			require.ErrorIs(t, err, faults.ErrInjected)
 			require.ErrorIs(t, err, errCause)
-			var notApplied *head.NotApplied
+			var notApplied *head.NotAppliedError
 			isSwap := op == faults.Swap || op == faults.Commit
 			require.Equal(t, isSwap, errors.As(err, &notApplied), op)
 			if isSwap {

@@ -200,13 +200,13 @@ func TestFromTextsTakesTheCanonicalFormOnly(t *testing.T) {
 	for i, text := range textsOf(t, want) {
 		texts[fields[i]] = text
 	}
-	got, err := head.FromTexts(texts)
+	got, err := head.ParseFields(texts)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	for field, whole := range texts {
 		for _, other := range []string{"", "0" + whole, whole + "\n", whole + " ", whole + "="} {
 			texts[field] = other
-			_, err := head.FromTexts(texts)
+			_, err := head.ParseFields(texts)
 			if field == head.FieldAggregateID && other == "0"+whole {
 				require.NoError(t, err, "another aggregate, for the caller to notice")
 				continue

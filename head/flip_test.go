@@ -45,7 +45,7 @@ type object struct {
 	body []byte
 }
 
-func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.Spelling) object {
+func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.KeyStyle) object {
 	t.Helper()
 	metadata, err := changeset.Encode(c.Header, spelling)
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.Spelling) 
 
 // check reads the object that is stored for the i-th changeset and holds it
 // against its neighbours in the chain, as a reader does.
-func (c chain) check(i int, o object, spelling changeset.Spelling) error {
+func (c chain) check(i int, o object, spelling changeset.KeyStyle) error {
 	h, err := changeset.Decode(o.Stored, spelling)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func requireNamed(t *testing.T, err error, ref changeset.Ref, what ...string) {
 func TestEveryFlipOfAChangesetIsNamed(t *testing.T) {
 	c := history(t)
 	for i, stored := range c.changesets {
-		for _, spelling := range []changeset.Spelling{changeset.Hyphens, changeset.NoHyphens} {
+		for _, spelling := range []changeset.KeyStyle{changeset.Hyphenated, changeset.Joined} {
 			require.NoError(t, c.check(i, objectOf(t, stored, spelling), spelling))
 		}
 		masks := everyBit
@@ -132,9 +132,9 @@ func TestEveryFlipOfAChangesetIsNamed(t *testing.T) {
 		if testing.Short() {
 			masks = everyBit[:1]
 		}
-		whole := objectOf(t, stored, changeset.Hyphens)
+		whole := objectOf(t, stored, changeset.Hyphenated)
 		check := func(o object, what ...string) {
-			requireNamed(t, c.check(i, o, changeset.Hyphens), stored.Ref, what...)
+			requireNamed(t, c.check(i, o, changeset.Hyphenated), stored.Ref, what...)
 		}
 		for key, value := range whole.Metadata {
 			flips(value, masks, func(flipped string) {
@@ -181,14 +181,14 @@ func TestEverySwappedObjectIsNamed(t *testing.T) {
 	c, other := history(t), history(t)
 	for i, stored := range c.changesets {
 		for j := range c.changesets {
-			moved := objectOf(t, c.changesets[j], changeset.Hyphens)
+			moved := objectOf(t, c.changesets[j], changeset.Hyphenated)
 			moved.Ref = stored.Ref
 			if i != j {
-				requireNamed(t, c.check(i, moved, changeset.Hyphens), stored.Ref)
+				requireNamed(t, c.check(i, moved, changeset.Hyphenated), stored.Ref)
 			}
-			moved = objectOf(t, other.changesets[j], changeset.Hyphens)
+			moved = objectOf(t, other.changesets[j], changeset.Hyphenated)
 			moved.Ref = stored.Ref
-			requireNamed(t, c.check(i, moved, changeset.Hyphens), stored.Ref)
+			requireNamed(t, c.check(i, moved, changeset.Hyphenated), stored.Ref)
 		}
 	}
 }

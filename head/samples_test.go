@@ -70,7 +70,7 @@ func encode(t testing.TB, h head.Head) string {
 // requireNotApplied checks a refusal that no repetition helps.
 func requireNotApplied(t *testing.T, err error, reason string) {
 	t.Helper()
-	var notApplied *head.NotApplied
+	var notApplied *head.NotAppliedError
 	require.ErrorAs(t, err, &notApplied, reason)
 	require.False(t, notApplied.Retryable)
 	require.ErrorContains(t, err, reason)

@@ -35,8 +35,8 @@ type Store interface {
 	// Swap must make one attempt, with the retries of the service's own client
 	// off: such a retry meets its own first attempt and reports a conflict that
 	// never was. Its error must tell what is known of that attempt:
-	//   - [*SwapConflict]: the record was not old, and nothing was changed;
-	//   - [*NotApplied]: the attempt was refused before it took effect, or was
+	//   - [*ConflictError]: the record was not old, and nothing was changed;
+	//   - [*NotAppliedError]: the attempt was refused before it took effect, or was
 	//     never sent, and cannot take effect later;
 	//   - any other error: nobody knows; it may even be applied later.
 	// When in doubt an implementation must return the third.
@@ -80,15 +80,15 @@ type Locator interface {
 	LocateHead(aggregateID string) string
 }
 
-// SwapConflict is the error of a swap whose condition failed: nothing was changed.
-type SwapConflict struct {
+// ConflictError is the error of a swap whose condition failed: nothing was changed.
+type ConflictError struct {
 	// Winner is the record that was there instead, the zero Head if there was
 	// none; nil where the storage did not tell.
 	Winner *Head
 }
 
 // Error says which record was there instead.
-func (e *SwapConflict) Error() string {
+func (e *ConflictError) Error() string {
 	switch {
 	case e.Winner == nil:
 		return "the head has changed"
@@ -99,9 +99,9 @@ func (e *SwapConflict) Error() string {
 	}
 }
 
-// NotApplied is the error of a swap that was refused before it took effect,
+// NotAppliedError is the error of a swap that was refused before it took effect,
 // such as one that is denied, invalid or throttled: nothing was changed.
-type NotApplied struct {
+type NotAppliedError struct {
 	// Retryable says whether the same swap may succeed a little later.
 	Retryable bool
 	// Err is the cause.
@@ -109,12 +109,12 @@ type NotApplied struct {
 }
 
 // Error returns the cause's text.
-func (e *NotApplied) Error() string { return "head not swapped: " + e.Err.Error() }
+func (e *NotAppliedError) Error() string { return "head not swapped: " + e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *NotApplied) Unwrap() error { return e.Err }
+func (e *NotAppliedError) Unwrap() error { return e.Err }
 
-// CheckSwap returns a [*NotApplied] error where next cannot follow old in any
+// CheckSwap returns a [*NotAppliedError] error where next cannot follow old in any
 // store: another aggregate, a revision that is not above old's, a lower
 // version, an erased chain, a record that this version must not replace. An
 // append, a fence and an erasure add 1 to the revision; a head that is rebuilt
@@ -136,7 +136,7 @@ func CheckSwap(old, next Head) error {
 		err = cmp.Or(old.Formats.CheckWritable(), next.Formats.CheckWritable())
 	}
 	if err != nil {
-		return &NotApplied{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}
+		return &NotAppliedError{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}
 	}
 	return nil
 }

@@ -43,11 +43,11 @@ func TestCheckSwap(t *testing.T) {
 
 func TestErrorsOfASwap(t *testing.T) {
 	winner := headAt("order-4711", 7)
-	require.EqualError(t, &head.SwapConflict{}, "the head has changed")
-	require.EqualError(t, &head.SwapConflict{Winner: &head.Head{}}, "the head is not there")
-	require.EqualError(t, &head.SwapConflict{Winner: &winner}, "the head is "+winner.String()+" at revision 10")
+	require.EqualError(t, &head.ConflictError{}, "the head has changed")
+	require.EqualError(t, &head.ConflictError{Winner: &head.Head{}}, "the head is not there")
+	require.EqualError(t, &head.ConflictError{Winner: &winner}, "the head is "+winner.String()+" at revision 10")
 	cause := errors.New("throttled")
-	err := error(&head.NotApplied{Retryable: true, Err: cause})
+	err := error(&head.NotAppliedError{Retryable: true, Err: cause})
 	require.ErrorIs(t, err, cause)
 	require.EqualError(t, err, "head not swapped: throttled")
 }

@@ -58,13 +58,13 @@ func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Re
 		if err == nil {
 			return got, nil
 		}
-		if refused, ok := errors.AsType[*head.NotApplied](err); ok {
+		if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
 			if !refused.Retryable {
 				return head.Head{}, undecided(plan, unknown, err)
 			}
 			continue
 		}
-		if _, conflict := errors.AsType[*head.SwapConflict](err); !conflict {
+		if _, conflict := errors.AsType[*head.ConflictError](err); !conflict {
 			unknown = err
 		}
 		now, done, err := in.lookAgain(ctx, plan.Head, next)
@@ -128,7 +128,7 @@ func (in *Inspector) lookAgain(ctx context.Context, old, next head.Head) (now he
 }
 
 // undecided returns the error that ends the attempts: what an earlier one left
-// in doubt stays in doubt.
+// unknown stays unknown.
 func undecided(plan Rebuilding, unknown, err error) error {
 	if unknown == nil {
 		return fmt.Errorf("rebuild the head of %q: %w", plan.AggregateID, err)

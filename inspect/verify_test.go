@@ -123,7 +123,7 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 	rewrite(s, "format", "min-writer", "min-reader")
 	r = s.verify()
 	require.Contains(t, onlyProblem(t, r).String(), "head of order 1: unsupported format: ")
-	require.Equal(t, 7, r.Untold)
+	require.Equal(t, 7, r.Unknown)
 
 	s = newSample(t)
 	s.Tamper(func(m *memstore.Contents) { m.Objects[s.chain[2].ObjectName()].Metadata["format"] = "2" })
@@ -159,7 +159,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 	for i := range 40 {
 		chain = append(chain, b.append(draft(fmt.Sprint(i)))...)
 	}
-	for version, untold := range map[int]int{39: 0, 38: 0, 32: 0, 31: 15, 20: 0, 16: 0, 15: 15, 3: 0, 0: 0} {
+	for version, unknown := range map[int]int{39: 0, 38: 0, 32: 0, 31: 15, 20: 0, 16: 0, 15: 15, 3: 0, 0: 0} {
 		for _, gone := range []bool{true, false} {
 			hurt := *b
 			hurt.Store = b.Clone()
@@ -167,7 +167,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 			if version < 39 {
 				want = []string{chain[version+1].Ref.String(), "parent is missing: " + chain[version].Ref.String()}
 			}
-			committed := 39 - untold
+			committed := 39 - unknown
 			if gone {
 				hurt.Tamper(remove(chain[version].Ref))
 			} else {
@@ -180,7 +180,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 				require.Contains(t, onlyProblem(t, r).String(), text)
 			}
 			require.Equal(t, committed, r.Committed, "without version %d", version)
-			require.Equal(t, untold, r.Untold)
+			require.Equal(t, unknown, r.Unknown)
 			require.Zero(t, r.Lost)
 		}
 	}

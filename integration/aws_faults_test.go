@@ -147,8 +147,8 @@ func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head
 // requireUnknown demands the error of a swap whose outcome is unknown.
 func requireUnknown(t testing.TB, err error) {
 	t.Helper()
-	var conflict *head.SwapConflict
-	var refused *head.NotApplied
+	var conflict *head.ConflictError
+	var refused *head.NotAppliedError
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &conflict)
 	require.NotErrorAs(t, err, &refused)

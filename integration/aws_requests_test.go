@@ -65,7 +65,7 @@ func TestAWSRequests(t *testing.T) {
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	require.Equal(t, []string{"GET"}, wire.sent())
 
-	var conflict *head.SwapConflict
+	var conflict *head.ConflictError
 	_, err = objects.Swap(t.Context(), inS3, link.Fence(inS3))
 	require.ErrorAs(t, err, &conflict)
 	require.True(t, conflict.Winner.SameRecord(link.Fence(inS3)))

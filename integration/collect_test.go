@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
-	"ropewalk/internal/collecttest"
+	"ropewalk/internal/gctest"
 	"ropewalk/internal/link"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestCollect(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
 		changesets, heads := c.open(t).stores(t, direct)
-		collecttest.Test(t, collecttest.Storage{Changesets: changesets.(collect.Changesets), Heads: heads})
+		gctest.Test(t, gctest.Storage{Changesets: changesets.(gc.Changesets), Heads: heads})
 	})
 }
 

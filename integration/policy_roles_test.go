@@ -12,7 +12,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/finding"
@@ -167,7 +167,7 @@ func (s roleStore) maintain(t *testing.T, pending changeset.Header) {
 func (s roleStore) collect(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	collector := collect.New(s.objects, s.heads, &collect.Options{Grace: -1, Delete: true})
+	collector := gc.New(s.objects, s.heads, &gc.Options{Grace: -1, Delete: true})
 	deleted := int64(0)
 	for r, err := range collector.CollectAll(ctx, "") {
 		require.NoError(t, errors.Join(err, r.Err))
@@ -180,7 +180,7 @@ func (s roleStore) collect(t *testing.T) {
 // erase erases an aggregate.
 func (s roleStore) erase(t *testing.T, id string) {
 	t.Helper()
-	r, err := collect.New(s.objects, s.heads, nil).Erase(t.Context(), id)
+	r, err := gc.New(s.objects, s.heads, nil).Erase(t.Context(), id)
 	require.NoError(t, err)
 	require.Positive(t, r.Deleted.Objects)
 }

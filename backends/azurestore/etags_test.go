@@ -37,7 +37,7 @@ var changedTags = map[string]func(string) string{
 	"another":  func(string) string { return `"0123456789abcdef"` },
 }
 
-// An append over changed ETags is refused for good, and never in doubt.
+// An append over changed ETags is refused for good, and never unknown.
 func TestChangedETagsAreADefiniteRefusal(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range changedTags {

@@ -90,7 +90,7 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 				require.Equal(t, `"0x1"`, header(wire.sent[1], "If-Match"))
 				return
 			}
-			var lost *head.SwapConflict
+			var lost *head.ConflictError
 			if c.want == conflict {
 				require.ErrorAs(t, err, &lost)
 				require.Equal(t, stored.WithToken(`"0x1"`), *lost.Winner)

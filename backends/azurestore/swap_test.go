@@ -34,8 +34,8 @@ const (
 
 func fateOf(t testing.TB, err error) fate {
 	t.Helper()
-	var lost *head.SwapConflict
-	var not *head.NotApplied
+	var lost *head.ConflictError
+	var not *head.NotAppliedError
 	switch {
 	case errors.As(err, &lost) && lost.Winner == nil:
 		return conflict

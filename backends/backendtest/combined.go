@@ -23,10 +23,10 @@ func combinedChecks() []check {
 		{"Commit: leaves a changeset that is already there as it is", commitLeavesStored},
 		{"Commit: stores Body, whatever Content is", commitStoresBody},
 		{"Commit: what it is given it does not alias", commitDoesNotAlias},
-		{"Commit: whose condition fails is a SwapConflict and does neither", commitConflict},
-		{"Commit: what CheckSwap refuses is a NotApplied error and does neither", commitChecked},
+		{"Commit: whose condition fails is a ConflictError and does neither", commitConflict},
+		{"Commit: what CheckSwap refuses is a NotAppliedError and does neither", commitChecked},
 		{"Commit: of an invalid header does neither", commitRefusesInvalid},
-		{"Commit: under a context that has ended is a NotApplied error and does neither", commitUnderEndedContext},
+		{"Commit: under a context that has ended is a NotAppliedError and does neither", commitUnderEndedContext},
 		{"Commit: of many that race exactly one succeeds, and no other's changesets are there", commitsRace},
 	}
 }

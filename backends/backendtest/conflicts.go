@@ -11,11 +11,11 @@ import (
 )
 
 var conflictChecks = []check{
-	{"Swap: of nothing where there is a head is a SwapConflict and changes nothing", conflictOfCreate},
-	{"Swap: of a head where there is none is a SwapConflict and changes nothing", conflictOfAbsent},
-	{"Swap: of an earlier record, with its token or without, is a SwapConflict and changes nothing", conflictOfEarlier},
-	{"Swap: of another revision, version, changeset or digest is a SwapConflict and changes nothing", conflictOfOther},
-	{"Swap: repeated after it was applied is a SwapConflict with its own record", conflictOfRepeated},
+	{"Swap: of no head, if a head exists, is a ConflictError and changes nothing", conflictOfCreate},
+	{"Swap: of a head that does not exist is a ConflictError and changes nothing", conflictOfAbsent},
+	{"Swap: of an earlier record, with its token or without, is a ConflictError and changes nothing", conflictOfEarlier},
+	{"Swap: of another revision, version, changeset or digest is a ConflictError and changes nothing", conflictOfOther},
+	{"Swap: repeated after it was applied is a ConflictError with its own record", conflictOfRepeated},
 }
 
 // refuse demands that the swap meets the stored head and leaves it alone.

@@ -21,7 +21,7 @@ var changesetContextChecks = []check{
 
 var headContextChecks = []check{
 	{"Context: one that has ended is the error of Load", loadUnderEndedContext},
-	{"Context: one that has ended is a NotApplied error of Swap, which changes nothing", swapUnderEndedContext},
+	{"Context: one that has ended is a NotAppliedError of Swap, which changes nothing", swapUnderEndedContext},
 	{"Context: one that has ended is the one error of List", listHeadsUnderEndedContext},
 }
 

@@ -90,7 +90,7 @@ func listMayBeLeft(t testing.TB, h Harness) {
 		require.Equal(t, all[:n], ids(take(t, n, listing)))
 	}
 	late := create(t, s)
-	require.Contains(t, ids(collect(t, listing)), late.AggregateID, "a second iteration lists anew")
+	require.Contains(t, ids(collect(t, listing)), late.AggregateID, "a second iteration lists again")
 }
 
 func listedCanBeSwapped(t testing.TB, h Harness) {

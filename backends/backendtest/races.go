@@ -104,7 +104,7 @@ func updatesAreNotLost(t testing.TB, h Harness) {
 
 // retryable reports whether a swap was refused for now.
 func retryable(err error) bool {
-	refused, ok := errors.AsType[*head.NotApplied](err)
+	refused, ok := errors.AsType[*head.NotAppliedError](err)
 	return ok && refused.Retryable
 }
 
@@ -116,7 +116,7 @@ func update(ctx context.Context, s head.Store, aggregateID string, n int) (swapp
 			return swapped, err
 		}
 		_, err = s.Swap(ctx, stored, link.Fence(stored))
-		_, conflict := errors.AsType[*head.SwapConflict](err)
+		_, conflict := errors.AsType[*head.ConflictError](err)
 		switch {
 		case err == nil:
 			swapped++

@@ -15,7 +15,7 @@ var recordChecks = []check{
 	{"Record: the format numbers of another version are kept", recordOfFormats},
 	{"Record: unknown fields survive a rewrite", recordKeepsUnknown},
 	{"Load, List: return DecodeJSON's errors for a record that does not decode", recordCorrupt},
-	{"Swap: what CheckSwap refuses is a NotApplied error and changes nothing", swapChecked},
+	{"Swap: what CheckSwap refuses is a NotAppliedError and changes nothing", swapChecked},
 }
 
 func recordOfWorstCase(t testing.TB, h Harness) {

@@ -11,13 +11,13 @@ import (
 )
 
 var swapChecks = []check{
-	{"Load: of what is not there is the zero Head and no error", loadOfAbsent},
+	{"Load: of a missing head is the zero Head and no error", loadOfAbsent},
 	{"Swap: of nothing by a first head creates it, for every handle", swapCreates},
 	{"Swap: of the stored head replaces it, for every handle", swapReplaces},
 	{"Swap: returns next with the token that the following swap needs", swapReturnsToken},
 	{"Swap: a token is good in every handle", tokensTravel},
 	{"Swap: where old has no token it succeeds all the same", swapWithoutToken},
-	{"Swap: of a record by itself at the next revision shuts out what was built before", swapFences},
+	{"Swap: of a record to itself at the next revision shuts out what was built before", swapFences},
 	{"Swap: takes a record that is several revisions on, as one that was rebuilt", swapRebuilds},
 	{"Load: sees the latest swap, never an earlier one", loadIsNeverStale},
 	{"LocateHead: names every head, stored or not, by a name of its own", locateHeadNames},

@@ -103,8 +103,8 @@ const (
 )
 
 func kindOf(err error) string {
-	var c *head.SwapConflict
-	var n *head.NotApplied
+	var c *head.ConflictError
+	var n *head.NotAppliedError
 	switch {
 	case errors.As(err, &c) && c.Winner == nil:
 		return untold

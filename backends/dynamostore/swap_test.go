@@ -166,7 +166,7 @@ func TestSwapNamesTheWinner(t *testing.T) {
 		return err
 	}
 	err := lost(winner, `,"Item":`+item(t, winner, ""))
-	var c *head.SwapConflict
+	var c *head.ConflictError
 	require.ErrorAs(t, err, &c)
 	require.True(t, c.Winner.SameRecord(winner))
 

@@ -48,7 +48,7 @@ func TestSwapOfACorruptHeadIsNotApplied(t *testing.T) {
 	before := s.Clone()
 
 	_, err := s.Swap(t.Context(), h, link.Fence(h))
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.False(t, refused.Retryable)
 	var corrupt *changeset.CorruptError

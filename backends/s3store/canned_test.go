@@ -118,7 +118,7 @@ func build(t testing.TB, content string) (changeset.Changeset, head.Head) {
 // stored returns the answer to a GetObject of the changeset.
 func stored(t testing.TB, c changeset.Changeset) reply {
 	t.Helper()
-	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
 	require.NoError(t, err)
 	header := map[string]string{
 		"Content-Type": c.ContentType, "Content-Length": fmt.Sprint(len(c.Body)),

@@ -29,8 +29,8 @@ const (
 )
 
 func kindOf(err error) string {
-	var c *head.SwapConflict
-	var n *head.NotApplied
+	var c *head.ConflictError
+	var n *head.NotAppliedError
 	switch {
 	case errors.As(err, &c) && c.Winner == nil:
 		return conflict
@@ -201,7 +201,7 @@ func TestSwapWithoutToken(t *testing.T) {
 	server = always(found)
 	fenced := link.Fence(first)
 	_, err = open(t, server).Swap(t.Context(), fenced, link.Fence(fenced))
-	var lost *head.SwapConflict
+	var lost *head.ConflictError
 	require.ErrorAs(t, err, &lost)
 	require.True(t, lost.Winner.SameRecord(first))
 	require.Len(t, server.requests, 1)

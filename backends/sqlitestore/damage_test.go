@@ -224,7 +224,7 @@ func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
 	_, err = s.Load(t.Context(), "order-1")
 	check(err)
 	_, err = s.Swap(t.Context(), h, link.Fence(h))
-	if _, conflict := errors.AsType[*head.SwapConflict](err); err != nil && !conflict {
+	if _, conflict := errors.AsType[*head.ConflictError](err); err != nil && !conflict {
 		check(err)
 	}
 	n := 0
@@ -265,7 +265,7 @@ func TestDamageHasOneKind(t *testing.T) {
 		_, stat := s.Stat(t.Context(), h.Ref)
 		_, many := s.GetMany(t.Context(), []changeset.Ref{h.Ref}, nil)
 		_, commit := s.Commit(t.Context(), changesets, h, next)
-		_, refused := errors.AsType[*head.NotApplied](commit)
+		_, refused := errors.AsType[*head.NotAppliedError](commit)
 		require.True(t, refused, name)
 		all := []error{load, get, stat, many, commit, s.Put(t.Context(), changesets[0])}
 		for _, err := range s.Objects(t.Context(), "order-1") {

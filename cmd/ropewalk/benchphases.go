@@ -17,7 +17,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/meter"
 )
@@ -191,7 +191,7 @@ const cleanTimeout = 2 * time.Minute
 func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
-	collector := collect.New(b.objects, b.heads, nil)
+	collector := gc.New(b.objects, b.heads, nil)
 	for number := range b.flags.parallel + 1 {
 		_, failed := collector.Erase(ctx, b.aggregate(number))
 		switch {

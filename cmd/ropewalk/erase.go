@@ -9,7 +9,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
@@ -67,7 +67,7 @@ func runErase(ctx context.Context, std *ui.Streams, stores *storeFlags, arg stri
 
 func eraseAggregate(ctx context.Context, std *ui.Streams, s *store, id string) error {
 	bar := std.NewProgress(-1, false, "objects")
-	r, err := collect.New(s.objects, s.heads, &collect.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
+	r, err := gc.New(s.objects, s.heads, &gc.Options{Logger: s.log, Progress: bar.Add}).Erase(ctx, id)
 	bar.End()
 	switch {
 	case err != nil && r.Head.State == head.Erased:

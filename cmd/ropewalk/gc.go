@@ -13,7 +13,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 )
 
 // leastGrace is the shortest --grace. It covers clocks that differ, and appends that
@@ -69,7 +69,7 @@ func runGC(ctx context.Context, std *ui.Streams, stores *storeFlags, f gcFlags, 
 		defer stop()
 		g := collecting{Streams: std, delete: f.delete, grace: f.grace, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
 		bar := std.NewProgress(-1, false, "objects")
-		c := collect.New(s.objects, s.heads, &collect.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
+		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)
@@ -96,8 +96,8 @@ func (f gcFlags) parse(args []string) (ids []string, err error) {
 
 // collectEach collects the aggregates that were named. It ends at the first that is
 // missing, or with the context.
-func collectEach(ctx context.Context, c *collect.Collector, ids []string) iter.Seq2[collect.Report, error] {
-	return func(yield func(collect.Report, error) bool) {
+func collectEach(ctx context.Context, c *gc.Collector, ids []string) iter.Seq2[gc.Report, error] {
+	return func(yield func(gc.Report, error) bool) {
 		for _, id := range ids {
 			r, err := c.Collect(ctx, id)
 			if !errors.Is(err, ropewalk.ErrNotFound) && !errors.Is(err, ropewalk.ErrInvalidAggregateID) {

@@ -13,7 +13,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 )
 
 // findingsJSON counts the objects that gc has found and deleted.
@@ -25,11 +25,11 @@ type findingsJSON struct {
 	Young      countJSON `json:"young"`
 	Ahead      countJSON `json:"ahead"`
 	Unreadable countJSON `json:"unreadable"`
-	Doubtful   countJSON `json:"doubtful"`
+	Unknown    countJSON `json:"unknown"`
 	Deleted    countJSON `json:"deleted"`
 }
 
-func (f *findingsJSON) add(r collect.Report) {
+func (f *findingsJSON) add(r gc.Report) {
 	f.Seen.add(r.Seen)
 	f.Lost.add(r.Lost)
 	f.Pending.add(r.Pending)
@@ -37,7 +37,7 @@ func (f *findingsJSON) add(r collect.Report) {
 	f.Young.add(r.Young)
 	f.Ahead.add(r.Ahead)
 	f.Unreadable.add(r.Unreadable)
-	f.Doubtful.add(r.Doubtful)
+	f.Unknown.add(r.Unknown)
 	f.Deleted.add(r.Deleted)
 }
 
@@ -74,13 +74,13 @@ type collecting struct {
 	grace  time.Duration
 	stop   func() // ends the work on all aggregates
 	total  gcJSON
-	found  []collect.Report // with something to report
-	failed []collect.Report
+	found  []gc.Report // with something to report
+	failed []gc.Report
 }
 
 // run takes all reports. An interrupt, or a storage that is unavailable, ends the
 // work on all aggregates. The reports that follow count the work done until then.
-func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
+func (g *collecting) run(reports iter.Seq2[gc.Report, error]) error {
 	var ended error
 	for r, err := range reports {
 		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
@@ -99,7 +99,7 @@ func (g *collecting) run(reports iter.Seq2[collect.Report, error]) error {
 
 // take takes the report of an aggregate. running is false once the run has been
 // stopped.
-func (g *collecting) take(r collect.Report, running bool) error {
+func (g *collecting) take(r gc.Report, running bool) error {
 	if !running && r.Err != nil && r.Seen.Objects == 0 {
 		return nil // stopped before anything was done
 	}
@@ -127,8 +127,8 @@ func (g *collecting) take(r collect.Report, running bool) error {
 }
 
 // remarkable reports whether an aggregate has more than its chain.
-func remarkable(r collect.Report) bool {
-	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
+func remarkable(r gc.Report) bool {
+	plain := gc.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
 	return r.Err != nil || !r.Head.Exists() || r != plain
 }
 
@@ -206,7 +206,7 @@ func (g *collecting) printFound() error {
 			continue
 		}
 		rows++
-		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
+		number := func(c gc.Count) string { return strconv.FormatInt(c.Objects, 10) }
 		if err := out.Row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), ui.ByteSize(all.Bytes)); err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (g *collecting) summary(rows int64) string {
 }
 
 // warnOf warns of objects that were left alone.
-func (g *collecting) warnOf(r collect.Report) {
+func (g *collecting) warnOf(r gc.Report) {
 	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
@@ -242,7 +242,7 @@ func (g *collecting) warnOf(r collect.Report) {
 		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
 		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
-	case r.Doubtful.Objects > 0:
-		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
+	case r.Unknown.Objects > 0:
+		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unknown.Objects, "object"), argument)
 	}
 }

@@ -25,7 +25,7 @@ type nodeJSON struct {
 	Aggregate string `json:"aggregate"`
 	Version   uint64 `json:"version"`
 	ID        string `json:"id"`
-	// State is committed, pending, ahead, lost, missing or untold. The fields
+	// State is committed, pending, ahead, lost, missing or unknown. The fields
 	// below are not known of one that is missing or does not decode.
 	State         string    `json:"state"`
 	Head          bool      `json:"head,omitempty"`
@@ -145,7 +145,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 func brokenGraph(g inspect.Graph) error {
 	broken := 0
 	for _, n := range g.Nodes {
-		if !figure.HeaderKnown(n) || n.Kind == inspect.Untold {
+		if !figure.HeaderKnown(n) || n.Kind == inspect.Unknown {
 			broken++
 		}
 	}
@@ -156,7 +156,7 @@ func brokenGraph(g inspect.Graph) error {
 	case broken > 0 && !g.Head.Exists():
 		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
 	case broken > 0:
-		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, ui.Plural(int64(broken), "changeset"))
+		err = fmt.Errorf("%s is broken: %s missing, not readable, or of unknown kind", g.AggregateID, ui.Plural(int64(broken), "changeset"))
 	default:
 		return nil
 	}

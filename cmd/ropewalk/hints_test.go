@@ -18,8 +18,8 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
 )
@@ -146,7 +146,7 @@ func TestHintsCanBeRun(t *testing.T) {
 
 			g := collecting{Streams: p.app("").Streams, delete: true, grace: leastGrace, total: gcJSON{Last: id}}
 			requireHint(t, id, cutTo(hintFor(g.resumable(errors.New("ended"))), "ropewalk"))
-			g.failed = []collect.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
+			g.failed = []gc.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
 			requireHint(t, id, hintFor(g.failure()))
 		})
 	}

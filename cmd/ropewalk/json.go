@@ -6,7 +6,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 )
@@ -124,7 +124,7 @@ type countJSON struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-func (c *countJSON) add(other collect.Count) {
+func (c *countJSON) add(other gc.Count) {
 	c.Objects += other.Objects
 	c.Bytes += other.Bytes
 }

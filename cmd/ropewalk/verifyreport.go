@@ -28,7 +28,7 @@ type verifiedJSON struct {
 	Orphans    int64 `json:"orphans"`
 	Pending    int64 `json:"pending"`
 	Ahead      int64 `json:"ahead"`
-	Untold     int64 `json:"untold"`
+	Unknown    int64 `json:"unknown"`
 	// Digest is the changeset that has the kept digest.
 	Digest *pointJSON `json:"digest,omitempty"`
 }
@@ -100,7 +100,7 @@ func (v *verifying) take(r inspect.Report) error {
 	t.Orphans += int64(r.Lost)
 	t.Pending += int64(r.Pending)
 	t.Ahead += int64(r.Ahead)
-	t.Untold += int64(r.Untold)
+	t.Unknown += int64(r.Unknown)
 	if r.Ahead > 0 {
 		v.ahead = append(v.ahead, r.AggregateID)
 	}
@@ -170,8 +170,8 @@ func (v *verifying) printTotal() error {
 	if t.Ahead > 0 {
 		summary += ", " + ui.Thousands(t.Ahead) + " ahead"
 	}
-	if t.Untold > 0 {
-		summary += ", " + ui.Thousands(t.Untold) + " in doubt"
+	if t.Unknown > 0 {
+		summary += ", " + ui.Thousands(t.Unknown) + " unknown"
 	}
 	return v.Print("%s\n", summary)
 }

@@ -19,8 +19,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/aggregate/aggregatetest"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 )
 
 // client speaks to a service over HTTP.
@@ -173,7 +173,7 @@ func TestRefusals(t *testing.T) {
 func TestErasedOrderIsGone(t *testing.T) {
 	c, storage := start(t)
 	order := c.create("4711")
-	_, err := collect.New(storage.Memory, storage.Memory, nil).Erase(t.Context(), "4711")
+	_, err := gc.New(storage.Memory, storage.Memory, nil).Erase(t.Context(), "4711")
 	require.NoError(t, err)
 
 	require.Equal(t, 410, c.send("GET", "/orders/4711", "").status)

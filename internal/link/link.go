@@ -145,7 +145,7 @@ func Next(h head.Head, last changeset.Header) head.Head {
 	return next.WithToken(h.Token()).WithExtra(h.Extra())
 }
 
-// Fence returns the head that replaces h by itself at the next revision. The swap
+// Fence returns the head that has the changeset of h at the next revision. The swap
 // shuts out every append that was built on h and is not yet committed.
 func Fence(h head.Head) head.Head {
 	h.Revision++

@@ -177,10 +177,10 @@ func requireStored(t *rapid.T, c changeset.Changeset, parent changeset.Header) {
 		require.NoError(t, c.VerifyLink(parent))
 		require.Equal(t, parent.ID, c.Ancestors.Parent())
 	}
-	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Joined)
 	require.NoError(t, err)
 	stored := changeset.Stored{Ref: c.Ref, Metadata: metadata, ContentType: c.ContentType, Size: c.BodySize}
-	read, err := changeset.Decode(stored, changeset.NoHyphens)
+	read, err := changeset.Decode(stored, changeset.Joined)
 	require.NoError(t, err)
 	require.Equal(t, c.Header, read)
 	require.True(t, strings.HasPrefix(c.ObjectName(), changeset.FolderOf("a")))

@@ -130,7 +130,7 @@ func TestRefusedSwapsAreNoRequest(t *testing.T) {
 	m := meter.New(0)
 	heads := m.Heads(memstore.New()).(combined)
 	_, next := append1(t, "a")
-	var notApplied *head.NotApplied
+	var notApplied *head.NotAppliedError
 	_, err := heads.Swap(t.Context(), next, next)
 	require.ErrorAs(t, err, &notApplied)
 	_, err = heads.Commit(t.Context(), nil, next, next)

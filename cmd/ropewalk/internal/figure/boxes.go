@@ -28,7 +28,7 @@ var (
 
 func lookOf(n inspect.Node) look {
 	switch {
-	case !HeaderKnown(n) || n.Kind == inspect.Untold:
+	case !HeaderKnown(n) || n.Kind == inspect.Unknown:
 		return looksBroken
 	case n.Kind == inspect.Pending || n.Kind == inspect.Ahead:
 		return looksOpen

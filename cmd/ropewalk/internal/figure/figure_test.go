@@ -46,8 +46,8 @@ func sketches() map[string]*sketch {
 	broken.HeadFault = &inspect.Problem{Reason: `not a JSON "object": <&>`}
 	broken.add(inspect.Missing, 2, "31", "")
 	broken.add(committed, 1, "21", "").Fault = &inspect.Problem{Reason: "metadata has no valid format: \"\\N\x1b[31m`#quot;`\xff\u202e\""}
-	broken.add(inspect.Untold, 1, "22", "01")
-	broken.add(inspect.Untold, 0, "01", "")
+	broken.add(inspect.Unknown, 1, "22", "01")
+	broken.add(inspect.Unknown, 0, "01", "")
 
 	all := map[string]*sketch{"race": race, "forks": forks, "broken": broken, "none": new(sketch)}
 	for name, s := range all {

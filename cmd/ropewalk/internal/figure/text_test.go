@@ -173,16 +173,16 @@ func TestDrawingOfWhatIsBroken(t *testing.T) {
 	s.add(inspect.Missing, 3, "31", "")
 	s.add(committed, 2, "21", "").Fault = &inspect.Problem{Reason: "metadata has no valid format"}
 	s.add(lost, 2, "22", "11").Part = changeset.Part{Number: 2, Of: 3} // without the first one
-	s.add(inspect.Untold, 1, "11", "01")
-	s.add(inspect.Untold, 0, "01", "")
+	s.add(inspect.Unknown, 1, "11", "01")
+	s.add(inspect.Unknown, 0, "01", "")
 	requireDrawing(t, `
 * 4 …000041 2026-11-21 00:31:04Z        <- head
 ! 3 …000031                             missing
 ! 2 …000021                             metadata has no valid format
 
 x 2 …000022 2026-11-21 00:31:02Z        2/3 lost
-! 1 …000011 2026-11-21 00:31:01Z        in doubt
-! 0 …000001 2026-11-21 00:31:00Z        in doubt`, s.draw(t, true))
+! 1 …000011 2026-11-21 00:31:01Z        unknown
+! 0 …000001 2026-11-21 00:31:00Z        unknown`, s.draw(t, true))
 }
 
 func TestDrawingWithoutAHead(t *testing.T) {
@@ -196,12 +196,12 @@ func TestDrawingWithoutAHead(t *testing.T) {
 
 	s = new(sketch)
 	s.HeadFault = &inspect.Problem{Reason: "not a JSON object"}
-	s.add(inspect.Untold, 1, "11", "01")
-	s.add(inspect.Untold, 0, "01", "")
+	s.add(inspect.Unknown, 1, "11", "01")
+	s.add(inspect.Unknown, 0, "01", "")
 	requireDrawing(t, `
 ! head: not a JSON object
-! 1 …000011 2026-11-21 00:31:01Z        in doubt
-! 0 …000001 2026-11-21 00:31:00Z        in doubt`, s.draw(t, true))
+! 1 …000011 2026-11-21 00:31:01Z        unknown
+! 0 …000001 2026-11-21 00:31:00Z        unknown`, s.draw(t, true))
 }
 
 // Output that is not a terminal gets whole IDs. On a terminal they are only as

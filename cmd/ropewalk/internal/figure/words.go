@@ -57,8 +57,8 @@ func (w graphWords) fate(n inspect.Node) string {
 		notes = append(notes, "lost to "+w.shownID(n.LostTo.ID))
 	case n.Kind == inspect.Ahead:
 		notes = append(notes, fmt.Sprintf("ahead: built on revision %d, the head is at %d", n.AfterRevision, w.graph.Head.Revision))
-	case n.Kind == inspect.Untold:
-		notes = append(notes, "in doubt")
+	case n.Kind == inspect.Unknown:
+		notes = append(notes, "unknown")
 	case n.Kind != inspect.Committed:
 		notes = append(notes, n.Kind.String())
 	}

@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
@@ -123,7 +123,7 @@ func TestWhatIsCollected(t *testing.T) {
 			test.make(p)
 			before := p.objects()
 			counts := meter.New(0)
-			dry, err := p.metered(counts).collector(collect.Options{Grace: -1}).Collect(t.Context(), p.id)
+			dry, err := p.metered(counts).collector(gc.Options{Grace: -1}).Collect(t.Context(), p.id)
 			require.NoError(t, err)
 			require.Equal(t, before, p.objects(), "a dry run deletes nothing")
 			require.Zero(t, counts.Count().Swap+counts.Count().Delete, "and changes nothing")
@@ -138,7 +138,7 @@ func TestWhatIsCollected(t *testing.T) {
 			require.EqualValues(t, len(before), r.Seen.Objects)
 			require.Len(t, p.objects(), len(before)-int(r.Deleted.Objects))
 			left := p.verify()
-			require.Zero(t, left.Lost+left.Ahead+left.Untold)
+			require.Zero(t, left.Lost+left.Ahead+left.Unknown)
 			require.EqualValues(t, test.kept, left.Pending)
 
 			again, err := p.collect()
@@ -175,25 +175,25 @@ func TestGrace(t *testing.T) {
 		p.orphan(h, "old and pending")
 		time.Sleep(48*time.Hour - 1)
 		p.orphan(h, "young and pending")
-		collector := p.collector(collect.Options{Grace: 48 * time.Hour, Delete: true})
+		collector := p.collector(gc.Options{Grace: 48 * time.Hour, Delete: true})
 		r, err := collector.Collect(t.Context(), p.id)
 		require.NoError(t, err)
-		require.Equal(t, collect.Count{Objects: 3, Bytes: 12 + 15 + 17}, r.Young)
+		require.Equal(t, gc.Count{Objects: 3, Bytes: 12 + 15 + 17}, r.Young)
 		require.Zero(t, r.Collectable())
 		require.False(t, r.Fenced)
 
 		time.Sleep(time.Nanosecond)
 		r, err = collector.Collect(t.Context(), p.id)
 		require.NoError(t, err)
-		require.Equal(t, collect.Count{Objects: 2, Bytes: 12 + 15}, r.Deleted)
+		require.Equal(t, gc.Count{Objects: 2, Bytes: 12 + 15}, r.Deleted)
 		require.EqualValues(t, 1, r.Young.Objects, "lost by the fence, but young")
 
 		time.Sleep(5 * 24 * time.Hour)
-		r, err = p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+		r, err = p.collector(gc.Options{Delete: true}).Collect(t.Context(), p.id)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, r.Young.Objects, "a week by default")
 		time.Sleep(2 * 24 * time.Hour)
-		r, err = p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+		r, err = p.collector(gc.Options{Delete: true}).Collect(t.Context(), p.id)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, r.Deleted.Objects)
 		require.Len(t, p.objects(), 2)
@@ -214,11 +214,11 @@ func TestRolledBackHeads(t *testing.T) {
 		before := p.objects()
 
 		time.Sleep(time.Hour - 1)
-		r, err := p.collector(collect.Options{Grace: 24 * time.Hour, Delete: true}).Collect(t.Context(), p.id)
+		r, err := p.collector(gc.Options{Grace: 24 * time.Hour, Delete: true}).Collect(t.Context(), p.id)
 		require.NoError(t, err)
 		require.EqualValues(t, 4, r.Young.Objects)
 		time.Sleep(time.Nanosecond)
-		for _, options := range []collect.Options{{}, {Delete: true}, {Grace: -1, Delete: true}, {Grace: time.Minute}} {
+		for _, options := range []gc.Options{{}, {Delete: true}, {Grace: -1, Delete: true}, {Grace: time.Minute}} {
 			r, err := p.collector(options).Collect(t.Context(), p.id)
 			require.ErrorIs(t, err, ropewalk.ErrHeadLost)
 			require.ErrorContains(t, err, "rebuild-head")
@@ -288,21 +288,21 @@ func TestDamage(t *testing.T) {
 	spoil := func(ref changeset.Ref) func(*memstore.Contents) {
 		return func(c *memstore.Contents) { c.Objects[ref.ObjectName()].Metadata["digest"] = "x" }
 	}
-	var none collect.Count
-	one := collect.Count{Objects: 1, Bytes: 6}
+	var none gc.Count
+	one := gc.Count{Objects: 1, Bytes: 6}
 	t.Run("the orphan does not decode", func(t *testing.T) {
 		p, m, _, orphans := scene(t)
 		m.Tamper(spoil(orphans[0]))
 		r, err := p.collect()
 		require.NoError(t, err)
-		require.Equal(t, []collect.Count{one, one, none}, []collect.Count{r.Deleted, r.Unreadable, r.Doubtful})
+		require.Equal(t, []gc.Count{one, one, none}, []gc.Count{r.Deleted, r.Unreadable, r.Unknown})
 	})
 	t.Run("the orphan is another one's", func(t *testing.T) {
 		p, m, _, orphans := scene(t)
 		m.Tamper(func(c *memstore.Contents) { c.Objects[orphans[0].ObjectName()] = c.Objects[orphans[1].ObjectName()] })
 		r, err := p.collect()
 		require.NoError(t, err)
-		require.Equal(t, []collect.Count{one, one, none}, []collect.Count{r.Deleted, r.Unreadable, r.Doubtful})
+		require.Equal(t, []gc.Count{one, one, none}, []gc.Count{r.Deleted, r.Unreadable, r.Unknown})
 	})
 	t.Run("the committed one is missing", func(t *testing.T) {
 		p, m, heads, orphans := scene(t)
@@ -310,7 +310,7 @@ func TestDamage(t *testing.T) {
 		p.orphan(heads[2], "another orphan")
 		r, err := p.collect()
 		require.NoError(t, err)
-		require.EqualValues(t, 2, r.Doubtful.Objects)
+		require.EqualValues(t, 2, r.Unknown.Objects)
 		require.Contains(t, p.objects(), orphans[0])
 	})
 	t.Run("the committed one is missing and the orphan is alone", func(t *testing.T) {
@@ -327,7 +327,7 @@ func TestDamage(t *testing.T) {
 			m.Tamper(damage(heads[15].Ref))
 			r, err := p.collect()
 			require.NoError(t, err)
-			require.EqualValues(t, 2, r.Doubtful.Objects, "the orphan, and what is committed beside it")
+			require.EqualValues(t, 2, r.Unknown.Objects, "the orphan, and what is committed beside it")
 			require.Equal(t, one, r.Deleted)
 			require.Contains(t, p.objects(), orphans[0])
 		})
@@ -337,7 +337,7 @@ func TestDamage(t *testing.T) {
 		forge(t, m, heads[15].Ref, heads[3].ID, orphans[0].ID)
 		r, err := p.collect()
 		require.NoError(t, err)
-		require.EqualValues(t, 2, r.Doubtful.Objects)
+		require.EqualValues(t, 2, r.Unknown.Objects)
 		require.Contains(t, p.objects(), heads[3].Ref)
 	})
 	t.Run("the head does not decode", func(t *testing.T) {
@@ -375,7 +375,7 @@ func forge(t *testing.T, m *memstore.Store, ref changeset.Ref, old, id changeset
 	h := info.Header
 	h.Ancestors, err = changeset.ParseIndex(ref.Version, packed)
 	require.NoError(t, err)
-	metadata, err := changeset.Encode(h, changeset.Hyphens)
+	metadata, err := changeset.Encode(h, changeset.Hyphenated)
 	require.NoError(t, err)
 	m.Tamper(func(c *memstore.Contents) { c.Objects[ref.ObjectName()].Metadata = metadata })
 }
@@ -385,7 +385,7 @@ func TestIDsThatCannotBeCollected(t *testing.T) {
 	for _, id := range []string{"", "$snapshots-x", "a\x00"} {
 		_, err := p.of(id).collect()
 		require.ErrorIs(t, err, changeset.ErrInvalidAggregateID, "%q", id)
-		_, err = p.collector(collect.Options{}).Erase(t.Context(), id)
+		_, err = p.collector(gc.Options{}).Erase(t.Context(), id)
 		require.ErrorIs(t, err, changeset.ErrInvalidAggregateID, "%q", id)
 	}
 	_, err := p.of("nobody").collect()
@@ -405,7 +405,7 @@ func TestCollectAll(t *testing.T) {
 	p.of("headless").orphan(head.Head{}, "first")
 	p.of(reserved.Snapshots("order-01")).orphan(head.Head{}, "a snapshot")
 	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
-	collector := p.collector(collect.Options{Grace: -1, Delete: true, Parallel: 4})
+	collector := p.collector(gc.Options{Grace: -1, Delete: true, Parallel: 4})
 
 	var got []string
 	for r, err := range collector.CollectAll(t.Context(), "order-04") {
@@ -451,7 +451,7 @@ func TestCollectAllReportsTheWorkBeforeTheEnd(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		deleted, unfinished := int64(0), 0
 		ended := error(nil)
-		for r, err := range p.under(&script).collector(collect.Options{Grace: -1, Delete: true, Parallel: 2}).CollectAll(ctx, "") {
+		for r, err := range p.under(&script).collector(gc.Options{Grace: -1, Delete: true, Parallel: 2}).CollectAll(ctx, "") {
 			if ended = err; err != nil {
 				continue
 			}
@@ -474,17 +474,17 @@ func TestCollectAllEnds(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left over
 		p := p.metered(meter.New(time.Second))
-		for range p.collector(collect.Options{Parallel: 4}).CollectAll(t.Context(), "") {
+		for range p.collector(gc.Options{Parallel: 4}).CollectAll(t.Context(), "") {
 			break
 		}
-		for _, err := range p.collector(collect.Options{Parallel: 4}).CollectAll(ended(t), "") {
+		for _, err := range p.collector(gc.Options{Parallel: 4}).CollectAll(ended(t), "") {
 			require.ErrorContains(t, err, "canceled")
 		}
 	})
 }
 
 // timeless is a storage that does not say when an object was written.
-type timeless struct{ collect.Changesets }
+type timeless struct{ gc.Changesets }
 
 func (s timeless) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
 	return func(yield func(changeset.Object, error) bool) {
@@ -505,11 +505,11 @@ func TestObjectsWithoutATimeAreYoung(t *testing.T) {
 	p.orphan(h, "lost")
 	p.grow(1)
 	p.changesets = timeless{p.changesets}
-	r, err := p.collector(collect.Options{Delete: true}).Collect(t.Context(), p.id)
+	r, err := p.collector(gc.Options{Delete: true}).Collect(t.Context(), p.id)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, r.Young.Objects)
 	require.Zero(t, r.Deleted.Objects)
-	r, err = p.collector(collect.Options{Grace: -1, Delete: true}).Collect(t.Context(), p.id)
+	r, err = p.collector(gc.Options{Grace: -1, Delete: true}).Collect(t.Context(), p.id)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, r.Deleted.Objects, "a negative grace asks for no time")
 }

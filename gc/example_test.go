@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 )
 
 // Two writers race; the object of the one that loses is an orphan.
@@ -31,8 +31,8 @@ func ExampleCollector_Collect() {
 		fmt.Println(err)
 		return
 	}
-	for _, options := range []collect.Options{{Grace: -1}, {Grace: -1, Delete: true}} { // young ones, too
-		report, err := collect.New(db, db, &options).Collect(ctx, "order-4711")
+	for _, options := range []gc.Options{{Grace: -1}, {Grace: -1, Delete: true}} { // young ones, too
+		report, err := gc.New(db, db, &options).Collect(ctx, "order-4711")
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -54,7 +54,7 @@ func ExampleCollector_CollectAll() {
 		fmt.Println(err)
 		return
 	}
-	for report, err := range collect.New(db, db, &collect.Options{Delete: true}).CollectAll(ctx, "") {
+	for report, err := range gc.New(db, db, &gc.Options{Delete: true}).CollectAll(ctx, "") {
 		if err != nil {
 			fmt.Println("goes on tomorrow:", err)
 			return
@@ -78,7 +78,7 @@ func ExampleCollector_Erase() {
 		fmt.Println(err)
 		return
 	}
-	report, err := collect.New(db, db, nil).Erase(ctx, "order-4711")
+	report, err := gc.New(db, db, nil).Erase(ctx, "order-4711")
 	if err != nil {
 		fmt.Println(err)
 		return

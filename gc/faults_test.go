@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
@@ -85,7 +85,7 @@ func TestCollectUnderFaults(t *testing.T) {
 		reached := false
 		faulty := p.under(&script)
 		untilDone(t, &script, func(ctx context.Context) error {
-			_, err := faulty.collector(collect.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(ctx, p.id)
+			_, err := faulty.collector(gc.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(ctx, p.id)
 			reached = reached || script.Calls(op) >= n
 			require.Equal(t, 20, p.verify().Committed, "%s %d %s", op, n, f.Kind)
 			return err
@@ -113,7 +113,7 @@ func TestEraseUnderFaults(t *testing.T) {
 		reached := false
 		faulty := p.under(&script)
 		untilDone(t, &script, func(ctx context.Context) error {
-			_, err := faulty.collector(collect.Options{Parallel: 1}).Erase(ctx, p.id)
+			_, err := faulty.collector(gc.Options{Parallel: 1}).Erase(ctx, p.id)
 			reached = reached || script.Calls(op) >= n
 			if p.head().State == head.Live {
 				require.Equal(t, 3, p.verify().Committed)
@@ -131,7 +131,7 @@ func TestEraseUnderFaults(t *testing.T) {
 
 // brokenListing is a listing that ends with an error after some objects.
 type brokenListing struct {
-	collect.Changesets
+	gc.Changesets
 	after int
 	err   error
 }
@@ -172,7 +172,7 @@ func TestListingsThatFail(t *testing.T) {
 		require.Zero(t, r.Deleted, "nothing is decided on half a listing")
 		require.False(t, r.Fenced)
 		n := 0
-		for r, err := range p.collector(collect.Options{Grace: -1}).CollectAll(t.Context(), "") {
+		for r, err := range p.collector(gc.Options{Grace: -1}).CollectAll(t.Context(), "") {
 			require.True(t, errors.Is(err, failure) || errors.Is(r.Err, failure), "%v %v", err, r.Err)
 			n++
 		}
@@ -194,7 +194,7 @@ func TestListingsThatFail(t *testing.T) {
 func TestContexts(t *testing.T) {
 	p, _ := inMemory(t)
 	before := p.orphan(p.grow(2), "pending")
-	collector := p.collector(collect.Options{Grace: -1, Delete: true})
+	collector := p.collector(gc.Options{Grace: -1, Delete: true})
 	_, err := collector.Collect(ended(t), p.id)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = collector.Erase(ended(t), p.id)
@@ -208,7 +208,7 @@ func TestContexts(t *testing.T) {
 			p.grow(3)
 			var script faults.Script
 			script.On(faults.Delete, n, faults.Fault{Before: cancel})
-			collector := p.under(&script).collector(collect.Options{Parallel: 1})
+			collector := p.under(&script).collector(gc.Options{Parallel: 1})
 			r, err := collector.Erase(ctx, p.id)
 			require.ErrorIs(t, err, context.Canceled)
 			require.EqualValues(t, n-1, r.Deleted.Objects, "what was done is told")
@@ -225,7 +225,7 @@ func TestProgress(t *testing.T) {
 		p.of(fmt.Sprint(i)).grow(4)
 	}
 	told := int64(0) // without a lock: one call at a time
-	for _, err := range p.collector(collect.Options{Progress: func(n int64) { told += n }}).CollectAll(t.Context(), "") {
+	for _, err := range p.collector(gc.Options{Progress: func(n int64) { told += n }}).CollectAll(t.Context(), "") {
 		require.NoError(t, err)
 	}
 	require.EqualValues(t, 20, told)

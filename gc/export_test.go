@@ -1,4 +1,4 @@
-package collect
+package gc
 
 // WithoutFence lets a collector take what is pending for lost, as it is.
 func (c *Collector) WithoutFence() *Collector {

@@ -1,4 +1,4 @@
-package collect
+package gc
 
 import (
 	"ropewalk/changeset"
@@ -42,10 +42,10 @@ type Report struct {
 	Ahead Count
 	// Unreadable are objects that do not decode. They were kept.
 	Unreadable Count
-	// Doubtful are objects at versions at which the chain is broken: it is
-	// unknown which are committed. Run ropewalk verify to learn more. They were
+	// Unknown are objects at versions at which the chain is broken: which of them
+	// are committed is unknown. Run ropewalk verify to learn more. They were
 	// kept.
-	Doubtful Count
+	Unknown Count
 	// Deleted are the objects that were deleted. An object whose delete has
 	// failed, or whose reply was lost, is not counted.
 	Deleted Count
@@ -66,7 +66,7 @@ const (
 	undecided fate = iota
 	committed      // in the chain
 	gone           // deleted by another process
-	doubtful       // unknown
+	unknown        // the chain is broken at its version
 	unreadable
 	young
 	ahead
@@ -91,7 +91,7 @@ func fateOf(afterRevision, revision uint64) fate {
 func (a *collection) tally() {
 	r := &a.report
 	r.Head = a.head
-	counts := map[fate]*Count{lost: &r.Lost, pending: &r.Pending, young: &r.Young, ahead: &r.Ahead, unreadable: &r.Unreadable, doubtful: &r.Doubtful}
+	counts := map[fate]*Count{lost: &r.Lost, pending: &r.Pending, young: &r.Young, ahead: &r.Ahead, unreadable: &r.Unreadable, unknown: &r.Unknown}
 	for _, s := range a.suspects {
 		if count := counts[s.fate]; count != nil {
 			count.add(s.Object)

@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/link"
@@ -90,7 +90,7 @@ func TestModel(t *testing.T) {
 			s.bound = min(s.bound, 1)
 		}
 		t.Run(s.String(), func(t *testing.T) {
-			n, violation := s.explore(t, (*collect.Collector).Collect)
+			n, violation := s.explore(t, (*gc.Collector).Collect)
 			require.Empty(t, violation)
 			t.Logf("%d schedules", n)
 			total += n
@@ -115,7 +115,7 @@ func TestModelAtRandom(t *testing.T) {
 				deletes: deletes(random.IntN(3)), late: random.IntN(2) == 0,
 			}
 			random.Shuffle(len(s.actors), func(i, j int) { s.actors[i], s.actors[j] = s.actors[j], s.actors[i] })
-			_, violation := s.play(t, base, known, (*collect.Collector).Collect, func(_, width int) int { return random.IntN(width) })
+			_, violation := s.play(t, base, known, (*gc.Collector).Collect, func(_, width int) int { return random.IntN(width) })
 			require.Empty(t, violation, "schedule %d of seed %d", i, *randomSeed)
 		}
 	})
@@ -124,14 +124,14 @@ func TestModelAtRandom(t *testing.T) {
 // TestTheModelNeedsTheRules takes a rule of the collector out, and requires
 // that the model finds what it is for.
 func TestTheModelNeedsTheRules(t *testing.T) {
-	type rule = func(*collect.Collector) *collect.Collector
+	type rule = func(*gc.Collector) *gc.Collector
 	for name, without := range map[string]rule{
-		"the fence":          (*collect.Collector).WithoutFence,
-		"the after-revision": (*collect.Collector).WithoutRevisions,
+		"the fence":          (*gc.Collector).WithoutFence,
+		"the after-revision": (*gc.Collector).WithoutRevisions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range scenarios {
-				n, violation := s.explore(t, func(c *collect.Collector, ctx context.Context, id string) (collect.Report, error) {
+				n, violation := s.explore(t, func(c *gc.Collector, ctx context.Context, id string) (gc.Report, error) {
 					return without(c).Collect(ctx, id)
 				})
 				if violation != "" {
@@ -145,7 +145,7 @@ func TestTheModelNeedsTheRules(t *testing.T) {
 }
 
 // collecting is the method under test.
-type collecting = func(*collect.Collector, context.Context, string) (collect.Report, error)
+type collecting = func(*gc.Collector, context.Context, string) (gc.Report, error)
 
 // known is what a scenario begins with.
 type known struct {
@@ -258,7 +258,7 @@ func (g *game) act(i int, name string, chain *ropewalk.Chain) {
 			g.tell(told{name, "pending 1", g.known.pending, nil})
 		}
 	case collector, eraser:
-		c := collect.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &collect.Options{Grace: -1, Delete: true, Parallel: 1})
+		c := gc.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &gc.Options{Grace: -1, Delete: true, Parallel: 1})
 		var err error
 		if name == eraser {
 			_, err = c.Erase(ctx, modelID)
@@ -288,7 +288,7 @@ func (g *game) violation() string {
 		return g.violationOfErased()
 	}
 	report, err := inspect.New(g.m, g.m, &inspect.Options{Parallel: 1}).Verify(ctx, modelID)
-	if err != nil || len(report.Problems) > 0 || report.Untold > 0 {
+	if err != nil || len(report.Problems) > 0 || report.Unknown > 0 {
 		return fmt.Sprintf("verify: %v %v", err, report.Problems)
 	}
 	var texts []string
@@ -319,7 +319,7 @@ func (g *game) violation() string {
 // leftovers requires that one more collection leaves nothing but the chain.
 func (g *game) leftovers(committed int) string {
 	p := place{g.t, g.m, heads{m: g.m}, modelID}
-	if _, err := collect.New(g.m, g.m, &collect.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(context.Background(), modelID); err != nil {
+	if _, err := gc.New(g.m, g.m, &gc.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(context.Background(), modelID); err != nil {
 		return err.Error()
 	}
 	if left := len(p.objects()); left != committed {

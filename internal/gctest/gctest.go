@@ -1,5 +1,5 @@
-// Package collecttest holds tests of package collect that run over any storage.
-package collecttest
+// Package gctest holds tests of package gc that run over any storage.
+package gctest
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/link"
@@ -22,7 +22,7 @@ import (
 // Storage is an empty storage of both seams. The heads must not put and swap
 // in one step: that would leave no orphans.
 type Storage struct {
-	Changesets collect.Changesets
+	Changesets gc.Changesets
 	Heads      head.Store
 }
 
@@ -85,12 +85,12 @@ func (p place) kinds() map[inspect.Kind]int {
 	return counts
 }
 
-func (p place) collector(options collect.Options) *collect.Collector {
-	return collect.New(p.Changesets, p.Heads, &options)
+func (p place) collector(options gc.Options) *gc.Collector {
+	return gc.New(p.Changesets, p.Heads, &options)
 }
 
 // atOnce deletes at any age: no clock decides on what is lost.
-var atOnce = collect.Options{Grace: -1, Delete: true}
+var atOnce = gc.Options{Grace: -1, Delete: true}
 
 // testOrphans: a graph shows the lost and the pending orphans. A dry run reports
 // them and deletes nothing. Then they are deleted, and nothing else is.
@@ -106,11 +106,11 @@ func (p place) testOrphans() {
 	p.orphan(h, 1)
 	require.Equal(p, map[inspect.Kind]int{inspect.Committed: 21, inspect.Lost: 4, inspect.Pending: 3}, p.kinds())
 
-	r, err := p.collector(collect.Options{Delete: true}).Collect(p.Context(), p.id)
+	r, err := p.collector(gc.Options{Delete: true}).Collect(p.Context(), p.id)
 	require.NoError(p, err)
-	require.Equal(p, collect.Count{Objects: 7, Bytes: 42}, r.Young)
+	require.Equal(p, gc.Count{Objects: 7, Bytes: 42}, r.Young)
 	require.Zero(p, r.Deleted)
-	r, err = p.collector(collect.Options{Grace: -1}).Collect(p.Context(), p.id)
+	r, err = p.collector(gc.Options{Grace: -1}).Collect(p.Context(), p.id)
 	require.NoError(p, err)
 	require.EqualValues(p, 4, r.Lost.Objects)
 	require.EqualValues(p, 3, r.Pending.Objects)
@@ -120,7 +120,7 @@ func (p place) testOrphans() {
 	r, err = p.collector(atOnce).Collect(p.Context(), p.id)
 	require.NoError(p, err)
 	require.True(p, r.Fenced)
-	require.Equal(p, collect.Count{Objects: 7, Bytes: 42}, r.Deleted)
+	require.Equal(p, gc.Count{Objects: 7, Bytes: 42}, r.Deleted)
 	require.Equal(p, map[inspect.Kind]int{inspect.Committed: 21}, p.kinds())
 	report, err := inspect.New(p.Changesets, p.Heads, nil).Verify(p.Context(), p.id)
 	require.NoError(p, err)
@@ -160,7 +160,7 @@ func (p place) testErasing() {
 	snapshots.orphan(head.Head{}, 1)
 	var script faults.Script
 	script.On(faults.Delete, 4, faults.Fault{Kind: faults.Dropped})
-	under := collect.New(script.Changesets(p.Changesets).(collect.Changesets), script.Heads(p.Heads), nil)
+	under := gc.New(script.Changesets(p.Changesets).(gc.Changesets), script.Heads(p.Heads), nil)
 	_, err := under.Erase(p.Context(), p.id)
 	require.ErrorIs(p, err, faults.ErrInjected)
 	_, err = p.chain().Append(p.Context(), h, changeset.Draft{})
@@ -175,7 +175,7 @@ func (p place) testErasing() {
 	require.Equal(p, h.Digest, stored.Digest)
 	p.orphan(head.Head{}, 1)
 	snapshots.orphan(head.Head{}, 1)
-	r, err := p.collector(collect.Options{Delete: true}).Collect(p.Context(), p.id)
+	r, err := p.collector(gc.Options{Delete: true}).Collect(p.Context(), p.id)
 	require.NoError(p, err)
 	require.EqualValues(p, 2, r.Deleted.Objects, "young or not")
 	require.Zero(p, p.objects()+snapshots.objects())

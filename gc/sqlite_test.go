@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"path/filepath"
@@ -8,17 +8,17 @@ import (
 
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/faults"
-	"ropewalk/internal/collecttest"
+	"ropewalk/internal/gctest"
 )
 
 func TestInMemory(t *testing.T) {
 	p, _ := inMemory(t)
-	collecttest.Test(t, collecttest.Storage{Changesets: p.changesets, Heads: p.heads})
+	gctest.Test(t, gctest.Storage{Changesets: p.changesets, Heads: p.heads})
 }
 
 func TestInSQLite(t *testing.T) {
 	db, err := sqlitestore.Open(filepath.Join(t.TempDir(), "ropewalk.db"), nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	collecttest.Test(t, collecttest.Storage{Changesets: db, Heads: faults.TwoSteps(db)})
+	gctest.Test(t, gctest.Storage{Changesets: db, Heads: faults.TwoSteps(db)})
 }

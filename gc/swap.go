@@ -1,4 +1,4 @@
-package collect
+package gc
 
 import (
 	"context"
@@ -53,13 +53,13 @@ func (c *Collector) swap(ctx context.Context, old, next head.Head) (head.Head, e
 // look returns the head as it is after a swap that has failed or whose outcome
 // is unknown. It returns an error if trying again cannot help.
 func (c *Collector) look(ctx context.Context, old head.Head, failed error) (head.Head, error) {
-	refused, ok := errors.AsType[*head.NotApplied](failed)
+	refused, ok := errors.AsType[*head.NotAppliedError](failed)
 	if ok && !refused.Retryable || ctx.Err() != nil {
 		return head.Head{}, failed
 	}
 	var h head.Head
 	var err error
-	if conflict, ok := errors.AsType[*head.SwapConflict](failed); ok && conflict.Winner != nil {
+	if conflict, ok := errors.AsType[*head.ConflictError](failed); ok && conflict.Winner != nil {
 		h = *conflict.Winner
 	} else if h, err = c.load(ctx, old.AggregateID); err != nil {
 		return head.Head{}, errors.Join(failed, err)

@@ -1,4 +1,4 @@
-// Package collect deletes objects that no chain can reach any longer: the
+// Package gc deletes objects that no chain can reach any longer: the
 // objects of appends that lost a race or were abandoned ([Collector.Collect]),
 // and everything stored of an aggregate ([Collector.Erase]).
 //
@@ -9,7 +9,7 @@
 // time; its key is never used again, so that a delete which arrives twice or
 // late does no harm either.
 //
-//	collector := collect.New(db, db, &collect.Options{Delete: true})
+//	collector := gc.New(db, db, &gc.Options{Delete: true})
 //	for report, err := range collector.CollectAll(ctx, "") { … }
 //
 // An object that was built on the head's present revision is pending: its swap
@@ -31,7 +31,7 @@
 // and nothing may be deleted. Each orphan costs a metadata request, and its
 // version one or two more, to locate what is committed there. Memory is
 // bounded by the orphans, not by the length of the chain.
-package collect
+package gc
 
 import (
 	"cmp"

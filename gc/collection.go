@@ -1,4 +1,4 @@
-package collect
+package gc
 
 import (
 	"context"
@@ -186,7 +186,7 @@ func (a *collection) locateOne(ctx context.Context, way *trail, at []suspect) er
 	for i := range at {
 		switch {
 		case broken:
-			at[i].fate = doubtful
+			at[i].fate = unknown
 		case at[i].ID == id:
 			at[i].fate = committed
 		default:

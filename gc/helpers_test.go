@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/link"
@@ -21,7 +21,7 @@ import (
 // place is a storage with one aggregate to be looked at.
 type place struct {
 	testing.TB
-	changesets collect.Changesets
+	changesets gc.Changesets
 	heads      head.Store
 	id         string
 }
@@ -86,13 +86,13 @@ func (p place) objects() (refs []changeset.Ref) {
 	return refs
 }
 
-func (p place) collector(options collect.Options) *collect.Collector {
-	return collect.New(p.changesets, p.heads, &options)
+func (p place) collector(options gc.Options) *gc.Collector {
+	return gc.New(p.changesets, p.heads, &options)
 }
 
 // collect deletes, at once.
-func (p place) collect() (collect.Report, error) {
-	return p.collector(collect.Options{Grace: -1, Delete: true}).Collect(p.Context(), p.id)
+func (p place) collect() (gc.Report, error) {
+	return p.collector(gc.Options{Grace: -1, Delete: true}).Collect(p.Context(), p.id)
 }
 
 // verify proves the chain, and returns what is there.
@@ -106,14 +106,14 @@ func (p place) verify() inspect.Report {
 
 // under returns the place under a script's faults.
 func (p place) under(script *faults.Script) place {
-	p.changesets = script.Changesets(p.changesets).(collect.Changesets)
+	p.changesets = script.Changesets(p.changesets).(gc.Changesets)
 	p.heads = faults.TwoSteps(script.Heads(p.heads))
 	return p
 }
 
 // metered returns the place with its requests metered.
 func (p place) metered(m *meter.Meter) place {
-	p.changesets, p.heads = m.Changesets(p.changesets).(collect.Changesets), m.Heads(p.heads)
+	p.changesets, p.heads = m.Changesets(p.changesets).(gc.Changesets), m.Heads(p.heads)
 	return p
 }
 

@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"cmp"
@@ -13,7 +13,7 @@ import (
 
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
@@ -230,8 +230,8 @@ func (h heads) List(ctx context.Context, cursor string) iter.Seq2[head.Head, err
 }
 
 var (
-	_ collect.Changesets = changesets{}
-	_ head.Store         = heads{}
+	_ gc.Changesets = changesets{}
+	_ head.Store    = heads{}
 )
 
 // schedules enumerates all schedules with at most bound preemptions: run runs

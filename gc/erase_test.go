@@ -1,4 +1,4 @@
-package collect_test
+package gc_test
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
@@ -23,8 +23,8 @@ func ended(t testing.TB) context.Context {
 	return ctx
 }
 
-func (p place) erase() (collect.Report, error) {
-	return p.collector(collect.Options{}).Erase(p.Context(), p.id)
+func (p place) erase() (gc.Report, error) {
+	return p.collector(gc.Options{}).Erase(p.Context(), p.id)
 }
 
 func (p place) snapshots() place { return p.of(reserved.Snapshots(p.id)) }
@@ -38,7 +38,7 @@ func TestErase(t *testing.T) {
 
 	r, err := p.erase()
 	require.NoError(t, err)
-	require.Equal(t, collect.Count{Objects: 5, Bytes: 3*2 + 7 + 10}, r.Deleted)
+	require.Equal(t, gc.Count{Objects: 5, Bytes: 3*2 + 7 + 10}, r.Deleted)
 	require.Equal(t, r.Deleted, r.Erased)
 	require.Equal(t, r.Deleted, r.Seen)
 	require.Equal(t, head.Erased, r.Head.State)
@@ -54,7 +54,7 @@ func TestErase(t *testing.T) {
 	require.ErrorIs(t, err, ropewalk.ErrErased)
 
 	require.NotEmpty(t, p.objects(), "what the late append has put")
-	dry, err := p.collector(collect.Options{}).Collect(t.Context(), p.id)
+	dry, err := p.collector(gc.Options{}).Collect(t.Context(), p.id)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, dry.Erased.Objects)
 	require.Zero(t, dry.Deleted)
@@ -128,7 +128,7 @@ func TestSnapshotsThatComeLate(t *testing.T) {
 	p.of("b").snapshots().orphan(head.Head{}, "late")
 	p.of("d").snapshots().orphan(head.Head{}, "late")
 	p.of("d").orphan(head.Head{}, "late")
-	for _, options := range []collect.Options{{}, {Delete: true}} {
+	for _, options := range []gc.Options{{}, {Delete: true}} {
 		objects := map[string]int64{}
 		for r, err := range p.collector(options).CollectAll(t.Context(), "") {
 			require.NoError(t, err)
