@@ -112,7 +112,7 @@ type attempt struct {
 	chain      *Chain
 	changesets []changeset.Changeset
 	from, to   head.Head
-	commandID  string // empty if the attempt has no command, or those of several callers
+	commandID  string // empty if the attempt has no command, or commands of several callers
 }
 
 func (a *attempt) first() changeset.Ref { return a.changesets[0].Ref }

@@ -23,12 +23,12 @@ func TestAppendersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
 		appenders := []*ropewalk.Appender{chain.NewAppender(nil), chain.NewAppender(nil)}
-		made := appendFor(t, time.Minute, 32, func(n int) *ropewalk.Appender { return appenders[n%2] })
+		made := appendFor(t, 2*time.Minute, 8, func(n int) *ropewalk.Appender { return appenders[n%2] })
 		even, odd := 0, 0
 		for n := 0; n < len(made); n += 2 {
 			even, odd = even+made[n], odd+made[n+1]
 		}
-		t.Logf("in a minute: %d and %d", even, odd)
+		t.Logf("in two minutes: %d and %d", even, odd)
 		require.Greater(t, min(even, odd), (even+odd)/10)
 	})
 }
@@ -53,7 +53,7 @@ func TestAppenderLetsOthersDecide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chain, _ := hot(true)
 		appender := chain.NewAppender(nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		decided := 0
 		var group sync.WaitGroup
@@ -66,9 +66,9 @@ func TestAppenderLetsOthersDecide(t *testing.T) {
 				}
 			}
 		})
-		appendFor(t, 5*time.Minute, 8, func(int) *ropewalk.Appender { return appender })
+		appendFor(t, time.Minute, 8, func(int) *ropewalk.Appender { return appender })
 		group.Wait()
-		t.Logf("in five minutes: %d decided", decided)
+		t.Logf("in a minute: %d decided", decided)
 		require.GreaterOrEqual(t, decided, 3)
 	})
 }

@@ -26,7 +26,7 @@ var errUnfenced = errors.New("the head could not be fenced")
 //     storage gave no answer, or the chain has no head yet, and then the next
 //     append to it decides.
 //
-// A fence replaces the head by itself at the next revision. Every append that
+// A fence swaps the head to the same changeset at the next revision. Every append that
 // was built on the earlier revision then fails, including appends of writers
 // that are at work: [Chain.Append] and [Appender.Append] then build their
 // changesets again, with new references, and commit them.

@@ -44,7 +44,7 @@ func TestCheckSwap(t *testing.T) {
 func TestErrorsOfASwap(t *testing.T) {
 	winner := headAt("order-4711", 7)
 	require.EqualError(t, &head.ConflictError{}, "the head has changed")
-	require.EqualError(t, &head.ConflictError{Winner: &head.Head{}}, "the head is not there")
+	require.EqualError(t, &head.ConflictError{Winner: &head.Head{}}, "the head does not exist")
 	require.EqualError(t, &head.ConflictError{Winner: &winner}, "the head is "+winner.String()+" at revision 10")
 	cause := errors.New("throttled")
 	err := error(&head.NotAppliedError{Retryable: true, Err: cause})

@@ -133,7 +133,7 @@ var direct = func() *http.Transport {
 // storage returns a chain in the place that does not exist yet.
 func storage(t testing.TB, s site, way http.RoundTripper) chaintest.Storage {
 	changesets, heads := s.stores(t, way)
-	return another(chaintest.Storage{Changesets: changesets, Heads: heads, Unit: unit})
+	return another(chaintest.Storage{Changesets: changesets, Heads: heads, Unit: unit, Slack: 20 * time.Second})
 }
 
 // another returns another chain in the same place, over the same clients.

@@ -29,6 +29,9 @@ type Storage struct {
 	// delayed by a few, appends settle for ten. In virtual time it is a second;
 	// in real time it must be well above a request's duration.
 	Unit time.Duration
+	// Slack is how much longer an append may take than virtual time allows. It
+	// is zero in virtual time; in real time it covers a busy machine.
+	Slack time.Duration
 }
 
 // Direct returns the chain under test, without faults.

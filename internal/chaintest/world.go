@@ -124,7 +124,7 @@ func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	if step.Op == faults.Load || step.Op == faults.Stat { // reached only when a swap goes wrong first
 		w.Script.On(faults.Swap, 1, faults.Fault{Kind: faults.Lost})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*s.Unit)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*s.Unit+2*s.Slack)
 	defer cancel()
 	hangs := step.Fault.Kind == faults.HangBefore || step.Fault.Kind == faults.HangAfter
 	if situation.Timeout || hangs && step.Op == faults.Put {
@@ -133,7 +133,7 @@ func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 	}
 	start := time.Now()
 	got, err := w.Chain.Append(ctx, w.Before, w.Drafts...)
-	require.Less(t, time.Since(start), 25*s.Unit, "an append must end")
+	require.Less(t, time.Since(start), 25*s.Unit+s.Slack, "an append must end")
 	w.Script.Reset()
 	w.RequireTrue(got, err)
 	settled := w.settle(err)
