@@ -104,15 +104,6 @@ func passages(t *testing.T, path string) []passage {
 	return goPassages(t, path, text)
 }
 
-// within reports whether a path is a place or lies below it.
-func within(path, place string) bool {
-	place = filepath.Join("..", place)
-	if place == ".." {
-		return filepath.Dir(path) == place
-	}
-	return path == place || strings.HasPrefix(path, place+string(filepath.Separator))
-}
-
 // withoutWordList empties the rows of the table in CONTRIBUTING.md that lists
 // the words to avoid.
 func withoutWordList(page string) string {

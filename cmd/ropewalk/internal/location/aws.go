@@ -33,17 +33,17 @@ func parseAWS(rawURL string) (Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := awsLocation{bucket: u.host, prefix: u.prefix, table: u.parameters["table"], region: u.parameters["region"]}
-	if p.endpoint, err = u.endpoint(); err != nil {
-		return nil, err
+	p := awsLocation{bucket: u.Host, prefix: u.Prefix, table: u.Parameters["table"], region: u.Parameters["region"]}
+	if p.endpoint, err = u.Endpoint(); err != nil {
+		return nil, usage(err)
 	}
-	if p.pathStyle, err = u.flag("path-style"); err != nil {
-		return nil, err
+	if p.pathStyle, err = u.Flag("path-style"); err != nil {
+		return nil, usage(err)
 	}
 	if p.bucket == "" {
 		return nil, cliexit.Usagef("store %q names no bucket", rawURL)
 	}
-	if u.scheme == "aws" && p.table == "" {
+	if u.Scheme == "aws" && p.table == "" {
 		return nil, cliexit.WithHint(cliexit.Usagef("store %q names no table", rawURL), "add ?table=NAME for the heads, or keep them in S3 too with s3://")
 	}
 	return p, nil

@@ -33,11 +33,11 @@ func parseAzure(rawURL string, env map[string]string) (Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := azureLocation{account: u.host, connection: env[connectionVariable], options: azurestore.Options{
-		Prefix: u.prefix, ChangesetsContainer: u.parameters["changesets"], HeadsContainer: u.parameters["heads"],
+	p := azureLocation{account: u.Host, connection: env[connectionVariable], options: azurestore.Options{
+		Prefix: u.Prefix, ChangesetsContainer: u.Parameters["changesets"], HeadsContainer: u.Parameters["heads"],
 	}}
-	if p.endpoint, err = u.endpoint(); err != nil {
-		return nil, err
+	if p.endpoint, err = u.Endpoint(); err != nil {
+		return nil, usage(err)
 	}
 	switch named := connectionAccount(p.connection); {
 	case p.account == "" && p.connection == "":

@@ -1,79 +1,28 @@
 package location
 
 import (
-	"net/url"
-	"slices"
-	"strconv"
+	"errors"
 	"strings"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/internal/storeurl"
 )
 
-// cloudURL is the URL of a store in a cloud.
-type cloudURL struct {
-	scheme, host string
-	prefix       string // empty, or ending in a slash
-	parameters   map[string]string
+// parseCloudURL reads the URL of a store in a cloud. Its errors have class
+// [cliexit.Usage].
+func parseCloudURL(rawURL string, known ...string) (storeurl.URL, error) {
+	u, err := storeurl.Parse(rawURL, known...)
+	return u, usage(err)
 }
 
-// parseCloudURL reads SCHEME://HOST/PREFIX?PARAMETERS. It refuses parameters that
-// are unknown or repeated. Its errors have class [cliexit.Usage].
-func parseCloudURL(rawURL string, known ...string) (cloudURL, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return cloudURL{}, cliexit.Usagef("store %q is not a URL", rawURL)
+// usage gives an error of a URL the class [cliexit.Usage], and a hint.
+func usage(err error) error {
+	if err == nil {
+		return nil
 	}
-	if u.Opaque != "" || u.User != nil || u.Port() != "" || u.Fragment != "" {
-		return cloudURL{}, cliexit.Usagef("store %q: want %s://NAME/PREFIX?PARAMETER=VALUE", u.Redacted(), u.Scheme)
+	problem := cliexit.Usagef("%w", err)
+	if unknown, ok := errors.AsType[*storeurl.UnknownError](err); ok {
+		return cliexit.WithHint(problem, "known are: %s", strings.Join(unknown.Known, ", "))
 	}
-	c := cloudURL{scheme: u.Scheme, host: u.Host, prefix: strings.Trim(u.Path, "/")}
-	if c.prefix != "" {
-		c.prefix += "/"
-	}
-	c.parameters, err = parseParameters(u, known)
-	return c, err
-}
-
-func parseParameters(u *url.URL, known []string) (map[string]string, error) {
-	values, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return nil, cliexit.Usagef("store %q: the parameters cannot be read: %w", u, err)
-	}
-	parameters := map[string]string{}
-	for name, all := range values {
-		if !slices.Contains(known, name) {
-			return nil, cliexit.WithHint(cliexit.Usagef("store %q: parameter %q is not known", u, name), "known are: %s", strings.Join(known, ", "))
-		}
-		if len(all) != 1 || all[0] == "" {
-			return nil, cliexit.Usagef("store %q: parameter %q wants one value", u, name)
-		}
-		parameters[name] = all[0]
-	}
-	return parameters, nil
-}
-
-// endpoint returns the parameter endpoint, or nothing.
-func (c cloudURL) endpoint() (string, error) {
-	text := c.parameters["endpoint"]
-	if text == "" {
-		return "", nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", cliexit.Usagef("endpoint %q: want a URL like http://127.0.0.1:4566", text)
-	}
-	return text, nil
-}
-
-// flag returns a parameter that is true or false; false if it is missing.
-func (c cloudURL) flag(name string) (bool, error) {
-	text, given := c.parameters[name]
-	if !given {
-		return false, nil
-	}
-	value, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, cliexit.Usagef("parameter %s=%s: want true or false", name, text)
-	}
-	return value, nil
+	return problem
 }
