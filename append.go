@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 	"ropewalk/internal/reserved"
 )
@@ -111,7 +112,7 @@ type attempt struct {
 	chain      *Chain
 	changesets []changeset.Changeset
 	from, to   head.Head
-	commandID  string // empty if the attempt has no command, or those of several callers
+	commandID  string // empty if the attempt has no command, or commands of several callers
 }
 
 func (a *attempt) first() changeset.Ref { return a.changesets[0].Ref }
@@ -120,7 +121,7 @@ func (a *attempt) last() changeset.Ref { return a.to.Ref }
 
 // prepare builds the append's changesets and the head that commits them.
 func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
-	built, next, err := head.ExtendBatch(after, c.id, [][]body.Draft{drafts}, time.Now())
+	built, next, err := link.Batch(after, c.id, [][]body.Draft{drafts}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 	var cause error
 	for pauses := pause.New(); ; {
 		got, err := a.swap(bounded)
-		refused, ok := errors.AsType[*head.NotApplied](err)
+		refused, ok := errors.AsType[*head.NotAppliedError](err)
 		if !ok {
 			if got, err = a.outcomeOf(bounded, got, err); !final(err) {
 				return a.resolve(ctx, err)
@@ -175,7 +176,7 @@ func (a *attempt) commit(ctx context.Context) (head.Head, error) {
 // swap sends the swap once.
 func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 	if err := ctx.Err(); err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	if combined := a.chain.store.combined; combined != nil {
 		return combined.Commit(ctx, a.changesets, a.from, a.to)
@@ -186,7 +187,7 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 // outcomeOf turns the outcome of one swap into the outcome of the append. Its
 // error is not final if the outcome of the append is unknown.
 func (a *attempt) outcomeOf(ctx context.Context, got head.Head, err error) (head.Head, error) {
-	conflict, ok := errors.AsType[*head.SwapConflict](err)
+	conflict, ok := errors.AsType[*head.ConflictError](err)
 	switch {
 	case !ok:
 		return got, err

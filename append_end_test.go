@@ -81,8 +81,8 @@ type waiting struct {
 
 func (s waiting) Swap(ctx context.Context, _, _ head.Head) (head.Head, error) {
 	if *s.swaps++; *s.swaps == 1 {
-		return head.Head{}, &head.NotApplied{Retryable: true, Err: s.busy}
+		return head.Head{}, &head.NotAppliedError{Retryable: true, Err: s.busy}
 	}
 	<-ctx.Done()
-	return head.Head{}, &head.NotApplied{Retryable: true, Err: ctx.Err()}
+	return head.Head{}, &head.NotAppliedError{Retryable: true, Err: ctx.Err()}
 }

@@ -16,6 +16,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 func TestLostReplyWithOthersAppendedSince(t *testing.T) {
@@ -81,7 +82,7 @@ func TestFencedAppendIsBuiltAnew(t *testing.T) {
 			fence := func() {
 				h, err := w.Storage.Direct().Head(t.Context())
 				require.NoError(t, err)
-				_, err = db(w).Swap(t.Context(), h, h.Fence())
+				_, err = db(w).Swap(t.Context(), h, link.Fence(h))
 				require.NoError(t, err)
 			}
 			for n := range fences { // the objects are put, and then the head is fenced
@@ -131,7 +132,7 @@ func TestDeniedSwapIsAnErrorAtOnce(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 1, Size: 1})
 	w.Script.Every(faults.Swap, faults.Fault{Kind: faults.Refused})
 	_, err := w.Chain.Append(t.Context(), w.Before, w.Drafts...)
-	require.ErrorAs(t, err, new(*head.NotApplied))
+	require.ErrorAs(t, err, new(*head.NotAppliedError))
 	require.Equal(t, 1, w.Script.Calls(faults.Swap))
 }
 
@@ -262,7 +263,7 @@ func TestAppendWithinAnAppend(t *testing.T) {
 
 func TestErasedChain(t *testing.T) {
 	w := newWorld(t, chaintest.Situation{Existing: 2, Size: 1})
-	tombstone := w.Before.Fence()
+	tombstone := link.Fence(w.Before)
 	tombstone.State = head.Erased
 	tombstone, err := db(w).Swap(t.Context(), w.Before, tombstone)
 	require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 )
 
 // AppenderOptions are the settings of an [Appender]. Zero values stand for the
@@ -150,7 +151,7 @@ func (a *Appender) check(ctx context.Context, drafts []changeset.Draft) error {
 	if err := a.chain.checkDrafts(head.Head{}, drafts); err != nil {
 		return err
 	}
-	if err := head.ValidateAppend(drafts); err != nil {
+	if err := link.ValidateAppend(drafts); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -110,7 +111,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	for i, c := range calls {
 		appends[i] = c.drafts
 	}
-	built, next, err := head.ExtendBatch(after, a.chain.id, appends, time.Now())
+	built, next, err := link.Batch(after, a.chain.id, appends, time.Now())
 	if err != nil {
 		for _, c := range calls {
 			close(c.stored)

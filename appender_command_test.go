@@ -14,6 +14,7 @@ import (
 	"ropewalk/head"
 	"ropewalk/internal/body"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 // batchOf stores a batch of calls with these commands, one for each changeset,
@@ -23,7 +24,7 @@ func batchOf(t *testing.T, s chaintest.Storage, after head.Head, commands ...str
 	for _, c := range commands {
 		appends = append(appends, body.Drafts([]changeset.Draft{{CommandID: c, Content: []byte("of " + c)}}, false))
 	}
-	built, next, err := head.ExtendBatch(after, s.AggregateID, appends, time.Now())
+	built, next, err := link.Batch(after, s.AggregateID, appends, time.Now())
 	require.NoError(t, err)
 	for _, c := range built {
 		require.NoError(t, s.Changesets.Put(t.Context(), c))

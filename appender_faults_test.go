@@ -17,6 +17,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 // reported is the outcome that the caller of an append received.
@@ -137,7 +138,7 @@ func fence(t *testing.T, s chaintest.Storage) {
 	ctx := context.WithoutCancel(t.Context())
 	h, err := s.Heads.Load(ctx, s.AggregateID)
 	if assertNoError(t, err) && h.Exists() {
-		_, _ = s.Heads.Swap(ctx, h, h.Fence())
+		_, _ = s.Heads.Swap(ctx, h, link.Fence(h))
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/faults"
-	"ropewalk/head"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -106,9 +106,9 @@ func TestSettleOfWhatWasPassedOver(t *testing.T) {
 	s := inMemory()
 	h, err := s.Direct().Create(t.Context(), chaintest.Draft("before"))
 	require.NoError(t, err)
-	_, predicted, err := head.Extend(h, s.AggregateID, make([]changeset.Draft, 1), time.Now())
+	_, predicted, err := link.Extend(h, s.AggregateID, make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
-	ahead, next, err := head.Extend(predicted, s.AggregateID, make([]changeset.Draft, 1), time.Now())
+	ahead, next, err := link.Extend(predicted, s.AggregateID, make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	require.NoError(t, s.Changesets.Put(t.Context(), ahead[0]))
 	_, err = s.Direct().Settle(t.Context(), next.Ref, predicted.Revision)
@@ -241,7 +241,7 @@ func TestAppenderErasedAndLost(t *testing.T) {
 
 		h, err := chain.Head(t.Context())
 		require.NoError(t, err)
-		_, err = db.Swap(t.Context(), h, h.Erase())
+		_, err = db.Swap(t.Context(), h, link.Tombstone(h))
 		require.NoError(t, err)
 		for range 2 {
 			atOnce(5, func(int) {

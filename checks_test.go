@@ -12,6 +12,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // These tests hold each check of a reader alone: what they plant passes all
@@ -51,9 +52,9 @@ func TestLinksAreProvedBeyondTheirDigests(t *testing.T) {
 		"a part of an append that is none": func(h *changeset.Header) { h.Part = changeset.Part{Number: 2, Of: 2} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, h, err := head.Extend(head.Head{}, "a", []changeset.Draft{{}}, time.Now())
+			first, h, err := link.Extend(head.Head{}, "a", []changeset.Draft{{}}, time.Now())
 			require.NoError(t, err)
-			second, _, err := head.Extend(h, "a", []changeset.Draft{{}}, time.Now())
+			second, _, err := link.Extend(h, "a", []changeset.Draft{{}}, time.Now())
 			require.NoError(t, err)
 			change(&second[0].Header)
 			second[0].Digest = second[0].ComputeDigest(first[0].Digest)
@@ -89,7 +90,7 @@ func TestIndexesThatLeadTheWayMustAgree(t *testing.T) {
 		}
 		forged.Ancestors = forged.Ancestors.Push(r.ID)
 	}
-	metadata, err := changeset.Encode(forged, changeset.Hyphens)
+	metadata, err := changeset.Encode(forged, changeset.Hyphenated)
 	require.NoError(t, err)
 	db.Tamper(func(all *memstore.Contents) { all.Objects[forged.ObjectName()].Metadata = metadata })
 

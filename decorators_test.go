@@ -7,8 +7,8 @@ import (
 	"ropewalk/changeset"
 )
 
-func TestMemoryHasWhatItWraps(t *testing.T) {
+func TestReadCacheHasTheInterfacesOfItsStore(t *testing.T) {
 	backendtest.TestChangesetDecorator(t, func(_ testing.TB, inner changeset.Store) changeset.Store {
-		return &memory{PassThrough: changeset.NewPassThrough(inner), read: map[changeset.Ref]changeset.Changeset{}}
+		return &readCache{PassThrough: changeset.NewPassThrough(inner), read: map[changeset.Ref]changeset.Changeset{}}
 	})
 }

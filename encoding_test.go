@@ -17,6 +17,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 func compressing(limit int64) *ropewalk.Options {
@@ -170,7 +171,7 @@ func TestBodyThatCannotBeDecoded(t *testing.T) {
 	db := memstore.New()
 	h, err := ropewalk.New(db, db, nil).Chain("log").Create(t.Context(), chaintest.Draft(short))
 	require.NoError(t, err)
-	built, next, err := head.Extend(h, "log", []changeset.Draft{chaintest.Draft(long)}, time.Now())
+	built, next, err := link.Extend(h, "log", []changeset.Draft{chaintest.Draft(long)}, time.Now())
 	require.NoError(t, err)
 	c := built[0]
 	c.Encoding = changeset.EncodingZstd

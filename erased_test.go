@@ -17,6 +17,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 // erasable is a store whose aggregates can be erased.
@@ -35,7 +36,7 @@ func erase(t *testing.T, s erasable, id string) {
 	if h.State == head.Erased {
 		return
 	}
-	_, err = s.Swap(ctx, h, h.Erase())
+	_, err = s.Swap(ctx, h, link.Tombstone(h))
 	require.NoError(t, err)
 	var refs []changeset.Ref
 	for o, err := range s.Objects(ctx, id) {

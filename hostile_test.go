@@ -14,6 +14,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -52,7 +53,7 @@ func forgedIndex(t *testing.T, version uint64) changeset.Index {
 
 // forged is a changeset at any version, sound in itself: its digest is its own.
 func forged(t *testing.T, id string, version uint64, change func(*changeset.Header)) changeset.Changeset {
-	built, _, err := head.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("x")}}, time.Now())
+	built, _, err := link.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("x")}}, time.Now())
 	require.NoError(t, err)
 	c := built[0]
 	c.Version, c.ID, c.AfterRevision = version, madeUp(version), version

@@ -10,6 +10,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
+	"ropewalk/internal/link"
 )
 
 // conditional is a store of heads with tokens that counts the records it sends.
@@ -72,7 +73,7 @@ func TestRefreshTellsWhatBecameOfTheHead(t *testing.T) {
 	_, err = ropewalk.New(memstore.New(), memstore.New(), nil).Chain("order-1").Refresh(t.Context(), h)
 	require.ErrorIs(t, err, ropewalk.ErrHeadLost, "the head is gone")
 
-	_, err = db.Swap(t.Context(), h, h.Erase())
+	_, err = db.Swap(t.Context(), h, link.Tombstone(h))
 	require.NoError(t, err)
 	_, err = chain.Refresh(t.Context(), h)
 	require.ErrorIs(t, err, ropewalk.ErrErased)

@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -25,7 +26,7 @@ var errUnfenced = errors.New("the head could not be fenced")
 //     storage gave no answer, or the chain has no head yet, and then the next
 //     append to it decides.
 //
-// A fence replaces the head by itself at the next revision. Every append that
+// A fence swaps the head to the same changeset at the next revision. Every append that
 // was built on the earlier revision then fails, including appends of writers
 // that are at work: [Chain.Append] and [Appender.Append] then build their
 // changesets again, with new references, and commit them.
@@ -84,8 +85,8 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 // fence makes sure that a changeset that was built on h never enters the chain,
 // and returns the *ConflictError that says so.
 func (c *Chain) fence(ctx context.Context, h head.Head, ref changeset.Ref) error {
-	fenced, err := c.store.heads.Swap(ctx, h, h.Fence())
-	if refused, ok := errors.AsType[*head.NotApplied](err); ok && !refused.Retryable {
+	fenced, err := c.store.heads.Swap(ctx, h, link.Fence(h))
+	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok && !refused.Retryable {
 		return fmt.Errorf("fence the head of %q: %w", c.id, err)
 	}
 	if err != nil {

@@ -261,7 +261,8 @@ func TestSettleOfWhatIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, ropewalk.ErrInvalidAggregateID)
 }
 
-// An append that has failed is never committed, whoever settles its changesets.
+// An append that has failed is never committed, also if another process settles
+// its changesets.
 func TestFailedIsForGood(t *testing.T) {
 	for _, row := range []struct {
 		op    faults.Op

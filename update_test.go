@@ -46,8 +46,8 @@ func TestUpdateLosesNothing(t *testing.T) {
 	})
 }
 
-// Whoever has paused decides on the head as it is then: on the one that was
-// there before, many writers would lose again and again.
+// After a pause the decision is made on the present head: on the head from before
+// the pause, many writers would lose again and again.
 func TestUpdateUnderContention(t *testing.T) {
 	const writers, rounds = 16, 5
 	synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"ropewalk/aggregate/aggregatetest"
 	"ropewalk/backends/memstore"
 	"ropewalk/faults"
+	"ropewalk/internal/link"
 )
 
 func TestMetadata(t *testing.T) {
@@ -98,7 +99,7 @@ func TestLoadingWhileItIsErased(t *testing.T) {
 			s := aggregatetest.NewStorage(nil)
 			l := grow(t, aggregate.New(s.Direct, logs(every), nil), aggregate.Loaded[Log]{ID: "log-1"}, 11)
 			s.Script.On(faults.Get, request+1, faults.Fault{Before: func() {
-				_, err := s.Memory.Swap(t.Context(), l.Head, l.Head.Erase())
+				_, err := s.Memory.Swap(t.Context(), l.Head, link.Tombstone(l.Head))
 				require.NoError(t, err)
 				s.Memory.Tamper(func(c *memstore.Contents) { clear(c.Objects) })
 			}})
@@ -127,7 +128,7 @@ func TestLoadErrors(t *testing.T) {
 		_, err = repo.Load(t.Context(), "log-1")
 		require.ErrorAs(t, err, new(*ropewalk.CorruptError))
 	}
-	_, err = w.Memory.Swap(t.Context(), h, h.Erase())
+	_, err = w.Memory.Swap(t.Context(), h, link.Tombstone(h))
 	require.NoError(t, err)
 	_, err = w.repo.Load(t.Context(), "log-1")
 	require.ErrorIs(t, err, ropewalk.ErrErased)

@@ -11,7 +11,7 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/bench/internal/lab"
 	"ropewalk/bench/internal/report"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/inspect"
 )
 
@@ -126,7 +126,7 @@ func verifyAll(ctx context.Context, db *sqlitestore.Store, want int) error {
 
 func collectAll(ctx context.Context, db *sqlitestore.Store, want int) error {
 	n := 0
-	for report, err := range collect.New(db, db, nil).CollectAll(ctx, "") {
+	for report, err := range gc.New(db, db, nil).CollectAll(ctx, "") {
 		if err := errors.Join(err, report.Err); err != nil {
 			return err
 		}

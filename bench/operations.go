@@ -18,6 +18,7 @@ import (
 	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var operationsExperiment = experiment{
@@ -72,7 +73,7 @@ func runOperations(ctx context.Context, l *laboratory, r *report.Results) error 
 // operations returns all of them, and what to do after the last one.
 func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error) {
 	h := longHead()
-	changesets, _, err := head.Extend(h, h.AggregateID, []changeset.Draft{{Content: l.content(1 << 10)}}, time.Now())
+	changesets, _, err := link.Extend(h, h.AggregateID, []changeset.Draft{{Content: l.content(1 << 10)}}, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +82,7 @@ func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error
 	if err != nil {
 		return nil, nil, err
 	}
-	metadata, err := changeset.Encode(header, changeset.Hyphens)
+	metadata, err := changeset.Encode(header, changeset.Hyphenated)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,9 +96,9 @@ func (l *laboratory) operations(ctx context.Context) ([]operation, func(), error
 		{"append", "1 MiB", 1, appends(mebibyte)},
 		{"SHA-256 alone", "1 MiB", 1, repeat(func() error { sha256.Sum256(mebibyte); return nil })},
 		{"header", "digest", 1, repeat(func() error { header.ComputeDigest(h.Digest); return nil })},
-		{"header", "encode", 1, repeat(func() error { _, err := changeset.Encode(header, changeset.Hyphens); return err })},
+		{"header", "encode", 1, repeat(func() error { _, err := changeset.Encode(header, changeset.Hyphenated); return err })},
 		{"header", "encode, as a row", 1, repeat(func() error { _, err := changeset.EncodeRow(header); return err })},
-		{"header", "decode", 1, repeat(func() error { _, err := changeset.Decode(stored, changeset.Hyphens); return err })},
+		{"header", "decode", 1, repeat(func() error { _, err := changeset.Decode(stored, changeset.Hyphenated); return err })},
 		{"header", "decode, as a row", 1, repeat(func() error { _, err := changeset.DecodeRow(stored, row); return err })},
 		{"head", "encode", 1, repeat(func() error { _, err := head.EncodeJSON(h); return err })},
 		{"head", "decode", 1, repeat(func() error { _, err := head.DecodeJSON(h.AggregateID, "", record); return err })},

@@ -21,6 +21,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -42,7 +43,7 @@ func stored(t testing.TB, db changeset.Store, aggregateID string, contents ...[]
 	for i := range drafts {
 		drafts[i] = changeset.Draft{Content: contents[i], Metadata: map[string]string{"a": "b"}}
 	}
-	cs, _, err := head.Extend(head.Head{}, aggregateID, drafts, time.Now())
+	cs, _, err := link.Extend(head.Head{}, aggregateID, drafts, time.Now())
 	require.NoError(t, err)
 	for i := range cs {
 		cs[i].Content = nil // as a store returns it

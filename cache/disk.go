@@ -102,8 +102,9 @@ func name(ref changeset.Ref) string {
 	return filepath.FromSlash(strings.TrimPrefix(ref.ObjectName(), changeset.Folder))
 }
 
-// get returns a changeset if it is there and undamaged. Its only errors are those
-// of the context and of the admission, which it asks before it reads the content.
+// get returns a changeset if it is on disk and undamaged. It asks the admission
+// before it reads the content. Its only errors are the context's and the
+// admission's.
 func (d *disk) get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (c changeset.Changeset, found bool, err error) {
 	if d == nil {
 		return c, false, nil
@@ -177,7 +178,7 @@ func readHeader(in *bufio.Reader, ref changeset.Ref, file string) (changeset.Hea
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		return changeset.Header{}, err
 	}
-	return changeset.Decode(changeset.Stored{Ref: ref, Object: file, Metadata: r.Metadata, ContentType: r.ContentType, Size: r.Size}, changeset.Hyphens)
+	return changeset.Decode(changeset.Stored{Ref: ref, Object: file, Metadata: r.Metadata, ContentType: r.ContentType, Size: r.Size}, changeset.Hyphenated)
 }
 
 // readLine reads a line without its end, no longer than a buffer that the
@@ -238,7 +239,7 @@ func (d *disk) put(c changeset.Changeset) {
 }
 
 func encode(h changeset.Header) (string, error) {
-	metadata, err := changeset.Encode(h, changeset.Hyphens)
+	metadata, err := changeset.Encode(h, changeset.Hyphenated)
 	if err != nil {
 		return "", err
 	}

@@ -33,5 +33,5 @@ func (c *Cache) Forget(aggregateID string) error {
 	return c.disk.forget(aggregateID)
 }
 
-// absent reports whether a file is not there, which is never an error here.
+// absent reports whether a file is missing, which is never an error here.
 func absent(err error) bool { return errors.Is(err, os.ErrNotExist) }

@@ -7,18 +7,18 @@
 // [Header] that links it into its chain. The header names the parent, the
 // changeset one version below, and carries a [Digest] that commits to the
 // whole history up to here, and an [Index] of further ancestors, so that a
-// reader needs not walk the parents one by one.
+// reader need not walk the parents one by one.
 //
 //	version 0          version 1          version 2
 //	┌─────────┐        ┌─────────┐        ┌─────────┐
 //	│ content │ ◀──────│ content │ ◀──────│ content │ ◀── head
 //	└─────────┘ parent └─────────┘ parent └─────────┘
 //
-// A stored object's body is the content, compressed if the writer was told to,
-// and nothing else; all of the header is in the object's user metadata
-// ([Encode], [Decode]). A [Store] keeps such objects: created once, never
-// overwritten. It keeps bodies, and knows nothing of compression.
-// The readers of package ropewalk make the content of the bodies.
+// A stored object's body is the content, which the writer may have compressed, and
+// nothing else. The header is in the object's user metadata ([Encode], [Decode]).
+// A [Store] keeps such objects: created once, never overwritten. It keeps bodies,
+// and knows nothing about compression: the readers of package ropewalk turn a body
+// into content.
 package changeset
 
 import (
@@ -37,7 +37,7 @@ const (
 	MaxCommandID = 64
 	// MaxMetadata is the largest size of the caller's metadata, in bytes once encoded.
 	MaxMetadata = 192
-	// MaxContentType is the largest size of a content type, in bytes.
+	// MaxContentType is the largest size of the content type, in bytes.
 	MaxContentType = 128
 	// DefaultContentType is the content type of a draft that names none.
 	DefaultContentType = "application/octet-stream"
@@ -46,8 +46,8 @@ const (
 	EncodingZstd = "zstd"
 )
 
-// Draft is all that a caller supplies for a changeset. Its zero value is an
-// empty change.
+// Draft is everything that a caller supplies for a changeset. Its zero value is
+// an empty change.
 type Draft struct {
 	// CommandID is the caller's own key for the append, which makes it
 	// idempotent: UTF-8 that takes at most [MaxCommandID] bytes once
@@ -79,13 +79,13 @@ func (p Part) String() string {
 	return fmt.Sprintf("%d/%d", p.Number, p.Of)
 }
 
-// Header is all that is known of a changeset but its content.
+// Header is everything about a changeset except its content.
 type Header struct {
 	Ref
 	// Parent is the changeset at Version-1; zero at version 0.
 	Parent ID
 	// AfterRevision is the revision of the head that this changeset was built
-	// on, 0 where there was none. It enters its chain by the swap from that
+	// on, 0 if the chain had no head. It enters its chain by the swap from that
 	// revision, or never.
 	AfterRevision uint64
 	// Ancestors holds the IDs of some ancestors, the parent among them.
@@ -170,11 +170,11 @@ func (h Header) VerifyLink(parent Header) error {
 	return nil
 }
 
-// follows reports whether h comes after parent by the rule of revisions: the
-// changesets of one append share the revision they were built on, and an
-// append is built on a revision that its predecessor's swap has made, or a
-// later one, behind the last changeset of that predecessor. Command IDs follow
-// no rule: one append may hold those of several callers.
+// follows reports whether h comes after parent by the rule of revisions. The
+// changesets of one append share the revision that they were built on. An append
+// is built on the revision that the swap of the append before it made, or on a
+// later one, and after the last changeset of that append. Command IDs follow no
+// rule: one append may have the command IDs of several callers.
 func (h Header) follows(parent Header) bool {
 	if h.Part.Number > 1 {
 		return h.AfterRevision == parent.AfterRevision &&

@@ -35,7 +35,7 @@ func BenchmarkEncode(b *testing.B) {
 	h := benchHeader(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Encode(h, Hyphens); err != nil {
+		if _, err := Encode(h, Hyphenated); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -43,14 +43,14 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	h := benchHeader(b)
-	metadata, err := Encode(h, Hyphens)
+	metadata, err := Encode(h, Hyphenated)
 	if err != nil {
 		b.Fatal(err)
 	}
 	stored := Stored{Ref: h.Ref, Metadata: metadata, ContentType: h.ContentType, Size: h.BodySize}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Decode(stored, Hyphens); err != nil {
+		if _, err := Decode(stored, Hyphenated); err != nil {
 			b.Fatal(err)
 		}
 	}

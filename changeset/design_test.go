@@ -78,7 +78,7 @@ func verifyWorked(t *testing.T, metadata map[string]string, contentType, parent 
 		Ref: changeset.Ref{AggregateID: "order/4711", Version: 1, ID: id}, Object: "object",
 		Metadata: metadata, ContentType: contentType, Size: int64(len(content)),
 	}
-	h, err := changeset.Decode(stored, changeset.Hyphens)
+	h, err := changeset.Decode(stored, changeset.Hyphenated)
 	require.NoError(t, err, slices.Sorted(maps.Keys(metadata)))
 	before, err := changeset.ParseDigest(parent)
 	require.NoError(t, err)

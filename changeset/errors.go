@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	// ErrNotFound means that what was asked for is not there.
+	// ErrNotFound means that a changeset, or an aggregate, does not exist.
 	ErrNotFound = errors.New("not found")
 	// ErrInvalidAggregateID means that an aggregate ID cannot be used; the
 	// error that wraps it says why.
@@ -14,10 +14,10 @@ var (
 	// ErrInvalidDraft means that a draft breaks a limit; the error that wraps
 	// it says which.
 	ErrInvalidDraft = errors.New("invalid draft")
-	// ErrUnsupportedFormat means that a newer version of the library wrote
-	// what was read; the error that wraps it names the format.
+	// ErrUnsupportedFormat means that a newer version of the library wrote the
+	// stored record or object; the error that wraps it names the format.
 	ErrUnsupportedFormat = errors.New("unsupported format")
-	// ErrTooLarge means that a content is larger than the limit that applies;
+	// ErrTooLarge means that content is larger than the limit that applies;
 	// the error that wraps it gives both sizes.
 	ErrTooLarge = errors.New("content too large")
 	// ErrStoredTooLarge means that content in the storage is larger than the
@@ -25,14 +25,14 @@ var (
 	ErrStoredTooLarge = fmt.Errorf("stored %w", ErrTooLarge)
 )
 
-// CorruptError says that what is stored cannot be what was written: an object
-// that does not decode, does not match its digest, or is not where a chain
-// says it is.
+// CorruptError says that a stored object or record cannot be as it was written:
+// it does not decode, does not match its digest, or is missing although it is in a
+// chain.
 type CorruptError struct {
-	// Ref names the changeset; its ID is zero where a head is meant, and all of
-	// it is zero where the whole storage is meant, such as a database file.
+	// Ref names the changeset. Its ID is zero if the error is about a head. Ref is
+	// zero if the error is about the whole storage, such as a database file.
 	Ref Ref
-	// Object is the object's own name in its storage, where it is known.
+	// Object is the object's own name in its storage, if it is known.
 	Object string
 	// Reason says what does not match.
 	Reason string

@@ -17,16 +17,16 @@ import (
 // What decodes encodes to the same bytes; nothing panics.
 
 func FuzzDecode(f *testing.F) {
-	for _, spelling := range []changeset.Spelling{changeset.Hyphens, changeset.NoHyphens} {
+	for _, spelling := range []changeset.KeyStyle{changeset.Hyphenated, changeset.Joined} {
 		for _, s := range samples(f) {
 			o := stored(f, s, spelling)
-			f.Add(formatMetadata(o.Metadata), o.ContentType, o.Size, spelling == changeset.NoHyphens)
+			f.Add(formatMetadata(o.Metadata), o.ContentType, o.Size, spelling == changeset.Joined)
 		}
 	}
 	f.Fuzz(func(t *testing.T, text, contentType string, size int64, noHyphens bool) {
-		spelling := changeset.Hyphens
+		spelling := changeset.Hyphenated
 		if noHyphens {
-			spelling = changeset.NoHyphens
+			spelling = changeset.Joined
 		}
 		o := changeset.Stored{Object: "the-object", Metadata: parseMetadata(text), ContentType: contentType, Size: size}
 		o.Ref = promised(o.Metadata)

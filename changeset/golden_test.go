@@ -14,7 +14,7 @@ import (
 )
 
 func TestGoldenMetadata(t *testing.T) {
-	for spelling, name := range map[changeset.Spelling]string{changeset.Hyphens: "metadata", changeset.NoHyphens: "metadata-no-hyphens"} {
+	for spelling, name := range map[changeset.KeyStyle]string{changeset.Hyphenated: "metadata", changeset.Joined: "metadata-no-hyphens"} {
 		var b strings.Builder
 		for _, s := range samples(t) {
 			metadata, err := changeset.Encode(s.changeset.Header, spelling)
@@ -64,7 +64,7 @@ func TestWorstCaseFitsTheServices(t *testing.T) {
 	const prefix = "x-amz-meta-"
 	s := samples(t)[3]
 	require.Len(t, s.changeset.Ancestors.Packed(), changeset.MaxIndexSize)
-	metadata, err := changeset.Encode(s.changeset.Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(s.changeset.Header, changeset.Hyphenated)
 	require.NoError(t, err)
 	limits := map[string]int{
 		"aggregate-id": changeset.MaxAggregateID, "aggregate-version": 20, "after-revision": 20,

@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// Spelling is how a service spells the keys of user metadata.
-type Spelling int
+// KeyStyle says how a service spells the keys of user metadata.
+type KeyStyle int
 
 const (
-	// Hyphens spells keys as the format does: "changeset-id". S3 takes them so.
-	Hyphens Spelling = iota
-	// NoHyphens leaves the hyphens out: "changesetid". Azure's keys must be C# identifiers.
-	NoHyphens
+	// Hyphenated keys are as in the format: "changeset-id". S3 uses them.
+	Hyphenated KeyStyle = iota
+	// Joined keys have no hyphens: "changesetid". The keys of Azure must be C# identifiers.
+	Joined
 )
 
-func (s Spelling) key(name string) string {
-	if s == NoHyphens {
+func (s KeyStyle) key(name string) string {
+	if s == Joined {
 		return strings.ReplaceAll(name, "-", "")
 	}
 	return name
 }
 
-// The keys of the metadata, as [Hyphens] spells them.
+// The keys of the metadata, as [Hyphenated] spells them.
 const (
 	keyFormat        = "format"
 	keyAggregateID   = "aggregate-id"
@@ -46,7 +46,7 @@ const (
 
 // Encode returns a header's metadata for storage, except the content type and
 // the size, which are the object's own. An invalid header is an error.
-func Encode(h Header, s Spelling) (map[string]string, error) {
+func Encode(h Header, s KeyStyle) (map[string]string, error) {
 	if err := h.validate(); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", h.Ref, err)
 	}
@@ -102,7 +102,7 @@ func (h Header) pairs(yield func(key, value string) bool) {
 	}
 }
 
-func (h Header) encode(s Spelling) map[string]string {
+func (h Header) encode(s KeyStyle) map[string]string {
 	m := make(map[string]string, maxPairs)
 	for key, value := range h.pairs {
 		m[s.key(key)] = value
@@ -111,7 +111,7 @@ func (h Header) encode(s Spelling) map[string]string {
 }
 
 // isEncodedAs reports whether the metadata is exactly what encode returns.
-func (h Header) isEncodedAs(metadata map[string]string, s Spelling) bool {
+func (h Header) isEncodedAs(metadata map[string]string, s KeyStyle) bool {
 	present := 0
 	for key, value := range h.pairs {
 		if present++; metadata[s.key(key)] != value {
@@ -140,7 +140,7 @@ type Stored struct {
 // writes, to the letter, for the changeset that the object's name promises:
 // anything else is a [*CorruptError] that names the object. A format or an
 // encoding of a newer version is an error that matches [ErrUnsupportedFormat].
-func Decode(o Stored, s Spelling) (Header, error) {
+func Decode(o Stored, s KeyStyle) (Header, error) {
 	if f := o.Metadata[keyFormat]; f != strconv.Itoa(Format) {
 		if n, err := ParseDecimal(f); err == nil && n > Format {
 			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, Format)
@@ -157,7 +157,7 @@ func Decode(o Stored, s Spelling) (Header, error) {
 	return h, nil
 }
 
-func decode(o Stored, s Spelling) (Header, error) {
+func decode(o Stored, s KeyStyle) (Header, error) {
 	p := parser{metadata: o.Metadata, spelling: s}
 	h := Header{
 		Ref: Ref{
@@ -200,7 +200,7 @@ func decode(o Stored, s Spelling) (Header, error) {
 // parser keeps the first error, so that decode can read as a list of fields.
 type parser struct {
 	metadata map[string]string
-	spelling Spelling
+	spelling KeyStyle
 	err      error
 }
 

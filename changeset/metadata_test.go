@@ -14,7 +14,7 @@ import (
 )
 
 // stored is what a service would answer for a sample.
-func stored(t testing.TB, s sample, spelling changeset.Spelling) changeset.Stored {
+func stored(t testing.TB, s sample, spelling changeset.KeyStyle) changeset.Stored {
 	t.Helper()
 	metadata, err := changeset.Encode(s.changeset.Header, spelling)
 	require.NoError(t, err)
@@ -25,7 +25,7 @@ func stored(t testing.TB, s sample, spelling changeset.Spelling) changeset.Store
 }
 
 func TestDecodeReversesEncode(t *testing.T) {
-	for _, spelling := range []changeset.Spelling{changeset.Hyphens, changeset.NoHyphens} {
+	for _, spelling := range []changeset.KeyStyle{changeset.Hyphenated, changeset.Joined} {
 		for _, s := range samples(t) {
 			want := s.changeset.Header
 			want.RecordedAt = want.RecordedAt.UTC()
@@ -39,9 +39,9 @@ func TestDecodeReversesEncode(t *testing.T) {
 func TestDecodeTakesOneSpellingOnly(t *testing.T) {
 	for _, s := range samples(t) {
 		var corrupt *changeset.CorruptError
-		_, err := changeset.Decode(stored(t, s, changeset.Hyphens), changeset.NoHyphens)
+		_, err := changeset.Decode(stored(t, s, changeset.Hyphenated), changeset.Joined)
 		require.ErrorAs(t, err, &corrupt)
-		_, err = changeset.Decode(stored(t, s, changeset.NoHyphens), changeset.Hyphens)
+		_, err = changeset.Decode(stored(t, s, changeset.Joined), changeset.Hyphenated)
 		require.ErrorAs(t, err, &corrupt)
 	}
 }
@@ -107,7 +107,7 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "digest ", middle.changeset.Digest.String(), "canonical"},
 	}
 	for _, row := range table {
-		o := stored(t, row.s, changeset.Hyphens)
+		o := stored(t, row.s, changeset.Hyphenated)
 		o.Metadata[row.key] = row.value
 		requireCorrupt(t, o, row.reason, "%s: %s", row.key, row.value)
 	}
@@ -115,7 +115,7 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 
 func requireCorrupt(t *testing.T, o changeset.Stored, reason string, msg ...any) {
 	t.Helper()
-	h, err := changeset.Decode(o, changeset.Hyphens)
+	h, err := changeset.Decode(o, changeset.Hyphenated)
 	var corrupt *changeset.CorruptError
 	require.ErrorAs(t, err, &corrupt, msg...)
 	require.Equal(t, o.Ref, corrupt.Ref)
@@ -128,13 +128,13 @@ func requireCorrupt(t *testing.T, o changeset.Stored, reason string, msg ...any)
 func TestDecodeMissesNoField(t *testing.T) {
 	optional := map[string]bool{"command-id": true, "encoding": true, "append": true, "user": true}
 	for _, s := range samples(t) {
-		whole := stored(t, s, changeset.Hyphens)
+		whole := stored(t, s, changeset.Hyphenated)
 		for key := range whole.Metadata {
 			o := whole
 			o.Metadata = maps.Clone(whole.Metadata)
 			delete(o.Metadata, key)
 			if optional[key] {
-				h, err := changeset.Decode(o, changeset.Hyphens)
+				h, err := changeset.Decode(o, changeset.Hyphenated)
 				require.NoError(t, err)
 				require.Error(t, h.Verify(s.parent), "the digest misses it")
 			} else {
@@ -149,20 +149,20 @@ func TestDecodeMissesNoField(t *testing.T) {
 
 func TestDecodeChecksTheObjectsOwnProperties(t *testing.T) {
 	for _, contentType := range []string{"", " text/plain", "text/plain ", "text/plain\n", "tüxt", strings.Repeat("t", 129)} {
-		o := stored(t, samples(t)[1], changeset.Hyphens)
+		o := stored(t, samples(t)[1], changeset.Hyphenated)
 		o.ContentType = contentType
 		requireCorrupt(t, o, "content type")
 	}
-	o := stored(t, samples(t)[1], changeset.Hyphens)
+	o := stored(t, samples(t)[1], changeset.Hyphenated)
 	o.Ref.Version++
 	requireCorrupt(t, o, "metadata belongs to")
 }
 
 func TestNewerFormatsAreNamed(t *testing.T) {
 	for key, value := range map[string]string{"format": "2", "encoding": "br"} {
-		o := stored(t, samples(t)[1], changeset.Hyphens)
+		o := stored(t, samples(t)[1], changeset.Hyphenated)
 		o.Metadata[key] = value
-		_, err := changeset.Decode(o, changeset.Hyphens)
+		_, err := changeset.Decode(o, changeset.Hyphenated)
 		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 		require.ErrorContains(t, err, value)
 		require.ErrorContains(t, err, o.Object)
@@ -192,7 +192,7 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 	for reason, change := range table {
 		h := samples(t)[1].changeset.Header
 		change(&h)
-		_, err := changeset.Encode(h, changeset.Hyphens)
+		_, err := changeset.Encode(h, changeset.Hyphenated)
 		require.ErrorContains(t, err, reason)
 	}
 }

@@ -57,7 +57,7 @@ func DecodeRow(o Stored, r Row) (Header, error) {
 	if err := json.Unmarshal([]byte(r.Metadata), &o.Metadata); err != nil {
 		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata: %v", err)}
 	}
-	h, err := Decode(o, Hyphens)
+	h, err := Decode(o, Hyphenated)
 	if err == nil && h.json() != r.Metadata {
 		err = &CorruptError{o.Ref, o.Object, "metadata is not in its canonical form"}
 	}

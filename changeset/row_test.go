@@ -17,7 +17,7 @@ func encodedRow(t testing.TB, h changeset.Header) changeset.Row {
 	t.Helper()
 	row, err := changeset.EncodeRow(h)
 	require.NoError(t, err)
-	metadata, err := changeset.Encode(h, changeset.Hyphens)
+	metadata, err := changeset.Encode(h, changeset.Hyphenated)
 	require.NoError(t, err)
 	for key, value := range map[string][]byte{"ancestors": row.Ancestors, "content-sha256": row.BodySHA256, "digest": row.Digest} {
 		require.Equal(t, metadata[key], base64.RawURLEncoding.EncodeToString(value), key)
@@ -46,11 +46,11 @@ func others(text string) map[string]string {
 func TestRow(t *testing.T) {
 	for name, s := range samples(t) {
 		row := encodedRow(t, s.changeset.Header)
-		o := stored(t, s, changeset.Hyphens)
+		o := stored(t, s, changeset.Hyphenated)
 		o.Metadata = map[string]string{"format": "what the object has beside it is not looked at"}
 		got, err := changeset.DecodeRow(o, row)
 		require.NoError(t, err, name)
-		whole, err := changeset.Decode(stored(t, s, changeset.Hyphens), changeset.Hyphens)
+		whole, err := changeset.Decode(stored(t, s, changeset.Hyphenated), changeset.Hyphenated)
 		require.NoError(t, err, name)
 		require.Equal(t, whole, got, name)
 		for what, other := range damaged(row) {

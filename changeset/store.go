@@ -22,10 +22,11 @@ import (
 type Store interface {
 	// Put must store the changeset as one object, Body and metadata in one step,
 	// create-only: when it returns nil the object is durable and every later
-	// Get, Stat and listing sees it. It must not look at Content. Where an object of that reference is
-	// already there, it must leave it as it is and return nil, since a
-	// reference is never used by two changesets: it met its own earlier attempt.
-	// An error means that the object may or may not be there, or appear later.
+	// Get, Stat and listing sees it. It must not look at Content. If an object
+	// of that reference exists, it must leave the object as it is and return nil:
+	// a reference is never used by two changesets, so it met its own earlier
+	// attempt. An error means that the object may or may not exist, or may
+	// appear later.
 	Put(ctx context.Context, c Changeset) error
 
 	// Get must return the changeset with its Body, just as it was put, or an
@@ -37,14 +38,14 @@ type Store interface {
 	// The caller checks whether the body matches its SHA-256.
 	Get(ctx context.Context, ref Ref, admission Admission) (Changeset, error)
 
-	// Stat must return what Get returns but the body, without reading the body,
-	// or an error that matches [ErrNotFound].
+	// Stat must return the header that Get returns, without reading the body, or
+	// an error that matches [ErrNotFound].
 	Stat(ctx context.Context, ref Ref) (Info, error)
 }
 
 // Admission decides whether the body of the changeset with a header may be
-// read now: nil admits it, an error refuses it. A nil Admission admits all. The
-// reader of chains bounds its memory by one.
+// read now: nil admits it, an error refuses it. A nil Admission admits every body.
+// The reader of chains bounds its memory with an Admission.
 type Admission func(Header) error
 
 // Admit returns the decision about the body of the changeset with this
@@ -72,14 +73,14 @@ type ManyGetter interface {
 	GetMany(ctx context.Context, refs []Ref, admission Admission) ([]Changeset, error)
 }
 
-// Info is what a store tells of a changeset without its content.
+// Info is a store's answer about a changeset without its content.
 type Info struct {
 	Header
 	// LastModified is the storage's own clock at the put.
 	LastModified time.Time
 }
 
-// Object is what a listing tells of a stored changeset: its name and no more.
+// Object is an entry of a listing of stored changesets.
 type Object struct {
 	Ref
 	// Size is the size of the body in bytes.
@@ -88,31 +89,30 @@ type Object struct {
 	LastModified time.Time
 }
 
-// Lister is what a [Store] offers to those who look beyond the chains:
-// verification, graphs, the collection of orphans. Appending and reading never
-// need it.
+// Lister is what a [Store] implements for work beyond the chains: verification,
+// graphs, the collection of orphans. Appending and reading never need it.
 type Lister interface {
 	// Objects must yield every object of an aggregate, committed and orphaned
 	// alike, in the order of their names and thus of their versions, each once.
-	// What is put during the listing may be missing. Objects whose names are
-	// not those of changesets must be left out. At most one error ends it.
+	// Objects that are put during the listing may be missing. Objects whose names
+	// are not names of changesets must be left out. At most one error ends it.
 	Objects(ctx context.Context, aggregateID string) iter.Seq2[Object, error]
 
 	// Aggregates must yield the ID of every aggregate that has an object, each
-	// once, in the order of their percent-encoded form, beginning behind after
-	// where that is not empty. At most one error ends it.
+	// once, in the order of their percent-encoded form. If after is not empty, it
+	// must begin after that ID. At most one error ends it.
 	Aggregates(ctx context.Context, after string) iter.Seq2[string, error]
 }
 
 // Deleter is apart from [Store], so that a writer's role can lack it.
 type Deleter interface {
 	// Delete must remove the object of that reference, durably, and return nil
-	// where it is not there. It must only be called on objects that no chain
-	// can reach any more.
+	// if the object does not exist. It must only be called on objects that no
+	// chain can reach.
 	Delete(ctx context.Context, ref Ref) error
 }
 
-// Locator tells people where a changeset is stored.
+// Locator is what a [Store] implements if it can name the objects for people.
 type Locator interface {
 	// Locate must return the object's own name in its storage, such as
 	// s3://bucket/key, without any request. It must not hold credentials.

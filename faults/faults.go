@@ -26,8 +26,8 @@ import (
 )
 
 // ErrInjected is wrapped by every error that a script injects. Except for
-// [Refused], the error of a swap is neither a *head.NotApplied nor a
-// *head.SwapConflict: it is unknown whether the swap was applied.
+// [Refused], the error of a swap is neither a *head.NotAppliedError nor a
+// *head.ConflictError: it is unknown whether the swap was applied.
 var ErrInjected = errors.New("injected fault")
 
 // Op is an operation of one of the seams.
@@ -69,7 +69,7 @@ const (
 	// [Script.Release].
 	Late
 	// Refused requests are not applied, and their error says so: a
-	// *head.NotApplied for swaps and commits, a plain error for the others.
+	// *head.NotAppliedError for swaps and commits, a plain error for the others.
 	Refused
 	// HangBefore requests never arrive, and fail when their context ends.
 	HangBefore
@@ -186,7 +186,7 @@ func (c call) injected(cause error) error {
 		}
 	}
 	if c.fault.Kind == Refused && cause == nil && (c.op == Swap || c.op == Commit) {
-		return &head.NotApplied{Retryable: c.fault.Retryable, Err: err}
+		return &head.NotAppliedError{Retryable: c.fault.Retryable, Err: err}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var errCause = errors.New("cause")
@@ -58,7 +59,7 @@ func newRig(t *testing.T) *rig {
 	require.True(t, ok)
 	r.many = many
 	r.heads = r.script.Heads(r.inner).(combined)
-	built, next, err := head.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
+	built, next, err := link.Extend(head.Head{}, "a", []changeset.Draft{{Content: []byte("x")}}, time.Now())
 	require.NoError(t, err)
 	r.c, r.next = built[0], next
 	return r
@@ -124,8 +125,8 @@ func prepared(t *testing.T, op faults.Op) *rig {
 // requireUnknown checks an error that must not say whether it was applied.
 func requireUnknown(t *testing.T, err error) {
 	t.Helper()
-	var conflict *head.SwapConflict
-	var notApplied *head.NotApplied
+	var conflict *head.ConflictError
+	var notApplied *head.NotAppliedError
 	require.ErrorIs(t, err, faults.ErrInjected)
 	require.ErrorIs(t, err, errCause)
 	require.NotErrorAs(t, err, &conflict)
@@ -167,7 +168,7 @@ func TestRefused(t *testing.T) {
 			err := r.do(t.Context(), op)
 			require.ErrorIs(t, err, faults.ErrInjected)
 			require.ErrorIs(t, err, errCause)
-			var notApplied *head.NotApplied
+			var notApplied *head.NotAppliedError
 			isSwap := op == faults.Swap || op == faults.Commit
 			require.Equal(t, isSwap, errors.As(err, &notApplied), op)
 			if isSwap {

@@ -14,6 +14,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestLateTakesEffectOnRelease(t *testing.T) {
@@ -85,7 +86,7 @@ func TestLateOvertakenByItsOwnRepetition(t *testing.T) {
 	log := r.script.Log()
 	require.Len(t, log, 3)
 	require.Equal(t, []int{1, 2, 1}, []int{log[0].Call, log[1].Call, log[2].Call})
-	var conflict *head.SwapConflict
+	var conflict *head.ConflictError
 	require.ErrorAs(t, log[2].Err, &conflict, "it came too late")
 }
 
@@ -116,13 +117,13 @@ func TestHooksRunAtTheMoment(t *testing.T) {
 
 func TestAnotherWriterInAHook(t *testing.T) {
 	r := newRig(t)
-	_, other, err := head.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
+	_, other, err := link.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	r.script.On(faults.Swap, 1, faults.Fault{Before: func() {
 		_, err := r.heads.Swap(t.Context(), head.Head{}, other) // the second call, through the same script
 		require.NoError(t, err)
 	}})
-	var conflict *head.SwapConflict
+	var conflict *head.ConflictError
 	require.ErrorAs(t, r.do(t.Context(), faults.Swap), &conflict)
 	require.Equal(t, other.Ref, conflict.Winner.Ref)
 }
@@ -179,7 +180,7 @@ func TestCombinedIsPassedOn(t *testing.T) {
 func TestRefusedSwapsAreNoCall(t *testing.T) {
 	r := newRig(t)
 	r.script.Every(faults.Swap, faults.Fault{Kind: faults.Lost})
-	var notApplied *head.NotApplied
+	var notApplied *head.NotAppliedError
 	_, err := r.heads.Swap(t.Context(), r.next, r.next)
 	require.ErrorAs(t, err, &notApplied)
 	_, err = r.heads.Commit(t.Context(), nil, r.next, r.next)

@@ -159,7 +159,7 @@ func decodeFields(record []byte, beside map[string]string) (Head, error) {
 		texts[name] = text
 		delete(fields, name)
 	}
-	h, err := FromTexts(texts)
+	h, err := ParseFields(texts)
 	if err == nil && len(fields) > 0 {
 		var extra []byte
 		extra, err = canonical(fields)

@@ -12,6 +12,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // samples are heads by name: the first one, one in the middle, the largest
@@ -132,10 +133,10 @@ func TestUnknownFieldsSurviveARewrite(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, head.Formats{Written: 2, MinReader: 1, MinWriter: 1}, h.Formats)
 
-	_, next, err := head.Extend(h, "order-4711", make([]changeset.Draft, 1), noon)
+	_, next, err := link.Extend(h, "order-4711", make([]changeset.Draft, 1), noon)
 	require.NoError(t, err)
 	require.NoError(t, head.CheckSwap(h, next))
-	for _, rewritten := range []head.Head{next, h.Fence()} {
+	for _, rewritten := range []head.Head{next, link.Fence(h)} {
 		text := encode(t, rewritten)
 		for _, kept := range []string{`"a<b":1E400,`, `"format":2,"kinds":{"z":[1e3,-0.10,"\u003c<>&\u2028",null],"a":{"b":true}},"min-reader":1,"min-writer":1`} {
 			require.Contains(t, text, kept)
@@ -158,13 +159,13 @@ func TestMinReaderAndMinWriter(t *testing.T) {
 
 	h, err := head.DecodeJSON("order-4711", "mem://head", []byte(format(2, 1, 2)))
 	require.NoError(t, err, "this version may read it")
-	_, _, err = head.Extend(h, "order-4711", make([]changeset.Draft, 1), noon)
+	_, _, err = link.Extend(h, "order-4711", make([]changeset.Draft, 1), noon)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	require.ErrorContains(t, err, "format 2")
 
 	ours := h
 	ours.Formats = head.Formats{} // as in a head that was rebuilt from a changeset
-	for _, next := range []head.Head{h.Fence(), ours.Fence()} {
+	for _, next := range []head.Head{link.Fence(h), link.Fence(ours)} {
 		err := head.CheckSwap(h, next)
 		requireNotApplied(t, err, "format 2")
 		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
@@ -199,13 +200,13 @@ func TestFromTextsTakesTheCanonicalFormOnly(t *testing.T) {
 	for i, text := range textsOf(t, want) {
 		texts[fields[i]] = text
 	}
-	got, err := head.FromTexts(texts)
+	got, err := head.ParseFields(texts)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	for field, whole := range texts {
 		for _, other := range []string{"", "0" + whole, whole + "\n", whole + " ", whole + "="} {
 			texts[field] = other
-			_, err := head.FromTexts(texts)
+			_, err := head.ParseFields(texts)
 			if field == head.FieldAggregateID && other == "0"+whole {
 				require.NoError(t, err, "another aggregate, for the caller to notice")
 				continue

@@ -48,7 +48,7 @@ func As[T any](s Store) (T, bool) {
 //
 // It has the methods of all optional interfaces. If the wrapped store lacks an
 // interface, [As] does not report it. A call of such a method nevertheless does
-// no harm: Refresh loads, Commit is a [*NotApplied] that matches
+// no harm: Refresh loads, Commit is a [*NotAppliedError] that matches
 // [errors.ErrUnsupported], Holds returns false, and LocateHead returns "".
 //
 // A decorator that writes Load should write Refresh as well, and a decorator
@@ -90,7 +90,7 @@ func (p PassThrough) Commit(ctx context.Context, changesets []changeset.Changese
 	if combined, ok := As[Combined](p.inner); ok {
 		return combined.Commit(ctx, changesets, old, next)
 	}
-	return Head{}, &NotApplied{Err: errors.ErrUnsupported}
+	return Head{}, &NotAppliedError{Err: errors.ErrUnsupported}
 }
 
 // Holds reports whether the wrapped store puts changesets where the given store

@@ -44,7 +44,7 @@ func TestPassThroughDoesNoHarmWhereTheStoreLacksAnInterface(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, kept, got, "it loads")
 	_, err = through.Commit(t.Context(), nil, head.Head{}, kept)
-	require.ErrorAs(t, err, new(*head.NotApplied))
+	require.ErrorAs(t, err, new(*head.NotAppliedError))
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.False(t, through.Holds(nil))
 	require.Empty(t, through.LocateHead("a"))

@@ -8,12 +8,13 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestETag(t *testing.T) {
 	h := headAt("order-4711", 7)
 	require.Equal(t, `"7.01991f3c-8a4e-7000-8000-000000000007"`, h.ETag())
-	require.Equal(t, h.ETag(), h.Fence().WithToken("t").ETag(), "version and ID only")
+	require.Equal(t, h.ETag(), link.Fence(h).WithToken("t").ETag(), "version and ID only")
 	require.Empty(t, head.Head{}.ETag())
 }
 

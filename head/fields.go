@@ -8,11 +8,11 @@ import (
 	"ropewalk/changeset"
 )
 
-// FromTexts reads a record from the texts of its fields, for stores that keep
+// ParseFields reads a record from the texts of its fields, for stores that keep
 // fields of their own; ancestors and digest are in base64url. It returns an
 // error that matches [changeset.ErrUnsupportedFormat] where only newer readers
 // may trust the record. It does not know the aggregate: callers must compare.
-func FromTexts(texts map[string]string) (Head, error) {
+func ParseFields(texts map[string]string) (Head, error) {
 	formats, err := parseFormats(texts)
 	if err != nil {
 		return Head{}, err

@@ -14,6 +14,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // history is a chain of 20 changesets with a batch of three, a fence, and
@@ -28,7 +29,7 @@ func history(t testing.TB) chain {
 		case 6:
 			c.append(t, at, changeset.Draft{CommandID: "b.1", Content: []byte("one")}, changeset.Draft{Content: []byte("two")}, changeset.Draft{})
 		case 9:
-			c.head = c.head.Fence()
+			c.head = link.Fence(c.head)
 			c.append(t, at, changeset.Draft{CommandID: "c", Metadata: map[string]string{"trace": "1", "a b": ""}, ContentType: "text/plain"})
 		default:
 			c.append(t, at, changeset.Draft{Content: []byte(text), ContentType: "text/plain; charset=utf-8"})
@@ -44,7 +45,7 @@ type object struct {
 	body []byte
 }
 
-func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.Spelling) object {
+func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.KeyStyle) object {
 	t.Helper()
 	metadata, err := changeset.Encode(c.Header, spelling)
 	require.NoError(t, err)
@@ -53,7 +54,7 @@ func objectOf(t testing.TB, c changeset.Changeset, spelling changeset.Spelling) 
 
 // check reads the object that is stored for the i-th changeset and holds it
 // against its neighbours in the chain, as a reader does.
-func (c chain) check(i int, o object, spelling changeset.Spelling) error {
+func (c chain) check(i int, o object, spelling changeset.KeyStyle) error {
 	h, err := changeset.Decode(o.Stored, spelling)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func requireNamed(t *testing.T, err error, ref changeset.Ref, what ...string) {
 func TestEveryFlipOfAChangesetIsNamed(t *testing.T) {
 	c := history(t)
 	for i, stored := range c.changesets {
-		for _, spelling := range []changeset.Spelling{changeset.Hyphens, changeset.NoHyphens} {
+		for _, spelling := range []changeset.KeyStyle{changeset.Hyphenated, changeset.Joined} {
 			require.NoError(t, c.check(i, objectOf(t, stored, spelling), spelling))
 		}
 		masks := everyBit
@@ -131,9 +132,9 @@ func TestEveryFlipOfAChangesetIsNamed(t *testing.T) {
 		if testing.Short() {
 			masks = everyBit[:1]
 		}
-		whole := objectOf(t, stored, changeset.Hyphens)
+		whole := objectOf(t, stored, changeset.Hyphenated)
 		check := func(o object, what ...string) {
-			requireNamed(t, c.check(i, o, changeset.Hyphens), stored.Ref, what...)
+			requireNamed(t, c.check(i, o, changeset.Hyphenated), stored.Ref, what...)
 		}
 		for key, value := range whole.Metadata {
 			flips(value, masks, func(flipped string) {
@@ -180,14 +181,14 @@ func TestEverySwappedObjectIsNamed(t *testing.T) {
 	c, other := history(t), history(t)
 	for i, stored := range c.changesets {
 		for j := range c.changesets {
-			moved := objectOf(t, c.changesets[j], changeset.Hyphens)
+			moved := objectOf(t, c.changesets[j], changeset.Hyphenated)
 			moved.Ref = stored.Ref
 			if i != j {
-				requireNamed(t, c.check(i, moved, changeset.Hyphens), stored.Ref)
+				requireNamed(t, c.check(i, moved, changeset.Hyphenated), stored.Ref)
 			}
-			moved = objectOf(t, other.changesets[j], changeset.Hyphens)
+			moved = objectOf(t, other.changesets[j], changeset.Hyphenated)
 			moved.Ref = stored.Ref
-			requireNamed(t, c.check(i, moved, changeset.Hyphens), stored.Ref)
+			requireNamed(t, c.check(i, moved, changeset.Hyphenated), stored.Ref)
 		}
 	}
 }

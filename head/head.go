@@ -42,6 +42,15 @@ type Formats struct {
 	MinWriter uint64
 }
 
+// CheckWritable returns an error that matches [changeset.ErrUnsupportedFormat] if
+// this version must not replace the record.
+func (f Formats) CheckWritable() error {
+	if f.MinWriter > changeset.Format {
+		return fmt.Errorf("%w: only writers of format %d and above may replace it, this version writes %d", changeset.ErrUnsupportedFormat, f.MinWriter, changeset.Format)
+	}
+	return nil
+}
+
 // Head is the record that names an aggregate's newest committed changeset. The
 // zero Head means that the chain does not exist yet. A Head is an immutable
 // value, comparable and safe for concurrent use.
@@ -123,14 +132,6 @@ func At(newest changeset.Header) Head {
 // appended to.
 func (h Head) MidAppend() bool { return h.midAppend }
 
-// Next returns the record that replaces h when the changeset, the last of an
-// append that was built on h, enters the chain.
-func (h Head) Next(last changeset.Header) Head {
-	next := At(last)
-	next.Formats, next.token, next.extra = h.Formats, h.token, h.extra
-	return next
-}
-
 // Inherit returns h, which is to replace the stored record, with the format
 // numbers and the unknown fields of the stored record. A head that was rebuilt
 // from a changeset lacks both.
@@ -141,21 +142,6 @@ func (h Head) Inherit(stored Head) Head {
 	if h.extra == "" {
 		h.extra = stored.extra
 	}
-	return h
-}
-
-// Fence returns the record that replaces h by itself at the next revision. The
-// swap shuts out every append that was built on h and is not yet committed.
-func (h Head) Fence() Head {
-	h.Revision++
-	return h
-}
-
-// Erase returns the tombstone that replaces h for good. It keeps reference and
-// digest. Its revision shuts out every append that was built on h.
-func (h Head) Erase() Head {
-	h.Revision++
-	h.State = Erased
 	return h
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -69,7 +70,7 @@ func encode(t testing.TB, h head.Head) string {
 // requireNotApplied checks a refusal that no repetition helps.
 func requireNotApplied(t *testing.T, err error, reason string) {
 	t.Helper()
-	var notApplied *head.NotApplied
+	var notApplied *head.NotAppliedError
 	require.ErrorAs(t, err, &notApplied, reason)
 	require.False(t, notApplied.Retryable)
 	require.ErrorContains(t, err, reason)
@@ -83,7 +84,7 @@ type chain struct {
 
 func (c *chain) append(t testing.TB, at time.Time, drafts ...changeset.Draft) {
 	t.Helper()
-	built, next, err := head.Extend(c.head, "order-4711", drafts, at)
+	built, next, err := link.Extend(c.head, "order-4711", drafts, at)
 	require.NoError(t, err)
 	c.changesets = append(c.changesets, built...)
 	c.head = next

@@ -21,41 +21,42 @@ import (
 // Every error must keep the cause, so that errors.Is finds a context's error.
 type Store interface {
 	// Load must return the aggregate's head as the latest swap left it, never a
-	// stale one, with the token that a swap needs; the zero Head and no error
-	// if there is none. A record that does not decode must be an error of
-	// [DecodeJSON]'s kinds.
+	// stale one, with the token that a swap needs. If the aggregate has no head,
+	// it must return the zero Head and no error. If the record does not decode,
+	// the error must be one of the errors of [DecodeJSON].
 	Load(ctx context.Context, aggregateID string) (Head, error)
 
 	// Swap must replace the record old by next in one atomic step, durably, if
-	// and only if the stored record is still old; a zero old means that there
-	// must be none. It must first refuse what [CheckSwap] refuses. Where old
-	// has no token, it may read the record to learn it. It returns next with
-	// the token that the following swap needs.
+	// and only if the stored record is still old; a zero old means that no record
+	// must exist. It must first return the error of [CheckSwap], if there is one.
+	// If old has no token, it may read the record to learn the token. It must
+	// return next with the token that the following swap needs.
 	//
 	// Swap must make one attempt, with the retries of the service's own client
 	// off: such a retry meets its own first attempt and reports a conflict that
-	// never was. Its error must tell what is known of that attempt:
-	//   - [*SwapConflict]: the record was not old, and nothing was changed;
-	//   - [*NotApplied]: the attempt was refused before it took effect, or was
+	// did not happen. Its error must say what is known about the attempt:
+	//   - [*ConflictError]: the record was not old, and nothing was changed;
+	//   - [*NotAppliedError]: the attempt was refused before it took effect, or was
 	//     never sent, and cannot take effect later;
-	//   - any other error: nobody knows; it may even be applied later.
-	// When in doubt an implementation must return the third.
+	//   - any other error: the outcome is unknown; the swap may even be applied
+	//     later.
+	// In all doubtful cases an implementation must return the third.
 	Swap(ctx context.Context, old, next Head) (Head, error)
 
-	// List must yield every head, each once, in any order and from no single
-	// moment, beginning behind the aggregate ID cursor in the store's own order
-	// where that is not empty: the ID of a head that an earlier List yielded,
-	// or that its error named ([Damaged]). At most one error ends it.
-	List(ctx context.Context, cursor string) iter.Seq2[Head, error]
+	// List must yield every head, each once, in an order of the store's own. The
+	// heads need not be of the same moment. If after is not empty, it must begin
+	// after that aggregate ID in the store's own order: it is the ID of a head
+	// that an earlier List yielded, or that its error named ([Damaged]). At most
+	// one error ends it.
+	List(ctx context.Context, after string) iter.Seq2[Head, error]
 }
 
 // Refresher is what a [Store] implements if it can report that a record is
 // unchanged without sending it.
 type Refresher interface {
 	// Refresh must return what Load returns for seen's aggregate, never stale,
-	// by one request. Where the stored record is still the one that seen's token
-	// names, it must return seen itself. Where seen has no token, it must do
-	// what Load does.
+	// by one request. If the token of seen still names the stored record, it must
+	// return seen itself. If seen has no token, it must do what Load does.
 	Refresh(ctx context.Context, seen Head) (Head, error)
 }
 
@@ -73,35 +74,35 @@ type Combined interface {
 	Holds(changesets changeset.Store) bool
 }
 
-// Locator tells people where a head is stored.
+// Locator is what a [Store] implements if it can name the records for people.
 type Locator interface {
 	// LocateHead must return the record's own name in its storage, without any
 	// request. It must not hold credentials.
 	LocateHead(aggregateID string) string
 }
 
-// SwapConflict is the error of a swap whose condition failed: nothing was changed.
-type SwapConflict struct {
-	// Winner is the record that was there instead, the zero Head if there was
-	// none; nil where the storage did not tell.
+// ConflictError is the error of a swap whose condition failed: nothing was changed.
+type ConflictError struct {
+	// Winner is the stored record, the zero Head if no record exists. It is nil
+	// if the storage did not report it.
 	Winner *Head
 }
 
-// Error says which record was there instead.
-func (e *SwapConflict) Error() string {
+// Error names the stored record.
+func (e *ConflictError) Error() string {
 	switch {
 	case e.Winner == nil:
 		return "the head has changed"
 	case !e.Winner.Exists():
-		return "the head is not there"
+		return "the head does not exist"
 	default:
 		return fmt.Sprintf("the head is %s at revision %d", e.Winner.Ref, e.Winner.Revision)
 	}
 }
 
-// NotApplied is the error of a swap that was refused before it took effect,
+// NotAppliedError is the error of a swap that was refused before it took effect,
 // such as one that is denied, invalid or throttled: nothing was changed.
-type NotApplied struct {
+type NotAppliedError struct {
 	// Retryable says whether the same swap may succeed a little later.
 	Retryable bool
 	// Err is the cause.
@@ -109,17 +110,17 @@ type NotApplied struct {
 }
 
 // Error returns the cause's text.
-func (e *NotApplied) Error() string { return "head not swapped: " + e.Err.Error() }
+func (e *NotAppliedError) Error() string { return "head not swapped: " + e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *NotApplied) Unwrap() error { return e.Err }
+func (e *NotAppliedError) Unwrap() error { return e.Err }
 
-// CheckSwap returns a [*NotApplied] error where next cannot follow old in any
-// store: another aggregate, a revision that is not above old's, a lower
-// version, an erased chain, a record that this version must not replace. An
-// append, a fence and an erasure add 1 to the revision; a head that is rebuilt
-// from its objects may add more.
-// Every implementation of [Store.Swap] calls it before it sends anything.
+// CheckSwap returns a [*NotAppliedError] if next cannot follow old in any store:
+// it is of another aggregate, its revision is not above the revision of old, its
+// version is lower, the chain is erased, or this version must not replace the
+// record. An append, a fence and an erasure add 1 to the revision; a head that is
+// rebuilt from its objects may add more. Every implementation of [Store.Swap]
+// calls it before it sends anything.
 func CheckSwap(old, next Head) error {
 	err := next.Validate()
 	switch {
@@ -127,16 +128,16 @@ func CheckSwap(old, next Head) error {
 	case next.Revision <= old.Revision:
 		err = fmt.Errorf("revision %d does not follow %d", next.Revision, old.Revision)
 	case old.Exists() && old.AggregateID != next.AggregateID:
-		err = fmt.Errorf("the head of %q cannot follow that of %q", next.AggregateID, old.AggregateID)
+		err = fmt.Errorf("the head of %q cannot follow the head of %q", next.AggregateID, old.AggregateID)
 	case old.Exists() && next.Version < old.Version:
 		err = fmt.Errorf("version %d cannot follow %d", next.Version, old.Version)
 	case old.State == Erased:
 		err = errors.New("the chain is erased")
 	default:
-		err = cmp.Or(old.Formats.checkWritable(), next.Formats.checkWritable())
+		err = cmp.Or(old.Formats.CheckWritable(), next.Formats.CheckWritable())
 	}
 	if err != nil {
-		return &NotApplied{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}
+		return &NotAppliedError{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestCheckSwap(t *testing.T) {
@@ -16,7 +17,7 @@ func TestCheckSwap(t *testing.T) {
 	next := headAt("order-4711", 8) // one revision on, as headAt counts them
 	first := headAt("order-4711", 0)
 	first.Revision = 1
-	for _, next := range []head.Head{next, old.Fence(), old.Fence().Fence(), old.Erase()} {
+	for _, next := range []head.Head{next, link.Fence(old), link.Fence(link.Fence(old)), link.Tombstone(old)} {
 		require.NoError(t, head.CheckSwap(old, next))
 	}
 	for _, next := range []head.Head{first, next} { // a head may be rebuilt
@@ -42,11 +43,11 @@ func TestCheckSwap(t *testing.T) {
 
 func TestErrorsOfASwap(t *testing.T) {
 	winner := headAt("order-4711", 7)
-	require.EqualError(t, &head.SwapConflict{}, "the head has changed")
-	require.EqualError(t, &head.SwapConflict{Winner: &head.Head{}}, "the head is not there")
-	require.EqualError(t, &head.SwapConflict{Winner: &winner}, "the head is "+winner.String()+" at revision 10")
+	require.EqualError(t, &head.ConflictError{}, "the head has changed")
+	require.EqualError(t, &head.ConflictError{Winner: &head.Head{}}, "the head does not exist")
+	require.EqualError(t, &head.ConflictError{Winner: &winner}, "the head is "+winner.String()+" at revision 10")
 	cause := errors.New("throttled")
-	err := error(&head.NotApplied{Retryable: true, Err: cause})
+	err := error(&head.NotAppliedError{Retryable: true, Err: cause})
 	require.ErrorIs(t, err, cause)
 	require.EqualError(t, err, "head not swapped: throttled")
 }
@@ -58,7 +59,7 @@ func TestHeadsAsValues(t *testing.T) {
 	require.Equal(t, "etag", h.Token())
 	require.Equal(t, `{"x":1}`, h.Extra())
 
-	fenced := h.Fence()
+	fenced := link.Fence(h)
 	require.Equal(t, h.Revision+1, fenced.Revision)
 	require.False(t, h.SameRecord(fenced))
 	fenced.Revision = h.Revision
@@ -83,7 +84,7 @@ func TestVerifyNewest(t *testing.T) {
 	c.append(t, noon, make([]changeset.Draft, 3)...)
 	newest := c.changesets[2].Header
 	require.NoError(t, c.head.VerifyNewest(newest))
-	require.NoError(t, c.head.Fence().VerifyNewest(newest), "a fence moves the revision on")
+	require.NoError(t, link.Fence(c.head).VerifyNewest(newest), "a fence moves the revision on")
 	for reason, change := range map[string]func(*head.Head){
 		"it names":       func(h *head.Head) { h.Version++ },
 		"its digest":     func(h *head.Head) { h.Digest[0]++ },

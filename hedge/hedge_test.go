@@ -19,6 +19,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/hedge"
+	"ropewalk/internal/link"
 )
 
 // tailed is a store whose requests take 8 to 12 ms, and the slow ones a second.
@@ -75,7 +76,7 @@ func stored(t testing.TB, db changeset.Store, n int) []changeset.Changeset {
 	for i := range drafts {
 		drafts[i].Content = fmt.Append(nil, i)
 	}
-	cs, _, err := head.Extend(head.Head{}, "order-1", drafts, time.Now())
+	cs, _, err := link.Extend(head.Head{}, "order-1", drafts, time.Now())
 	require.NoError(t, err)
 	for i := range cs {
 		cs[i].Content = nil // as a store returns it

@@ -18,6 +18,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 	"ropewalk/internal/reserved"
 )
@@ -214,7 +215,7 @@ func TestErasureAndCollectionMeanwhileAreNoFault(t *testing.T) {
 	require.Zero(t, r.Lost)
 
 	in = inspect.New(vanishing{listed, s.chain[2].Ref, func() {
-		erased := s.head.Fence()
+		erased := link.Fence(s.head)
 		erased.State = head.Erased
 		s.swap(erased)
 		s.Tamper(func(m *memstore.Contents) { clear(m.Objects) })
@@ -227,7 +228,7 @@ func TestErasureAndCollectionMeanwhileAreNoFault(t *testing.T) {
 func TestAGraphWhileTheAggregateIsErased(t *testing.T) {
 	s := newSample(t)
 	in := inspect.New(vanishing{s, s.chain[2].Ref, func() {
-		s.swap(s.head.Erase())
+		s.swap(link.Tombstone(s.head))
 		s.Tamper(func(m *memstore.Contents) { clear(m.Objects) })
 	}}, s, nil)
 	g, err := in.Graph(t.Context(), s.id, 0)

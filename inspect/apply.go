@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -57,13 +58,13 @@ func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Re
 		if err == nil {
 			return got, nil
 		}
-		if refused, ok := errors.AsType[*head.NotApplied](err); ok {
+		if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
 			if !refused.Retryable {
 				return head.Head{}, undecided(plan, unknown, err)
 			}
 			continue
 		}
-		if _, conflict := errors.AsType[*head.SwapConflict](err); !conflict {
+		if _, conflict := errors.AsType[*head.ConflictError](err); !conflict {
 			unknown = err
 		}
 		now, done, err := in.lookAgain(ctx, plan.Head, next)
@@ -95,7 +96,7 @@ func (in *Inspector) rebuilt(ctx context.Context, plan Rebuilding, at changeset.
 	if !seen.readable || seen.header.Digest != tip.Digest {
 		return head.Head{}, corrupt(in.problem(tip.Ref, "it is not what it was when it was proved"), "")
 	}
-	next := plan.Head.Next(seen.header)
+	next := link.Next(plan.Head, seen.header)
 	next.Revision = plan.Revision
 	return next, nil
 }
@@ -127,7 +128,7 @@ func (in *Inspector) lookAgain(ctx context.Context, old, next head.Head) (now he
 }
 
 // undecided returns the error that ends the attempts: what an earlier one left
-// in doubt stays in doubt.
+// unknown stays unknown.
 func undecided(plan Rebuilding, unknown, err error) error {
 	if unknown == nil {
 		return fmt.Errorf("rebuild the head of %q: %w", plan.AggregateID, err)

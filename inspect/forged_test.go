@@ -9,6 +9,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // forge stores a chain of three whose last changeset is not what any writer
@@ -22,7 +23,7 @@ func forge(t *testing.T, change func(h *changeset.Header, s *bench)) *bench {
 	change(&c.Header, b)
 	c.Digest = c.ComputeDigest(parent.Digest)
 	b.put(c)
-	next := b.head.Next(c.Header)
+	next := link.Next(b.head, c.Header)
 	next.Revision = b.head.Revision + 1
 	record, err := head.EncodeJSON(next)
 	require.NoError(t, err)

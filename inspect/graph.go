@@ -62,7 +62,7 @@ func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64)
 
 // whole reports whether nothing is missing or does not decode.
 func (g Graph) whole() bool {
-	return !slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.Kind == Missing || n.Kind == Untold || n.Fault != nil })
+	return !slices.ContainsFunc(g.Nodes, func(n Node) bool { return n.Kind == Missing || n.Kind == Unknown || n.Fault != nil })
 }
 
 func (in *Inspector) graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
@@ -111,7 +111,7 @@ func (s *survey) limit(last uint64) {
 }
 
 // order is the order of kinds among the changesets of one version.
-var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Untold: 5}
+var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Unknown: 5}
 
 // label finds the kind of each node, adds missing changesets, and sorts the
 // nodes. The node at each index must be for the place at that index.

@@ -85,7 +85,7 @@ func TestGraphOfWhatIsBroken(t *testing.T) {
 	require.Len(t, lines, 7)
 	require.Equal(t, "5 committed", lines[0])
 	require.Contains(t, lines[1], `4 committed: metadata digest: "!"`)
-	require.Contains(t, lines[2], "4 untold: metadata digest")
+	require.Contains(t, lines[2], "4 unknown: metadata digest")
 	require.Equal(t, []string{"3 committed", "2 committed", "1 missing", "0 committed"}, lines[3:])
 }
 
@@ -95,14 +95,14 @@ func TestGraphWithoutAHead(t *testing.T) {
 	g := s.graph(0)
 	require.Equal(t, head.Head{}, g.Head)
 	require.Nil(t, g.HeadFault)
-	require.Equal(t, "5 untold", shape(g)[0])
-	require.Equal(t, "0 untold", shape(g)[6], "it is no append that may still be committed")
+	require.Equal(t, "5 unknown", shape(g)[0])
+	require.Equal(t, "0 unknown", shape(g)[6], "it is no append that may still be committed")
 
 	s = newSample(t)
 	s.Tamper(func(m *memstore.Contents) { m.Heads[head.ObjectName(s.id)] = []byte("{") })
 	g = s.graph(3)
 	require.NotNil(t, g.HeadFault)
-	require.Equal(t, []string{"5 untold", "4 untold", "4 untold", "3 untold"}, shape(g))
+	require.Equal(t, []string{"5 unknown", "4 unknown", "4 unknown", "3 unknown"}, shape(g))
 
 	creating := newBench(t, "new")
 	creating.orphan(draft("a"), draft("b"))

@@ -12,11 +12,12 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 // huge returns a changeset far up, with an index of the right shape that leads nowhere.
 func huge(t *testing.T, version uint64) changeset.Changeset {
-	built, _, err := head.Extend(head.Head{}, order, []changeset.Draft{draft("x")}, now)
+	built, _, err := link.Extend(head.Head{}, order, []changeset.Draft{draft("x")}, now)
 	require.NoError(t, err)
 	c := built[0]
 	var packed []byte

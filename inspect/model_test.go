@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 // model is several writers and collectors that know nothing of each other, on
@@ -76,7 +77,7 @@ func (m *model) do(s step) {
 		}
 	case "fence":
 		if h := m.current(); h.Exists() {
-			_, err := m.Swap(ctx(m.t), h, h.Fence())
+			_, err := m.Swap(ctx(m.t), h, link.Fence(h))
 			require.NoError(m.t, err)
 		}
 	case "look":

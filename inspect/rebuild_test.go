@@ -15,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 func (b *bench) plan() (inspect.Rebuilding, error) {
@@ -208,7 +209,7 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 	require.Contains(t, refused(s).Reason, "its digest is not the digest")
 
 	s = newSample(t)
-	s.swap(s.head.Erase())
+	s.swap(link.Tombstone(s.head))
 	_, err := s.plan()
 	require.ErrorIs(t, err, ropewalk.ErrErased)
 	_, err = newBench(t, "nobody").plan()

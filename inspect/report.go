@@ -125,7 +125,7 @@ func (s *survey) count() Report {
 		case Ahead:
 			r.Ahead++
 		default:
-			r.Untold++
+			r.Unknown++
 		}
 	}
 	return r

@@ -12,6 +12,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 const order = "order 1"
@@ -33,7 +34,7 @@ func newBench(t require.TestingT, id string) *bench {
 
 // build makes the changesets of an append after a head, and stores nothing.
 func (b *bench) build(after head.Head, drafts ...changeset.Draft) ([]changeset.Changeset, head.Head) {
-	built, next, err := head.Extend(after, b.id, drafts, now)
+	built, next, err := link.Extend(after, b.id, drafts, now)
 	require.NoError(b.t, err)
 	return built, next
 }
@@ -64,7 +65,7 @@ func (b *bench) append(drafts ...changeset.Draft) []changeset.Changeset {
 	return built
 }
 
-func (b *bench) fence() { b.swap(b.head.Fence()) }
+func (b *bench) fence() { b.swap(link.Fence(b.head)) }
 
 func (b *bench) verify() inspect.Report {
 	r, err := inspect.New(b, b, nil).Verify(ctx(b.t), b.id)

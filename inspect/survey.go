@@ -146,13 +146,13 @@ func (s *survey) bridge(ctx context.Context, by changeset.Ref, version uint64) (
 			next.Version, next.ID, from = v, id, v+1
 		}
 	}
-	s.leaveUntold(by, from, version)
+	s.markUnknown(by, from, version)
 	return next, nil
 }
 
-// leaveUntold marks versions in [from, below) as unknown: the chain is broken
+// markUnknown marks versions in [from, below) as unknown: the chain is broken
 // above them. It reports the versions that have no object.
-func (s *survey) leaveUntold(by changeset.Ref, from, below uint64) {
+func (s *survey) markUnknown(by changeset.Ref, from, below uint64) {
 	from = max(from, s.low)
 	if from >= below {
 		return
@@ -162,7 +162,7 @@ func (s *survey) leaveUntold(by changeset.Ref, from, below uint64) {
 		if r.is(gone) {
 			continue
 		}
-		r.mark(untold)
+		r.mark(unknown)
 		if r.version > from {
 			s.reportGap(by, from, r.version-1)
 		}
@@ -203,8 +203,8 @@ func (s *survey) kind(place int) Kind {
 		return Committed
 	case s.head.State == head.Erased:
 		return Lost
-	case r.is(untold) || !r.is(readable) || s.headFault != nil || s.headGone:
-		return Untold
+	case r.is(unknown) || !r.is(readable) || s.headFault != nil || s.headGone:
+		return Unknown
 	case r.after < s.head.Revision:
 		return Lost
 	case r.after > s.head.Revision:

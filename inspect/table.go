@@ -31,7 +31,7 @@ const (
 	gone      marks = 1 << iota // it was deleted after it was listed
 	readable                    // its metadata decodes
 	committed                   // the chain of the head has it
-	untold                      // the chain is broken above
+	unknown                     // the chain is broken above
 	sound                       // it and all below it are proved
 	last                        // it ends its append
 	above                       // it descends from the head

@@ -19,9 +19,9 @@ type Kind int
 
 // The kinds of changesets.
 const (
-	// Untold means that the kind is unknown: the object does not decode, or lies
+	// Unknown means that the kind is unknown: the object does not decode, or lies
 	// where the chain is broken, or its head is missing.
-	Untold Kind = iota
+	Unknown Kind = iota
 	// Committed changesets are in the chain.
 	Committed
 	// Lost changesets are orphans that can never enter the chain.
@@ -37,7 +37,7 @@ const (
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
-	return [...]string{"untold", "committed", "lost", "pending", "ahead", "missing"}[k]
+	return [...]string{"unknown", "committed", "lost", "pending", "ahead", "missing"}[k]
 }
 
 // Report is what was found of one aggregate.
@@ -51,9 +51,9 @@ type Report struct {
 	Committed int
 	// Bytes is the size of their contents.
 	Bytes int64
-	// Lost, Pending, Ahead and Untold count the other objects by their [Kind].
+	// Lost, Pending, Ahead and Unknown count the other objects by their [Kind].
 	// Of an erased chain all that is still stored counts as lost, unread.
-	Lost, Pending, Ahead, Untold int
+	Lost, Pending, Ahead, Unknown int
 	// Kept is the changeset that has the digest of [Inspector.VerifyDigest].
 	// Without problems all of the history up to there is what it was.
 	Kept changeset.Ref

@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -81,7 +82,7 @@ func TestAKeptDigestFindsWhatNothingElseFinds(t *testing.T) {
 
 func TestErasedChains(t *testing.T) {
 	s := newSample(t)
-	erased := s.head.Fence()
+	erased := link.Fence(s.head)
 	erased.State = head.Erased
 	s.swap(erased)
 	s.Tamper(remove(s.chain[3].Ref)) // it has begun
@@ -122,7 +123,7 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 	rewrite(s, "format", "min-writer", "min-reader")
 	r = s.verify()
 	require.Contains(t, onlyProblem(t, r).String(), "head of order 1: unsupported format: ")
-	require.Equal(t, 7, r.Untold)
+	require.Equal(t, 7, r.Unknown)
 
 	s = newSample(t)
 	s.Tamper(func(m *memstore.Contents) { m.Objects[s.chain[2].ObjectName()].Metadata["format"] = "2" })
@@ -158,7 +159,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 	for i := range 40 {
 		chain = append(chain, b.append(draft(fmt.Sprint(i)))...)
 	}
-	for version, untold := range map[int]int{39: 0, 38: 0, 32: 0, 31: 15, 20: 0, 16: 0, 15: 15, 3: 0, 0: 0} {
+	for version, unknown := range map[int]int{39: 0, 38: 0, 32: 0, 31: 15, 20: 0, 16: 0, 15: 15, 3: 0, 0: 0} {
 		for _, gone := range []bool{true, false} {
 			hurt := *b
 			hurt.Store = b.Clone()
@@ -166,7 +167,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 			if version < 39 {
 				want = []string{chain[version+1].Ref.String(), "parent is missing: " + chain[version].Ref.String()}
 			}
-			committed := 39 - untold
+			committed := 39 - unknown
 			if gone {
 				hurt.Tamper(remove(chain[version].Ref))
 			} else {
@@ -179,7 +180,7 @@ func TestBrokenChainsAreFollowedFurther(t *testing.T) {
 				require.Contains(t, onlyProblem(t, r).String(), text)
 			}
 			require.Equal(t, committed, r.Committed, "without version %d", version)
-			require.Equal(t, untold, r.Untold)
+			require.Equal(t, unknown, r.Unknown)
 			require.Zero(t, r.Lost)
 		}
 	}

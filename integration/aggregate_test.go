@@ -11,7 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/aggregate"
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/inspect"
 	"ropewalk/internal/reserved"
 )
@@ -59,7 +59,7 @@ func TestAggregates(t *testing.T) {
 		report, err := inspect.New(changesets.(inspect.Changesets), heads, nil).Verify(t.Context(), id)
 		require.NoError(t, err)
 		require.Empty(t, report.Problems)
-		_, err = collect.New(changesets.(collect.Changesets), heads, nil).Erase(t.Context(), id)
+		_, err = gc.New(changesets.(gc.Changesets), heads, nil).Erase(t.Context(), id)
 		require.NoError(t, err)
 		left, err := ropewalk.Collect(changesets.(changeset.Lister).Objects(t.Context(), reserved.Snapshots(id)))
 		require.NoError(t, err)

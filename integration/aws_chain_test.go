@@ -21,6 +21,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // awsSetUps are the ways to combine the backends: where the heads are, and
@@ -169,7 +170,7 @@ func TestS3NamesAreLiteral(t *testing.T) {
 			s := account.provisionedBucket(t).objects(t)
 			var want []string
 			for _, id := range []string{"plain", "a/b", "a%2Fb", "..", "dot.", " ", "é", "+", "?x=1#y", `a\b`} {
-				cs, next, err := head.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte(id)}}, time.Now())
+				cs, next, err := link.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte(id)}}, time.Now())
 				require.NoError(t, err)
 				require.NoError(t, s.Put(t.Context(), cs[0]))
 				_, err = s.Swap(t.Context(), head.Head{}, next)

@@ -18,6 +18,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // TestAWSRetriesWouldLie shows what the SDK's default retries make of a lost
@@ -87,12 +88,12 @@ func TestAWSSwapsDoNotLie(t *testing.T) {
 				require.True(t, stored.SameRecord(first), "the server has acted")
 
 				wire.losing(1, lose)
-				_, err = s.heads.Swap(t.Context(), stored, stored.Fence())
+				_, err = s.heads.Swap(t.Context(), stored, link.Fence(stored))
 				requireUnknown(t, err)
 				require.Equal(t, []string{s.request}, wire.sent())
 
 				wire.losing(1, lose) // a conflict whose reply is lost is as unknown
-				_, err = s.heads.Swap(t.Context(), stored, stored.Fence())
+				_, err = s.heads.Swap(t.Context(), stored, link.Fence(stored))
 				requireUnknown(t, err)
 				require.Equal(t, []string{s.request}, wire.sent())
 			})
@@ -137,7 +138,7 @@ func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head
 	if id == "" {
 		id = "order-" + uuid.NewString()
 	}
-	cs, next, err := head.Extend(after, id, []changeset.Draft{{Content: []byte("hello")}}, time.Now())
+	cs, next, err := link.Extend(after, id, []changeset.Draft{{Content: []byte("hello")}}, time.Now())
 	require.NoError(t, err)
 	cs[0].Content = nil // as a store returns it
 	return cs[0], next
@@ -146,8 +147,8 @@ func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head
 // requireUnknown demands the error of a swap whose outcome is unknown.
 func requireUnknown(t testing.TB, err error) {
 	t.Helper()
-	var conflict *head.SwapConflict
-	var refused *head.NotApplied
+	var conflict *head.ConflictError
+	var refused *head.NotAppliedError
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &conflict)
 	require.NotErrorAs(t, err, &refused)

@@ -23,6 +23,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // odd returns the same account through a proxy with an oddity.
@@ -50,7 +51,7 @@ func attempts(t *testing.T, objects *s3store.Store, heads head.Store) map[string
 		"create":     func(ctx context.Context) error { _, err := heads.Swap(ctx, head.Head{}, first); return err },
 		"swap": func(ctx context.Context) error {
 			old := first.WithToken(`"1"`)
-			_, err := heads.Swap(ctx, old, old.Fence())
+			_, err := heads.Swap(ctx, old, link.Fence(old))
 			return err
 		},
 	}
@@ -78,8 +79,8 @@ func TestAWSRepliesOfAnotherServer(t *testing.T) {
 					require.Error(t, err)
 					require.NoError(t, ctx.Err())
 					require.NotErrorIs(t, err, changeset.ErrNotFound)
-					_, conflict := errors.AsType[*head.SwapConflict](err)
-					_, refused := errors.AsType[*head.NotApplied](err)
+					_, conflict := errors.AsType[*head.ConflictError](err)
+					_, refused := errors.AsType[*head.NotAppliedError](err)
 					_, corrupt := errors.AsType[*changeset.CorruptError](err)
 					require.False(t, conflict || refused || corrupt, "%v", err)
 					_, setup := errors.AsType[*s3store.SetupError](err)

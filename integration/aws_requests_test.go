@@ -19,6 +19,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // TestAWSRequests counts at the HTTP layer what each operation sends.
@@ -40,13 +41,13 @@ func TestAWSRequests(t *testing.T) {
 		{"get", func() error { _, err := objects.Get(t.Context(), c.Ref, nil); return err }, []string{"GET"}},
 		{"stat", func() error { _, err := objects.Stat(t.Context(), c.Ref); return err }, []string{"HEAD"}},
 		{"swap in S3", func() (err error) { inS3, err = objects.Swap(t.Context(), head.Head{}, first); return err }, []string{"PUT"}},
-		{"next swap in S3", func() error { _, err := objects.Swap(t.Context(), inS3, inS3.Fence()); return err }, []string{"PUT"}},
+		{"next swap in S3", func() error { _, err := objects.Swap(t.Context(), inS3, link.Fence(inS3)); return err }, []string{"PUT"}},
 		{"load from S3", func() (err error) { seen, err = objects.Load(t.Context(), first.AggregateID); return err }, []string{"GET"}},
 		{"refresh unchanged from S3", func() error { return refreshed(t, objects, seen, true) }, []string{"GET"}},
 		{"refresh changed from S3", func() error { return refreshed(t, objects, inS3, false) }, []string{"GET"}},
 		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
 		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"UpdateItem"}},
-		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, inTable.Fence()); return err }, []string{"UpdateItem"}},
+		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, link.Fence(inTable)); return err }, []string{"UpdateItem"}},
 		{"load from DynamoDB", func() error { _, err := heads.Load(t.Context(), first.AggregateID); return err }, []string{"GetItem"}},
 		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
 		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
@@ -64,14 +65,14 @@ func TestAWSRequests(t *testing.T) {
 	require.ErrorIs(t, err, changeset.ErrNotFound)
 	require.Equal(t, []string{"GET"}, wire.sent())
 
-	var conflict *head.SwapConflict
-	_, err = objects.Swap(t.Context(), inS3, inS3.Fence())
+	var conflict *head.ConflictError
+	_, err = objects.Swap(t.Context(), inS3, link.Fence(inS3))
 	require.ErrorAs(t, err, &conflict)
-	require.True(t, conflict.Winner.SameRecord(inS3.Fence()))
+	require.True(t, conflict.Winner.SameRecord(link.Fence(inS3)))
 	require.Equal(t, []string{"PUT", "GET"}, wire.sent(), "the winner is read")
-	_, err = heads.Swap(t.Context(), inTable, inTable.Fence())
+	_, err = heads.Swap(t.Context(), inTable, link.Fence(inTable))
 	require.ErrorAs(t, err, &conflict)
-	require.True(t, conflict.Winner.SameRecord(inTable.Fence()))
+	require.True(t, conflict.Winner.SameRecord(link.Fence(inTable)))
 	require.Equal(t, []string{"UpdateItem"}, wire.sent(), "the winner comes with the conflict")
 }
 

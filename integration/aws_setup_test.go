@@ -142,7 +142,7 @@ func TestAWSMissing(t *testing.T) {
 		require.Contains(t, setup.Hint, "ropewalk init")
 	}
 	for _, err := range []error{swap, swap2} {
-		var refused *head.NotApplied
+		var refused *head.NotAppliedError
 		require.ErrorAs(t, err, &refused)
 		require.False(t, refused.Retryable)
 	}

@@ -22,6 +22,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var blobEndpoint = regexp.MustCompile(`BlobEndpoint=(https?://[^/;]+)`)
@@ -47,7 +48,7 @@ func azureCalls(s *azurestore.Store, c changeset.Changeset, old head.Head) map[s
 		"stat":    func(ctx context.Context) error { _, err := s.Stat(ctx, c.Ref); return err },
 		"load":    func(ctx context.Context) error { _, err := s.Load(ctx, old.AggregateID); return err },
 		"refresh": func(ctx context.Context) error { _, err := s.Refresh(ctx, old); return err },
-		"swap":    func(ctx context.Context) error { _, err := s.Swap(ctx, old, old.Fence()); return err },
+		"swap":    func(ctx context.Context) error { _, err := s.Swap(ctx, old, link.Fence(old)); return err },
 		"list":    func(ctx context.Context) error { _, err := ropewalk.Collect(s.List(ctx, "")); return err },
 		"objects": func(ctx context.Context) error {
 			_, err := ropewalk.Collect(s.Objects(ctx, old.AggregateID))

@@ -24,6 +24,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // azureLosses are the ways in which the reply to a request that took effect
@@ -94,8 +95,8 @@ func TestAzureSwapWithLostReplyIsUnknown(t *testing.T) {
 			_, created := azureExtend(t, head.Head{}, "lost-"+changeset.NewID().String(), "x")
 			requireAzureUnknown(t, blind, wire, head.Head{}, created)
 			stored := requireAzureHead(t, honest, created)
-			requireAzureUnknown(t, blind, wire, stored, stored.Fence())
-			requireAzureHead(t, honest, stored.Fence())
+			requireAzureUnknown(t, blind, wire, stored, link.Fence(stored))
+			requireAzureHead(t, honest, link.Fence(stored))
 		})
 	}
 }
@@ -110,8 +111,8 @@ func requireAzureUnknown(t *testing.T, s head.Store, wire *azureWire, old, next 
 func requireAzureOutcomeUnknown(t *testing.T, err error) {
 	t.Helper()
 	require.Error(t, err)
-	var conflict *head.SwapConflict
-	var refused *head.NotApplied
+	var conflict *head.ConflictError
+	var refused *head.NotAppliedError
 	require.False(t, errors.As(err, &conflict) || errors.As(err, &refused), "%v", err)
 }
 
@@ -197,7 +198,7 @@ func TestAzureRefusesCorruptedBodies(t *testing.T) {
 	require.True(t, bloberror.HasCode(err, bloberror.CRC64Mismatch), "%v", err)
 	_, err = s.Swap(t.Context(), head.Head{}, next)
 	require.True(t, bloberror.HasCode(err, bloberror.CRC64Mismatch), "%v", err)
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	_, err = a.store(t, nil).Stat(t.Context(), cs[0].Ref)
 	require.ErrorIs(t, err, changeset.ErrNotFound)

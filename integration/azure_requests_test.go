@@ -14,6 +14,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // Each call is the requests that it is said to be, also when it fails.
@@ -37,12 +38,12 @@ func TestAzureRequestsOfEachCall(t *testing.T) {
 		{"put again", func() error { return s.Put(ctx, cs[0]) }, true, []string{"PUT", "HEAD"}},
 		{"get", func() error { _, err := s.Get(ctx, ref, nil); return err }, true, []string{"GET"}},
 		{"stat", func() error { _, err := s.Stat(ctx, ref); return err }, true, []string{"HEAD"}},
-		{"swap what is not there", func() error { _, err := s.Swap(ctx, next.WithToken(`"0x1"`), next.Fence()); return err }, false, []string{"PUT", "GET"}},
+		{"swap what is not there", func() error { _, err := s.Swap(ctx, next.WithToken(`"0x1"`), link.Fence(next)); return err }, false, []string{"PUT", "GET"}},
 		{"create", func() (err error) { stored, err = s.Swap(ctx, head.Head{}, next); return }, true, []string{"PUT"}},
 		{"create again", func() error { _, err := s.Swap(ctx, head.Head{}, next); return err }, false, []string{"PUT"}},
-		{"swap", func() error { _, err := s.Swap(ctx, stored, stored.Fence()); return err }, true, []string{"PUT"}},
-		{"swap again", func() error { _, err := s.Swap(ctx, stored, stored.Fence()); return err }, false, []string{"PUT", "GET"}},
-		{"swap without token", func() error { _, err := s.Swap(ctx, stored.WithToken(""), stored.Fence()); return err }, false, []string{"GET"}},
+		{"swap", func() error { _, err := s.Swap(ctx, stored, link.Fence(stored)); return err }, true, []string{"PUT"}},
+		{"swap again", func() error { _, err := s.Swap(ctx, stored, link.Fence(stored)); return err }, false, []string{"PUT", "GET"}},
+		{"swap without token", func() error { _, err := s.Swap(ctx, stored.WithToken(""), link.Fence(stored)); return err }, false, []string{"GET"}},
 		{"swap refused by rule", func() error { _, err := s.Swap(ctx, stored, stored); return err }, false, []string{}},
 		{"load", func() (err error) { seen, err = s.Load(ctx, "counted"); return }, true, []string{"GET"}},
 		{"refresh unchanged", func() error { return refreshed(t, s, seen, true) }, true, []string{"GET"}},

@@ -120,7 +120,7 @@ func requireSetUpErrors(t *testing.T, s *azurestore.Store, want ...string) {
 		require.NotEmpty(t, broken.Hint, call)
 		require.NotErrorIs(t, err, changeset.ErrNotFound, call)
 	}
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, swapErr, &refused)
 }
 
@@ -138,7 +138,7 @@ func TestAzureUnreachable(t *testing.T) {
 		require.NoError(t, err)
 		_, next := azureExtend(t, head.Head{}, "order-1", "x")
 		_, err = s.Swap(ctx, head.Head{}, next)
-		var refused *head.NotApplied
+		var refused *head.NotAppliedError
 		require.ErrorAs(t, err, &refused, "what was never sent is not applied")
 		_, loadErr := s.Load(ctx, "order-1")
 		_, checkErr := s.Check(ctx)

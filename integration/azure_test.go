@@ -27,6 +27,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // azureAccount is an account, and the names of containers in it that no other
@@ -204,7 +205,7 @@ func azureExtend(t testing.TB, after head.Head, aggregateID string, contents ...
 	for _, content := range contents {
 		drafts = append(drafts, changeset.Draft{Content: []byte(content)})
 	}
-	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	cs, next, err := link.Extend(after, aggregateID, drafts, time.Now())
 	require.NoError(t, err)
 	for i := range cs {
 		cs[i].Content = nil // as a store returns it

@@ -10,16 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
-	"ropewalk/internal/collecttest"
+	"ropewalk/internal/gctest"
+	"ropewalk/internal/link"
 )
 
 // TestCollect collects orphans and erases over all clouds.
 func TestCollect(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
 		changesets, heads := c.open(t).stores(t, direct)
-		collecttest.Test(t, collecttest.Storage{Changesets: changesets.(collect.Changesets), Heads: heads})
+		gctest.Test(t, gctest.Storage{Changesets: changesets.(gc.Changesets), Heads: heads})
 	})
 }
 
@@ -39,7 +40,7 @@ func TestCommandCollects(t *testing.T) {
 		exits(0, "append order-1 --new")
 		exits(0, "append order-1 --after 0")
 		changesets, _ := place.stores(t, direct)
-		built, _, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("orphan!")}}, time.Now())
+		built, _, err := link.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("orphan!")}}, time.Now())
 		require.NoError(t, err)
 		require.NoError(t, changesets.Put(t.Context(), built[0]))
 		exits(0, "append order-2 --new")

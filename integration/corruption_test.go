@@ -19,6 +19,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 // damaged is a chain in a storage that is hurt, read, and healed again.
@@ -56,7 +57,7 @@ func newDamaged(t testing.TB, changesets inspect.Changesets, heads head.Store, v
 			d.lost = d.put(t, drafts[:1])[0]
 		}
 		d.chain = append(d.chain, d.put(t, drafts)...)
-		next := d.head.Next(d.chain[len(d.chain)-1].Header)
+		next := link.Next(d.head, d.chain[len(d.chain)-1].Header)
 		var err error
 		d.head, err = heads.Swap(t.Context(), d.head, next)
 		require.NoError(t, err)
@@ -69,7 +70,7 @@ func newDamaged(t testing.TB, changesets inspect.Changesets, heads head.Store, v
 
 func (d *damaged) put(t testing.TB, drafts []changeset.Draft) []changeset.Changeset {
 	t.Helper()
-	built, _, err := head.Extend(d.head, d.id, drafts, time.Now())
+	built, _, err := link.Extend(d.head, d.id, drafts, time.Now())
 	require.NoError(t, err)
 	for _, c := range built {
 		require.NoError(t, d.changesets.Put(t.Context(), c))

@@ -12,10 +12,11 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/link"
 )
 
 // roleStore is a store as the identity of one role has it.
@@ -103,7 +104,7 @@ func (s roleStore) put(t *testing.T, chain *ropewalk.Chain, n, last int) []chang
 	h, err := chain.Head(t.Context())
 	require.NoError(t, err)
 	drafts := make([]changeset.Draft, n)
-	cs, _, err := head.Extend(h, chain.AggregateID(), drafts, time.Now())
+	cs, _, err := link.Extend(h, chain.AggregateID(), drafts, time.Now())
 	require.NoError(t, err)
 	for _, c := range cs[n-last:] {
 		require.NoError(t, s.objects.Put(t.Context(), c))
@@ -166,7 +167,7 @@ func (s roleStore) maintain(t *testing.T, pending changeset.Header) {
 func (s roleStore) collect(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	collector := collect.New(s.objects, s.heads, &collect.Options{Grace: -1, Delete: true})
+	collector := gc.New(s.objects, s.heads, &gc.Options{Grace: -1, Delete: true})
 	deleted := int64(0)
 	for r, err := range collector.CollectAll(ctx, "") {
 		require.NoError(t, errors.Join(err, r.Err))
@@ -179,7 +180,7 @@ func (s roleStore) collect(t *testing.T) {
 // erase erases an aggregate.
 func (s roleStore) erase(t *testing.T, id string) {
 	t.Helper()
-	r, err := collect.New(s.objects, s.heads, nil).Erase(t.Context(), id)
+	r, err := gc.New(s.objects, s.heads, nil).Erase(t.Context(), id)
 	require.NoError(t, err)
 	require.Positive(t, r.Deleted.Objects)
 }
@@ -188,7 +189,7 @@ func (s roleStore) erase(t *testing.T, id string) {
 // aggregate, but swaps neither head.
 func (s roleStore) putFirst(t *testing.T) changeset.Ref {
 	t.Helper()
-	cs, _, err := head.Extend(head.Head{}, "order/2", []changeset.Draft{draft("created")}, time.Now())
+	cs, _, err := link.Extend(head.Head{}, "order/2", []changeset.Draft{draft("created")}, time.Now())
 	require.NoError(t, err)
 	require.NoError(t, s.objects.Put(t.Context(), cs[0]))
 	s.put(t, s.chain("order/1"), 1, 1)

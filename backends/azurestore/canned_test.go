@@ -17,6 +17,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // secret is in the shared access signature of the tests' clients, and must
@@ -118,7 +119,7 @@ func respond(r *http.Request, status int, body string) *http.Response {
 // built returns a changeset and the head that commits it, of a new aggregate.
 func built(t testing.TB) (changeset.Changeset, head.Head) {
 	t.Helper()
-	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("the content")}}, time.Now())
+	cs, next, err := link.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("the content")}}, time.Now())
 	require.NoError(t, err)
 	cs[0].Content = nil // as a store returns it
 	return cs[0], next

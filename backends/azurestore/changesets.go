@@ -23,7 +23,7 @@ import (
 // Put stores the changeset as one blob, by one request. If the service says
 // that the blob exists, a second request makes sure of it.
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
-	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Joined)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Store) decode(ref changeset.Ref, stored map[string]*string, contentType
 	}
 	return changeset.Decode(changeset.Stored{
 		Ref: ref, Object: s.Locate(ref), Metadata: metadata, ContentType: *contentType, Size: *size,
-	}, changeset.NoHyphens)
+	}, changeset.Joined)
 }
 
 // notFound makes the reply for a missing blob [changeset.ErrNotFound]. A

@@ -113,7 +113,7 @@ func (s *Store) probe(ctx context.Context, probe *blockblob.Client) (failed stri
 	if err != nil {
 		return "", err
 	}
-	if err := write(first.token); is[*head.SwapConflict](err) {
+	if err := write(first.token); is[*head.ConflictError](err) {
 		return "a write with the ETag that was just read is refused", nil
 	} else if err != nil {
 		return "", err
@@ -121,7 +121,7 @@ func (s *Store) probe(ctx context.Context, probe *blockblob.Client) (failed stri
 	for _, outdated := range []struct{ what, token string }{{"create-only", ""}, {"If-Match", first.token}} {
 		if err := write(outdated.token); err == nil {
 			return outdated.what + " writes are not honoured", nil
-		} else if !is[*head.SwapConflict](err) {
+		} else if !is[*head.ConflictError](err) {
 			return "", err
 		}
 	}
@@ -129,7 +129,7 @@ func (s *Store) probe(ctx context.Context, probe *blockblob.Client) (failed stri
 }
 
 func untried(name string, err error) Finding {
-	if refused, ok := errors.AsType[*head.NotApplied](err); ok {
+	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
 		err = refused.Err
 	}
 	f := Finding{Name: name, Detail: "conditional writes could not be tried: " + err.Error(), Hint: "try again"}

@@ -11,6 +11,7 @@ import (
 
 	"ropewalk/backends/azurestore"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // changed is an account whose ETags something on the way changes.
@@ -36,7 +37,7 @@ var changedTags = map[string]func(string) string{
 	"another":  func(string) string { return `"0123456789abcdef"` },
 }
 
-// An append over changed ETags is refused for good, and never in doubt.
+// An append over changed ETags is refused for good, and never unknown.
 func TestChangedETagsAreADefiniteRefusal(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range changedTags {
@@ -44,11 +45,11 @@ func TestChangedETagsAreADefiniteRefusal(t *testing.T) {
 		seen, err := s.Load(t.Context(), w.next.AggregateID)
 		if name == "another" {
 			require.NoError(t, err)
-			_, err = s.Swap(t.Context(), seen, seen.Fence())
+			_, err = s.Swap(t.Context(), seen, link.Fence(seen))
 			require.Equal(t, refused, fateOf(t, err))
 		}
 		requireChangedETag(t, err, name)
-		_, err = s.Swap(t.Context(), w.next, w.next.Fence())
+		_, err = s.Swap(t.Context(), w.next, link.Fence(w.next))
 		require.Equal(t, refused, fateOf(t, err), name)
 		requireChangedETag(t, err, name)
 	}

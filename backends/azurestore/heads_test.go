@@ -12,6 +12,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // records answers as a container that holds these head records by aggregate
@@ -81,15 +82,15 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, wire := cannedStore(t, io.Discard, (&records{stored: map[string]string{"a": c.text}, fails: c.fails}).answer)
-			got, err := s.Swap(t.Context(), c.old, c.old.Fence())
+			got, err := s.Swap(t.Context(), c.old, link.Fence(c.old))
 			defer func() { require.Equal(t, c.sent, wire.take()) }()
 			if c.want == "" {
 				require.NoError(t, err)
-				require.Equal(t, stored.Fence().WithToken(`"0x2"`), got)
+				require.Equal(t, link.Fence(stored).WithToken(`"0x2"`), got)
 				require.Equal(t, `"0x1"`, header(wire.sent[1], "If-Match"))
 				return
 			}
-			var lost *head.SwapConflict
+			var lost *head.ConflictError
 			if c.want == conflict {
 				require.ErrorAs(t, err, &lost)
 				require.Equal(t, stored.WithToken(`"0x1"`), *lost.Winner)
@@ -117,7 +118,7 @@ func TestSwapWithoutTokenKeepsWhatItDoesNotKnow(t *testing.T) {
 		}
 		return stock.answer(r)
 	})
-	_, err := s.Swap(t.Context(), stored, stored.Fence())
+	_, err := s.Swap(t.Context(), stored, link.Fence(stored))
 	require.NoError(t, err)
 	require.Equal(t, strings.Replace(newer, `"revision":1`, `"revision":2`, 1), string(written))
 }

@@ -85,7 +85,7 @@ func TestWithoutTokenNothingIsSent(t *testing.T) {
 			require.Equal(t, want, broken.What)
 			require.ErrorIs(t, err, cause)
 		}
-		var not *head.NotApplied
+		var not *head.NotAppliedError
 		require.ErrorAs(t, swapErr, &not)
 		require.Empty(t, wire.take())
 	}

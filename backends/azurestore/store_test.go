@@ -16,6 +16,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestNewRefusesBadSettings(t *testing.T) {
@@ -60,7 +61,7 @@ func TestPutIsOneConditionalRequest(t *testing.T) {
 	require.Equal(t, "*", header(r, "If-None-Match"))
 	require.NotEmpty(t, header(r, "x-ms-content-crc64"))
 	require.Equal(t, c.ContentType, header(r, "x-ms-blob-content-type"))
-	metadata, err := changeset.Encode(c.Header, changeset.NoHyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Joined)
 	require.NoError(t, err)
 	for key, value := range metadata {
 		require.Equal(t, value, header(r, "x-ms-meta-"+key))
@@ -128,7 +129,7 @@ func TestPutKeepsTheClientsRetries(t *testing.T) {
 // stored answers as the service does for a changeset's blob, and breaks the
 // connection after so many bytes; never where negative.
 func stored(r *http.Request, c changeset.Changeset, breakAfter int) *http.Response {
-	metadata, _ := changeset.Encode(c.Header, changeset.NoHyphens)
+	metadata, _ := changeset.Encode(c.Header, changeset.Joined)
 	reply := respond(r, http.StatusOK, string(c.Body))
 	for key, value := range metadata {
 		reply.Header.Set("x-ms-meta-"+key, value) // canonical, and thus in another case
@@ -234,7 +235,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	require.ErrorIs(t, s.Delete(ctx, c.Ref), context.Canceled)
 	require.ErrorIs(t, s.Provision(ctx), context.Canceled)
 	for _, old := range []head.Head{{}, next, next.WithToken(`"0x1"`)} {
-		_, err := s.Swap(ctx, old, next.Fence())
+		_, err := s.Swap(ctx, old, link.Fence(next))
 		if old.Exists() {
 			require.ErrorIs(t, err, context.Canceled)
 		}

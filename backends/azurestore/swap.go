@@ -23,7 +23,7 @@ import (
 // a request that reads the blob comes first. If the ETag does not match, a
 // request that reads the blob follows: its head is the winner, unless the ETag
 // is still the same. Then something on the way changes ETags, which is a
-// [*SetupError] within a [*head.NotApplied].
+// [*SetupError] within a [*head.NotAppliedError].
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	old, next, err := swap.Current(ctx, s, old, next, mayPass)
 	if err != nil {
@@ -31,10 +31,10 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 	}
 	record, err := head.EncodeJSON(next)
 	if err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	token, err := s.write(ctx, "swap", s.head(next.AggregateID), record, old.Token())
-	if lost, ok := errors.AsType[*head.SwapConflict](err); ok && lost.Winner == nil && old.Exists() {
+	if lost, ok := errors.AsType[*head.ConflictError](err); ok && lost.Winner == nil && old.Exists() {
 		return head.Head{}, s.winner(ctx, old, lost)
 	}
 	if err != nil {
@@ -44,18 +44,18 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 }
 
 // winner finds out why the ETag of old did not match.
-func (s *Store) winner(ctx context.Context, old head.Head, lost *head.SwapConflict) error {
+func (s *Store) winner(ctx context.Context, old head.Head, lost *head.ConflictError) error {
 	stored, err := s.Load(ctx, old.AggregateID)
 	switch {
 	case is[*SetupError](err):
-		return &head.NotApplied{Err: err}
+		return &head.NotAppliedError{Err: err}
 	case err != nil:
 		return lost
 	case stored.Token() == old.Token():
 		changed := changedETag("the head is unchanged, and its ETag is refused: something on the way changes ETags")
-		return &head.NotApplied{Err: explain("swap", s.LocateHead(old.AggregateID), changed)}
+		return &head.NotAppliedError{Err: explain("swap", s.LocateHead(old.AggregateID), changed)}
 	}
-	return &head.SwapConflict{Winner: &stored}
+	return &head.ConflictError{Winner: &stored}
 }
 
 // once turns the client's retries off: 0 would mean its default.
@@ -96,21 +96,21 @@ func conditional(err error) error {
 }
 
 // outcome turns the error of a write into an error that says how the attempt
-// ended: [*head.SwapConflict], [*head.NotApplied], or neither if that is unknown.
+// ended: [*head.ConflictError], [*head.NotAppliedError], or neither if that is unknown.
 func outcome(err error, replaces bool, body *guardedBody) error {
 	answer, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
 	case !ok || !fromService(answer.RawResponse): // see the last case
 	case stale(err), !replaces && exists(err),
 		answer.StatusCode == http.StatusPreconditionFailed && answer.ErrorCode == "":
-		return &head.SwapConflict{}
+		return &head.ConflictError{}
 	case replaces && hasCode(err, bloberror.BlobNotFound):
-		return &head.SwapConflict{Winner: &head.Head{}}
+		return &head.ConflictError{Winner: &head.Head{}}
 	case refusal(answer):
-		return &head.NotApplied{Retryable: answer.StatusCode == http.StatusTooManyRequests, Err: err}
+		return &head.NotAppliedError{Retryable: answer.StatusCode == http.StatusTooManyRequests, Err: err}
 	}
 	if body.withhold() {
-		return &head.NotApplied{Retryable: unreachable(err), Err: err}
+		return &head.NotAppliedError{Retryable: unreachable(err), Err: err}
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"ropewalk/backends/azurestore"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // fate is the outcome of a swap's one attempt, as its error reports it.
@@ -33,8 +34,8 @@ const (
 
 func fateOf(t testing.TB, err error) fate {
 	t.Helper()
-	var lost *head.SwapConflict
-	var not *head.NotApplied
+	var lost *head.ConflictError
+	var not *head.NotAppliedError
 	switch {
 	case errors.As(err, &lost) && lost.Winner == nil:
 		return conflict
@@ -107,7 +108,7 @@ func TestSwapTellsWhatIsKnown(t *testing.T) {
 		t.Run(fmt.Sprintf("%d %s", c.status, c.code), func(t *testing.T) {
 			_, next := built(t)
 			requireFate(t, c.created, c.setup, failing(c.status, c.code), head.Head{}, next)
-			requireFate(t, c.replace, c.setup, failing(c.status, c.code), next.WithToken(`"0x1"`), next.Fence())
+			requireFate(t, c.replace, c.setup, failing(c.status, c.code), next.WithToken(`"0x1"`), link.Fence(next))
 		})
 	}
 }
@@ -228,7 +229,7 @@ func TestSwapConditions(t *testing.T) {
 	created, err := s.Swap(t.Context(), head.Head{}, next)
 	require.NoError(t, err)
 	require.Equal(t, next.WithToken(`"0x2"`), created)
-	_, err = s.Swap(t.Context(), created.WithToken(`"0x1"`), created.Fence())
+	_, err = s.Swap(t.Context(), created.WithToken(`"0x1"`), link.Fence(created))
 	require.NoError(t, err)
 	require.Equal(t, "*", header(wire.sent[0], "If-None-Match"))
 	require.Empty(t, header(wire.sent[0], "If-Match"))

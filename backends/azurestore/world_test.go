@@ -13,6 +13,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // world is an account that answers as the service does, with all its headers.
@@ -151,12 +152,12 @@ func (w *world) operations() map[string]operation {
 		"load nothing": {true, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Load(ctx, w.next.AggregateID) }},
 		"refresh":      {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Refresh(ctx, old) }},
 		"create":       {true, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Swap(ctx, head.Head{}, w.next) }},
-		"swap":         {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Swap(ctx, old, old.Fence()) }},
+		"swap":         {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return s.Swap(ctx, old, link.Fence(old)) }},
 		"swap stale": {false, func(ctx context.Context, s *azurestore.Store) (any, error) {
-			return s.Swap(ctx, old.WithToken(`"0x0"`), old.Fence())
+			return s.Swap(ctx, old.WithToken(`"0x0"`), link.Fence(old))
 		}},
 		"swap untokened": {false, func(ctx context.Context, s *azurestore.Store) (any, error) {
-			return s.Swap(ctx, w.next, w.next.Fence())
+			return s.Swap(ctx, w.next, link.Fence(w.next))
 		}},
 		"list": {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return collected(s.List(ctx, "")) }},
 		"objects": {false, func(ctx context.Context, s *azurestore.Store) (any, error) {

@@ -83,5 +83,5 @@ func aggregatesMayBeLeft(t testing.TB, h Harness) {
 	}
 	late := first(t, base+" ", nil)
 	put(t, s, late)
-	require.Equal(t, late.AggregateID, take(t, 1, behind)[0], "a second iteration lists anew")
+	require.Equal(t, late.AggregateID, take(t, 1, behind)[0], "a second iteration lists again")
 }

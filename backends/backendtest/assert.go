@@ -102,7 +102,7 @@ func requireHead(t testing.TB, s head.Store, want head.Head) {
 // requireConflict demands a conflict that names the stored head, if it names any head.
 func requireConflict(t testing.TB, err error, stored head.Head) {
 	t.Helper()
-	var conflict *head.SwapConflict
+	var conflict *head.ConflictError
 	require.ErrorAs(t, err, &conflict)
 	if conflict.Winner != nil {
 		requireRecord(t, stored, *conflict.Winner)
@@ -110,9 +110,9 @@ func requireConflict(t testing.TB, err error, stored head.Head) {
 }
 
 // requireNotApplied demands a refusal.
-func requireNotApplied(t testing.TB, err error) *head.NotApplied {
+func requireNotApplied(t testing.TB, err error) *head.NotAppliedError {
 	t.Helper()
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	return refused
 }

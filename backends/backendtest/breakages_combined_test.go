@@ -33,7 +33,7 @@ var combinedBreakages = []breakage{
 	{commitOfMany, "Commit has room for 100 changesets", func(b *broken) {
 		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 			if len(cs) > 100 {
-				return head.Head{}, &head.NotApplied{Err: errors.New("too many")}
+				return head.Head{}, &head.NotAppliedError{Err: errors.New("too many")}
 			}
 			return b.Store.Commit(ctx, cs, old, next)
 		}
@@ -53,7 +53,7 @@ var combinedBreakages = []breakage{
 		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 			for _, c := range cs {
 				if _, err := b.Store.Stat(ctx, c.Ref); err == nil {
-					return head.Head{}, &head.NotApplied{Err: errors.New("it exists")}
+					return head.Head{}, &head.NotAppliedError{Err: errors.New("it exists")}
 				}
 			}
 			return b.Store.Commit(ctx, cs, old, next)
@@ -130,7 +130,7 @@ func commitInSteps(put func(context.Context, changeset.Changeset) error) func(b 
 		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 			for _, c := range cs {
 				if err := put(ctx, c); err != nil {
-					return head.Head{}, &head.NotApplied{Err: err}
+					return head.Head{}, &head.NotAppliedError{Err: err}
 				}
 			}
 			return b.Store.Swap(ctx, old, next)

@@ -65,7 +65,7 @@ var contextBreakages = []breakage{
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Swap(context.WithoutCancel(ctx), old, next)
 			if err == nil && ctx.Err() != nil {
-				return head.Head{}, &head.NotApplied{Err: ctx.Err()}
+				return head.Head{}, &head.NotAppliedError{Err: ctx.Err()}
 			}
 			return got, err
 		}

@@ -174,7 +174,7 @@ var contentBreakages = []breakage{
 	})},
 	{worstMetadata, "Put has room for 1,990 bytes of metadata", func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
-			if metadata, _ := changeset.Encode(c.Header, changeset.Hyphens); metadataSize(metadata) > 1990 {
+			if metadata, _ := changeset.Encode(c.Header, changeset.Hyphenated); metadataSize(metadata) > 1990 {
 				return errors.New("metadata too large")
 			}
 			return b.Store.Put(ctx, c)

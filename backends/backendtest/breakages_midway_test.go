@@ -65,7 +65,7 @@ var midwayBreakages = []breakage{
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Swap(ctx, old, next)
 			if cut(ctx) {
-				return head.Head{}, errors.Join(ctx.Err(), &head.SwapConflict{})
+				return head.Head{}, errors.Join(ctx.Err(), &head.ConflictError{})
 			}
 			return got, err
 		}
@@ -74,7 +74,7 @@ var midwayBreakages = []breakage{
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Swap(ctx, old, next)
 			if cut(ctx) {
-				return head.Head{}, &head.NotApplied{Err: ctx.Err()}
+				return head.Head{}, &head.NotAppliedError{Err: ctx.Err()}
 			}
 			return got, err
 		}

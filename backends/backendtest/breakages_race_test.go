@@ -14,17 +14,17 @@ var conflictBreakages = []breakage{
 		return !old.Exists() || stored.SameRecord(old)
 	})},
 	{conflictOfCreate, "Swap answers a conflict with an error of its own", failAs(func(err error, _, _ head.Head) error { return hidden(err) })},
-	{conflictOfCreate, "Swap answers a conflict with NotApplied", failAs(func(err error, _, _ head.Head) error {
-		return &head.NotApplied{Err: hidden(err)}
+	{conflictOfCreate, "Swap answers a conflict with NotAppliedError", failAs(func(err error, _, _ head.Head) error {
+		return &head.NotAppliedError{Err: hidden(err)}
 	})},
 	{conflictOfCreate, "Swap names itself the winner", failAs(func(_ error, _, next head.Head) error {
-		return &head.SwapConflict{Winner: &next}
+		return &head.ConflictError{Winner: &next}
 	})},
 	{conflictOfAbsent, "Swap replaces what is not there", swapIf(func(stored, old head.Head) bool {
 		return !stored.Exists() || stored.SameRecord(old)
 	})},
 	{conflictOfAbsent, "Swap names old the winner", failAs(func(_ error, old, _ head.Head) error {
-		return &head.SwapConflict{Winner: &old}
+		return &head.ConflictError{Winner: &old}
 	})},
 	{conflictOfEarlier, "Swap has no condition", swapIf(func(_, _ head.Head) bool { return true })},
 	{conflictOfEarlier, "Swap without a token has no condition", func(b *broken) {
@@ -42,7 +42,7 @@ var conflictBreakages = []breakage{
 	{conflictOfEarlier, "Swap reports a conflict and writes all the same", func(b *broken) {
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Swap(ctx, old, next)
-			if errors.As(err, new(*head.SwapConflict)) {
+			if errors.As(err, new(*head.ConflictError)) {
 				_, _ = write(b, next)
 			}
 			return got, err
@@ -69,7 +69,7 @@ var conflictBreakages = []breakage{
 		}
 	}},
 	{conflictOfRepeated, "Swap names the replaced record the winner", failAs(func(_ error, old, _ head.Head) error {
-		return &head.SwapConflict{Winner: &old}
+		return &head.ConflictError{Winner: &old}
 	})},
 }
 
@@ -80,7 +80,7 @@ var raceBreakages = []breakage{
 	{swappersRace, "Swap never lets anyone win a race", func(b *broken) {
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			if old.Exists() {
-				return head.Head{}, &head.SwapConflict{}
+				return head.Head{}, &head.ConflictError{}
 			}
 			return b.Store.Swap(ctx, old, next)
 		}

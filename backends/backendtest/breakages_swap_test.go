@@ -70,7 +70,7 @@ var swapBreakages = []breakage{
 		swap := b.swap
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			if old.Exists() && old.Token() == "" {
-				return head.Head{}, &head.NotApplied{Err: errors.New("no token")}
+				return head.Head{}, &head.NotAppliedError{Err: errors.New("no token")}
 			}
 			return swap(ctx, old, next)
 		}
@@ -86,7 +86,7 @@ var swapBreakages = []breakage{
 	{swapRebuilds, "Swap takes the next revision only", func(b *broken) {
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			if next.Revision != old.Revision+1 {
-				return head.Head{}, &head.NotApplied{Err: errors.New("not the next revision")}
+				return head.Head{}, &head.NotAppliedError{Err: errors.New("not the next revision")}
 			}
 			return b.Store.Swap(ctx, old, next)
 		}
@@ -132,7 +132,7 @@ var recordBreakages = []breakage{
 	{recordOfWorstCase, "Swap refuses a record above 1,000 bytes", func(b *broken) {
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			if record, _ := head.EncodeJSON(next); len(record) > 1000 {
-				return head.Head{}, &head.NotApplied{Err: errors.New("too large")}
+				return head.Head{}, &head.NotAppliedError{Err: errors.New("too large")}
 			}
 			return b.Store.Swap(ctx, old, next)
 		}
@@ -165,13 +165,13 @@ var recordBreakages = []breakage{
 	{swapChecked, "Swap does not call CheckSwap", func(b *broken) {
 		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
 			if stored, err := b.Store.Load(ctx, next.AggregateID); err != nil || !stored.SameRecord(old) {
-				return head.Head{}, &head.SwapConflict{}
+				return head.Head{}, &head.ConflictError{}
 			}
 			return write(b, next)
 		}
 	}},
 	{swapChecked, "Swap answers what CheckSwap refuses with a conflict", failAs(func(error, head.Head, head.Head) error {
-		return &head.SwapConflict{}
+		return &head.ConflictError{}
 	})},
 	{oddHeads, "Load takes aggregate IDs without regard to case", func(b *broken) {
 		b.load = func(ctx context.Context, aggregateID string) (head.Head, error) {

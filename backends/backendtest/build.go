@@ -12,6 +12,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // newAggregate returns an aggregate ID that no other run has.
@@ -20,7 +21,7 @@ func newAggregate() string { return "backendtest-" + changeset.NewID().String() 
 // extend builds an append, at a time that needs all its nine decimals.
 func extend(t testing.TB, after head.Head, aggregateID string, drafts ...changeset.Draft) ([]changeset.Changeset, head.Head) {
 	t.Helper()
-	cs, next, err := head.Extend(after, aggregateID, drafts, time.Now().Truncate(time.Second).Add(123456789))
+	cs, next, err := link.Extend(after, aggregateID, drafts, time.Now().Truncate(time.Second).Add(123456789))
 	require.NoError(t, err)
 	return cs, next
 }

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func combinedChecks() []check {
@@ -22,10 +23,10 @@ func combinedChecks() []check {
 		{"Commit: leaves a changeset that is already there as it is", commitLeavesStored},
 		{"Commit: stores Body, whatever Content is", commitStoresBody},
 		{"Commit: what it is given it does not alias", commitDoesNotAlias},
-		{"Commit: whose condition fails is a SwapConflict and does neither", commitConflict},
-		{"Commit: what CheckSwap refuses is a NotApplied error and does neither", commitChecked},
+		{"Commit: whose condition fails is a ConflictError and does neither", commitConflict},
+		{"Commit: what CheckSwap refuses is a NotAppliedError and does neither", commitChecked},
 		{"Commit: of an invalid header does neither", commitRefusesInvalid},
-		{"Commit: under a context that has ended is a NotApplied error and does neither", commitUnderEndedContext},
+		{"Commit: under a context that has ended is a NotAppliedError and does neither", commitUnderEndedContext},
 		{"Commit: of many that race exactly one succeeds, and no other's changesets are there", commitsRace},
 	}
 }
@@ -109,7 +110,7 @@ func commitReturnsToken(t testing.TB, h Harness) {
 	for range 3 {
 		cs, next := extend(t, stored, aggregateID, changeset.Draft{})
 		stored = commit(t, s, cs, stored, next)
-		stored = swap(t, s, stored, stored.Fence())
+		stored = swap(t, s, stored, link.Fence(stored))
 	}
 	cs, next := extend(t, stored.WithToken(""), aggregateID, changeset.Draft{})
 	stored = commit(t, s, cs, stored.WithToken(""), next)
@@ -134,7 +135,7 @@ func commitOfMany(t testing.TB, h Harness) {
 func commitOfNone(t testing.TB, h Harness) {
 	s := combined(t, h)
 	stored := create(t, s)
-	stored = commit(t, s, nil, stored, stored.Fence())
+	stored = commit(t, s, nil, stored, link.Fence(stored))
 	requireHead(t, h.Heads(t), stored)
 }
 
@@ -165,7 +166,7 @@ func commitDoesNotAlias(t testing.TB, h Harness) {
 func commitConflict(t testing.TB, h Harness) {
 	s := combined(t, h)
 	created := create(t, s)
-	stored := swap(t, s, created, created.Fence())
+	stored := swap(t, s, created, link.Fence(created))
 	absent := head.At(full(t).Header)
 	for _, c := range []struct {
 		aggregateID string

@@ -7,14 +7,15 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var conflictChecks = []check{
-	{"Swap: of nothing where there is a head is a SwapConflict and changes nothing", conflictOfCreate},
-	{"Swap: of a head where there is none is a SwapConflict and changes nothing", conflictOfAbsent},
-	{"Swap: of an earlier record, with its token or without, is a SwapConflict and changes nothing", conflictOfEarlier},
-	{"Swap: of another revision, version, changeset or digest is a SwapConflict and changes nothing", conflictOfOther},
-	{"Swap: repeated after it was applied is a SwapConflict with its own record", conflictOfRepeated},
+	{"Swap: of no head, if a head exists, is a ConflictError and changes nothing", conflictOfCreate},
+	{"Swap: of a head that does not exist is a ConflictError and changes nothing", conflictOfAbsent},
+	{"Swap: of an earlier record, with its token or without, is a ConflictError and changes nothing", conflictOfEarlier},
+	{"Swap: of another revision, version, changeset or digest is a ConflictError and changes nothing", conflictOfOther},
+	{"Swap: repeated after it was applied is a ConflictError with its own record", conflictOfRepeated},
 }
 
 // refuse demands that the swap meets the stored head and leaves it alone.
@@ -49,12 +50,12 @@ func conflictOfEarlier(t testing.TB, h Harness) {
 	earlier := []head.Head{created, load(t, s, created.AggregateID)}
 	stored := swap(t, s, created, next(t, created, created.AggregateID))
 	earlier = append(earlier, stored)
-	stored = swap(t, s, stored, stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
 	for _, old := range earlier {
 		refuse(t, s, old, next(t, old, old.AggregateID), stored)
-		refuse(t, h.Heads(t), old.WithToken(""), old.Fence(), stored)
+		refuse(t, h.Heads(t), old.WithToken(""), link.Fence(old), stored)
 	}
-	swap(t, s, stored, stored.Fence())
+	swap(t, s, stored, link.Fence(stored))
 }
 
 func conflictOfOther(t testing.TB, h Harness) {
@@ -68,13 +69,13 @@ func conflictOfOther(t testing.TB, h Harness) {
 		"another changeset":   func(old *head.Head) { old.ID = changeset.NewID() },
 		"another digest":      func(old *head.Head) { old.Digest[31] ^= 1 },
 	} {
-		old, next := stored.WithToken(""), stored.Fence()
+		old, next := stored.WithToken(""), link.Fence(stored)
 		change(&old)
 		next.Revision = old.Revision + 1
 		require.NoError(t, head.CheckSwap(old, next), name)
 		refuse(t, s, old, next, stored)
 	}
-	swap(t, s, stored, stored.Fence())
+	swap(t, s, stored, link.Fence(stored))
 }
 
 func conflictOfRepeated(t testing.TB, h Harness) {

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var changesetContextChecks = []check{
@@ -20,7 +21,7 @@ var changesetContextChecks = []check{
 
 var headContextChecks = []check{
 	{"Context: one that has ended is the error of Load", loadUnderEndedContext},
-	{"Context: one that has ended is a NotApplied error of Swap, which changes nothing", swapUnderEndedContext},
+	{"Context: one that has ended is a NotAppliedError of Swap, which changes nothing", swapUnderEndedContext},
 	{"Context: one that has ended is the one error of List", listHeadsUnderEndedContext},
 }
 
@@ -98,7 +99,7 @@ func swapUnderEndedContext(t testing.TB, h Harness) {
 	stored := create(t, s)
 	fresh := newAggregate()
 	for _, old := range []head.Head{stored, stored.WithToken("")} {
-		underEnded(t, func(ctx context.Context) error { return refusedSwap(t, ctx, s, old, old.Fence()) })
+		underEnded(t, func(ctx context.Context) error { return refusedSwap(t, ctx, s, old, link.Fence(old)) })
 	}
 	underEnded(t, func(ctx context.Context) error {
 		return refusedSwap(t, ctx, s, head.Head{}, next(t, head.Head{}, fresh))

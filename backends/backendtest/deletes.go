@@ -10,7 +10,7 @@ import (
 
 var deleteChecks = []check{
 	{"Delete: removes the object of that reference, for every handle, and no other", deleteRemovesOne},
-	{"Delete: of what is not there returns nil", deleteMayBeRepeated},
+	{"Delete: of a missing object returns nil", deleteMayBeRepeated},
 	{"Locate: names every changeset, stored or not, by a name of its own", locateNames},
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 var getChecks = []check{
-	{"Get, Stat: of what is not there is an error that matches ErrNotFound", getOfAbsent},
+	{"Get, Stat: of a missing object is an error that matches ErrNotFound", getOfAbsent},
 	{"Get: returns Body as it was put, and leaves Content nil", getLeavesContent},
 	{"Get: asks the admission once, with the header that it returns", getAsksAdmission},
 	{"Get: returns the admission's error as it is, and no body", getReturnsAdmissionError},
@@ -122,5 +122,5 @@ func statTellsTheTime(t testing.TB, h Harness) {
 	put(t, s, c)
 	info, err := s.Stat(t.Context(), c.Ref)
 	require.NoError(t, err)
-	require.WithinDuration(t, time.Now(), info.LastModified, time.Hour, "the clocks differ, or the time is not that of the put")
+	require.WithinDuration(t, time.Now(), info.LastModified, time.Hour, "the clocks differ, or the time is not the put's")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var headListChecks = []check{
@@ -89,16 +90,16 @@ func listMayBeLeft(t testing.TB, h Harness) {
 		require.Equal(t, all[:n], ids(take(t, n, listing)))
 	}
 	late := create(t, s)
-	require.Contains(t, ids(collect(t, listing)), late.AggregateID, "a second iteration lists anew")
+	require.Contains(t, ids(collect(t, listing)), late.AggregateID, "a second iteration lists again")
 }
 
 func listedCanBeSwapped(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	created := create(t, s)
 	stored := listedHeads(t, s)[created.AggregateID]
-	stored = swap(t, s, stored, stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
 	requireHead(t, s, stored)
-	refuse(t, s, created, created.Fence(), stored)
+	refuse(t, s, created, link.Fence(created), stored)
 }
 
 func listCancelled(t testing.TB, h Harness) {

@@ -14,7 +14,7 @@ import (
 
 var manyChecks = []check{
 	{"GetMany: returns exactly what Get would, each once, whatever the sizes", manyReturnsAll},
-	{"GetMany: leaves out what is not there, or another's", manyOfAbsent},
+	{"GetMany: leaves out missing objects, and another aggregate's", manyOfAbsent},
 	{"GetMany: leaves out what does not decode", manyOfCorrupt},
 	{"GetMany: asks the admission of large contents once each, and leaves out what is refused", manyAsksAdmission},
 	{"GetMany: what it returns it does not keep", manyDoesNotAlias},

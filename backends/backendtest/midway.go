@@ -96,8 +96,8 @@ func swapCutShort(t testing.TB, h Harness) {
 // head that was loaded after it.
 func requireHonest(t testing.TB, err error, old, next, loaded head.Head) {
 	t.Helper()
-	_, refused := errors.AsType[*head.NotApplied](err)
-	_, conflict := errors.AsType[*head.SwapConflict](err)
+	_, refused := errors.AsType[*head.NotAppliedError](err)
+	_, conflict := errors.AsType[*head.ConflictError](err)
 	switch {
 	case err == nil:
 		requireRecord(t, next, loaded)

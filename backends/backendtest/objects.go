@@ -121,7 +121,7 @@ func objectsMayBeLeft(t testing.TB, h Harness) {
 	}
 	late := first(t, all[0].AggregateID, nil)
 	put(t, s, late)
-	require.Contains(t, objectRefs(collect(t, objects)), late.Ref, "a second iteration lists anew")
+	require.Contains(t, objectRefs(collect(t, objects)), late.Ref, "a second iteration lists again")
 }
 
 func objectsLeaveForeignOut(t testing.TB, h Harness) {

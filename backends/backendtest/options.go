@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // bare and bareHeads have no optional interface.
@@ -168,7 +169,7 @@ func wholeHeads() (head.Store, *calls) {
 
 // firstHead returns the head of a new chain.
 func firstHead() head.Head {
-	_, next, err := head.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
+	_, next, err := link.Extend(head.Head{}, "a", make([]changeset.Draft, 1), time.Now())
 	if err != nil {
 		panic(err) // an empty draft is valid
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var raceChecks = []check{
@@ -103,7 +104,7 @@ func updatesAreNotLost(t testing.TB, h Harness) {
 
 // retryable reports whether a swap was refused for now.
 func retryable(err error) bool {
-	refused, ok := errors.AsType[*head.NotApplied](err)
+	refused, ok := errors.AsType[*head.NotAppliedError](err)
 	return ok && refused.Retryable
 }
 
@@ -114,8 +115,8 @@ func update(ctx context.Context, s head.Store, aggregateID string, n int) (swapp
 		if err != nil {
 			return swapped, err
 		}
-		_, err = s.Swap(ctx, stored, stored.Fence())
-		_, conflict := errors.AsType[*head.SwapConflict](err)
+		_, err = s.Swap(ctx, stored, link.Fence(stored))
+		_, conflict := errors.AsType[*head.ConflictError](err)
 		switch {
 		case err == nil:
 			swapped++

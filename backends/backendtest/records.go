@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var recordChecks = []check{
@@ -14,15 +15,15 @@ var recordChecks = []check{
 	{"Record: the format numbers of another version are kept", recordOfFormats},
 	{"Record: unknown fields survive a rewrite", recordKeepsUnknown},
 	{"Load, List: return DecodeJSON's errors for a record that does not decode", recordCorrupt},
-	{"Swap: what CheckSwap refuses is a NotApplied error and changes nothing", swapChecked},
+	{"Swap: what CheckSwap refuses is a NotAppliedError and changes nothing", swapChecked},
 }
 
 func recordOfWorstCase(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	stored := swap(t, s, head.Head{}, worstHead(t))
 	requireHead(t, s, stored)
-	stored = swap(t, s, stored, stored.Fence())
-	stored = swap(t, s, stored.WithToken(""), stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
+	stored = swap(t, s, stored.WithToken(""), link.Fence(stored))
 	requireHead(t, h.Heads(t), stored)
 	requireRecord(t, stored, listedHeads(t, s)[stored.AggregateID])
 }
@@ -30,11 +31,11 @@ func recordOfWorstCase(t testing.TB, h Harness) {
 func recordOfErased(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	stored := create(t, s)
-	tombstone := stored.Fence()
+	tombstone := link.Fence(stored)
 	tombstone.State = head.Erased
 	tombstone = swap(t, s, stored, tombstone)
 	requireHead(t, h.Heads(t), tombstone)
-	for _, next := range []head.Head{tombstone.Fence(), next(t, tombstone, stored.AggregateID)} {
+	for _, next := range []head.Head{link.Fence(tombstone), next(t, tombstone, stored.AggregateID)} {
 		_, err := s.Swap(t.Context(), tombstone, next)
 		requireNotApplied(t, err)
 	}
@@ -70,9 +71,9 @@ func recordKeepsUnknown(t testing.TB, h Harness) {
 	want := unknown(t, aggregateID)
 	require.NotEmpty(t, want)
 
-	stored = swap(t, s, stored, stored.Fence())
+	stored = swap(t, s, stored, link.Fence(stored))
 	stored = swap(t, s, stored, next(t, stored, aggregateID))
-	swap(t, s, stored.WithToken(""), stored.Fence())
+	swap(t, s, stored.WithToken(""), link.Fence(stored))
 	require.Equal(t, want, unknown(t, aggregateID))
 }
 
@@ -96,7 +97,7 @@ func swapChecked(t testing.TB, h Harness) {
 	erased, absent := stored, newAggregate()
 	erased.State = head.Erased
 	change := func(change func(next *head.Head)) head.Head {
-		next := stored.Fence()
+		next := link.Fence(stored)
 		change(&next)
 		return next
 	}
@@ -107,7 +108,7 @@ func swapChecked(t testing.TB, h Harness) {
 		"another aggregate": {stored, change(func(next *head.Head) { next.AggregateID = absent })},
 		"a lower version":   {stored, lower(t, stored)},
 		"an unknown state":  {stored, change(func(next *head.Head) { next.State = "lost" })},
-		"an erased chain":   {erased, erased.Fence()},
+		"an erased chain":   {erased, link.Fence(erased)},
 		"a newer writer's":  {stored, change(func(next *head.Head) { next.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 2} })},
 	}
 	for name, r := range refused {
@@ -117,7 +118,7 @@ func swapChecked(t testing.TB, h Harness) {
 		requireHead(t, s, stored)
 	}
 	require.Zero(t, load(t, s, absent))
-	swap(t, s, stored, stored.Fence())
+	swap(t, s, stored, link.Fence(stored))
 }
 
 // lower returns a record that follows stored except for its version.

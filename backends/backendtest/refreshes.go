@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var refreshChecks = []check{
@@ -33,7 +34,7 @@ func refreshChanged(t testing.TB, h Harness) {
 	refresher := headsAs[head.Refresher](t, s)
 	seen := create(t, s)
 	another := h.Heads(t)
-	fenced := swap(t, another, seen, seen.Fence())
+	fenced := swap(t, another, seen, link.Fence(seen))
 	got, err := refresher.Refresh(t.Context(), seen)
 	require.NoError(t, err)
 	requireRecord(t, fenced, got)
@@ -50,7 +51,7 @@ func refreshWithoutToken(t testing.TB, h Harness) {
 	got, err := refresher.Refresh(t.Context(), stored.WithToken(""))
 	require.NoError(t, err)
 	requireRecord(t, stored, got)
-	swap(t, s, got, got.Fence())
+	swap(t, s, got, link.Fence(got))
 	none, err := refresher.Refresh(t.Context(), next(t, head.Head{}, newAggregate()))
 	require.NoError(t, err)
 	require.Zero(t, none, "there is no such head")

@@ -51,7 +51,7 @@ func TestNothingIsCaughtWhereNothingIsBroken(t *testing.T) {
 // The format's bound is 2,024 bytes. The content encoding takes 27 of them, and
 // format 1 has no content encoding.
 func TestWorstMetadataIsTheWorst(t *testing.T) {
-	metadata, err := changeset.Encode(worst(t).Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(worst(t).Header, changeset.Hyphenated)
 	require.NoError(t, err)
 	require.Equal(t, 2024-27, metadataSize(metadata))
 }

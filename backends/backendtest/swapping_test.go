@@ -27,10 +27,10 @@ func swapIf(condition func(stored, old head.Head) bool) func(b *broken) {
 			}
 			stored, err := b.Store.Load(ctx, next.AggregateID)
 			if err != nil {
-				return head.Head{}, &head.NotApplied{Err: err}
+				return head.Head{}, &head.NotAppliedError{Err: err}
 			}
 			if !condition(stored, old) {
-				return head.Head{}, &head.SwapConflict{Winner: &stored}
+				return head.Head{}, &head.ConflictError{Winner: &stored}
 			}
 			return write(b, next)
 		}
@@ -90,7 +90,7 @@ func withTokens(b *broken, name func(stored head.Head) string) {
 			return head.Head{}, err
 		}
 		if stored, _ := b.Store.Load(ctx, next.AggregateID); old.Token() != "" && name(stored) != old.Token() {
-			return head.Head{}, &head.SwapConflict{}
+			return head.Head{}, &head.ConflictError{}
 		}
 		got, err := b.Store.Swap(ctx, old, next)
 		if err != nil {

@@ -7,16 +7,17 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var swapChecks = []check{
-	{"Load: of what is not there is the zero Head and no error", loadOfAbsent},
+	{"Load: of a missing head is the zero Head and no error", loadOfAbsent},
 	{"Swap: of nothing by a first head creates it, for every handle", swapCreates},
 	{"Swap: of the stored head replaces it, for every handle", swapReplaces},
 	{"Swap: returns next with the token that the following swap needs", swapReturnsToken},
 	{"Swap: a token is good in every handle", tokensTravel},
 	{"Swap: where old has no token it succeeds all the same", swapWithoutToken},
-	{"Swap: of a record by itself at the next revision shuts out what was built before", swapFences},
+	{"Swap: of a record to itself at the next revision shuts out what was built before", swapFences},
 	{"Swap: takes a record that is several revisions on, as one that was rebuilt", swapRebuilds},
 	{"Load: sees the latest swap, never an earlier one", loadIsNeverStale},
 	{"LocateHead: names every head, stored or not, by a name of its own", locateHeadNames},
@@ -64,9 +65,9 @@ func swapReturnsToken(t testing.TB, h Harness) {
 
 func tokensTravel(t testing.TB, h Harness) {
 	stored := create(t, h.Heads(t))
-	stored = swap(t, h.Heads(t), stored, stored.Fence())
+	stored = swap(t, h.Heads(t), stored, link.Fence(stored))
 	stored = load(t, h.Heads(t), stored.AggregateID)
-	stored = swap(t, h.Heads(t), stored, stored.Fence())
+	stored = swap(t, h.Heads(t), stored, link.Fence(stored))
 	requireHead(t, h.Heads(t), stored)
 }
 
@@ -75,7 +76,7 @@ func swapWithoutToken(t testing.TB, h Harness) {
 	stored := create(t, s)
 	for range 2 {
 		forgotten := stored.WithToken("")
-		stored = swap(t, s, forgotten, forgotten.Fence())
+		stored = swap(t, s, forgotten, link.Fence(forgotten))
 	}
 	stored = swap(t, s, stored, next(t, stored, stored.AggregateID))
 	requireHead(t, s, stored)
@@ -85,7 +86,7 @@ func swapFences(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	old := create(t, s)
 	pending := next(t, old, old.AggregateID)
-	fenced := swap(t, s, old, old.Fence())
+	fenced := swap(t, s, old, link.Fence(old))
 	require.Equal(t, old.Revision+1, fenced.Revision)
 	requireHead(t, s, fenced)
 	for _, old := range []head.Head{old, old.WithToken("")} {
@@ -100,7 +101,7 @@ func loadIsNeverStale(t testing.TB, h Harness) {
 	handles := []head.Store{h.Heads(t), h.Heads(t), h.Heads(t)}
 	stored := create(t, handles[0])
 	for i := range 9 {
-		stored = swap(t, handles[i%2], stored, stored.Fence())
+		stored = swap(t, handles[i%2], stored, link.Fence(stored))
 		for _, s := range handles {
 			requireHead(t, s, stored)
 		}

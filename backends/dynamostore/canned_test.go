@@ -19,6 +19,7 @@ import (
 	"ropewalk/backends/dynamostore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // reply is a canned answer of DynamoDB: an error with a code, or a body.
@@ -86,7 +87,7 @@ func open(t testing.TB, transport aws.HTTPClient, options ...func(*dynamodb.Opti
 // build returns the head of a new chain.
 func build(t testing.TB) head.Head {
 	t.Helper()
-	_, next, err := head.Extend(head.Head{}, "order-1", make([]changeset.Draft, 1), time.Unix(1, 0))
+	_, next, err := link.Extend(head.Head{}, "order-1", make([]changeset.Draft, 1), time.Unix(1, 0))
 	require.NoError(t, err)
 	return next
 }
@@ -102,8 +103,8 @@ const (
 )
 
 func kindOf(err error) string {
-	var c *head.SwapConflict
-	var n *head.NotApplied
+	var c *head.ConflictError
+	var n *head.NotAppliedError
 	switch {
 	case errors.As(err, &c) && c.Winner == nil:
 		return untold

@@ -39,7 +39,7 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 //
 // It returns the errors of [head.Store]. A conflict names the winner. A code by
 // which DynamoDB refuses the write and a request that was never sent are a
-// [*head.NotApplied], with a [*SetupError] if one fits. After any other error,
+// [*head.NotAppliedError], with a [*SetupError] if one fits. After any other error,
 // such as a status of 500 and above, an unknown code, a reply without
 // DynamoDB's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
@@ -47,7 +47,7 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 		return head.Head{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	_, call, err := awscall.Once(ctx, s.calls, s.client.UpdateItem, s.update(old, next))
 	if err == nil {
@@ -65,14 +65,14 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 func (s *Store) conflict(old, next head.Head, item map[string]types.AttributeValue) error {
 	winner, err := s.decode(next.AggregateID, item)
 	if err != nil || !winner.Exists() && !old.Exists() {
-		return &head.SwapConflict{}
+		return &head.ConflictError{}
 	}
 	if winner.Exists() && winner.SameRecord(old) {
 		if err := head.CheckSwap(winner, next); err != nil {
 			return err // only newer versions may replace the item
 		}
 	}
-	return &head.SwapConflict{Winner: &winner}
+	return &head.ConflictError{Winner: &winner}
 }
 
 // List yields the heads by a consistent Scan, a request for each megabyte of

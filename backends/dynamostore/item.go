@@ -82,10 +82,10 @@ func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (
 		return head.Head{}, fmt.Errorf("the item belongs to %q", texts[head.FieldAggregateID])
 	}
 	texts[head.FieldAggregateID] = changeset.Escape(aggregateID)
-	return head.FromTexts(texts)
+	return head.ParseFields(texts)
 }
 
-// textOf returns the text of a field's attribute, as [head.FromTexts] takes
+// textOf returns the text of a field's attribute, as [head.ParseFields] takes
 // it; false where the attribute has another type.
 func textOf(value types.AttributeValue, want kind) (string, bool) {
 	switch v := value.(type) {

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // loadItem loads a head from an item that change has had its way with.
@@ -92,7 +93,7 @@ func TestItemTakesOneWriteUnit(t *testing.T) {
 	var h head.Head
 	largest := 0
 	for v := range 4000 {
-		_, next, err := head.Extend(h, id, make([]changeset.Draft, 1), build(t).UpdatedAt)
+		_, next, err := link.Extend(h, id, make([]changeset.Draft, 1), build(t).UpdatedAt)
 		require.NoError(t, err)
 		if v%16 == 14 || v == 3999 { // where the first wheel is full
 			largest = max(largest, sizeOf(t, next))

@@ -18,6 +18,7 @@ import (
 
 	"ropewalk/backends/dynamostore"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // answer is a reply with its header.
@@ -115,7 +116,7 @@ func (f faithful) calls() map[string]func(*testing.T, *dynamostore.Store) (strin
 			return "", err
 		},
 		"Swap": func(t *testing.T, s *dynamostore.Store) (string, error) {
-			_, err := s.Swap(t.Context(), f.head, f.head.Fence())
+			_, err := s.Swap(t.Context(), f.head, link.Fence(f.head))
 			return "", err
 		},
 		"Provision": func(t *testing.T, s *dynamostore.Store) (string, error) { return "", s.Provision(t.Context()) },
@@ -268,7 +269,7 @@ func TestClock(t *testing.T) {
 		_, err := s.Swap(t.Context(), head.Head{}, h)
 		require.NoError(t, err)
 		require.Equal(t, 2, sent)
-		_, err = s.Swap(t.Context(), h, h.Fence())
+		_, err = s.Swap(t.Context(), h, link.Fence(h))
 		require.NoError(t, err)
 		require.Equal(t, 3, sent, "the SDK has learned the difference")
 	})

@@ -19,6 +19,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestSwapTellsWhatIsKnown(t *testing.T) {
@@ -59,7 +60,7 @@ func TestSwapTellsWhatIsKnown(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.status, " ", test.code), func(t *testing.T) {
 			server := always(reply{status: test.status, code: test.code})
-			_, err := open(t, server).Swap(t.Context(), old, old.Fence())
+			_, err := open(t, server).Swap(t.Context(), old, link.Fence(old))
 			require.Equal(t, test.want, kindOf(err), "%v", err)
 			require.Equal(t, []string{"UpdateItem"}, server.operations, "a swap is one attempt")
 		})
@@ -76,7 +77,7 @@ func TestSwapLosesItsReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := 0
 			s := open(t, doFunc(func(*http.Request) (*http.Response, error) { n++; return nil, failure }))
-			_, err := s.Swap(t.Context(), old, old.Fence())
+			_, err := s.Swap(t.Context(), old, link.Fence(old))
 			require.Equal(t, unknown, kindOf(err))
 			require.ErrorIs(t, err, failure)
 			require.Equal(t, 1, n)
@@ -86,7 +87,7 @@ func TestSwapLosesItsReply(t *testing.T) {
 
 func TestSwapThatIsAnsweredByNonsense(t *testing.T) {
 	old := build(t)
-	_, err := open(t, always(reply{status: 200, body: "<html>"})).Swap(t.Context(), old, old.Fence())
+	_, err := open(t, always(reply{status: 200, body: "<html>"})).Swap(t.Context(), old, link.Fence(old))
 	require.Equal(t, unknown, kindOf(err))
 	require.Error(t, err)
 }
@@ -96,13 +97,13 @@ func TestSwapThatIsNeverSent(t *testing.T) {
 	t.Run("no connection", func(t *testing.T) {
 		dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 		s := open(t, doFunc(func(*http.Request) (*http.Response, error) { return nil, dial }))
-		_, err := s.Swap(t.Context(), old, old.Fence())
+		_, err := s.Swap(t.Context(), old, link.Fence(old))
 		require.Equal(t, later, kindOf(err))
 		requireSetup(t, err, "DynamoDB cannot be reached")
 	})
 	t.Run("no credentials", func(t *testing.T) {
 		server := always(reply{status: 200, body: "{}"})
-		_, err := open(t, server, withoutCredentials).Swap(t.Context(), old, old.Fence())
+		_, err := open(t, server, withoutCredentials).Swap(t.Context(), old, link.Fence(old))
 		require.Equal(t, never, kindOf(err))
 		requireSetup(t, err, "no request could be made to DynamoDB")
 		require.Empty(t, server.operations)
@@ -111,7 +112,7 @@ func TestSwapThatIsNeverSent(t *testing.T) {
 		server := always(reply{status: 200, body: "{}"})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := open(t, server).Swap(ctx, old, old.Fence())
+		_, err := open(t, server).Swap(ctx, old, link.Fence(old))
 		require.Equal(t, never, kindOf(err))
 		require.ErrorIs(t, err, context.Canceled)
 		require.Empty(t, server.operations)
@@ -125,7 +126,7 @@ func TestSwapEndedOnItsWay(t *testing.T) {
 		cancel()
 		return nil, r.Context().Err()
 	}))
-	_, err := s.Swap(ctx, old, old.Fence())
+	_, err := s.Swap(ctx, old, link.Fence(old))
 	require.Equal(t, unknown, kindOf(err))
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -161,11 +162,11 @@ func TestSwapNamesTheWinner(t *testing.T) {
 	winner := build(t)
 	lost := func(old head.Head, item string) error {
 		server := always(reply{status: 400, code: "ConditionalCheckFailedException", body: item})
-		_, err := open(t, server).Swap(t.Context(), old, winner.Fence())
+		_, err := open(t, server).Swap(t.Context(), old, link.Fence(winner))
 		return err
 	}
 	err := lost(winner, `,"Item":`+item(t, winner, ""))
-	var c *head.SwapConflict
+	var c *head.ConflictError
 	require.ErrorAs(t, err, &c)
 	require.True(t, c.Winner.SameRecord(winner))
 
@@ -183,7 +184,7 @@ func TestSwapSendsItsCondition(t *testing.T) {
 	s := open(t, server)
 	created, err := s.Swap(t.Context(), head.Head{}, first)
 	require.NoError(t, err)
-	_, err = s.Swap(t.Context(), created, created.Fence())
+	_, err = s.Swap(t.Context(), created, link.Fence(created))
 	require.NoError(t, err)
 
 	require.Equal(t, []string{"UpdateItem", "UpdateItem"}, server.operations)
@@ -205,7 +206,7 @@ func TestSwapSendsItsCondition(t *testing.T) {
 func TestSwapLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 	first := build(t)
 	server := always(reply{status: 200, body: "{}"})
-	_, err := open(t, server).Swap(t.Context(), first, first.Fence())
+	_, err := open(t, server).Swap(t.Context(), first, link.Fence(first))
 	require.NoError(t, err)
 	require.Equal(t, []string{"UpdateItem"}, server.operations, "nothing is read before")
 	set := written(t, server.bodies[0])
@@ -215,7 +216,7 @@ func TestSwapLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 
 	newer := first
 	newer.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 1}
-	_, err = open(t, server).Swap(t.Context(), newer, newer.Fence())
+	_, err = open(t, server).Swap(t.Context(), newer, link.Fence(newer))
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"N": "3"}, written(t, server.bodies[1])["format"])
 }
@@ -226,7 +227,7 @@ func TestSwapOfAnItemForNewerVersions(t *testing.T) {
 	first := build(t)
 	newer := strings.NewReplacer(`"min-writer":{"N":"1"}`, `"min-writer":{"N":"2"}`, `"format":{"N":"1"}`, `"format":{"N":"2"}`).Replace(item(t, first, ""))
 	server := always(reply{status: 400, code: "ConditionalCheckFailedException", body: `,"Item":` + newer})
-	_, err := open(t, server).Swap(t.Context(), first, first.Fence())
+	_, err := open(t, server).Swap(t.Context(), first, link.Fence(first))
 	require.Equal(t, never, kindOf(err))
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 }

@@ -28,7 +28,7 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 }
 
 func encode(c changeset.Changeset) (*Object, error) {
-	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset
 	if o == nil {
 		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)
 	}
-	h, err := changeset.Decode(stored, changeset.Hyphens)
+	h, err := changeset.Decode(stored, changeset.Hyphenated)
 	if err != nil {
 		return nil, changeset.Info{}, err
 	}

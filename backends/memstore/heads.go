@@ -33,7 +33,7 @@ func (s *Store) decode(aggregateID string, record []byte) (head.Head, error) {
 }
 
 // Swap replaces the stored record old by next. All its errors are a
-// [*head.SwapConflict] with its winner, or a [*head.NotApplied] that keeps the
+// [*head.ConflictError] with its winner, or a [*head.NotAppliedError] that keeps the
 // cause, such as the context's error or a stored record that is corrupt.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	return s.Commit(ctx, nil, old, next)
@@ -46,18 +46,18 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 		return head.Head{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	objects := make([]*Object, len(changesets))
 	for i, c := range changesets {
 		var err error
 		if objects[i], err = encode(c); err != nil {
-			return head.Head{}, &head.NotApplied{Err: err}
+			return head.Head{}, &head.NotAppliedError{Err: err}
 		}
 	}
 	record, err := head.EncodeJSON(next)
 	if err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,10 +75,10 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 func (s *Store) check(old head.Head, aggregateID string) error {
 	stored, err := s.decode(aggregateID, s.contents.Heads[head.ObjectName(aggregateID)])
 	if err != nil {
-		return &head.NotApplied{Err: err}
+		return &head.NotAppliedError{Err: err}
 	}
 	if !stored.SameRecord(old) {
-		return &head.SwapConflict{Winner: &stored}
+		return &head.ConflictError{Winner: &stored}
 	}
 	return nil
 }

@@ -8,12 +8,13 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // committed returns a store with one chain of one changeset.
 func committed(t *testing.T) (*Store, changeset.Changeset, head.Head) {
 	s := New()
-	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("one")}}, time.Now())
+	cs, next, err := link.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte("one")}}, time.Now())
 	require.NoError(t, err)
 	next, err = s.Commit(t.Context(), cs, head.Head{}, next)
 	require.NoError(t, err)
@@ -46,8 +47,8 @@ func TestSwapOfACorruptHeadIsNotApplied(t *testing.T) {
 	s.Tamper(func(all *Contents) { all.Heads[head.ObjectName(c.AggregateID)][0] = '[' })
 	before := s.Clone()
 
-	_, err := s.Swap(t.Context(), h, h.Fence())
-	var refused *head.NotApplied
+	_, err := s.Swap(t.Context(), h, link.Fence(h))
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.False(t, refused.Retryable)
 	var corrupt *changeset.CorruptError

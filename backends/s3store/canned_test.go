@@ -18,6 +18,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // reply is a canned reply of S3, with an ETag and a request ID unless the header
@@ -108,7 +109,7 @@ func openIn(t testing.TB, region string, transport aws.HTTPClient, options ...fu
 // build returns a new chain's first changeset, and the head that names it.
 func build(t testing.TB, content string) (changeset.Changeset, head.Head) {
 	t.Helper()
-	cs, next, err := head.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte(content)}}, time.Unix(1, 0))
+	cs, next, err := link.Extend(head.Head{}, "order-1", []changeset.Draft{{Content: []byte(content)}}, time.Unix(1, 0))
 	require.NoError(t, err)
 	cs[0].Content = nil // as a store returns it
 	return cs[0], next
@@ -117,7 +118,7 @@ func build(t testing.TB, content string) (changeset.Changeset, head.Head) {
 // stored returns the answer to a GetObject of the changeset.
 func stored(t testing.TB, c changeset.Changeset) reply {
 	t.Helper()
-	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
 	require.NoError(t, err)
 	header := map[string]string{
 		"Content-Type": c.ContentType, "Content-Length": fmt.Sprint(len(c.Body)),

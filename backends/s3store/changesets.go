@@ -24,7 +24,7 @@ import (
 // header's SHA-256. It returns [changeset.Encode]'s errors, the context's, a
 // [*SetupError] and S3's own.
 func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
-	metadata, err := changeset.Encode(c.Header, changeset.Hyphens)
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (s *Store) decode(ref changeset.Ref, o object) (changeset.Info, error) {
 		Metadata:    o.metadata,
 		ContentType: aws.ToString(o.contentType),
 		Size:        aws.ToInt64(o.size),
-	}, changeset.Hyphens)
+	}, changeset.Hyphenated)
 	if err != nil {
 		return changeset.Info{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/internal/awscall"
+	"ropewalk/internal/link"
 )
 
 // TestPut: one request has it all, also from a client that was built from a
@@ -208,7 +209,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 		"Stat":   func() error { _, err := s.Stat(ctx, c.Ref); return err },
 		"Delete": func() error { return s.Delete(ctx, c.Ref) },
 		"Load":   func() error { _, err := s.Load(ctx, "order-1"); return err },
-		"Swap":   func() error { _, err := s.Swap(ctx, next, next.Fence()); return err },
+		"Swap":   func() error { _, err := s.Swap(ctx, next, link.Fence(next)); return err },
 		"Check":  func() error { _, err := s.Check(ctx); return err },
 	}
 	for name, call := range calls {

@@ -122,8 +122,8 @@ func readRecord(out *s3.GetObjectOutput) (record []byte, whole bool, err error) 
 // It returns the errors of [head.Store]. If the condition failed, the head is
 // loaded: a conflict names the head that was found then, and a head that is
 // still old means that the ETags here are not S3's, which is a
-// [*head.NotApplied]. A code by which S3 refuses the write and a request that
-// was never sent are a [*head.NotApplied] too, with a [*SetupError] if one
+// [*head.NotAppliedError]. A code by which S3 refuses the write and a request that
+// was never sent are a [*head.NotAppliedError] too, with a [*SetupError] if one
 // fits. After any other error, such as a status of 500 and above, an unknown
 // code, a reply without S3's marks or a lost reply, the outcome is unknown.
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
@@ -133,7 +133,7 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 	}
 	record, err := head.EncodeJSON(next)
 	if err != nil {
-		return head.Head{}, &head.NotApplied{Err: err}
+		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	in := &s3.PutObjectInput{
 		Bucket:         &s.bucket,
@@ -159,9 +159,9 @@ func (s *Store) swapError(ctx context.Context, call *awscall.Call, old, next hea
 	case code == codePrecondition:
 		return s.conflict(ctx, old, next, text)
 	case code == codeNoKey && old.Exists():
-		return &head.SwapConflict{Winner: &head.Head{}}
+		return &head.ConflictError{Winner: &head.Head{}}
 	case call.NotOffered("PutObject", err):
-		return &head.NotApplied{Err: text}
+		return &head.NotAppliedError{Err: text}
 	}
 	return call.SwapError(text, refusals)
 }
@@ -171,13 +171,13 @@ func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error)
 	found, err := s.Load(ctx, next.AggregateID)
 	switch {
 	case err != nil:
-		return &head.SwapConflict{}
+		return &head.ConflictError{}
 	case !found.SameRecord(old) || found.Token() != old.Token(): // the object was written again, unchanged
-		return &head.SwapConflict{Winner: &found}
+		return &head.ConflictError{Winner: &found}
 	case old.Exists():
-		return &head.NotApplied{Err: changesTags("the head is unchanged, but S3 does not know the ETag "+old.Token(), failed)}
+		return &head.NotAppliedError{Err: changesTags("the head is unchanged, but S3 does not know the ETag "+old.Token(), failed)}
 	}
-	return &head.NotApplied{Err: &SetupError{
+	return &head.NotAppliedError{Err: &SetupError{
 		What: "S3 refuses to create a head as if it existed, but it does not exist",
 		Hint: "run ropewalk init --check: it says whether the server honours conditions", Err: failed,
 	}}

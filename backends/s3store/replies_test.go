@@ -18,6 +18,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // faithful is a server that replies as S3 does for a bucket with one chain and
@@ -108,7 +109,7 @@ func (f faithful) calls() map[string]func(*testing.T, *s3store.Store) (string, e
 			return "", err
 		},
 		"Swap": func(t *testing.T, s *s3store.Store) (string, error) {
-			_, err := s.Swap(t.Context(), f.head, f.head.Fence())
+			_, err := s.Swap(t.Context(), f.head, link.Fence(f.head))
 			return "", err
 		},
 	}

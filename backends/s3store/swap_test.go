@@ -16,6 +16,7 @@ import (
 
 	"ropewalk/backends/s3store"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // The outcomes of a swap that failed.
@@ -28,8 +29,8 @@ const (
 )
 
 func kindOf(err error) string {
-	var c *head.SwapConflict
-	var n *head.NotApplied
+	var c *head.ConflictError
+	var n *head.NotAppliedError
 	switch {
 	case errors.As(err, &c) && c.Winner == nil:
 		return conflict
@@ -94,7 +95,7 @@ func TestSwapTellsWhatIsKnown(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.status, " ", test.code), func(t *testing.T) {
 			server := always(reply{status: test.status, code: test.code})
-			_, err := open(t, server).Swap(t.Context(), next.WithToken(`"1"`), next.Fence())
+			_, err := open(t, server).Swap(t.Context(), next.WithToken(`"1"`), link.Fence(next))
 			require.Equal(t, test.want, kindOf(err), "%v", err)
 			puts := slices.DeleteFunc(server.requests, func(r *http.Request) bool { return r.Method != http.MethodPut })
 			require.Len(t, puts, 1, "a swap is one attempt")
@@ -173,7 +174,7 @@ func TestSwapSendsItsCondition(t *testing.T) {
 	created, err := s.Swap(t.Context(), head.Head{}, first)
 	require.NoError(t, err)
 	require.Equal(t, first.WithToken(`"2"`), created)
-	_, err = s.Swap(t.Context(), created, created.Fence())
+	_, err = s.Swap(t.Context(), created, link.Fence(created))
 	require.NoError(t, err)
 
 	require.Equal(t, "*", server.requests[0].Header.Get("If-None-Match"))
@@ -192,15 +193,15 @@ func TestSwapWithoutToken(t *testing.T) {
 	found := reply{status: http.StatusOK, header: map[string]string{"ETag": `"7"`}, body: string(record)}
 
 	server := oneAfterAnother(found, reply{status: http.StatusOK})
-	_, err = open(t, server).Swap(t.Context(), first, first.Fence())
+	_, err = open(t, server).Swap(t.Context(), first, link.Fence(first))
 	require.NoError(t, err)
 	require.Equal(t, `"7"`, server.requests[1].Header.Get("If-Match"))
 	require.Contains(t, server.bodies[1], `"zone":"north"`)
 
 	server = always(found)
-	fenced := first.Fence()
-	_, err = open(t, server).Swap(t.Context(), fenced, fenced.Fence())
-	var lost *head.SwapConflict
+	fenced := link.Fence(first)
+	_, err = open(t, server).Swap(t.Context(), fenced, link.Fence(fenced))
+	var lost *head.ConflictError
 	require.ErrorAs(t, err, &lost)
 	require.True(t, lost.Winner.SameRecord(first))
 	require.Len(t, server.requests, 1)
@@ -211,7 +212,7 @@ func TestSwapWithoutTokenThatCannotRead(t *testing.T) {
 	for status, want := range map[int]string{403: never, 500: later} {
 		synctest.Test(t, func(t *testing.T) { // the SDK waits between its attempts to read
 			server := always(reply{status: status, code: "AccessDenied"})
-			_, err := open(t, server).Swap(t.Context(), first, first.Fence())
+			_, err := open(t, server).Swap(t.Context(), first, link.Fence(first))
 			require.Equal(t, want, kindOf(err))
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // found returns the reply to a GetObject of a head.
@@ -39,7 +40,7 @@ func TestNoETag(t *testing.T) {
 
 	stripped := always(found(t, h, ""))
 	s = open(t, stripped)
-	_, err = s.Swap(t.Context(), h, h.Fence())
+	_, err = s.Swap(t.Context(), h, link.Fence(h))
 	require.Equal(t, never, kindOf(err), "the token cannot be read")
 	for _, r := range stripped.requests {
 		require.Equal(t, http.MethodGet, r.Method)
@@ -48,7 +49,7 @@ func TestNoETag(t *testing.T) {
 	for _, old := range []head.Head{{}, h.WithToken(`"1"`)} {
 		next := h
 		if old.Exists() {
-			next = h.Fence()
+			next = link.Fence(h)
 		}
 		_, err = open(t, always(reply{status: http.StatusOK, header: map[string]string{"ETag": ""}})).Swap(t.Context(), old, next)
 		require.Equal(t, unknown, kindOf(err))
@@ -66,10 +67,10 @@ func TestConditionsAreNeverEmpty(t *testing.T) {
 		s := open(t, server)
 		loaded, err := s.Load(t.Context(), h.AggregateID)
 		if err == nil {
-			_, _ = s.Swap(t.Context(), loaded, loaded.Fence())
+			_, _ = s.Swap(t.Context(), loaded, link.Fence(loaded))
 			_, _ = s.Refresh(t.Context(), loaded)
 		}
-		_, _ = s.Swap(t.Context(), h, h.Fence())
+		_, _ = s.Swap(t.Context(), h, link.Fence(h))
 		_, _ = s.Swap(t.Context(), head.Head{}, h)
 		_, _ = s.Check(t.Context())
 		for _, r := range server.requests {
@@ -95,7 +96,7 @@ func TestChangedETags(t *testing.T) {
 		return err
 	}
 	for _, etag := range []string{`W/"1"`, `"1-gzip"`, "1"} {
-		err := swap(h.WithToken(etag), h.Fence(), found(t, h, etag))
+		err := swap(h.WithToken(etag), link.Fence(h), found(t, h, etag))
 		require.Equal(t, never, kindOf(err))
 		requireSetup(t, err, "the head is unchanged")
 	}
@@ -103,9 +104,9 @@ func TestChangedETags(t *testing.T) {
 	require.Equal(t, never, kindOf(err))
 	requireSetup(t, err, "does not exist")
 
-	err = swap(h.WithToken(`"1"`), h.Fence(), found(t, h.Fence(), `"2"`))
+	err = swap(h.WithToken(`"1"`), link.Fence(h), found(t, link.Fence(h), `"2"`))
 	require.Equal(t, gone, kindOf(err), "a conflict names the head that was found")
-	err = swap(h.WithToken(`"1"`), h.Fence(), found(t, h, `"2"`))
+	err = swap(h.WithToken(`"1"`), link.Fence(h), found(t, h, `"2"`))
 	require.Equal(t, gone, kindOf(err), "written again, unchanged: the next swap has the new ETag")
 }
 

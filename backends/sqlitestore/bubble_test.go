@@ -50,7 +50,7 @@ func commit(ctx context.Context, s *Store, changesets []changeset.Changeset, old
 
 func requireRefused(t *testing.T, err error, retryable bool) {
 	t.Helper()
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, retryable, refused.Retryable)
 }
@@ -103,7 +103,7 @@ func TestBusyKinds(t *testing.T) {
 		require.ErrorIs(t, err, ErrBusy)
 		err = s.Put(t.Context(), changesets[0])
 		require.ErrorIs(t, err, ErrBusy)
-		require.NotErrorAs(t, err, new(*head.NotApplied))
+		require.NotErrorAs(t, err, new(*head.NotAppliedError))
 		require.ErrorIs(t, s.Delete(t.Context(), changesets[0].Ref), ErrBusy)
 		other.run(t, "ROLLBACK")
 	})

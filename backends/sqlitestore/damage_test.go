@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // requireCorrupt demands an error that names the object.
@@ -121,7 +122,7 @@ func TestTamperedHeadIsCorrupt(t *testing.T) {
 		heal()
 	}
 	tamper(t, s.path, "UPDATE heads SET record = record || ' '")
-	_, err := s.Swap(t.Context(), h, h.Fence())
+	_, err := s.Swap(t.Context(), h, link.Fence(h))
 	requireRefused(t, err, false)
 	requireCorrupt(t, err, s.LocateHead("order-1"))
 	tamper(t, s.path, "UPDATE heads SET record = rtrim(record), aggregate_id = 'order.1'")
@@ -222,8 +223,8 @@ func requireOutcomes(t *testing.T, s *Store, h head.Head, what string) {
 	check(err)
 	_, err = s.Load(t.Context(), "order-1")
 	check(err)
-	_, err = s.Swap(t.Context(), h, h.Fence())
-	if _, conflict := errors.AsType[*head.SwapConflict](err); err != nil && !conflict {
+	_, err = s.Swap(t.Context(), h, link.Fence(h))
+	if _, conflict := errors.AsType[*head.ConflictError](err); err != nil && !conflict {
 		check(err)
 	}
 	n := 0
@@ -264,7 +265,7 @@ func TestDamageHasOneKind(t *testing.T) {
 		_, stat := s.Stat(t.Context(), h.Ref)
 		_, many := s.GetMany(t.Context(), []changeset.Ref{h.Ref}, nil)
 		_, commit := s.Commit(t.Context(), changesets, h, next)
-		_, refused := errors.AsType[*head.NotApplied](commit)
+		_, refused := errors.AsType[*head.NotAppliedError](commit)
 		require.True(t, refused, name)
 		all := []error{load, get, stat, many, commit, s.Put(t.Context(), changesets[0])}
 		for _, err := range s.Objects(t.Context(), "order-1") {

@@ -134,11 +134,11 @@ func objectFailure(path string, closed bool, ref changeset.Ref, object string, e
 // swapFailure is failure for the outcome of a swap: it keeps the kinds of
 // [head.Store.Swap].
 func swapFailure(path string, closed bool, err error) error {
-	if conflict, ok := errors.AsType[*head.SwapConflict](err); ok {
+	if conflict, ok := errors.AsType[*head.ConflictError](err); ok {
 		return conflict
 	}
-	if refused, ok := errors.AsType[*head.NotApplied](err); ok {
-		return &head.NotApplied{Retryable: refused.Retryable, Err: failure(path, closed, refused.Err)}
+	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
+		return &head.NotAppliedError{Retryable: refused.Retryable, Err: failure(path, closed, refused.Err)}
 	}
 	return failure(path, closed, err)
 }
@@ -146,7 +146,7 @@ func swapFailure(path string, closed bool, err error) error {
 // plainFailure is failure for calls that may always be repeated: it does not
 // say whether anything was applied.
 func plainFailure(path string, closed bool, err error) error {
-	if refused, ok := errors.AsType[*head.NotApplied](err); ok {
+	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
 		err = refused.Err
 	}
 	return failure(path, closed, err)

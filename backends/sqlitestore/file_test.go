@@ -180,7 +180,7 @@ func TestNewerSchemaStopsWriters(t *testing.T) {
 	changesets, next := extend(t, h, "order-1", "two")
 	require.ErrorIs(t, s.Put(t.Context(), changesets[0]), changeset.ErrUnsupportedFormat)
 	_, err := s.Commit(t.Context(), changesets, h, next)
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.False(t, refused.Retryable)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
@@ -215,7 +215,7 @@ func TestClosed(t *testing.T) {
 
 	changesets, next := extend(t, h, "order-1", "two")
 	_, err := s.Commit(t.Context(), changesets, h, next)
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.False(t, refused.Retryable)
 	require.ErrorIs(t, err, fs.ErrClosed)

@@ -41,7 +41,7 @@ func TestFull(t *testing.T) {
 	h := appendTo(t, s, head.Head{}, "order-1", "one")
 	limit(t, s, 40)
 	h, err := fill(s, h, "order-1")
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	require.ErrorAs(t, err, &refused)
 	require.ErrorContains(t, err, "full")
 	require.Greater(t, h.Version, uint64(2), "it was full from the beginning")
@@ -65,7 +65,7 @@ func TestFullForMany(t *testing.T) {
 		group.Go(func() {
 			id := fmt.Sprintf("order-%d", n)
 			h, err := fill(s, head.Head{}, id)
-			var refused *head.NotApplied
+			var refused *head.NotAppliedError
 			if !errors.As(err, &refused) {
 				t.Errorf("%s: %v", id, err)
 			}

@@ -47,7 +47,7 @@ func (s *Store) decodeHead(key string, r head.Row) (head.Head, error) {
 
 // Swap replaces the record old by next in a transaction of its own or of
 // others that run at the same time. It returns the errors of [head.Store]; a
-// database that stays busy is a retryable [*head.NotApplied] that matches [ErrBusy].
+// database that stays busy is a retryable [*head.NotAppliedError] that matches [ErrBusy].
 func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
 	return s.Commit(ctx, nil, old, next)
 }
@@ -60,11 +60,11 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	}
 	rows, size, err := newRows(changesets)
 	if err != nil {
-		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotAppliedError{Err: err})
 	}
 	r, err := newReplacement(old, next)
 	if err != nil {
-		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotApplied{Err: err})
+		return head.Head{}, swapFailure(s.name, s.closed.Load(), &head.NotAppliedError{Err: err})
 	}
 	var swapped head.Head
 	err = s.writer.do(ctx, size, func() (err error) {
@@ -153,7 +153,7 @@ func (s *Store) swap(r *replacement) (head.Head, error) {
 		return head.Head{}, err
 	}
 	if !current.SameRecord(r.old) {
-		return head.Head{}, &head.SwapConflict{Winner: &current}
+		return head.Head{}, &head.ConflictError{Winner: &current}
 	}
 	return s.swapOther(current, r)
 }

@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // TestSwapOfARebuiltHead swaps a head that was rebuilt from its chain, without
@@ -37,7 +38,7 @@ func TestSwapOfARebuiltHeadThatForbidsIt(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
 	tamper(t, s.path, `UPDATE heads SET record = replace(replace(record, '"format":1', '"format":2'), '"min-writer":1', '"min-writer":2')`)
-	_, err := s.Swap(t.Context(), stored, stored.Fence())
+	_, err := s.Swap(t.Context(), stored, link.Fence(stored))
 	requireRefused(t, err, false)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	loaded, err := s.Load(t.Context(), "order-1")

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // open opens a new store that the test closes.
@@ -33,7 +34,7 @@ func extend(t testing.TB, after head.Head, aggregateID string, contents ...strin
 	for i, c := range contents {
 		drafts[i].Content = []byte(c)
 	}
-	changesets, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	changesets, next, err := link.Extend(after, aggregateID, drafts, time.Now())
 	require.NoError(t, err)
 	for i := range changesets {
 		changesets[i].Content = nil // as a store returns it
@@ -55,7 +56,7 @@ func tryAppend(s *Store, after head.Head, aggregateID string, contents ...string
 	for i, c := range contents {
 		drafts[i].Content = []byte(c)
 	}
-	changesets, next, err := head.Extend(after, aggregateID, drafts, time.Now())
+	changesets, next, err := link.Extend(after, aggregateID, drafts, time.Now())
 	if err != nil {
 		return head.Head{}, err
 	}

@@ -8,19 +8,19 @@ import (
 
 // refused returns the error of a request that failed and changed nothing.
 func refused(err error) error {
-	if _, ok := errors.AsType[*head.NotApplied](err); ok {
+	if _, ok := errors.AsType[*head.NotAppliedError](err); ok {
 		return err
 	}
-	return &head.NotApplied{Err: err}
+	return &head.NotAppliedError{Err: err}
 }
 
 func isConflict(err error) bool {
-	_, ok := errors.AsType[*head.SwapConflict](err)
+	_, ok := errors.AsType[*head.ConflictError](err)
 	return ok
 }
 
 func isRetryable(err error) bool {
-	refused, ok := errors.AsType[*head.NotApplied](err)
+	refused, ok := errors.AsType[*head.NotAppliedError](err)
 	return ok && refused.Retryable
 }
 
@@ -29,11 +29,11 @@ func isRetryable(err error) bool {
 // request of the same batch, which perhaps never happened. That helps only if
 // a later COMMIT can succeed.
 func afterCommit(outcomes []error, err error) []error {
-	refused, definite := errors.AsType[*head.NotApplied](err)
+	refused, definite := errors.AsType[*head.NotAppliedError](err)
 	for i, outcome := range outcomes {
 		switch {
 		case isConflict(outcome) && !errors.Is(err, ErrReplaced):
-			outcomes[i] = &head.NotApplied{Retryable: true, Err: err}
+			outcomes[i] = &head.NotAppliedError{Retryable: true, Err: err}
 		case definite:
 			outcomes[i] = refused
 		default:

@@ -96,7 +96,7 @@ func swapInRounds(path string) error {
 			return err
 		}
 		next, err := tryAppend(s, h, "contested", "mine")
-		if conflict := new(head.SwapConflict); errors.As(err, &conflict) {
+		if conflict := new(head.ConflictError); errors.As(err, &conflict) {
 			time.Sleep(rand.N(time.Millisecond)) // lets the others win too
 			continue
 		}

@@ -83,10 +83,10 @@ func prepare(c interface {
 }
 
 // begin opens a transaction that holds the write lock, unless a newer version
-// has changed the schema in the meantime. Its errors are [*head.NotApplied].
+// has changed the schema in the meantime. Its errors are [*head.NotAppliedError].
 func (s *session) begin() error {
 	if _, err := s.begun.Exec(); err != nil {
-		return &head.NotApplied{Retryable: isBusy(err), Err: err}
+		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
 	var version int
 	err := s.version.QueryRow().Scan(&version)
@@ -95,18 +95,18 @@ func (s *session) begin() error {
 	}
 	if err != nil {
 		s.rollback()
-		return &head.NotApplied{Retryable: isBusy(err), Err: err}
+		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
 	return nil
 }
 
 // commit ends the transaction, unless the file is no longer the file at the
-// store's path. A [*head.NotApplied] error means that nothing was committed;
+// store's path. A [*head.NotAppliedError] error means that nothing was committed;
 // after any other error the outcome is unknown.
 func (s *session) commit() error {
 	if err := s.files.check(); err != nil {
 		s.rollback()
-		return &head.NotApplied{Err: err}
+		return &head.NotAppliedError{Err: err}
 	}
 	_, err := s.end.Exec()
 	if err == nil {
@@ -120,7 +120,7 @@ func (s *session) commit() error {
 // back: then nothing was written.
 func outcomeOfCommit(err error, open bool) error {
 	if open || isDefinite(err) {
-		return &head.NotApplied{Retryable: isBusy(err), Err: err}
+		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
 	return fmt.Errorf("commit: %w", err)
 }

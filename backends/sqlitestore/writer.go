@@ -24,11 +24,11 @@ const (
 // transactions is the connection that the group commit writes through. Only one
 // goroutine uses it at a time.
 type transactions interface {
-	// begin opens a transaction. Its error is a *head.NotApplied, retryable where
+	// begin opens a transaction. Its error is a *head.NotAppliedError, retryable where
 	// other processes hold the database.
 	begin() error
 	// commit makes the transaction durable, or ends it with an error: a
-	// *head.NotApplied where nothing was committed, any other where the outcome
+	// *head.NotAppliedError where nothing was committed, any other where the outcome
 	// is unknown.
 	commit() error
 	// rollback undoes the transaction, and reports whether one was open.
@@ -56,14 +56,14 @@ type writer struct {
 // request is one call that waits for its transaction.
 type request struct {
 	// apply does the work, perhaps again after a request of the same batch has
-	// failed. A *head.SwapConflict must come before it has written anything;
+	// failed. A *head.ConflictError must come before it has written anything;
 	// any other error undoes the transaction.
 	apply func() error
 	// size is how many bytes of content it writes.
 	size  int
 	since time.Time
 	// outcome gets one error: nil once the transaction is durable, the error of
-	// apply, or a *head.NotApplied if nothing was done; after any other error the
+	// apply, or a *head.NotAppliedError if nothing was done; after any other error the
 	// outcome is unknown.
 	outcome chan error
 }
@@ -74,7 +74,7 @@ func (w *writer) do(ctx context.Context, size int, apply func() error) error {
 	r := &request{apply: apply, size: size, since: time.Now(), outcome: make(chan error, 1)}
 	first, err := w.enqueue(ctx, r)
 	if err != nil {
-		return &head.NotApplied{Err: err}
+		return &head.NotAppliedError{Err: err}
 	}
 	if first {
 		w.lead()
@@ -84,7 +84,7 @@ func (w *writer) do(ctx context.Context, size int, apply func() error) error {
 		return err
 	case <-ctx.Done():
 		if w.withdraw(r) {
-			return &head.NotApplied{Err: w.withdrawn(ctx)}
+			return &head.NotAppliedError{Err: w.withdrawn(ctx)}
 		}
 		return <-r.outcome
 	}
@@ -269,7 +269,7 @@ func (w *writer) close() error {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	w.refuse(&head.NotApplied{Err: errClosed}, everyone)
+	w.refuse(&head.NotAppliedError{Err: errClosed}, everyone)
 	w.loop.Wait()
 	return w.transactions.close()
 }

@@ -90,7 +90,7 @@ func TestAConflictIsItsOwn(t *testing.T) {
 		writing(t, s, second, next1, next2))
 	require.Equal(t, before+1, s.writer.commits.Load())
 	require.NoError(t, outcomes[0])
-	var conflict *head.SwapConflict
+	var conflict *head.ConflictError
 	require.ErrorAs(t, outcomes[1], &conflict)
 	require.True(t, conflict.Winner.SameRecord(next1))
 	require.NoError(t, outcomes[2])
@@ -191,7 +191,7 @@ func TestOutcomeOfAFailedCommit(t *testing.T) {
 		sqlite3.SQLITE_FULL | 1<<20:  true, // an extended code
 	} {
 		err := outcomeOfCommit(code, false)
-		_, refused := errors.AsType[*head.NotApplied](err)
+		_, refused := errors.AsType[*head.NotAppliedError](err)
 		require.Equal(t, definite, refused, "%d", code)
 		require.ErrorIs(t, err, code)
 		requireRefused(t, outcomeOfCommit(code, true), false)

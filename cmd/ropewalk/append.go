@@ -11,6 +11,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 )
 
@@ -24,7 +25,7 @@ type appendFlags struct {
 	allowEmpty   bool
 }
 
-func newAppend(a *app) *cobra.Command {
+func newAppend(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f appendFlags
 	cmd := &cobra.Command{
 		Use:   "append ID [FILE...] (--new | --after VERSION|REF|ETAG | --any)",
@@ -33,30 +34,31 @@ func newAppend(a *app) *cobra.Command {
 print their references. Without files, and for the file -, content comes from
 standard input.
 
-The command must say what it expects of the chain: --new, that it does not
-exist; --after, that this is its newest changeset, by version, reference or
-ETag; --any, nothing. If the chain is something else, nothing is committed, and
-the exit code is 4. If it is unknown whether the append was committed, the exit
-code is 5, and the ropewalk settle line that is printed finds out.
+A flag must say what is expected of the chain: --new, that it does not exist;
+--after, that this is its newest changeset, by version, reference or ETag; --any,
+nothing. If the chain differs, nothing is committed, and the exit code is 4. If
+the outcome is unknown, the exit code is 5, and the ropewalk settle line that is
+printed finds it out.
 
-With --command-id an append that is sent again, after the same changeset or
-with --new, returns what the first one stored. It does not go with --any: the
-changeset that is the newest then differs from the first time, and the content
-would be stored twice.
+With --command-id an append is idempotent: repeated after the same changeset, or
+with --new, it returns the references of the first time. --command-id does not go
+with --any: after another changeset the content would be stored again.
 
 Empty content is refused with exit code 2, since it is usually the output of a
-command that failed, and what is appended stays; --allow-empty appends it.`,
+command that failed; --allow-empty appends it.`,
 		Example: `  echo '{"type":"created"}' | ropewalk append order-4711 --new
   ropewalk append order-4711 invoice.pdf --after 0 --meta correlation-id=91c2
   ropewalk append order-4711 paid.json --after 1 --command-id payment-17`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: filesAfterID,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runAppend(cmd, f, args[0], args[1:]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAppend(cmd, std, stores, f, args[0], args[1:])
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.create, "new", false, "the chain must not exist yet")
 	flags.StringVar(&f.after, "after", "", "the newest changeset: `VERSION`, reference or ETag")
-	flags.BoolVar(&f.any, "any", false, "append to whatever is there")
+	flags.BoolVar(&f.any, "any", false, "append to any chain, existing or not")
 	flags.StringVar(&f.commandID, "command-id", "", "`KEY` that makes the append idempotent, with --new or --after")
 	flags.StringVar(&f.contentType, "type", "", "content `TYPE` (default: by the files' names and contents)")
 	flags.StringArrayVar(&f.metadataList, "meta", nil, "metadata `KEY=VALUE`, for each changeset (repeatable)")
@@ -64,16 +66,7 @@ command that failed, and what is appended stays; --allow-empty appends it.`,
 	return cmd
 }
 
-// filesAfterID completes an aggregate ID by nothing, since a TAB must not cost
-// requests, and what follows by files.
-func filesAfterID(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return nil, cobra.ShellCompDirectiveDefault
-}
-
-func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files []string) error {
+func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f appendFlags, idArg string, files []string) error {
 	id, err := reference.ParseNewID(idArg)
 	if err != nil {
 		return err
@@ -85,7 +78,7 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 	if err != nil {
 		return err
 	}
-	drafts, err := a.readDrafts(cmd.Context(), files, f)
+	drafts, err := readDrafts(cmd.Context(), std, files, f)
 	if err != nil {
 		return err
 	}
@@ -95,12 +88,12 @@ func (a *app) runAppend(cmd *cobra.Command, f appendFlags, idArg string, files [
 			return err // before a store is created for it
 		}
 	}
-	return a.writing(cmd.Context(), func(s *store) error {
+	return withNewStore(cmd.Context(), stores, func(s *store) error {
 		after, newest, err := f.append(cmd.Context(), s, s.Chain(id), drafts)
 		if err != nil {
 			return err
 		}
-		return a.printAppended(cmd.Context(), s, after, newest)
+		return printAppended(cmd.Context(), std, s, after, newest)
 	})
 }
 
@@ -113,7 +106,7 @@ func (f appendFlags) check(afterGiven bool) error {
 	}
 	if given != 1 {
 		return cliexit.WithHint(cliexit.Usagef("exactly one of --new, --after and --any is required"),
-			"--new begins a chain, --after VERSION continues it, --any appends to whatever is there")
+			"--new begins a chain, --after VERSION continues it, --any appends in any case")
 	}
 	if f.any && f.commandID != "" {
 		return cliexit.WithHint(cliexit.Usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
@@ -130,7 +123,7 @@ func parseMetadata(list []string) (map[string]string, error) {
 			return nil, cliexit.Usagef("--meta %q: want KEY=VALUE", pair)
 		}
 		if _, repeated := metadata[key]; repeated {
-			return nil, cliexit.Usagef("--meta %q: the key is there more than once", pair)
+			return nil, cliexit.Usagef("--meta %q: the key is repeated", pair)
 		}
 		metadata[key] = value
 	}
@@ -156,9 +149,9 @@ func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain
 	return after, newest, err
 }
 
-// expected returns the head that --after names. If the chain is seen to be
-// elsewhere it returns the conflict at once, unless a command ID makes it
-// possible that this very append is the reason.
+// expected returns the head that --after names. If the chain has another head, it
+// returns the conflict at once, unless the append has a command ID: the head may
+// then be the result of an earlier try.
 func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
 	r, err := reference.ParseAfter(chain.AggregateID(), f.after)
 	if err != nil {

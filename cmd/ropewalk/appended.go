@@ -10,8 +10,8 @@ import (
 	"ropewalk/head"
 )
 
-// appendedJSON is what append and settle print with --json: one object for
-// each changeset of an append that is committed.
+// appendedJSON is a changeset of a committed append with --json. append and settle
+// print it.
 type appendedJSON struct {
 	ui.Kind
 	Ref        string `json:"ref"`
@@ -23,34 +23,34 @@ type appendedJSON struct {
 	RecordedAt string `json:"recorded_at"`
 }
 
-// printAppended prints the changesets after the head up to newest. A single
-// changeset is known from the head; more are looked up. If the lookup fails, the
-// last one is printed: all are committed.
-func (a *app) printAppended(ctx context.Context, s *store, after, newest head.Head) error {
+// printAppended prints the changesets after the head up to newest. The head has
+// everything about a single changeset; several are looked up. If the lookup fails,
+// it prints the last changeset and warns: all are committed.
+func printAppended(ctx context.Context, std *ui.Streams, s *store, after, newest head.Head) error {
 	first := uint64(0)
 	if after.Exists() {
 		first = after.Version + 1
 	}
 	if first == newest.Version {
-		return a.printAppendedOne(newest)
+		return printAppendedOne(std, newest)
 	}
 	for h, err := range s.Chain(newest.AggregateID).ReaderAt(newest).Headers(ctx, ropewalk.Range{First: first, Last: newest.Version}) {
 		if err != nil {
-			a.Warn("all is committed, but not all references could be read: %v", err)
-			return a.printAppendedOne(newest)
+			std.Warn("all is committed, but not all references could be read: %v", err)
+			return printAppendedOne(std, newest)
 		}
-		if err := a.printAppendedOne(head.At(h)); err != nil {
+		if err := printAppendedOne(std, head.At(h)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) printAppendedOne(h head.Head) error {
-	if !a.JSON {
-		return a.Unread(a.Print("%s\n", h.Ref), "%s is committed", h.Ref)
+func printAppendedOne(std *ui.Streams, h head.Head) error {
+	if !std.JSON {
+		return std.Unread(std.Print("%s\n", h.Ref), "%s is committed", h.Ref)
 	}
-	return a.Unread(a.Emit(appendedJSON{
+	return std.Unread(std.Emit(appendedJSON{
 		Kind: ui.KindOf("appended"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		ETag: h.ETag(), Digest: h.Digest.String(), RecordedAt: changeset.FormatTime(h.UpdatedAt),
 	}), "%s is committed", h.Ref)

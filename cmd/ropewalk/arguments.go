@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
-// argumentNames says what the first placeholder of a usage line stands for.
+// argumentNames are the names of the first placeholder of a usage line.
 var argumentNames = map[string]string{
 	"ID":        "the aggregate",
 	"ID|RANGE":  "the aggregate, or some of its versions",
@@ -19,7 +19,7 @@ var argumentNames = map[string]string{
 }
 
 // explainArguments replaces cobra's messages about the number of arguments by
-// messages that name what is missing, with an example.
+// messages that name the missing argument, with an example.
 func explainArguments(cmd *cobra.Command) {
 	check := cmd.Args
 	if check == nil {

@@ -9,7 +9,7 @@ import (
 
 // The names of other tools lead to commands that exist, and hide none.
 func TestFamiliarNames(t *testing.T) {
-	root := newRoot(newTestPlace().app(""))
+	root := newRoot(newTestPlace().app("").parts())
 	for name, hint := range familiarNames {
 		require.Equal(t, name, strings.ToLower(name))
 		found, _, err := root.Find([]string{name})
@@ -25,7 +25,7 @@ func TestFamiliarNames(t *testing.T) {
 
 // Every command that needs an argument names it, with an example that calls it.
 func TestMissingArgumentsAreNamed(t *testing.T) {
-	for _, cmd := range newRoot(newTestPlace().app("")).Commands() {
+	for _, cmd := range newRoot(newTestPlace().app("").parts()).Commands() {
 		if cmd.Args == nil || cmd.Args(cmd, nil) == nil {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/memstore"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/faults"
 	"ropewalk/internal/meter"
 )
@@ -17,8 +18,8 @@ func TestBenchEstimatesWhatItSends(t *testing.T) {
 	p := newTestPlace()
 	f := benchFlags{appends: 120, reads: 3, size: 10, parallel: 4}
 	s := p.store(t)
-	s.heads = faults.TwoSteps(s.heads).(heads) // as in a cloud
-	b := newBenching(p.app(""), s, f)
+	s.heads = faults.TwoSteps(s.heads).(location.Heads) // as in a cloud
+	b := newBenching(p.app("").Streams, s, f)
 	require.NoError(t, b.run(t.Context()))
 	left, err := b.clean(t.Context())
 	require.NoError(t, err)

@@ -3,35 +3,68 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/gc"
 	"ropewalk/head"
+	"ropewalk/internal/meter"
 )
 
-// benchJSON is one thing that bench has measured, with --json.
+// benchJSON is a measurement of bench with --json.
 type benchJSON struct {
 	ui.Kind
 	What string `json:"what"`
-	// N is how often it was done, by Parallel at the same time.
+	// N is the number of calls, Parallel of them at the same time.
 	N        int `json:"n"`
 	Parallel int `json:"parallel"`
-	// The times of one, in milliseconds, by percentiles.
+	// The times of a call in milliseconds, by percentiles.
 	P50 float64 `json:"p50_ms"`
 	P95 float64 `json:"p95_ms"`
 	P99 float64 `json:"p99_ms"`
 	Max float64 `json:"max_ms"`
-	// PerSecond is how many were done in a second, by all together.
+	// PerSecond is the number of calls in a second.
 	PerSecond float64 `json:"per_second"`
 }
 
-// run measures one thing after the other, and prints all of it at the end.
+// benching is one run of bench.
+type benching struct {
+	*ui.Streams
+	*store
+	flags  benchFlags
+	meter  *meter.Meter
+	prefix string
+	bar    *ui.Progress
+}
+
+// newBenching counts the requests to a store.
+func newBenching(std *ui.Streams, s *store, f benchFlags) *benching {
+	m := meter.New(0)
+	counted := *s
+	counted.objects, counted.heads = m.Changesets(s.objects).(location.Objects), m.Heads(s.heads).(location.Heads)
+	return &benching{
+		Streams: std, store: counted.with(ropewalk.Options{}), flags: f, meter: m,
+		prefix: "bench-" + strings.ToLower(rand.Text()[:10]),
+		bar:    std.NewProgress(int64(f.chain()+f.together()+f.chain()+f.reads), false, "operations"),
+	}
+}
+
+// aggregate returns the ID of an aggregate of this run. Aggregate 0 is read; each
+// writer has one after it.
+func (b *benching) aggregate(number int) string { return fmt.Sprintf("%s-%d", b.prefix, number) }
+
+// run measures one phase after another, and prints all results at the end.
 func (b *benching) run(ctx context.Context) error {
 	content := make([]byte, b.flags.size)
 	_, _ = rand.Read(content) // never fails
@@ -88,8 +121,8 @@ func readingNewest(chain *ropewalk.Chain) func(context.Context) error {
 	}
 }
 
-// measure does something n times, shared by so many at once, and returns how
-// long each took, and all together.
+// measure calls each n times, by so many workers at once. It returns the time of
+// each call, and the time of all.
 func (b *benching) measure(ctx context.Context, n, parallel int, each func(worker int) func(context.Context) error) ([]time.Duration, time.Duration, error) {
 	times := make([]time.Duration, n)
 	done := make(chan struct{}, n)
@@ -148,4 +181,27 @@ func (b *benching) printBench(all []benchJSON) error {
 		}
 	}
 	return t.Flush()
+}
+
+// cleanTimeout is the time limit of erasing the aggregates of a run.
+const cleanTimeout = 2 * time.Minute
+
+// clean erases the aggregates of the run, also after an interrupt, and returns the
+// number of tombstones that remain.
+func (b *benching) clean(ctx context.Context) (tombstones int, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	defer cancel()
+	collector := gc.New(b.objects, b.heads, nil)
+	for number := range b.flags.parallel + 1 {
+		_, failed := collector.Erase(ctx, b.aggregate(number))
+		switch {
+		case errors.Is(failed, ropewalk.ErrNotFound):
+		case failed != nil:
+			err = errors.Join(err, cliexit.WithHint(fmt.Errorf("erase %s: %w", b.aggregate(number), failed),
+				"what remains is named %s-…: ropewalk erase removes it", b.prefix))
+		default:
+			tombstones++
+		}
+	}
+	return tombstones, err
 }

@@ -8,8 +8,24 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// requestPrices are what a million requests cost in US dollars, by what they
-// do. Deletes are free everywhere.
+// benchFlags are the flags of bench.
+type benchFlags struct {
+	appends, reads, size, parallel int
+	yes                            bool
+}
+
+// benchRead is the number of changesets that bench reads at a time.
+const benchRead = 100
+
+// chain returns the length of the chain that is read.
+func (f benchFlags) chain() int { return max(f.appends, benchRead) }
+
+// together returns the number of changesets that all writers append, each the same
+// number.
+func (f benchFlags) together() int { return (f.appends + f.parallel - 1) / f.parallel * f.parallel }
+
+// requestPrices are the prices of a million requests in US dollars. Deletes are free
+// everywhere.
 type requestPrices struct {
 	put, get, load, swap, list float64
 	of                         string
@@ -25,13 +41,13 @@ var benchPrices = map[string]requestPrices{
 	"azure": {5, 0.40, 0.40, 5, 5, "Azure Blob Storage, hot tier, 2025"},
 }
 
-// dollars returns what the requests cost.
+// dollars returns the price of the requests.
 func (p requestPrices) dollars(c meter.Counts) float64 {
 	return (float64(c.Put)*p.put + float64(c.Get+c.GetMany+c.Stat)*p.get + float64(c.Load)*p.load +
 		float64(c.Swap)*p.swap + float64(c.List)*p.list) / 1e6
 }
 
-// estimate returns the requests that a run makes where nothing goes wrong.
+// estimate returns the requests of a run without faults.
 func (f benchFlags) estimate(scheme string) meter.Counts {
 	appends, aggregates := f.chain()+f.together(), f.parallel+1
 	c := meter.Counts{
@@ -47,15 +63,15 @@ func (f benchFlags) estimate(scheme string) meter.Counts {
 	return c
 }
 
-// benchCostJSON is what a run will cost, or has cost, with --json.
+// benchCostJSON is the cost of a run of bench with --json, estimated or actual.
 type benchCostJSON struct {
 	ui.Kind
 	Phase    string         `json:"phase"`
 	Requests map[string]int `json:"requests"`
 	USD      float64        `json:"usd"`
-	// Prices says whose list prices these are; empty where nothing costs.
+	// Prices names the list of prices; empty if the requests are free.
 	Prices string `json:"prices,omitempty"`
-	// Tombstones are the heads that remain of the aggregates that were erased.
+	// Tombstones is the number of heads that remain of erased aggregates.
 	Tombstones int `json:"tombstones,omitempty"`
 }
 
@@ -72,9 +88,9 @@ func newBenchCost(phase string, p requestPrices, c meter.Counts) benchCostJSON {
 	return benchCostJSON{Kind: ui.KindOf("bench-cost"), Phase: phase, Requests: requests, USD: p.dollars(c), Prices: p.of}
 }
 
-func (a *app) printBenchCost(c benchCostJSON) error {
-	if a.JSON {
-		return a.Emit(c)
+func printBenchCost(std *ui.Streams, c benchCostJSON) error {
+	if std.JSON {
+		return std.Emit(c)
 	}
 	total := 0
 	for _, n := range c.Requests {
@@ -92,5 +108,5 @@ func (a *app) printBenchCost(c benchCostJSON) error {
 	if c.Tombstones > 0 {
 		text += "; tombstones that remain: " + ui.Thousands(int64(c.Tombstones))
 	}
-	return a.Print("%s\n", strings.TrimSpace(text))
+	return std.Print("%s\n", strings.TrimSpace(text))
 }

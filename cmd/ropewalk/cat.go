@@ -10,7 +10,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-func newCat(a *app) *cobra.Command {
+func newCat(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cat REF|RANGE",
 		Short: "Print the contents of changesets, exactly",
@@ -22,19 +22,19 @@ ID@0.. is the whole history.`,
   ropewalk cat order-4711@0.. | jq -r .type`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runCat(cmd, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runCat(cmd, std, stores, args[0]) },
 	}
 }
 
-func (a *app) runCat(cmd *cobra.Command, arg string) error {
+func runCat(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string) error {
 	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		if r.Form == reference.Between || r.Form == reference.Onward {
-			return a.catRange(ctx, s, r)
+			return catRange(ctx, std, s, r)
 		}
 		l, err := s.locate(ctx, r)
 		if err != nil {
@@ -44,11 +44,11 @@ func (a *app) runCat(cmd *cobra.Command, arg string) error {
 		if err != nil {
 			return err
 		}
-		return a.printContent(c)
+		return printContent(std, c)
 	})
 }
 
-func (a *app) catRange(ctx context.Context, s *store, r reference.Reference) error {
+func catRange(ctx context.Context, std *ui.Streams, s *store, r reference.Reference) error {
 	sp, err := s.span(ctx, r)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (a *app) catRange(ctx context.Context, s *store, r reference.Reference) err
 		if err != nil {
 			return err
 		}
-		if err := a.printContent(c); err != nil {
+		if err := printContent(std, c); err != nil {
 			return err
 		}
 	}
@@ -65,12 +65,12 @@ func (a *app) catRange(ctx context.Context, s *store, r reference.Reference) err
 }
 
 // printContent prints content as it is, or with --json within its changeset.
-func (a *app) printContent(c changeset.Changeset) error {
-	if a.JSON {
+func printContent(std *ui.Streams, c changeset.Changeset) error {
+	if std.JSON {
 		out := newChangesetJSON(c.Header)
 		out.contentJSON = newContentJSON(c.Content)
-		return a.Emit(out)
+		return std.Emit(out)
 	}
-	_, err := ui.Raw(a.Out).Write(c.Content)
+	_, err := ui.Raw(std.Out).Write(c.Content)
 	return err
 }

@@ -15,10 +15,11 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -34,7 +35,7 @@ func putFirst(ts *testscript.TestScript, file, id string) {
 	ctx := context.Background()
 	db, err := sqlitestore.Open(ts.MkAbs(file), nil)
 	ts.Check(err)
-	built, _, err := head.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("late\n")}}, time.Now())
+	built, _, err := link.Extend(head.Head{}, id, []changeset.Draft{{Content: []byte("late\n")}}, time.Now())
 	ts.Check(err)
 	ts.Check(db.Put(ctx, built[0]))
 	ts.Check(db.Close())
@@ -178,26 +179,26 @@ func TestGCSaysHowToGoOn(t *testing.T) {
 	unreachable := &finding.SetupError{What: "access is denied"}
 	for _, test := range []struct {
 		flags   gcFlags
-		reports []collect.Report
+		reports []gc.Report
 		err     error
 		exit    int
 		hint    string
 	}{
-		{gcFlags{delete: true, grace: 7 * 24 * time.Hour}, []collect.Report{{AggregateID: "a"}, {AggregateID: "c d"}}, context.Canceled, 130, "all up to c d is done; continue: ropewalk gc --after 'c d' --delete"},
-		{gcFlags{grace: 48 * time.Hour}, []collect.Report{{AggregateID: "a"}, {AggregateID: "b", Err: unreachable}, {AggregateID: "c"}}, nil, 7, "all up to a is done; continue: ropewalk gc --after a --grace 2d"},
+		{gcFlags{delete: true, grace: 7 * 24 * time.Hour}, []gc.Report{{AggregateID: "a"}, {AggregateID: "c d"}}, context.Canceled, 130, "all up to c d is done; continue: ropewalk gc --after 'c d' --delete"},
+		{gcFlags{grace: 48 * time.Hour}, []gc.Report{{AggregateID: "a"}, {AggregateID: "b", Err: unreachable}, {AggregateID: "c"}}, nil, 7, "all up to a is done; continue: ropewalk gc --after a --grace 2d"},
 		{gcFlags{}, nil, context.Canceled, 130, ""},
 	} {
 		a := newTestPlace().app("")
 		a.Out, a.Err = io.Discard, io.Discard
-		g := collecting{app: a, gcFlags: test.flags, stop: func() {}}
-		err := g.finish(g.run(func(yield func(collect.Report, error) bool) {
+		g := collecting{Streams: a.Streams, delete: test.flags.delete, grace: test.flags.grace, stop: func() {}}
+		err := g.finish(g.run(func(yield func(gc.Report, error) bool) {
 			for _, r := range test.reports {
 				if !yield(r, nil) {
 					return
 				}
 			}
 			if test.err != nil {
-				yield(collect.Report{}, test.err)
+				yield(gc.Report{}, test.err)
 			}
 		}))
 		require.Equal(t, test.exit, cliexit.Classify(t.Context(), err).Exit)

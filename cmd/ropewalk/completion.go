@@ -9,14 +9,14 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// completionJSON is what completion prints with --json.
+// completionJSON is the result of completion with --json.
 type completionJSON struct {
 	ui.Kind
 	Shell  string `json:"shell"`
 	Script string `json:"script"`
 }
 
-func newCompletion(a *app) *cobra.Command {
+func newCompletion(std *ui.Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a completion script for a shell",
@@ -34,18 +34,13 @@ completed, since a TAB would cost requests.
 			if err := generate(cmd.Root(), args[0], &script); err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.Emit(completionJSON{ui.KindOf("completion"), args[0], script.String()})
+			if std.JSON {
+				return std.Emit(completionJSON{ui.KindOf("completion"), args[0], script.String()})
 			}
-			_, err := script.WriteTo(a.Out)
+			_, err := script.WriteTo(std.Out)
 			return err
 		},
 	}
-}
-
-// completeFlag completes the values of a flag, which must exist.
-func completeFlag(cmd *cobra.Command, flag string, values []string, more cobra.ShellCompDirective) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|more))
 }
 
 func generate(root *cobra.Command, shell string, w io.Writer) error {

@@ -11,16 +11,16 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// damage collects the faults of single aggregates, for a command that goes on
-// with the others. The zero damage has no faults.
+// damage collects the faults of single aggregates for a command that continues with
+// the others. The zero damage has no faults.
 type damage struct {
 	ids    []string
 	faults []error
 }
 
-// confined reports whether an error concerns one aggregate alone: its objects or
-// its head are damaged, or can only be read by a newer version. A SQLite file
-// that is damaged as a whole is an error without an aggregate.
+// confined reports whether an error concerns a single aggregate: its objects or its
+// head are damaged, or only a newer version can read them. The error of a damaged
+// SQLite file names no aggregate.
 func confined(err error) bool {
 	if corrupt, ok := errors.AsType[*ropewalk.CorruptError](err); ok {
 		return corrupt.Ref.AggregateID != ""
@@ -32,20 +32,19 @@ func (d *damage) add(aggregateID string, err error) {
 	d.ids, d.faults = append(d.ids, aggregateID), append(d.faults, err)
 }
 
-// report reports all faults, and returns the error that the command ends with;
-// nil if there are no faults. The word others says how the command treated the
-// other aggregates, such as "listed".
-func (d *damage) report(a *app, others string) error {
+// report reports all faults, and returns the error of the command; nil without
+// faults. others says what the command did with the other aggregates: "listed".
+func (d *damage) report(std *ui.Streams, others string) error {
 	if len(d.faults) == 0 {
 		return nil
 	}
 	for i, err := range d.faults {
-		if a.JSON {
-			if err := a.Emit(faultJSON(d.ids[i], a.Message(err), err)); err != nil {
+		if std.JSON {
+			if err := std.Emit(faultJSON(d.ids[i], std.Message(err), err)); err != nil {
 				return err
 			}
 		} else if len(d.faults) > 1 {
-			a.Warn("%v", err)
+			std.Warn("%v", err)
 		}
 	}
 	err := fmt.Errorf("%w; all other aggregates were %s", d.faults[0], others)

@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ropewalk/backends/sqlitestore"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-func newDemo(a *app) *cobra.Command {
+func newDemo(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "Show in seconds what chains are: appends, a race, a lost reply, a proof",
@@ -26,30 +24,21 @@ byte that verify finds. It needs no network, and leaves the store for you to pla
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.JSON || a.store != "" {
+			if std.JSON || stores.value != "" {
 				return cliexit.Usagef("demo has neither --json nor --store: it makes a store of its own, and is for people")
 			}
-			return a.runDemo(cmd.Context())
+			return runDemo(cmd.Context(), std)
 		},
 	}
 }
 
-// demo is a story shown by running the command. It prints one text, on stdout:
-// the errors of the commands are part of it.
-type demo struct {
-	*app
-	dir   string
-	store string // its URL
-	env   []string
-}
-
-func (a *app) runDemo(ctx context.Context) error {
+func runDemo(ctx context.Context, std *ui.Streams) error {
 	dir, err := os.MkdirTemp("", "ropewalk-demo-")
 	if err != nil {
 		return err
 	}
-	d := demo{app: a, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
-	for name, value := range a.Env {
+	d := demo{Streams: std, dir: dir, store: "file:" + filepath.Join(dir, "ropewalk.db")}
+	for name, value := range std.Env {
 		d.env = append(d.env, name+"="+value)
 	}
 	d.env = append(d.env, "ROPEWALK_STORE="+d.store)
@@ -115,10 +104,6 @@ func (d demo) forge(ctx context.Context, path string) error {
 	return os.WriteFile(path, bytes.Replace(file, honest, forged, 1), 0o600)
 }
 
-func (d demo) open() (*sqlitestore.Store, error) {
-	return sqlitestore.Open(strings.TrimPrefix(d.store, "file:"), nil)
-}
-
 func (d demo) farewell(context.Context) error {
 	return d.steps(
 		d.say("The store stays, for you to go on with:"),
@@ -128,54 +113,4 @@ func (d demo) farewell(context.Context) error {
 		d.say("When you are done with it:"),
 		d.command("rm -r "+ui.Quote(d.dir)),
 	)
-}
-
-// steps takes each step until one fails.
-func (demo) steps(all ...func() error) error {
-	for _, step := range all {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// say prints a comment, apart from what came before.
-func (d demo) say(text string) func() error {
-	return func() error { return d.Print("\n%s\n", d.Paint(d.Out, ui.Green, "# "+text)) }
-}
-
-// command prints a line as it is typed into a shell.
-func (d demo) command(line string) func() error {
-	return func() error { return d.Print("%s\n", d.Paint(d.Out, ui.Cyan, "$ "+line)) }
-}
-
-// run prints the line that runs the command with these arguments, and runs it.
-func (d demo) run(ctx context.Context, exit int, args ...string) func() error {
-	return d.typed(ctx, exit, "", "", args)
-}
-
-// pipe is run with a line on stdin.
-func (d demo) pipe(ctx context.Context, exit int, line string, args ...string) func() error {
-	return d.typed(ctx, exit, "echo "+ui.Quote(line)+" | ", line+"\n", args)
-}
-
-func (d demo) typed(ctx context.Context, exit int, before, stdin string, args []string) func() error {
-	return func() error {
-		words := make([]string, len(args))
-		for i, arg := range args {
-			words[i] = ui.Quote(arg)
-		}
-		if err := d.command(before + "ropewalk " + strings.Join(words, " "))(); err != nil {
-			return err
-		}
-		got := Run(ctx, append(args, "--color", d.Color), strings.NewReader(stdin), d.Out, d.Out, d.env)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if got != exit {
-			return fmt.Errorf("ropewalk %s: exit code %d instead of %d", args[0], got, exit)
-		}
-		return nil
-	}
 }

@@ -15,9 +15,6 @@ import (
 	"ropewalk/head"
 )
 
-// order is the aggregate that the demo is about.
-const order = "order-4711"
-
 // writer is a program that appends to the demo's store.
 type writer struct {
 	name, content string

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/head"
 )
 
@@ -27,7 +28,7 @@ func mixed(t *testing.T) (mixed, plain *testPlace) {
 		for n := range 6 {
 			var err error
 			compress := ropewalk.Options{Compress: p == mixed && n%2 == 1}
-			h, err = p.store(t).with(compress).Chain("log").Append(t.Context(), h, changeset.Draft{Content: []byte(eventOf(n)), ContentType: typeNDJSON})
+			h, err = p.store(t).with(compress).Chain("log").Append(t.Context(), h, changeset.Draft{Content: []byte(eventOf(n)), ContentType: ndjson.ContentType})
 			require.NoError(t, err)
 		}
 	}
@@ -63,14 +64,14 @@ func TestCompressionIsInvisible(t *testing.T) {
 // A changeset that no chain has is decoded like any other.
 func TestCompressedOrphanIsShown(t *testing.T) {
 	from := newTestPlace()
-	h, err := from.store(t).with(ropewalk.Options{Compress: true}).Chain("other").Create(t.Context(), changeset.Draft{Content: []byte(eventOf(7)), ContentType: typeNDJSON})
+	h, err := from.store(t).with(ropewalk.Options{Compress: true}).Chain("other").Create(t.Context(), changeset.Draft{Content: []byte(eventOf(7)), ContentType: ndjson.ContentType})
 	require.NoError(t, err)
 	orphan, err := from.memory.Get(t.Context(), h.Ref, nil)
 	require.NoError(t, err)
 	require.Equal(t, changeset.EncodingZstd, orphan.Encoding)
 
 	p := newTestPlace()
-	_, err = p.store(t).Chain("other").Create(t.Context(), changeset.Draft{Content: []byte(eventOf(8)), ContentType: typeNDJSON})
+	_, err = p.store(t).Chain("other").Create(t.Context(), changeset.Draft{Content: []byte(eventOf(8)), ContentType: ndjson.ContentType})
 	require.NoError(t, err)
 	require.NoError(t, p.memory.Put(t.Context(), orphan))
 	got := p.run(t.Context(), "", "cat", orphan.Ref.String())

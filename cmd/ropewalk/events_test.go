@@ -15,77 +15,21 @@ import (
 
 	"ropewalk/aggregate"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 func contentOf(content string) changeset.Changeset {
 	h := changeset.Header{Ref: changeset.Ref{AggregateID: "order", Version: 4}, RecordedAt: time.Unix(0, 0)}
-	h.ContentType, h.BodySize = typeNDJSON, int64(len(content))
+	h.ContentType, h.BodySize = ndjson.ContentType, int64(len(content))
 	return changeset.Changeset{Header: h, Content: []byte(content)}
 }
 
 // shown returns what show prints of the events in content.
 func shown(t require.TestingT, content string) string {
 	var out bytes.Buffer
-	require.NoError(t, newApp(nil, &out, nil, nil).showEvents(contentOf(content)))
+	require.NoError(t, showEvents(newCommand(nil, &out, nil, nil).Streams, contentOf(content)))
 	return out.String()
-}
-
-func TestEventsOfOddContents(t *testing.T) {
-	for content, want := range map[string]string{
-		"":                                     "4 none",
-		"\n \r\n":                              "4 none",
-		"{\"type\":\"caf\xe9\"}\n":             "4 none", // not UTF-8
-		"\x00\x01\x02":                         "4 none",
-		"{\n  \"type\": \"a\"\n}":              "4 none", // not on one line
-		`{"n":1}`:                              "4 none",
-		`{"event":{"type":"a"}}`:               "4 none",
-		`[{"type":"a"}]`:                       "4 none",
-		`{"type":7}`:                           "4 none",
-		`{"type":""}`:                          "4 none",
-		`{"Type":"a"}`:                         "4 none",
-		`"type"`:                               "4 none",
-		`{"type":"a"}`:                         "4.0 a",
-		"{\"type\":\"a\"}\r\n":                 "4.0 a",
-		"\n\r\n{\"type\":\"a\"}\n\n":           "4.0 a",
-		"{\"type\":\"a\"}\r\n{\"type\":\"b\"}": "4.0 a, 4.1 b",
-		"{\"type\":\"a\"}\n\n{\"n\":1}\n{\"ty\n{\"type\":\"b\"}":             "4.0 a, 4.1 -, 4.2 -, 4.3 b",
-		`{"type":"a","id":7,"Id":"x","ID":"y"}`:                              `4.0 a other={"id":7,"Id":"x","ID":"y"}`,
-		"{\"type\":\"a\",\"type\":\"b\"}\n{\"type\":\"c\"}":                  "4.0 -, 4.1 c", // the library rejects a repeated field, too
-		`{"type":"a","meta":[],"time":null,"data":null}`:                     `4.0 a data=null other={"meta":[],"time":null}`,
-		`{"type":"a","data":{"type":"b"},"meta":{"k":"v"},"time":"t","x":1}`: `4.0 a time=t data={"type":"b"} meta={"k":"v"} other={"x":1}`,
-	} {
-		var got []string
-		for e := range eventsOf(contentOf(content), false) {
-			got = append(got, describe(e))
-		}
-		require.Equal(t, want, strings.Join(got, ", "), "%q", content)
-		require.Equal(t, uint64(len(got)), countEvents(contentOf(content)))
-	}
-	c := contentOf(`{"type":"a"}`)
-	c.ContentType = "application/json"
-	require.False(t, hasEvents(c))
-	c.ContentType = "Application/X-NDJSON; charset=utf-8"
-	require.True(t, hasEvents(c))
-	c.ContentType = "; ;"
-	require.False(t, hasEvents(c))
-}
-
-func describe(e event) string {
-	if e.Index < 0 {
-		return fmt.Sprintf("%d none", e.Version)
-	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d.%d %s", e.Version, e.Index, e.Type)
-	if e.Type == "" {
-		text.WriteString("-")
-	}
-	for _, field := range [][2]string{{"id", e.ID}, {"time", e.Time}, {"data", string(e.Data)}, {"meta", string(e.Meta)}, {"other", string(e.Other)}} {
-		if field[1] != "" {
-			text.WriteString(" " + field[0] + "=" + field[1])
-		}
-	}
-	return text.String()
 }
 
 var anyContent = rapid.SliceOf(rapid.OneOf(
@@ -113,7 +57,7 @@ func TestCommandAndPackageAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		line := "{" + strings.Join(anyFields.Draw(t, "fields"), ",") + "}"
 		records, err := raws.Decode([]byte(line))
-		for e := range eventsOf(contentOf(`{"type":"first"}`+"\n"+line), true) {
+		for e := range ndjson.Events(contentOf(`{"type":"first"}`+"\n"+line), true) {
 			if e.Index == 0 {
 				continue
 			}
@@ -124,10 +68,10 @@ func TestCommandAndPackageAgree(t *testing.T) {
 			raw := records[0].Event
 			require.Equal(t, []string{raw.Type, raw.ID, string(raw.Data)}, []string{e.Type, e.ID, string(e.Data)}, line)
 			for key, value := range raw.Metadata {
-				require.Equal(t, value, metaText(e.Meta)[key])
+				require.Equal(t, value, ndjson.MetaText(e.Meta)[key])
 			}
 			if e.Time != "" {
-				require.Equal(t, ui.Precisely(raw.Time), e.when(ui.Precisely))
+				require.Equal(t, ui.Precisely(raw.Time), eventTime(e, ui.Precisely))
 			}
 		}
 	})
@@ -140,13 +84,13 @@ func TestEventsAreText(t *testing.T) {
 		c := contentOf(strings.Join(anyContent.Draw(t, "content"), ""))
 		c.ID, c.BodySHA256, c.Digest = changeset.ID{6: 0x70, 8: 0x80}, changeset.Digest{1}, changeset.Digest{1}
 		texts := []string{}
-		for e := range eventsOf(c, rapid.Bool().Draw(t, "backward")) {
+		for e := range ndjson.Events(c, rapid.Bool().Draw(t, "backward")) {
 			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)
 			line, err := ui.Marshal(newEventJSON(e))
 			require.NoError(t, err)
 			require.NoError(t, schemas.check(line))
 		}
-		if hasEvents(c) {
+		if ndjson.HasEvents(c) {
 			texts = append(texts, strings.ReplaceAll(shown(t, string(c.Content)), "\n", ""))
 		}
 		for _, text := range texts {
@@ -208,7 +152,7 @@ func TestRowsOfLargeEvents(t *testing.T) {
 	quoted, err := json.Marshal(long)
 	require.NoError(t, err)
 	content := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"meta":{%[1]s:%[1]s}}`+"\n", quoted) + long + "\n" + `{"n":` + string(quoted) + "}"
-	for e := range eventsOf(contentOf(content), false) {
+	for e := range ndjson.Events(contentOf(content), false) {
 		for _, cell := range eventRow(e, true) {
 			require.Less(t, len(cell), 7*ui.MaxCell)
 			require.NotContains(t, cell, "\x1b")
@@ -220,10 +164,10 @@ func TestRowsOfLargeEvents(t *testing.T) {
 func TestEventLogReadsWhatItLists(t *testing.T) {
 	p := newTestPlace()
 	chain := p.store(t).Chain("order")
-	h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"first"}`), ContentType: typeNDJSON})
+	h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"first"}`), ContentType: ndjson.ContentType})
 	require.NoError(t, err)
 	for range 60 {
-		h, err = chain.Append(t.Context(), h, changeset.Draft{Content: []byte("{\"type\":\"a\"}\n{\"type\":\"b\"}\n"), ContentType: typeNDJSON})
+		h, err = chain.Append(t.Context(), h, changeset.Draft{Content: []byte("{\"type\":\"a\"}\n{\"type\":\"b\"}\n"), ContentType: ndjson.ContentType})
 		require.NoError(t, err)
 	}
 	got := p.run(t.Context(), "", "log", "order", "--events", "-n", "3", "--verbose")

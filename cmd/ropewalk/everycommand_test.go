@@ -89,7 +89,7 @@ func commandLines(id string) []commandLine {
 }
 
 func TestCommandLinesAreComplete(t *testing.T) {
-	root := newRoot(newTestPlace().app(""))
+	root := newRoot(newTestPlace().app("").parts())
 	root.InitDefaultHelpCmd()
 	known := map[string]bool{}
 	for _, c := range root.Commands() {

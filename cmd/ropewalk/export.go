@@ -5,29 +5,16 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk"
-	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/head"
-	"ropewalk/internal/headlist"
-	"ropewalk/internal/reserved"
 )
 
-// Export reads some chains ahead of the one that it prints, each within a
-// smaller window than a reader has by default.
-const (
-	exportChains      = 16
-	exportWindow      = 64
-	exportWindowBytes = 8 << 20
-)
-
-func newExport(a *app) *cobra.Command {
+func newExport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var field exportField
 	var all bool
 	cmd := &cobra.Command{
@@ -38,13 +25,13 @@ their order within each aggregate. Lines that were imported come out as they
 went in, and the same import takes them again. A JSON object that was appended
 otherwise gets the aggregate as its first field if the field is missing. Any
 other content becomes an object with the aggregate, the content_type, and the
-content, or the content_base64 if it is not JSON.
+content, or the content_base64 if the content is not JSON.
 
-With --aggregate-field every line has that field, also lines whose import used
-another one: use it if the export is to be imported as a whole.
+With --aggregate-field every line has that field, also lines that were imported
+with another field: use it to import the whole export again.
 
-An aggregate that is damaged is printed up to its fault and reported, and the
-others follow; the exit code is 6 then.
+A damaged aggregate is printed up to its fault and reported. The others follow,
+and the exit code is 6.
 
 With --json whole changesets are printed, in the command's own format.`,
 		Example: `  ropewalk export > events.ndjson
@@ -59,7 +46,7 @@ With --json whole changesets are printed, in the command's own format.`,
 			if err := refuseAll(all, args); err != nil {
 				return err
 			}
-			return a.runExport(cmd.Context(), field, args)
+			return runExport(cmd.Context(), std, stores, field, args)
 		},
 	}
 	cmd.Flags().StringVar(&field.name, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID in every line")
@@ -67,7 +54,7 @@ With --json whole changesets are printed, in the command's own format.`,
 	return cmd
 }
 
-// check refuses the names that export itself gives to content.
+// check refuses the names of the fields in which export puts content.
 func (f exportField) check() error {
 	if slices.Contains([]string{"content", "content_type", "content_base64"}, f.name) {
 		return cliexit.WithHint(cliexit.Usagef("--aggregate-field %s: export uses this name for content that is no JSON object", f.name),
@@ -76,7 +63,7 @@ func (f exportField) check() error {
 	return checkField(f.name)
 }
 
-// refuseAll refuses --all beside aggregate IDs. Without both, all is meant.
+// refuseAll refuses --all together with aggregate IDs.
 func refuseAll(all bool, args []string) error {
 	if all && len(args) > 0 {
 		return cliexit.Usagef("--all and aggregate IDs do not go together")
@@ -84,30 +71,29 @@ func refuseAll(all bool, args []string) error {
 	return nil
 }
 
-func (a *app) runExport(ctx context.Context, field exportField, args []string) error {
+func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field exportField, args []string) error {
 	ids, err := reference.ParseIDs(args)
 	if err != nil {
 		return err
 	}
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		narrow := s.with(ropewalk.Options{WindowCount: exportWindow, WindowBytes: exportWindowBytes})
 		bar := &ui.Progress{}
-		if !a.IsTerminal(a.Out) { // a bar would stand between the events
-			bar = a.NewProgress(-1, false, "changesets")
+		if !std.IsTerminal(std.Out) { // a bar would stand between the events
+			bar = std.NewProgress(-1, false, "changesets")
 		}
-		bad, err := a.exportAll(histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
+		bad, err := exportAll(std, histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
 		bar.End()
 		if err != nil {
 			return err
 		}
-		return bad.report(a, "exported")
+		return bad.report(std, "exported")
 	})
 }
 
-// exportAll prints all changesets, and returns the faults that ended the
-// history of one aggregate. An aggregate erased in the meantime is left out,
-// unless it was named.
-func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
+// exportAll prints all changesets, and returns the faults of single aggregates. An
+// aggregate that was erased in the meantime is left out, unless it was named.
+func exportAll(std *ui.Streams, all iter.Seq[reply], field exportField, unnamed bool, bar *ui.Progress) (bad damage, err error) {
 	for r := range all {
 		switch {
 		case unnamed && errors.Is(r.err, ropewalk.ErrErased):
@@ -118,99 +104,10 @@ func (a *app) exportAll(all iter.Seq[reply], field exportField, unnamed bool, ba
 		case r.err != nil:
 			return bad, r.err
 		}
-		if err := a.printEvents(r.changeset, field); err != nil {
+		if err := printEvents(std, r.changeset, field); err != nil {
 			return bad, err
 		}
 		bar.Add(1)
 	}
 	return bad, nil
-}
-
-// chainHeads yields the heads of the given aggregates, or of all that are not
-// erased. The fault of a head that was asked for may be any error.
-func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.Entry, error] {
-	return func(yield func(headlist.Entry, error) bool) {
-		for _, id := range ids {
-			h, err := s.Chain(id).Head(ctx)
-			if !yield(headlist.Entry{AggregateID: id, Head: h, Fault: err}, nil) {
-				return
-			}
-		}
-		if len(ids) > 0 {
-			return
-		}
-		for e, err := range headlist.All(ctx, s.heads, "") {
-			if skip := err == nil && (e.Head.State == head.Erased || reserved.Is(e.AggregateID)); !skip && !yield(e, err) {
-				return
-			}
-		}
-	}
-}
-
-// reply is one changeset, or the error that ends the history of its aggregate;
-// without an aggregate, the error that ends all.
-type reply struct {
-	aggregateID string
-	changeset   changeset.Changeset
-	err         error
-}
-
-// histories yields the whole history of each head, one after the other. It
-// reads the chains to come ahead, and leaves nothing running. When the context
-// ends, its error is the last reply.
-func histories(ctx context.Context, s *store, all iter.Seq2[headlist.Entry, error]) iter.Seq[reply] {
-	return func(yield func(reply) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		var running sync.WaitGroup
-		defer running.Wait()
-		defer cancel()
-		queue := make(chan chan reply, exportChains)
-		running.Go(func() {
-			defer close(queue)
-			for e, err := range all {
-				out := make(chan reply, 1)
-				if !send(ctx, queue, out) {
-					return
-				}
-				running.Go(func() { s.readAhead(ctx, e, err, out) })
-			}
-		})
-		for out := range queue {
-			for r := range out {
-				if ctx.Err() == nil && !yield(r) {
-					return
-				}
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(reply{err: err})
-		}
-	}
-}
-
-// readAhead sends the history of one head, or the error that there is instead.
-func (s *store) readAhead(ctx context.Context, e headlist.Entry, err error, out chan<- reply) {
-	defer close(out)
-	if err == nil {
-		err = e.Fault
-	}
-	if err != nil {
-		send(ctx, out, reply{aggregateID: e.AggregateID, err: err})
-		return
-	}
-	for c, err := range s.Chain(e.AggregateID).ReaderAt(e.Head).All(ctx) {
-		if !send(ctx, out, reply{e.AggregateID, c, err}) || err != nil {
-			return
-		}
-	}
-}
-
-// send reports false where the context ends first.
-func send[T any](ctx context.Context, to chan<- T, item T) bool {
-	select {
-	case to <- item:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
@@ -44,8 +45,8 @@ func conflictHint(c *ropewalk.ConflictError) string {
 	}
 }
 
-// end reports an error, if there is one, and returns the exit code.
-func (a *app) end(ctx context.Context, err error) int {
+// end reports the error of a command, if it has one, and returns the exit code.
+func end(ctx context.Context, std *ui.Streams, storeURL string, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -53,14 +54,14 @@ func (a *app) end(ctx context.Context, err error) int {
 	if c == cliexit.ClosedPipe {
 		return c.Exit
 	}
-	message, hint := a.Message(err), a.Redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, a.storeURL())))
+	message, hint := std.Message(err), std.Redacted(cmp.Or(hintFor(err), cliexit.SilentHint(err, storeURL)))
 	if c == cliexit.Interrupted {
 		message = "interrupted"
 	}
-	a.ReportError(message, hint)
-	if a.JSON {
+	std.ReportError(message, hint)
+	if std.JSON {
 		// A failure here cannot be reported any further.
-		_ = a.Emit(newFailureJSON(c, message, hint, err))
+		_ = std.Emit(newFailureJSON(c, message, hint, err))
 	}
 	return c.Exit
 }
@@ -80,19 +81,20 @@ type errorJSON struct {
 	Ref string `json:"ref,omitempty"`
 	// AfterRevision is the revision that an uncertain append was built on.
 	AfterRevision *uint64 `json:"after_revision,omitempty"`
-	// Line is the line of the input at which an import has failed.
+	// Line is the line of the input at which an import failed.
 	Line int64 `json:"line,omitempty"`
-	// Object is the corrupt object's name in its storage.
+	// Object is the name of the corrupt object in the storage.
 	Object string `json:"object,omitempty"`
-	// Expected and Actual are the heads of a conflict, null where there was to be none.
+	// Expected and Actual are the heads of a conflict. Expected is null if the chain was
+	// not to exist.
 	Expected any `json:"expected,omitempty"`
 	Actual   any `json:"actual,omitempty"`
 }
 
 func newFailureJSON(c cliexit.Class, message, hint string, err error) failureJSON {
 	e := errorJSON{Code: c.Code, Exit: c.Exit, Message: message, Hint: hint}
-	if at, ok := errors.AsType[*lineError](err); ok {
-		e.Line = at.line
+	if at, ok := errors.AsType[*importer.LineError](err); ok {
+		e.Line = at.Line
 	}
 	if u, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		e.Ref, e.AfterRevision = u.Ref.String(), &u.AfterRevision
@@ -120,8 +122,8 @@ func (e *errorJSON) setCorrupt(bad *ropewalk.CorruptError) {
 	}
 }
 
-// explainReference adds a hint to the error of an aggregate that was not found,
-// if its ID was perhaps meant to be a reference.
+// explainReference adds a hint to the error of an aggregate that was not found if
+// its ID looks like a reference.
 func explainReference(args []string, err error) error {
 	if !errors.Is(err, ropewalk.ErrNotFound) || hintFor(err) != "" {
 		return err
@@ -133,4 +135,9 @@ func explainReference(args []string, err error) error {
 		}
 	}
 	return err
+}
+
+// settleLine returns the command that settles an uncertain append.
+func settleLine(u *ropewalk.UncertainError) string {
+	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
 }

@@ -1,27 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"iter"
 	"strconv"
+	"time"
 
+	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
+	"ropewalk/gc"
 )
 
-// countJSON is a number of objects and their size.
-type countJSON struct {
-	Objects int64 `json:"objects"`
-	Bytes   int64 `json:"bytes"`
-}
-
-func (c *countJSON) add(other collect.Count) {
-	c.Objects += other.Objects
-	c.Bytes += other.Bytes
-}
-
-// findingsJSON is what gc has found, and done about it.
+// findingsJSON counts the objects that gc has found and deleted.
 type findingsJSON struct {
 	Seen       countJSON `json:"seen"`
 	Lost       countJSON `json:"lost"`
@@ -30,11 +25,11 @@ type findingsJSON struct {
 	Young      countJSON `json:"young"`
 	Ahead      countJSON `json:"ahead"`
 	Unreadable countJSON `json:"unreadable"`
-	Doubtful   countJSON `json:"doubtful"`
+	Unknown    countJSON `json:"unknown"`
 	Deleted    countJSON `json:"deleted"`
 }
 
-func (f *findingsJSON) add(r collect.Report) {
+func (f *findingsJSON) add(r gc.Report) {
 	f.Seen.add(r.Seen)
 	f.Lost.add(r.Lost)
 	f.Pending.add(r.Pending)
@@ -42,19 +37,19 @@ func (f *findingsJSON) add(r collect.Report) {
 	f.Young.add(r.Young)
 	f.Ahead.add(r.Ahead)
 	f.Unreadable.add(r.Unreadable)
-	f.Doubtful.add(r.Doubtful)
+	f.Unknown.add(r.Unknown)
 	f.Deleted.add(r.Deleted)
 }
 
-// collectedJSON is one aggregate of gc with --json. An aggregate that has
-// nothing but a chain is left out.
+// collectedJSON is an aggregate of gc with --json. An aggregate with nothing but a
+// chain is left out.
 type collectedJSON struct {
 	ui.Kind
 	Aggregate string `json:"aggregate"`
 	findingsJSON
 	Fenced   bool `json:"fenced,omitempty"`
 	Headless bool `json:"headless,omitempty"`
-	// Fault is why the aggregate could not be collected, Code its kind.
+	// Fault says why the aggregate could not be collected; Code is its class.
 	Fault string `json:"fault,omitempty"`
 	Code  string `json:"code,omitempty"`
 }
@@ -71,9 +66,40 @@ type gcJSON struct {
 	Last string `json:"last,omitempty"`
 }
 
-// take takes in the report of one aggregate; running means that no aggregate
-// was stopped before it, nor the aggregate itself.
-func (g *collecting) take(r collect.Report, running bool) error {
+// collecting is a run of gc. Its lines wait for the end, so that only the progress
+// bar writes to the terminal until then. With --json they do not wait.
+type collecting struct {
+	*ui.Streams
+	delete bool
+	grace  time.Duration
+	stop   func() // ends the work on all aggregates
+	total  gcJSON
+	found  []gc.Report // with something to report
+	failed []gc.Report
+}
+
+// run takes all reports. An interrupt, or a storage that is unavailable, ends the
+// work on all aggregates. The reports that follow count the work done until then.
+func (g *collecting) run(reports iter.Seq2[gc.Report, error]) error {
+	var ended error
+	for r, err := range reports {
+		if ended == nil && (err != nil || cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+			ended = cmp.Or(err, r.Err)
+			g.stop()
+		}
+		if err == nil {
+			err = g.take(r, ended == nil)
+		}
+		if err != nil {
+			return cmp.Or(ended, err)
+		}
+	}
+	return ended
+}
+
+// take takes the report of an aggregate. running is false once the run has been
+// stopped.
+func (g *collecting) take(r gc.Report, running bool) error {
 	if !running && r.Err != nil && r.Seen.Objects == 0 {
 		return nil // stopped before anything was done
 	}
@@ -100,13 +126,72 @@ func (g *collecting) take(r collect.Report, running bool) error {
 	return g.Emit(out)
 }
 
-// remarkable reports whether there is more to an aggregate than its chain.
-func remarkable(r collect.Report) bool {
-	plain := collect.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
+// remarkable reports whether an aggregate has more than its chain.
+func remarkable(r gc.Report) bool {
+	plain := gc.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
 	return r.Err != nil || !r.Head.Exists() || r != plain
 }
 
-// printFound prints a line for each aggregate that has something to delete, and the
+// finish prints the result, also after an interrupt, and returns the error of the run.
+func (g *collecting) finish(ended error) error {
+	if cliexit.IsOutput(ended) || ended != nil && g.total.Aggregates == 0 {
+		return ended // a total would read as an empty store
+	}
+	if err := g.printFound(); err != nil {
+		return err
+	}
+	for _, r := range g.found {
+		g.warnOf(r)
+	}
+	if ended != nil {
+		return g.resumable(ended)
+	}
+	return g.failure()
+}
+
+// failure returns the error of the aggregates that could not be collected. An
+// aggregate whose head was rolled back comes first.
+func (g *collecting) failure() error {
+	if len(g.failed) == 0 {
+		return nil
+	}
+	first := g.failed[0]
+	for _, r := range g.failed {
+		if errors.Is(r.Err, ropewalk.ErrHeadLost) {
+			first = r
+			break
+		}
+	}
+	err := first.Err
+	if len(g.failed) > 1 {
+		for _, r := range g.failed {
+			g.Warn("%v", r.Err)
+		}
+		err = fmt.Errorf("%s could not be collected, the others are done; the first of them: %w", ui.Plural(int64(len(g.failed)), "aggregate"), err)
+	}
+	argument := reference.Operand(first.AggregateID)
+	if errors.Is(err, ropewalk.ErrHeadLost) {
+		return cliexit.WithHint(err, "see what is stored: ropewalk verify %s; then decide: ropewalk rebuild-head %s", argument, argument)
+	}
+	return cliexit.WithHint(err, "see what is wrong: ropewalk verify %s", argument)
+}
+
+// resumable adds a hint with the command that continues the run.
+func (g *collecting) resumable(err error) error {
+	if g.total.Last == "" {
+		return err
+	}
+	again := "ropewalk gc --after " + ui.Quote(g.total.Last)
+	if g.delete {
+		again += " --delete"
+	}
+	if g.grace != 7*ui.Day {
+		again += " --grace " + ui.FormatDuration(g.grace)
+	}
+	return cliexit.WithHint(err, "all up to %s is done; continue: %s", g.total.Last, again)
+}
+
+// printFound prints a line for each aggregate with objects to delete, and the
 // summary.
 func (g *collecting) printFound() error {
 	t := g.total
@@ -121,7 +206,7 @@ func (g *collecting) printFound() error {
 			continue
 		}
 		rows++
-		number := func(c collect.Count) string { return strconv.FormatInt(c.Objects, 10) }
+		number := func(c gc.Count) string { return strconv.FormatInt(c.Objects, 10) }
 		if err := out.Row(r.AggregateID, number(r.Lost), number(r.Pending), number(r.Erased), ui.ByteSize(all.Bytes)); err != nil {
 			return err
 		}
@@ -148,8 +233,8 @@ func (g *collecting) summary(rows int64) string {
 	return text
 }
 
-// warnOf says what was left alone.
-func (g *collecting) warnOf(r collect.Report) {
+// warnOf warns of objects that were left alone.
+func (g *collecting) warnOf(r gc.Report) {
 	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
@@ -157,7 +242,7 @@ func (g *collecting) warnOf(r collect.Report) {
 		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
 		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)
-	case r.Doubtful.Objects > 0:
-		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Doubtful.Objects, "object"), argument)
+	case r.Unknown.Objects > 0:
+		g.Warn("the chain of %s is broken where it has %s, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unknown.Objects, "object"), argument)
 	}
 }

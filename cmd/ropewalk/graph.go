@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/figure"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
@@ -24,7 +25,7 @@ type nodeJSON struct {
 	Aggregate string `json:"aggregate"`
 	Version   uint64 `json:"version"`
 	ID        string `json:"id"`
-	// State is committed, pending, ahead, lost, missing or untold. The fields
+	// State is committed, pending, ahead, lost, missing or unknown. The fields
 	// below are not known of one that is missing or does not decode.
 	State         string    `json:"state"`
 	Head          bool      `json:"head,omitempty"`
@@ -39,29 +40,29 @@ type nodeJSON struct {
 }
 
 // graphFormats are the ways to draw a graph.
-var graphFormats = map[string]func(*app, inspect.Graph) error{
-	"text":    (*app).drawGraph,
-	"mermaid": func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(mermaid(g))) },
-	"dot":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(dot(g))) },
-	"svg":     func(a *app, g inspect.Graph) error { return a.Print("%s", ui.Safe(svg(g))) },
+var graphFormats = map[string]func(*ui.Streams, inspect.Graph) error{
+	"text":    figure.Text,
+	"mermaid": func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.Mermaid(g)) },
+	"dot":     func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.Dot(g)) },
+	"svg":     func(std *ui.Streams, g inspect.Graph) error { return std.Print("%s", figure.SVG(g)) },
 }
 
-func newGraph(a *app) *cobra.Command {
+func newGraph(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var format string
 	var last uint64
 	formats := slices.Sorted(maps.Keys(graphFormats))
 	cmd := &cobra.Command{
 		Use:   "graph ID",
-		Short: "Draw an aggregate's chain and what was built beside it",
+		Short: "Draw an aggregate's chain and the changesets beside it",
 		Long: `Draw the latest versions of an aggregate's chain, the newest first, and beside
-it what is stored but not in the chain. Contents are not read, and nothing is
-proved: that is what verify does.
+it the changesets that are stored but not in the chain. Contents are not read, and
+nothing is proved: verify does that.
 
   *  committed
   ?  pending: its append may still be committed; settle refuses it for good
   x  lost: another append came first, and it can never be committed
   +  ahead: built on a revision that the head has not reached
-  !  missing, does not decode, or nobody can tell what became of it
+  !  missing, does not decode, or its outcome is unknown
 
 As mermaid, dot or svg it is a figure for a document, with the same marks and
 with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
@@ -72,10 +73,10 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 			switch {
 			case draw == nil:
 				return cliexit.Usagef("--format %s: want %s", ui.Quote(format), strings.Join(formats, ", "))
-			case a.JSON && cmd.Flags().Changed("format"):
+			case std.JSON && cmd.Flags().Changed("format"):
 				return cliexit.Usagef("--format and --json are two formats: use one of them")
 			}
-			return a.runGraph(cmd, args[0], last, draw)
+			return runGraph(cmd, std, stores, args[0], last, draw)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "draw it as `FORMAT`: "+strings.Join(formats, ", "))
@@ -84,12 +85,12 @@ with the ends of IDs: ropewalk graph order-4711 --format svg > order-4711.svg.`,
 	return cmd
 }
 
-func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*app, inspect.Graph) error) error {
+func runGraph(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string, last uint64, draw func(*ui.Streams, inspect.Graph) error) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
-	return a.reading(cmd.Context(), func(s *store) error {
+	return withStore(cmd.Context(), stores, func(s *store) error {
 		g, err := inspect.New(s.objects, s.heads, nil).Graph(cmd.Context(), id, last)
 		if err != nil {
 			return err
@@ -97,19 +98,19 @@ func (a *app) runGraph(cmd *cobra.Command, arg string, last uint64, draw func(*a
 		if g.Head.State == head.Erased {
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
-		if a.JSON {
-			draw = (*app).emitGraph
+		if std.JSON {
+			draw = emitGraph
 		}
-		if err := draw(a, g); err != nil {
+		if err := draw(std, g); err != nil {
 			return err
 		}
 		return brokenGraph(g)
 	})
 }
 
-func (a *app) emitGraph(g inspect.Graph) error {
+func emitGraph(std *ui.Streams, g inspect.Graph) error {
 	for _, n := range g.Nodes {
-		if err := a.Emit(newNodeJSON(n, g.Head)); err != nil {
+		if err := std.Emit(newNodeJSON(n, g.Head)); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	if n.Fault != nil {
 		out.Fault = n.Fault.Reason
 	}
-	if !known(n) {
+	if !figure.HeaderKnown(n) {
 		return out
 	}
 	out.AfterRevision, out.RecordedAt = &n.AfterRevision, changeset.FormatTime(n.RecordedAt)
@@ -140,15 +141,11 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	return out
 }
 
-// known reports whether more is known of a changeset than its name.
-func known(n inspect.Node) bool { return n.Kind != inspect.Missing && n.Fault == nil }
-
-// brokenGraph returns an error where the graph shows that something is wrong
-// with what is stored.
+// brokenGraph returns an error if the graph shows a fault of the stored objects.
 func brokenGraph(g inspect.Graph) error {
 	broken := 0
 	for _, n := range g.Nodes {
-		if !known(n) || n.Kind == inspect.Untold {
+		if !figure.HeaderKnown(n) || n.Kind == inspect.Unknown {
 			broken++
 		}
 	}
@@ -159,7 +156,7 @@ func brokenGraph(g inspect.Graph) error {
 	case broken > 0 && !g.Head.Exists():
 		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
 	case broken > 0:
-		err = fmt.Errorf("%s is broken: %s missing, not readable, or in doubt", g.AggregateID, ui.Plural(int64(broken), "changeset"))
+		err = fmt.Errorf("%s is broken: %s missing, not readable, or of unknown kind", g.AggregateID, ui.Plural(int64(broken), "changeset"))
 	default:
 		return nil
 	}

@@ -7,7 +7,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-func newHead(a *app) *cobra.Command {
+func newHead(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "head ID",
 		Short: "Show the head of an aggregate's chain",
@@ -16,24 +16,24 @@ commits to the whole history, and the ETag for HTTP. Keep the digest elsewhere,
 and ropewalk verify --digest can prove later that nothing up to here changed.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runHead(cmd, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runHead(cmd, std, stores, args[0]) },
 	}
 }
 
-func (a *app) runHead(cmd *cobra.Command, arg string) error {
+func runHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
 	}
-	return a.reading(cmd.Context(), func(s *store) error {
+	return withStore(cmd.Context(), stores, func(s *store) error {
 		h, err := s.Chain(id).Head(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if a.JSON {
-			return a.Emit(newHeadJSON(h))
+		if std.JSON {
+			return std.Emit(newHeadJSON(h))
 		}
-		return a.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
-			h.Ref, h.Revision, h.Digest, h.ETag(), h.UpdatedAt.UTC().Format(ui.Nanoseconds), h.State)
+		return std.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
+			h.Ref, h.Revision, h.Digest, h.ETag(), ui.Precisely(h.UpdatedAt), h.State)
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
-// familiarNames are names that other tools have for what a command does.
+// familiarNames are the names of other tools for the commands.
 var familiarNames = map[string]string{
 	"rm": "erase", "remove": "erase", "del": "erase", "delete": "erase", "drop": "erase",
 	"get": "cat", "read": "cat", "fetch": "cat", "history": "log", "events": "log --events", "grep": "log --events", "search": "log --events", "find": "log --events",
@@ -16,8 +16,8 @@ var familiarNames = map[string]string{
 	"load": "import", "dump": "export", "check": "verify, or init --check", "fsck": "verify", "prune": "gc", "clean": "gc", "stat": "head", "repair": "rebuild-head",
 }
 
-// newHelp stands in for cobra's own help command, which is content with a
-// command that does not exist.
+// newHelp replaces cobra's help command, which accepts a command that does not
+// exist.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:               "help [COMMAND]",
@@ -31,13 +31,4 @@ func newHelp() *cobra.Command {
 			return found.Help()
 		},
 	}
-}
-
-func completeCommands(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		for _, c := range cmd.Root().Commands() {
-			names = append(names, c.Name())
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -18,6 +18,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/visible"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -71,9 +72,9 @@ func oddPlace(t *testing.T) (*testPlace, changeset.Ref) {
 	event := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"data":{%[1]s:%[1]s},"meta":{%[1]s:%[1]s},%[1]s:%[1]s}`, text(odd))
 	s := ropewalk.New(p.memory, p.memory, nil)
 	h, err := s.Chain(spoofs).Create(t.Context(),
-		changeset.Draft{Content: []byte(event + "\n" + odd + "\n"), ContentType: typeNDJSON, CommandID: short},
+		changeset.Draft{Content: []byte(event + "\n" + odd + "\n"), ContentType: ndjson.ContentType, CommandID: short},
 		changeset.Draft{Content: []byte("text " + spoofs + " approved: yes\rapproved: no "), ContentType: "text/plain", CommandID: short},
-		changeset.Draft{Content: []byte(event + "\n"), ContentType: typeNDJSON, Metadata: map[string]string{short + "k": short}, CommandID: short})
+		changeset.Draft{Content: []byte(event + "\n"), ContentType: ndjson.ContentType, Metadata: map[string]string{short + "k": short}, CommandID: short})
 	require.NoError(t, err)
 	p.pend(t, spoofs)
 	return p, h.Ref
@@ -150,8 +151,8 @@ func TestNothingHiddenInArgumentsReachesATerminal(t *testing.T) {
 				requireVisible(t, p.run(t.Context(), "", append([]string{"__complete", "log", odd}, style...)...), false, odd)
 			}
 			for _, url := range []string{odd, "file:" + odd, "s3://" + odd, "s3://b/?" + odd, "s3://b/?endpoint=" + odd, "azure://" + odd, "aws://b/?table=" + odd} {
-				a := newApp(strings.NewReader(""), nil, nil, []string{"ROPEWALK_STORE=" + url})
-				requireVisible(t, runApp(t.Context(), a, append([]string{"ls"}, style...)...), false, url)
+				a := newCommand(strings.NewReader(""), nil, nil, []string{"ROPEWALK_STORE=" + url})
+				requireVisible(t, runCommand(t.Context(), a, append([]string{"ls"}, style...)...), false, url)
 			}
 		}
 	}
@@ -192,9 +193,9 @@ func TestNothingHiddenInRepliesReachesATerminal(t *testing.T) {
 					continue
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				a := newApp(strings.NewReader(line.stdin), nil, nil, []string{"ROPEWALK_STORE=" + store, connectionVariable + "=" + connection})
+				a := newCommand(strings.NewReader(line.stdin), nil, nil, []string{"ROPEWALK_STORE=" + store, "AZURE_STORAGE_CONNECTION_STRING" + "=" + connection})
 				a.IsTerminal = func(any) bool { return false }
-				got := runApp(ctx, a, line.with("x@0.0199a0b0-0000-7000-8000-000000000000", t.TempDir(), "--verbose")...)
+				got := runCommand(ctx, a, line.with("x@0.0199a0b0-0000-7000-8000-000000000000", t.TempDir(), "--verbose")...)
 				requireVisible(t, got, line.exact, store, line.args)
 				cancel()
 			}

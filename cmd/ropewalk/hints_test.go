@@ -18,8 +18,8 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
 )
@@ -95,7 +95,7 @@ func requireHint(t *testing.T, id, hint string) {
 	commands := shellWords(t, hint)
 	require.NotEmpty(t, commands, hint)
 	for _, words := range commands {
-		root := newRoot(newTestPlace().app(""))
+		root := newRoot(newTestPlace().app("").parts())
 		cmd, rest, err := root.Find(words)
 		require.NoError(t, err, hint)
 		require.NotEqual(t, root, cmd, hint)
@@ -144,9 +144,9 @@ func TestHintsCanBeRun(t *testing.T) {
 			p.memory.Tamper(func(all *memstore.Contents) { delete(all.Heads, head.ObjectName(id)) })
 			requireHints(t, id, p.run(t.Context(), "", "gc").stderr)
 
-			g := collecting{app: p.app(""), gcFlags: gcFlags{delete: true, grace: leastGrace}, total: gcJSON{Last: id}}
+			g := collecting{Streams: p.app("").Streams, delete: true, grace: leastGrace, total: gcJSON{Last: id}}
 			requireHint(t, id, cutTo(hintFor(g.resumable(errors.New("ended"))), "ropewalk"))
-			g.failed = []collect.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
+			g.failed = []gc.Report{{AggregateID: id, Err: ropewalk.ErrHeadLost}}
 			requireHint(t, id, hintFor(g.failure()))
 		})
 	}
@@ -198,10 +198,10 @@ func TestSecretsReachNoStream(t *testing.T) {
 	} {
 		for _, args := range [][]string{{"ls"}, {"init"}, {"init", "--check"}, {"append", "x", "--new"}, {"bench"}, {"demo", "--store", store, "--bad"}} {
 			for _, style := range everyStyle {
-				a := newApp(strings.NewReader("{}"), nil, nil, []string{"ROPEWALK_STORE=" + store})
+				a := newCommand(strings.NewReader("{}"), nil, nil, []string{"ROPEWALK_STORE=" + store})
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel() // what parses sends nothing
-				got := runApp(ctx, a, append(args, style...)...)
+				got := runCommand(ctx, a, append(args, style...)...)
 				require.NotZero(t, got.exit, "%s %s", args, store)
 				require.NotContains(t, got.stdout+got.stderr, someSecret, "%s %s", args, store)
 			}
@@ -215,8 +215,8 @@ func TestSecretsInErrorsOfClients(t *testing.T) {
 		p := newTestPlace()
 		p.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped, Err: fmt.Errorf("Get \"https://a.blob.core.windows.net/c?se=1&sig=%s\": %s", someSecret, "the key envS3cr3t== is wrong")})
 		a := p.app("")
-		a.Env = map[string]string{connectionVariable: "AccountName=a;AccountKey=envS3cr3t=="}
-		got := runApp(t.Context(), a, append([]string{"head", "x"}, style...)...)
+		a.Env = map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=a;AccountKey=envS3cr3t=="}
+		got := runCommand(t.Context(), a, append([]string{"head", "x"}, style...)...)
 		require.Contains(t, got.stderr, "REDACTED")
 		require.NotContains(t, got.stdout+got.stderr, someSecret)
 		require.NotContains(t, got.stdout+got.stderr, "envS3cr3t")

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
@@ -21,33 +23,35 @@ type importFlags struct {
 	allowEmpty bool
 }
 
-func newImport(a *app) *cobra.Command {
+func newImport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Import events from NDJSON",
 		Long: `Import events, one JSON object a line, each into the chain of the aggregate that
 one of its fields names; - stands for standard input. Each line is stored as it
-is, and ropewalk export gives it back. Exceptions: empty lines are left out, a
+is, and ropewalk export prints it again. Exceptions: blank lines are left out, a
 last line without a newline gets one, and a byte order mark before the first
 line is skipped. A line holds at most 64 MiB.
 
-An import that was interrupted continues where it stopped when it is run again;
-repeating a finished import adds nothing. A chain whose changesets differ from
-the import is refused with exit code 4. The first bad line ends the import, and
-is named; the lines before it are kept.
+Running an interrupted import again continues where it stopped; repeating a
+finished import adds nothing. A chain whose changesets differ from the import is
+refused with exit code 4. The first bad line ends the import, and the error names
+it; the lines before it are kept.
 
 An erased aggregate ends the import with exit code 4. With --skip-erased the
 lines of erased aggregates are left out and counted. Input without any line is
 refused with exit code 2, since it is usually the output of a command that
 failed; --allow-empty accepts it.
 
-With --group the events of an aggregate are gathered from all over the file,
-in memory up to 256 MiB; beyond that the group that began first is closed early.`,
+With --group the events of an aggregate are gathered from the whole file, in
+memory up to 256 MiB. Beyond that, the group that began first is closed early.`,
 		Example: `  ropewalk import orders.ndjson
   zstdcat orders.ndjson.zst | ropewalk import - --aggregate-field order_id --group 100`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runImport(cmd.Context(), f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImport(cmd.Context(), std, stores, f, args[0])
+		},
 	}
 	cmd.Flags().StringVar(&f.field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
 	cmd.Flags().IntVar(&f.group, "group", 1, "put `N` events of an aggregate into one changeset")
@@ -67,27 +71,28 @@ func (f importFlags) check() error {
 	return checkField(f.field)
 }
 
-func (a *app) runImport(ctx context.Context, f importFlags, file string) error {
+func runImport(ctx context.Context, std *ui.Streams, stores *storeFlags, f importFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.OpenInput(ctx, file)
+	in, err := std.OpenInput(ctx, file)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	read := newLines(file, in)
-	if err := read.begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
+	read := importer.NewLines(file, in)
+	if err := read.Begin(); errors.Is(err, io.EOF) && !f.allowEmpty {
 		return cliexit.WithHint(cliexit.Usagef("%s has no lines to import", ui.InputName(file)), "--allow-empty accepts it")
 	} else if err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, a.printImport(newImportJSON()))
+		return errors.Join(err, printImport(std, importer.Result{}))
 	}
-	bar := a.NewProgress(sizeOf(in), true, "importing")
-	return a.writing(ctx, func(s *store) error {
-		m := newImporter(ctx, s, file, f, bar)
-		err := m.run(read)
+	bar := std.NewProgress(sizeOf(in), true, "importing")
+	return withNewStore(ctx, stores, func(s *store) error {
+		result, err := importer.Run(ctx, s.Store, read, importer.Options{
+			Field: f.field, Group: f.group, Parallel: f.parallel, SkipErased: f.skipErased, Progress: bar,
+		})
 		bar.End()
-		return errors.Join(err, a.printImport(m.result()))
+		return errors.Join(err, printImport(std, result))
 	})
 }
 
@@ -101,46 +106,7 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// run imports all lines of a file, and returns when no append is under way.
-func (m *importer) run(in *lines) error {
-	groups := newGroups(m.flags.group, maxHeld)
-	err := m.feed(in, groups)
-	if errors.Is(err, io.EOF) {
-		// Only a whole file closes the groups that are not full: after an error
-		// the next run would fill them with the events that are still to come.
-		err = m.submit(groups.closeAll()...)
-	}
-	if failed := m.wait(); failed != nil {
-		return failed
-	}
-	if errors.Is(err, context.Canceled) {
-		return cliexit.WithHint(err, againHint)
-	}
-	return err
-}
-
-// feed reads line after line and submits the groups that are full. It returns
-// io.EOF at the end of the file.
-func (m *importer) feed(in *lines, groups *groups) error {
-	for {
-		line, err := in.next()
-		if err != nil {
-			return err
-		}
-		id, err := aggregateOf(line.text, m.flags.field)
-		if err != nil {
-			return in.bad(err)
-		}
-		if err := m.submit(groups.add(id, line)...); err != nil {
-			return err
-		}
-	}
-}
-
-// againHint says what to do about an import that was interrupted.
-const againHint = "run the same import again to continue"
-
-// importJSON is what import prints with --json.
+// importJSON is the result of import with --json.
 type importJSON struct {
 	ui.Kind
 	Imported countsJSON `json:"imported"`
@@ -148,35 +114,29 @@ type importJSON struct {
 	Erased   countsJSON `json:"erased,omitzero"` // left out by --skip-erased
 }
 
-func newImportJSON() importJSON { return importJSON{Kind: ui.KindOf("import")} }
-
-// countsJSON counts aggregates and their changesets. An aggregate of which
-// anything was imported counts as imported.
+// countsJSON counts aggregates and their changesets. An aggregate counts as
+// imported if anything of it was imported.
 type countsJSON struct {
 	Aggregates int64 `json:"aggregates"`
 	Changesets int64 `json:"changesets"`
 	Events     int64 `json:"events"`
 }
 
-func (c countsJSON) String() string {
-	return ui.Plural(c.Aggregates, "aggregate") + ", " + ui.Plural(c.Changesets, "changeset") + ", " + ui.Plural(c.Events, "event")
-}
-
-func (r importJSON) String() string {
-	text := "imported " + r.Imported.String()
-	if r.Skipped != (countsJSON{}) {
-		text += "; there already: " + r.Skipped.String()
-	}
-	if r.Erased != (countsJSON{}) {
-		text += "; left out as erased: " + r.Erased.String()
-	}
-	return text
-}
-
 // printImport prints the counts of an import, also if an error ended it.
-func (a *app) printImport(r importJSON) error {
-	if a.JSON {
-		return a.Unread(a.Emit(r), "%s", r)
+func printImport(std *ui.Streams, r importer.Result) error {
+	if std.JSON {
+		return std.Unread(std.Emit(importJSON{ui.KindOf("import"), countsJSON(r.Imported), countsJSON(r.Skipped), countsJSON(r.Erased)}), "%s", r)
 	}
-	return a.Unread(a.Print("%s\n", r), "%s", r)
+	return std.Unread(std.Print("%s\n", r), "%s", r)
+}
+
+// checkField checks the value of --aggregate-field.
+func checkField(field string) error {
+	switch {
+	case field == "":
+		return cliexit.Usagef("--aggregate-field must not be empty")
+	case !utf8.ValidString(field):
+		return cliexit.Usagef("--aggregate-field %q is not UTF-8", field)
+	}
+	return nil
 }

@@ -13,20 +13,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ropewalk"
+
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"ropewalk"
-	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/cmd/ropewalk/internal/cliexit"
-	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
 
 // events returns NDJSON of many aggregates, mixed, with the lines by aggregate.
-func events(r *rand.Rand, aggregates, n int) (ndjson string, byAggregate map[string][]string) {
+func events(r *rand.Rand, aggregates, n int) (text string, byAggregate map[string][]string) {
 	var b strings.Builder
 	byAggregate = map[string][]string{}
 	for i := range n {
@@ -65,27 +64,27 @@ func TestImportContinuesWhereItStopped(t *testing.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		group := rapid.IntRange(1, 5).Draw(rt, "group")
 		parallel := rapid.IntRange(1, 8).Draw(rt, "parallel")
-		ndjson, byAggregate := events(rand.New(rand.NewPCG(seed, 1)), 40, 120)
+		input, byAggregate := events(rand.New(rand.NewPCG(seed, 1)), 40, 120)
 		args := []string{"import", "-", "--json", "--group", strconv.Itoa(group), "--parallel", strconv.Itoa(parallel)}
 
 		p := newTestPlace()
 		for _, kill := range rapid.SliceOfN(rapid.IntRange(1, 50), 1, 4).Draw(rt, "kills") {
 			ctx, cancel := context.WithCancel(t.Context())
 			p.script.On(faults.Commit, kill, faults.Fault{Before: cancel})
-			got := p.run(ctx, ndjson, args...)
+			got := p.run(ctx, input, args...)
 			if ctx.Err() != nil && got.exit != 130 && got.exit != 0 {
 				rt.Fatalf("exit %d: %s", got.exit, got.stderr)
 			}
 			cancel()
 			p.script.Reset()
 		}
-		got := p.run(t.Context(), ndjson, args...)
+		got := p.run(t.Context(), input, args...)
 		require.Zero(rt, got.exit, got.stderr)
 		want := grouped(byAggregate, group)
 		require.Equal(rt, want, p.contents(t))
 
 		before := p.script.Calls(faults.Commit)
-		got = p.run(t.Context(), ndjson, args...)
+		got = p.run(t.Context(), input, args...)
 		require.Zero(rt, got.exit, got.stderr)
 		require.Equal(rt, before, p.script.Calls(faults.Commit), "nothing is put")
 		done := counts(t, got.stdout)
@@ -97,9 +96,9 @@ func TestImportContinuesWhereItStopped(t *testing.T) {
 
 // The export equals the import, in order for each aggregate.
 func TestExportEqualsImport(t *testing.T) {
-	ndjson, byAggregate := events(rand.New(rand.NewPCG(1, 2)), 300, 3000)
+	input, byAggregate := events(rand.New(rand.NewPCG(1, 2)), 300, 3000)
 	p := newTestPlace()
-	got := p.run(t.Context(), ndjson, "import", "-", "--group", "7", "--json")
+	got := p.run(t.Context(), input, "import", "-", "--group", "7", "--json")
 	require.Zero(t, got.exit, got.stderr)
 	require.Equal(t, int64(3000), counts(t, got.stdout).Imported.Events)
 
@@ -107,7 +106,7 @@ func TestExportEqualsImport(t *testing.T) {
 	require.Zero(t, out.exit, out.stderr)
 	exported := map[string][]string{}
 	for line := range strings.Lines(out.stdout) {
-		id, err := aggregateOf([]byte(line), "aggregate")
+		id, err := ndjson.AggregateOf([]byte(line), "aggregate")
 		require.NoError(t, err)
 		exported[id] = append(exported[id], line[:len(line)-1]+"\n")
 	}
@@ -118,12 +117,12 @@ func TestExportEqualsImport(t *testing.T) {
 // Two imports of the same input at the same time both succeed, and it is stored
 // once.
 func TestImportsOfTheSameAtTheSameTime(t *testing.T) {
-	ndjson, byAggregate := events(rand.New(rand.NewPCG(3, 4)), 110, 800)
+	input, byAggregate := events(rand.New(rand.NewPCG(3, 4)), 110, 800)
 	p := newTestPlace()
 	var both sync.WaitGroup
 	var results [2]result
 	for i := range results {
-		both.Go(func() { results[i] = p.run(t.Context(), ndjson, "import", "-") })
+		both.Go(func() { results[i] = p.run(t.Context(), input, "import", "-") })
 	}
 	both.Wait()
 	require.Zero(t, results[0].exit, results[0].stderr)
@@ -155,14 +154,14 @@ func TestUncertainImports(t *testing.T) {
 			}
 			return faults.Fault{}
 		})
-		const ndjson = `{"aggregate":"a","n":1}` + "\n" + `{"aggregate":"a","n":2}` + "\n" + `{"aggregate":"a","n":3}` + "\n"
-		got := p.run(t.Context(), ndjson, "import", "-", "--json")
+		const input = `{"aggregate":"a","n":1}` + "\n" + `{"aggregate":"a","n":2}` + "\n" + `{"aggregate":"a","n":3}` + "\n"
+		got := p.run(t.Context(), input, "import", "-", "--json")
 		require.Equal(t, 5, got.exit, got.stderr)
 		require.Contains(t, got.stdout, `"ref":"a@1.`)
 		require.Contains(t, got.stderr, "hint: run the same import again: it finds out, and adds nothing twice")
 		p.script.Reset()
 		p.script.Draw(nil)
-		got = p.run(t.Context(), ndjson, "import", "-", "--json")
+		got = p.run(t.Context(), input, "import", "-", "--json")
 		require.Zero(t, got.exit, got.stderr)
 		require.Equal(t, int64(1), counts(t, got.stdout).Imported.Events)
 		require.Len(t, p.contents(t)["a"], 3)
@@ -179,9 +178,9 @@ func TestImportIsParallel(t *testing.T) {
 			After:       func() { now.Add(-1) },
 			DelayBefore: time.Second,
 		})
-		ndjson, byAggregate := events(rand.New(rand.NewPCG(5, 6)), 150, 1500)
+		input, byAggregate := events(rand.New(rand.NewPCG(5, 6)), 150, 1500)
 		start := time.Now()
-		got := p.run(t.Context(), ndjson, "import", "-", "--parallel", "10")
+		got := p.run(t.Context(), input, "import", "-", "--parallel", "10")
 		require.Zero(t, got.exit, got.stderr)
 		require.Equal(t, int64(10), most.Load())
 		require.Less(t, time.Since(start), 250*time.Second, "1,500 appends of a second, 10 at a time")
@@ -191,7 +190,7 @@ func TestImportIsParallel(t *testing.T) {
 
 // The first failure ends an import; waiting groups are no longer sent.
 func TestImportStopsAtTheFirstFailure(t *testing.T) {
-	ndjson, _ := events(rand.New(rand.NewPCG(7, 8)), 20, 2000)
+	input, _ := events(rand.New(rand.NewPCG(7, 8)), 20, 2000)
 	p := newTestPlace()
 	p.script.Draw(func(op faults.Op, call int) faults.Fault {
 		if op == faults.Commit && call >= 30 {
@@ -199,39 +198,10 @@ func TestImportStopsAtTheFirstFailure(t *testing.T) {
 		}
 		return faults.Fault{}
 	})
-	got := p.run(t.Context(), ndjson, "import", "-", "--parallel", "4", "--json")
+	got := p.run(t.Context(), input, "import", "-", "--parallel", "4", "--json")
 	require.Equal(t, 1, got.exit)
 	require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
 	require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
-}
-
-// A head that goes back during an import is noticed.
-func TestImportNoticesALostHead(t *testing.T) {
-	p := newTestPlace()
-	s := p.store(t)
-	m := newImporter(t.Context(), s, "file", importFlags{parallel: 1}, &ui.Progress{})
-	g := func(position int64) *group {
-		return &group{aggregate: "a", position: position, events: 1, line: position + 1, content: []byte("{}\n")}
-	}
-	track := &track{id: "a"}
-	added, err := m.importOne(track, g(0))
-	require.NoError(t, err)
-	require.True(t, added)
-	p.memory.Tamper(func(all *memstore.Contents) { clear(all.Heads) })
-	track.chain = nil // as for one among many
-	_, err = m.importOne(track, g(1))
-	require.Equal(t, cliexit.HeadLost, cliexit.Classify(t.Context(), err))
-}
-
-// Chains beyond those that are remembered are read again, to the same end.
-func TestImportForgetsChains(t *testing.T) {
-	p := newTestPlace()
-	m := newImporter(t.Context(), p.store(t), "file", importFlags{field: "aggregate", group: 1, parallel: 4}, &ui.Progress{})
-	m.chains = maxChains
-	ndjson, byAggregate := events(rand.New(rand.NewPCG(9, 10)), 100, 500)
-	require.NoError(t, m.run(newLines("file", strings.NewReader(ndjson))))
-	require.Equal(t, maxChains, m.chains)
-	require.Equal(t, grouped(byAggregate, 1), p.contents(t))
 }
 
 // An import finds what it has imported before, also if a program has stored the

@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
 )
 
-// initJSON is what init prints with --json.
+// initJSON is the result of init with --json.
 type initJSON struct {
 	ui.Kind
 	Store string `json:"store"`
@@ -29,7 +30,7 @@ type findingJSON struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
-// policyJSON is what init --print-policy prints with --json.
+// policyJSON is the result of init --print-policy with --json.
 type policyJSON struct {
 	ui.Kind
 	Role   string `json:"role"`
@@ -39,53 +40,53 @@ type policyJSON struct {
 // roles are the values of --print-policy.
 var roles = []string{"writer", "reader", "maintainer"}
 
-func newInit(a *app) *cobra.Command {
+func newInit(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var check bool
 	var role string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create a store, or check one",
-		Long: `Create what the store needs where it is missing: the file, or the bucket, table
-and containers. What is there is left as it is.
+		Long: `Create the file of a store, or its bucket, table and containers, if they are
+missing. Existing ones are left as they are.
 
-With --check nothing is changed: it says what is there, and what is missing or
-dangerous; then the exit code is 7.`,
+With --check nothing is changed: init reports what exists, and what is missing or
+dangerous. If anything is, the exit code is 7.`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.place(a.storeURL(), a.Env)
+			p, err := stores.location()
 			switch {
 			case err != nil:
 				return err
 			case cmd.Flags().Changed("print-policy") && check:
 				return cliexit.Usagef("--check and --print-policy do not go together")
 			case cmd.Flags().Changed("print-policy"):
-				return a.printPolicy(p, role)
+				return printPolicy(std, p, role)
 			case check:
-				return a.check(cmd.Context(), p)
+				return checkStore(cmd.Context(), std, stores, p)
 			}
-			return a.provision(cmd.Context(), p)
+			return provisionStore(cmd.Context(), std, stores, p)
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "change nothing: say what is there, missing or dangerous")
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing: report what exists, and what is missing or dangerous")
 	cmd.Flags().StringVar(&role, "print-policy", "", "print the access policy for a `ROLE`: writer, reader or maintainer")
 	completeFlag(cmd, "print-policy", roles, cobra.ShellCompDirectiveDefault)
 	return cmd
 }
 
-func (a *app) provision(ctx context.Context, p place) error {
-	if err := p.provision(ctx); err != nil {
+func provisionStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p location.Location) error {
+	if err := p.Provision(ctx); err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.Emit(initJSON{ui.KindOf("init"), redact.URL(a.storeURL())})
+	if std.JSON {
+		return std.Emit(initJSON{ui.KindOf("init"), redact.URL(stores.url())})
 	}
-	return a.Print("%s is ready\n", redact.URL(a.storeURL()))
+	return std.Print("%s is ready\n", redact.URL(stores.url()))
 }
 
-// check prints what is well on one line, and what is not on one each.
-func (a *app) check(ctx context.Context, p place) error {
-	findings, err := p.check(ctx)
+// checkStore prints what is in order on one line, and each fault on a line.
+func checkStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p location.Location) error {
+	findings, err := p.Check(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,27 +98,27 @@ func (a *app) check(ctx context.Context, p place) error {
 			bad = append(bad, f)
 		}
 	}
-	if a.JSON {
-		err = a.emitFindings(findings)
+	if std.JSON {
+		err = emitFindings(std, findings)
 	} else {
-		err = a.printFindings(good, bad)
+		err = printFindings(std, good, bad)
 	}
 	if err != nil || len(bad) == 0 {
 		return err
 	}
-	return cliexit.Wrap(cliexit.CheckFailed, fmt.Errorf("the check of %s failed in %d of %d points", a.storeURL(), len(bad), len(findings)))
+	return cliexit.Wrap(cliexit.CheckFailed, fmt.Errorf("the check of %s failed in %d of %d points", stores.url(), len(bad), len(findings)))
 }
 
-func (a *app) emitFindings(findings []finding.Finding) error {
+func emitFindings(std *ui.Streams, findings []finding.Finding) error {
 	for _, f := range findings {
-		if err := a.Emit(findingJSON{ui.KindOf("finding"), f.Name, f.OK, f.Detail, f.Hint}); err != nil {
+		if err := std.Emit(findingJSON{ui.KindOf("finding"), f.Name, f.OK, f.Detail, f.Hint}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *app) printFindings(good, bad []finding.Finding) error {
+func printFindings(std *ui.Streams, good, bad []finding.Finding) error {
 	var b strings.Builder
 	for i, f := range good {
 		if i > 0 {
@@ -129,25 +130,25 @@ func (a *app) printFindings(good, bad []finding.Finding) error {
 		b.WriteString("\n")
 	}
 	for _, f := range bad {
-		b.WriteString(string(a.Paint(a.Out, ui.Red, f.String())))
+		b.WriteString(string(std.Paint(std.Out, ui.Red, f.String())))
 		if f.Hint != "" {
 			b.WriteString(string(ui.Safef("; %s", f.Hint)))
 		}
 		b.WriteString("\n")
 	}
-	return a.Print("%s", ui.Safe(b.String()))
+	return std.Print("%s", ui.Safe(b.String()))
 }
 
-func (a *app) printPolicy(p place, role string) error {
+func printPolicy(std *ui.Streams, p location.Location, role string) error {
 	if !slices.Contains(roles, role) {
 		return cliexit.Usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
 	}
-	text, err := p.policy(role)
+	text, err := p.Policy(role)
 	if err != nil {
 		return err
 	}
-	if a.JSON {
-		return a.Emit(policyJSON{ui.KindOf("policy"), role, text})
+	if std.JSON {
+		return std.Emit(policyJSON{ui.KindOf("policy"), role, text})
 	}
-	return a.Print("%s\n", ui.Safe(strings.TrimSuffix(text, "\n")))
+	return std.Print("%s\n", ui.Safe(strings.TrimSuffix(text, "\n")))
 }

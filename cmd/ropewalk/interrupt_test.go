@@ -44,7 +44,7 @@ func stuckCommands(ref string) map[string][]string {
 
 // The first signal ends every command, also while it writes into a full pipe.
 func TestInterruptWhileStandardOutputIsFull(t *testing.T) {
-	for _, cmd := range commands(newTestPlace().app("")) {
+	for _, cmd := range commands(newTestPlace().app("").parts()) {
 		name := cmd.Name()
 		if slices.Contains([]string{"backup", "demo", "restore"}, name) { // need a SQLite file, and print as the others do
 			continue
@@ -97,7 +97,7 @@ func TestInterruptWhileAnImportWaits(t *testing.T) {
 		}()
 		a := p.app("")
 		a.In = r
-		got := runApp(ctx, a, "import", "-")
+		got := runCommand(ctx, a, "import", "-")
 		require.Equal(t, 130, got.exit)
 		require.Equal(t, "imported 1 aggregate, 1 changeset, 1 event\n", got.stdout)
 		require.Equal(t, "error: interrupted\nhint: run the same import again to continue\n", got.stderr)
@@ -137,7 +137,7 @@ func TestTheFirstBadLineIsReported(t *testing.T) {
 		}()
 		a := p.app("")
 		a.In = r
-		got := runApp(t.Context(), a, "import", "-")
+		got := runCommand(t.Context(), a, "import", "-")
 		require.Equal(t, 4, got.exit)
 		require.Contains(t, got.stderr, `error: -, line 2: aggregate "slow"`)
 	})

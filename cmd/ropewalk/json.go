@@ -6,7 +6,9 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/gc"
 	"ropewalk/head"
+	"ropewalk/inspect"
 )
 
 // changesetJSON is a changeset in --json.
@@ -27,14 +29,15 @@ type changesetJSON struct {
 	CommandID     string            `json:"command_id,omitempty"`
 	Part          *partJSON         `json:"part,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
-	// State is where the changeset is: in the chain, pending or lost. Only show sets it.
+	// State is the fate of the changeset: committed, pending, lost or ahead. Only show
+	// sets it.
 	State string `json:"state,omitempty"`
 	// Object is its name in the storage. Only show sets it.
 	Object string `json:"object,omitempty"`
 	*contentJSON
 }
 
-// partJSON is a changeset's place in an append of several.
+// partJSON is the position of a changeset in an append of several.
 type partJSON struct {
 	Number int `json:"number"`
 	Of     int `json:"of"`
@@ -63,8 +66,8 @@ type contentJSON struct {
 	Base64  *[]byte         `json:"content_base64,omitempty"`
 }
 
-// newContentJSON gives content as JSON where it is one JSON value, else as
-// text where it is UTF-8, else in base64.
+// newContentJSON returns content as JSON if it is one JSON value, as text if it is
+// UTF-8, and in base64 otherwise.
 func newContentJSON(content []byte) *contentJSON {
 	switch {
 	case !utf8.Valid(content):
@@ -90,7 +93,7 @@ func newHeadJSON(h head.Head) headJSON {
 	return headJSON{ui.KindOf("head"), *newPointJSON(h), h.ETag(), changeset.FormatTime(h.UpdatedAt), string(h.State)}
 }
 
-// pointJSON is as much of a head as is known.
+// pointJSON is the known part of a head.
 type pointJSON struct {
 	Ref       string `json:"ref,omitempty"`
 	Aggregate string `json:"aggregate"`
@@ -113,4 +116,38 @@ func newPointJSON(h head.Head) *pointJSON {
 		p.Digest = h.Digest.String()
 	}
 	return p
+}
+
+// countJSON is a number of objects and their size.
+type countJSON struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
+func (c *countJSON) add(other gc.Count) {
+	c.Objects += other.Objects
+	c.Bytes += other.Bytes
+}
+
+// problemJSON is a fault that verify has found, with --json.
+type problemJSON struct {
+	ui.Kind
+	Aggregate string `json:"aggregate"`
+	// Ref is the changeset, absent for a fault of the head.
+	Ref    string `json:"ref,omitempty"`
+	Object string `json:"object,omitempty"`
+	Reason string `json:"reason"`
+	// Missing is the changeset that Ref, or the head, refers to and that does not exist.
+	Missing string `json:"missing,omitempty"`
+}
+
+func newProblemJSON(p inspect.Problem) problemJSON {
+	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: p.Ref.AggregateID, Object: p.Object, Reason: p.Reason}
+	if !p.Ref.ID.IsZero() {
+		out.Ref = p.Ref.String()
+	}
+	if !p.Missing.ID.IsZero() {
+		out.Missing = p.Missing.String()
+	}
+	return out
 }

@@ -6,24 +6,15 @@ import (
 	"slices"
 	"strconv"
 
-	"ropewalk"
-
 	"github.com/spf13/cobra"
 
+	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// logFlags are the flags of log.
-type logFlags struct {
-	reverse bool
-	limit   uint64
-	full    bool
-	events  bool
-}
-
-func newLog(a *app) *cobra.Command {
+func newLog(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
 		Use:   "log ID|RANGE",
@@ -32,17 +23,17 @@ func newLog(a *app) *cobra.Command {
 their contents. IDs are shortened to their ends on a terminal; references take
 these ends as well.
 
-With --events it reads the contents, and lists the events in those that are
-NDJSON: each as VERSION.INDEX, with its type, its time (that of its changeset
-if it has none), and its metadata with that of its changeset. A content that
-has no events, and a line that is none, is a line as well.`,
+With --events it reads the contents, and lists the events of NDJSON: each as
+VERSION.INDEX, with its type, its time, or else the time of its changeset, and the
+metadata of both. A changeset without events is listed as well, and so is a line
+that is not an event.`,
 		Example: `  ropewalk log order-4711
   ropewalk log order-4711@2..5 --reverse
   ropewalk log order-4711 -n 20 --full
   ropewalk log order-4711 --events`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runLog(cmd, f, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runLog(cmd, std, stores, f, args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.reverse, "reverse", false, "list the oldest first")
@@ -52,13 +43,13 @@ has no events, and a line that is none, is a line as well.`,
 	return cmd
 }
 
-func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
+func runLog(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f logFlags, arg string) error {
 	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		sp, err := s.span(ctx, r)
 		if err != nil {
 			return err
@@ -67,58 +58,31 @@ func (a *app) runLog(cmd *cobra.Command, f logFlags, arg string) error {
 			sp.first = sp.last - f.limit + 1
 		}
 		if f.events {
-			return a.printEventLog(ctx, sp, f)
+			return printEventLog(ctx, std, sp, f)
 		}
-		return a.printLog(sp.headers(ctx, f.reverse), f.full)
+		return printLog(std, sp.headers(ctx, f.reverse), f.full)
 	})
 }
 
-// headers yields the headers of the span, the newest first unless it is reversed.
+// headers yields the headers of the span, the newest first unless reverse is set.
 func (s span) headers(ctx context.Context, reverse bool) iter.Seq2[changeset.Header, error] {
 	return s.reader.Headers(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: !reverse})
 }
 
-func (a *app) printLog(headers iter.Seq2[changeset.Header, error], full bool) error {
+func printLog(std *ui.Streams, headers iter.Seq2[changeset.Header, error], full bool) error {
 	columns := []string{"VERSION", "CHANGESET", "RECORDED", "SIZE", "TYPE", "METADATA"}
 	if full {
 		columns = []string{"VERSION", "CHANGESET", "PARENT", "DIGEST", "RECORDED", "SIZE", "TYPE", "COMMAND", "METADATA"}
 	}
-	out := ui.NewTable(a.Out, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
+	out := ui.NewTable(std.Out, columns...).AlignRight(0, slices.Index(columns, "SIZE"))
 	object := func(h changeset.Header) any { return newChangesetJSON(h) }
-	return printRows(a, out, headers, object, func(h changeset.Header) []string { return a.logRow(h, full) })
+	return printRows(std, out, headers, object, func(h changeset.Header) []string { return logRow(std, h, full) })
 }
 
-// printRows prints each item as a row of a table, or with --json as an object.
-// All items that were read are shown, also before one that cannot be read.
-func printRows[T any](a *app, out *ui.Table, items iter.Seq2[T, error], object func(T) any, row func(T) []string) error {
-	for item, err := range items {
-		if err == nil && a.JSON {
-			err = a.Emit(object(item))
-		} else if err == nil {
-			err = out.Row(row(item)...)
-		}
-		if err != nil {
-			if flushed := a.flushLog(out); flushed != nil {
-				return flushed
-			}
-			return err
-		}
-	}
-	return a.flushLog(out)
-}
-
-// flushLog writes what the table holds back.
-func (a *app) flushLog(out *ui.Table) error {
-	if a.JSON {
-		return nil
-	}
-	return out.Flush()
-}
-
-func (a *app) logRow(h changeset.Header, full bool) []string {
+func logRow(std *ui.Streams, h changeset.Header, full bool) []string {
 	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.BodySize)
 	if !full {
-		return []string{version, a.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
+		return []string{version, std.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
 	}
 	parent := "-"
 	if !h.Parent.IsZero() {

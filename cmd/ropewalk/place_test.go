@@ -13,9 +13,11 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/location"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
-	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/link"
 )
 
 // testPlace is a store in memory that outlives a command, and whose requests
@@ -27,22 +29,22 @@ type testPlace struct {
 
 func newTestPlace() *testPlace { return &testPlace{memstore.New(), &faults.Script{}} }
 
-func (p *testPlace) open(context.Context, bool) (*storageOf, error) {
-	o := p.script.Changesets(p.memory).(objects)
-	h := p.script.Heads(p.memory).(heads)
-	return &storageOf{o, h, func() error { return nil }}, nil
+func (p *testPlace) Open(context.Context, bool) (*location.Opened, error) {
+	o := p.script.Changesets(p.memory).(location.Objects)
+	h := p.script.Heads(p.memory).(location.Heads)
+	return &location.Opened{Objects: o, Heads: h}, nil
 }
 
-func (*testPlace) provision(context.Context) error { return nil }
+func (*testPlace) Provision(context.Context) error { return nil }
 
-func (*testPlace) check(context.Context) ([]finding.Finding, error) { return nil, nil }
+func (*testPlace) Check(context.Context) ([]finding.Finding, error) { return nil, nil }
 
-func (*testPlace) policy(string) (string, error) { return "{\n  \"Version\": \"2012-10-17\"\n}\n", nil }
+func (*testPlace) Policy(string) (string, error) { return "{\n  \"Version\": \"2012-10-17\"\n}\n", nil }
 
 // store opens the place as a command does.
 func (p *testPlace) store(t *testing.T) *store {
 	t.Helper()
-	s, err := p.app("").openURL(t.Context(), "test:", true)
+	s, err := p.app("").open(t.Context(), "test:", true)
 	require.NoError(t, err)
 	return s
 }
@@ -52,17 +54,35 @@ func (p *testPlace) pend(t *testing.T, id string) changeset.Ref {
 	t.Helper()
 	h, err := p.memory.Load(t.Context(), id)
 	require.NoError(t, err)
-	built, _, err := head.Extend(h, id, []changeset.Draft{{}}, time.Now())
+	built, _, err := link.Extend(h, id, []changeset.Draft{{}}, time.Now())
 	require.NoError(t, err)
 	require.NoError(t, p.memory.Put(t.Context(), built[0]))
 	return built[0].Ref
 }
 
+// command is a run of the command: its streams, and the store that it works on.
+type command struct {
+	*ui.Streams
+	*storeFlags
+}
+
+func newCommand(stdin io.Reader, stdout, stderr io.Writer, env []string) *command {
+	std := ui.NewStreams(stdin, stdout, stderr, env)
+	return &command{std, newStoreFlags(std)}
+}
+
+// parts returns the command as its functions take it.
+func (c *command) parts() (*ui.Streams, *storeFlags) { return c.Streams, c.storeFlags }
+
+func (c *command) run(ctx context.Context, args []string) int {
+	return run(ctx, c.Streams, c.storeFlags, args)
+}
+
 // app returns a command that works on the place.
-func (p *testPlace) app(stdin string) *app {
-	a := newApp(strings.NewReader(stdin), io.Discard, io.Discard, nil)
+func (p *testPlace) app(stdin string) *command {
+	a := newCommand(strings.NewReader(stdin), io.Discard, io.Discard, nil)
 	a.IsTerminal = func(any) bool { return false }
-	a.place = func(string, map[string]string) (place, error) { return p, nil }
+	a.parse = func(string, map[string]string) (location.Location, error) { return p, nil }
 	return a
 }
 
@@ -74,10 +94,10 @@ type result struct {
 
 // run runs a command on the place.
 func (p *testPlace) run(ctx context.Context, stdin string, args ...string) result {
-	return runApp(ctx, p.app(stdin), args...)
+	return runCommand(ctx, p.app(stdin), args...)
 }
 
-func runApp(ctx context.Context, a *app, args ...string) result {
+func runCommand(ctx context.Context, a *command, args ...string) result {
 	var stdout, stderr bytes.Buffer
 	a.Out, a.Err = &stdout, &stderr
 	exit := a.run(ctx, args)

@@ -20,32 +20,32 @@ type rebuildFlags struct {
 	yes, headers bool
 }
 
-func newRebuildHead(a *app) *cobra.Command {
+func newRebuildHead(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f rebuildFlags
 	cmd := &cobra.Command{
 		Use:   "rebuild-head ID",
-		Short: "Write a lost head anew from its objects, or roll an old one forward",
-		Long: `Prove all that is stored of an aggregate, and write its head anew where it is
-lost, or older than what was built on it, as after a restore of the heads alone.
+		Short: "Rebuild a lost head from its objects, or roll an old head forward",
+		Long: `Prove everything that is stored of an aggregate, and rebuild its head if the head
+is lost, or older than objects built on it, as after a restore of the heads alone.
 A head is never moved back.
 
-It says what it has found, what it will write and what it cannot know, and then
-asks; --yes answers. Where more than one history could be the right one, or
-objects above it cannot be proved, it wants to be told which: --at.`,
+rebuild-head prints what it has found, what it will write and what is unknown, and
+then asks; --yes answers. If several histories could be the right one, or objects
+above it cannot be proved, --at must name the one.`,
 		Example: `  ropewalk rebuild-head order-4711
   ropewalk rebuild-head order-4711 --at order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --yes`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.runRebuildHead(cmd, f, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runRebuildHead(cmd, std, stores, f, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.at, "at", "", "the newest changeset of the history that is to stand, a `REF`")
+	flags.StringVar(&f.at, "at", "", "the newest changeset of the right history, a `REF`")
 	flags.BoolVar(&f.yes, "yes", false, "write without asking")
 	flags.BoolVar(&f.headers, "headers", false, "leave the contents unread, and so unproved")
 	return cmd
 }
 
-func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) error {
+func runRebuildHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f rebuildFlags, arg string) error {
 	id, err := reference.ParseID(arg)
 	if err != nil {
 		return err
@@ -55,15 +55,15 @@ func (a *app) runRebuildHead(cmd *cobra.Command, f rebuildFlags, arg string) err
 		return err
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
-		bar := a.NewProgress(-1, false, "changesets")
+	return withStore(ctx, stores, func(s *store) error {
+		bar := std.NewProgress(-1, false, "changesets")
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.Add(1) }})
 		plan, err := in.Rebuild(ctx, id)
 		bar.End()
 		if err != nil {
 			return err
 		}
-		return rebuilding{a, in, plan, f}.run(ctx, at)
+		return rebuilding{std, in, plan, f.at, f.yes}.run(ctx, at)
 	})
 }
 
@@ -77,14 +77,6 @@ func (f rebuildFlags) parseAt(id string) (reference.Reference, error) {
 		err = cliexit.Usagef("--at %s: want a changeset of %s: ID@VERSION.UUID, or the end of the UUID", ui.Quote(f.at), ui.Quote(id))
 	}
 	return r, err
-}
-
-// rebuilding is one run of rebuild-head, with its plan.
-type rebuilding struct {
-	*app
-	in   *inspect.Inspector
-	plan inspect.Rebuilding
-	rebuildFlags
 }
 
 func (r rebuilding) run(ctx context.Context, at reference.Reference) error {
@@ -116,8 +108,8 @@ func (r rebuilding) run(ctx context.Context, at reference.Reference) error {
 	}
 }
 
-// choose returns the tip that is to be the newest changeset, or the error that
-// says why that is not decided.
+// choose returns the tip that becomes the newest changeset, or an error if the
+// choice is open.
 func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 	var matches []inspect.Tip
 	for _, tip := range r.plan.Tips {
@@ -140,14 +132,14 @@ func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 }
 
 func (r rebuilding) nothingProved() error {
-	what := "of what is stored of %s nothing can be proved from version 0 up"
+	what := "nothing that is stored of %s can be proved from version 0 up"
 	if r.plan.Head.Exists() {
-		what = "of what was built beyond the head of %s nothing is proved to descend from it; wait, if appends are under way"
+		what = "nothing built beyond the head of %s is proved to descend from it; wait, if appends are under way"
 	}
 	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", reference.Operand(r.plan.AggregateID))
 }
 
-// choices says how to name each tip, the likeliest first.
+// choices returns the flags that name each tip, the likeliest first.
 func choices(tips []inspect.Tip) string {
 	const most = 8
 	var all []string
@@ -160,9 +152,8 @@ func choices(tips []inspect.Tip) string {
 	return "say which: " + strings.Join(all, ", or ")
 }
 
-// again plans again after another writer has changed the head, to see whether
-// anything is left to do. The caller has not seen the new plan, so it is not
-// carried out.
+// again plans again after another writer has changed the head. It does not carry
+// the new plan out, since the user has not seen it.
 func (r rebuilding) again(ctx context.Context, moved error) error {
 	plan, err := r.in.Rebuild(ctx, r.plan.AggregateID)
 	if err != nil {

@@ -18,11 +18,11 @@ type tipJSON struct {
 	RecordedAt    string `json:"recorded_at"`
 }
 
-// rebuildJSON is what rebuild-head has found, with --json.
+// rebuildJSON is the plan of rebuild-head with --json.
 type rebuildJSON struct {
 	ui.Kind
 	Aggregate string `json:"aggregate"`
-	// Condition is what is the matter with the head.
+	// Condition is the condition of the head.
 	Condition string `json:"condition"`
 	// Head is the head as it is, absent if the chain has no head.
 	Head *pointJSON `json:"head,omitempty"`
@@ -37,6 +37,15 @@ type rebuildJSON struct {
 	Beyond int `json:"beyond"`
 	// Unknown says what cannot be known.
 	Unknown []string `json:"unknown,omitempty"`
+}
+
+// rebuilding is a run of rebuild-head, with its plan.
+type rebuilding struct {
+	*ui.Streams
+	in   *inspect.Inspector
+	plan inspect.Rebuilding
+	at   string // --at
+	yes  bool   // --yes
 }
 
 // show says what was found, what will be written at which tip, the zero Tip

@@ -28,9 +28,9 @@ func (s span) contents(ctx context.Context, backward bool) iter.Seq2[changeset.C
 	return s.reader.Changesets(ctx, ropewalk.Range{First: s.first, Last: s.last, Backward: backward})
 }
 
-// span resolves a reference to a range of the chain. An ID alone is all of it,
-// and what names one changeset is a range of one. The error matches
-// [ropewalk.ErrNotFound] where the chain does not have it.
+// span resolves a reference to a range of the chain. An ID alone is the whole chain,
+// and a reference to one changeset is a range of one. The error matches
+// [ropewalk.ErrNotFound] if the chain does not have the range.
 func (s *store) span(ctx context.Context, r reference.Reference) (span, error) {
 	reader, err := s.Chain(r.ID).Reader(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *store) span(ctx context.Context, r reference.Reference) (span, error) {
 	return out, err
 }
 
-// checkInChain makes sure that the chain has the changeset that an exact
+// checkInChain returns an error unless the chain has the changeset that an exact
 // reference names.
 func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference.Reference) error {
 	h, err := headerAt(ctx, reader, r.First)
@@ -65,8 +65,8 @@ func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference.Refe
 	return err
 }
 
-// recordedBy returns the newest version that was recorded at or before the
-// time of the reference. Times never go back along a chain, so it is searched.
+// recordedBy returns the newest version that was recorded at or before the time of
+// the reference. Times never go back along a chain: a binary search finds it.
 func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference.Reference) (uint64, error) {
 	newest := reader.Head().Version
 	if newest >= math.MaxInt { // no such chain can have been written
@@ -97,19 +97,19 @@ func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (cha
 // located is a changeset that a reference names, in the chain or not.
 type located struct {
 	ref changeset.Ref
-	// head is the chain's, the zero Head if the chain has no head.
+	// head is the chain's head, or the zero Head.
 	head head.Head
-	// reader is nil where the chain does not have the changeset.
+	// reader is nil if the chain does not have the changeset.
 	reader *ropewalk.Reader
 }
 
-// locate resolves a reference that names one changeset. An exact one may name
-// one that the chain does not reach; the end of a UUID is looked for in the
-// chain first, and then in a listing of the aggregate.
+// locate resolves a reference to one changeset. An exact reference may name a
+// changeset outside the chain. The end of a UUID is searched in the chain first,
+// and then in a listing of the aggregate.
 func (s *store) locate(ctx context.Context, r reference.Reference) (located, error) {
 	switch r.Form {
 	case reference.Between, reference.Onward:
-		return located{}, cliexit.Usagef("a range names many changesets; one is wanted")
+		return located{}, cliexit.Usagef("a range names many changesets; name one")
 	case reference.Exact:
 		return s.locateExact(ctx, r)
 	}
@@ -145,8 +145,8 @@ func (s *store) locateExact(ctx context.Context, r reference.Reference) (located
 	return out, err
 }
 
-// orphan returns the changeset that an exact reference names and the chain
-// does not have. A whole UUID needs no listing, and is not looked up here.
+// orphan returns the changeset outside the chain that an exact reference names. A
+// whole UUID needs no listing, and is not looked up.
 func (s *store) orphan(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
 	if id, err := changeset.ParseID(r.UUID); err == nil {
 		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
@@ -173,7 +173,7 @@ func (s *store) orphan(ctx context.Context, r reference.Reference) (changeset.Re
 	}
 }
 
-// state returns what became of a changeset, given the chain's head at the time.
+// state returns the fate of a changeset, by the chain's head when it was located.
 func (l located) state(h changeset.Header) string {
 	switch {
 	case l.reader != nil:

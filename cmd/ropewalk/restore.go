@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// restoreJSON is what restore prints with --json.
+// restoreJSON is the result of restore with --json.
 type restoreJSON struct {
 	ui.Kind
 	Store  string `json:"store"`
@@ -16,38 +16,40 @@ type restoreJSON struct {
 	Former string `json:"former,omitempty"`
 }
 
-func newRestore(a *app) *cobra.Command {
+func newRestore(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put a backup of a SQLite store in its place",
-		Long: `Put a backup in the place of a store in a SQLite file. FILE is what ropewalk
-backup has written, or a copy of the file of a store that no program had open. It
-is read and checked first, and stays as it is.
+		Long: `Put a backup in the place of a store in a SQLite file. FILE was written by ropewalk
+backup, or is a copy of the file of a store that no program had open. It is read
+and checked first, and stays as it is.
 
 No program may have the store open: stop them first. The former store is kept
 beside the new one, under a name that the command prints; nothing is deleted.`,
 		Example:           "  ropewalk restore ropewalk-2026-11-28.db",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeFiles,
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return restoreStore(cmd.Context(), std, stores, args[0])
+		},
 	}
 }
 
-func (a *app) restore(ctx context.Context, file string) error {
-	f, err := a.sqliteFile("restore")
+func restoreStore(ctx context.Context, std *ui.Streams, stores *storeFlags, file string) error {
+	f, err := stores.sqliteFile("restore")
 	if err != nil {
 		return err
 	}
-	former, err := f.restore(ctx, file)
+	former, err := f.Restore(ctx, file)
 	switch {
 	case err != nil:
 		return err
-	case a.JSON:
-		err = a.Emit(restoreJSON{ui.KindOf("restore"), a.storeURL(), file, former})
+	case std.JSON:
+		err = std.Emit(restoreJSON{ui.KindOf("restore"), stores.url(), file, former})
 	case former == "":
-		err = a.Print("%s is restored from %s\n", a.storeURL(), file)
+		err = std.Print("%s is restored from %s\n", stores.url(), file)
 	default:
-		err = a.Print("%s is restored from %s\nthe former store is kept: %s\n", a.storeURL(), file, former)
+		err = std.Print("%s is restored from %s\nthe former store is kept: %s\n", stores.url(), file, former)
 	}
-	return a.Unread(err, "%s is restored from %s", a.storeURL(), file)
+	return std.Unread(err, "%s is restored from %s", stores.url(), file)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 )
 
 // spaces are what JSON allows around a value, and what only looks like a space.
@@ -49,7 +51,7 @@ func TestEveryLineComesOutOrIsRejected(t *testing.T) {
 // markAtStart is what import skips before the first line.
 func markAtStart(before []string) string {
 	if len(before) == 0 {
-		return string(byteOrderMark)
+		return string(ndjson.ByteOrderMark)
 	}
 	return ""
 }
@@ -65,7 +67,7 @@ func requireSameExport(t *testing.T, rt *rapid.T, good, args []string) {
 		all := map[string][]string{}
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")
-			id, err := aggregateOf([]byte(line), args[3])
+			id, err := ndjson.AggregateOf([]byte(line), args[3])
 			require.NoError(rt, err)
 			all[id] = append(all[id], line)
 		}

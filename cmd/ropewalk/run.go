@@ -9,44 +9,45 @@ import (
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
 // Run runs the command with its arguments, without the program's name, and
-// returns its exit code. The context's end interrupts it. Of two variables of
-// one name in env, the last one counts.
+// returns its exit code. The end of the context interrupts it. The last of several
+// variables with the same name counts.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
-	return newApp(stdin, stdout, stderr, env).run(ctx, args)
+	std := ui.NewStreams(stdin, stdout, stderr, env)
+	return run(ctx, std, newStoreFlags(std), args)
 }
 
-func (a *app) run(ctx context.Context, args []string) int {
-	a.Guard(ctx)
-	root := newRoot(a)
+// newStoreFlags returns the flags of a run before they are parsed. Messages are
+// free of the secrets of the store's URL and of the environment.
+func newStoreFlags(std *ui.Streams) *storeFlags {
+	stores := &storeFlags{std: std, parse: location.Parse}
+	std.Redact = func(text string) string { return redact.New(stores.url(), std.Env).Text(text) }
+	return stores
+}
+
+func run(ctx context.Context, std *ui.Streams, stores *storeFlags, args []string) int {
+	std.Guard(ctx)
+	began := false
+	root := newRoot(std, stores)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(colors, std.Color) {
+			return cliexit.Usagef("--color %s: want auto, always or never", std.Color)
+		}
+		began = true
+		return nil
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !a.began {
-		a.JSON = a.JSON || slices.Contains(args, "--json")
+	if err != nil && !began {
+		std.JSON = std.JSON || slices.Contains(args, "--json")
 		err = asUsage(root, args, err)
 	}
-	return a.end(ctx, explainReference(args, err))
-}
-
-// app is one run of the command: its streams, its environment and the flags
-// that every command has.
-type app struct {
-	*ui.Streams
-	place func(rawURL string, env map[string]string) (place, error)
-
-	store   string
-	verbose bool
-	began   bool // the arguments were understood
-}
-
-func newApp(stdin io.Reader, stdout, stderr io.Writer, env []string) *app {
-	a := &app{Streams: ui.NewStreams(stdin, stdout, stderr, env), place: parsePlace}
-	a.Redact = func(text string) string { return redact.New(a.storeURL(), a.Env).Text(text) }
-	return a
+	return end(ctx, std, stores.url(), explainReference(args, err))
 }
 
 const rootHelp = `Ropewalk keeps the history of event-sourced aggregates as chains of immutable
@@ -60,7 +61,7 @@ Stores (--store, or the variable ROPEWALK_STORE):
   aws://BUCKET/PREFIX?table=T&region=R   changesets in S3, heads in DynamoDB
   azure://ACCOUNT/PREFIX?changesets=C&heads=H
                                          containers of Azure Blob Storage
-Credentials are those that the service's own tools use, in Azure also those of
+Credentials are found as the service's own tools find them; in Azure also in
 AZURE_STORAGE_CONNECTION_STRING. endpoint=URL and path-style=true reach emulators
 and compatible services.
 
@@ -71,7 +72,7 @@ References:
   ID@2..5, ID@5.. the versions 2 to 5, and 5 to the newest
   ID@{2026-01-31} the newest changeset recorded by the end of that day (UTC), or by
                   a time as in ID@{2026-01-31T09:30:00Z}
-An ID that itself ends like one of these takes an @ behind it: user@7@.
+An ID that itself ends like one of these takes an @ after it: user@7@.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
 5 uncertain whether it was committed, 6 corrupt, 7 storage missing, denied or
@@ -81,34 +82,27 @@ unreachable, 130 interrupted.`
 var colors = []string{"auto", "always", "never"}
 
 // newRoot returns the command with all its subcommands.
-func newRoot(a *app) *cobra.Command {
+func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	root := &cobra.Command{
 		Use:                "ropewalk",
 		Short:              "Histories of aggregates, as chains of changesets in object storage",
 		Long:               rootHelp,
 		SilenceErrors:      true,
 		SilenceUsage:       true,
-		DisableSuggestions: true, // asUsage makes a hint of them
+		DisableSuggestions: true, // asUsage gives them as a hint
 		CompletionOptions:  cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if !slices.Contains(colors, a.Color) {
-				return cliexit.Usagef("--color %s: want auto, always or never", a.Color)
-			}
-			a.began = true
-			return nil
-		},
 	}
-	root.SetIn(a.In)
-	root.SetOut(a.Out)
-	root.SetErr(a.Err)
+	root.SetIn(std.In)
+	root.SetOut(std.Out)
+	root.SetErr(std.Err)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.store, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
-	flags.BoolVar(&a.JSON, "json", false, "print JSON, one object a line")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "show every storage request on stderr")
-	flags.StringVar(&a.Color, "color", "auto", "colour: auto, always or never")
+	flags.StringVar(&stores.value, "store", "", "URL of the store (default: $ROPEWALK_STORE, or file:ropewalk.db)")
+	flags.BoolVar(&std.JSON, "json", false, "print JSON, one object a line")
+	flags.BoolVarP(&stores.verbose, "verbose", "v", false, "show every storage request on stderr")
+	flags.StringVar(&std.Color, "color", "auto", "colour: auto, always or never")
 	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
 	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
-	root.AddCommand(commands(a)...)
+	root.AddCommand(commands(std, stores)...)
 	for _, cmd := range root.Commands() {
 		explainArguments(cmd)
 	}
@@ -117,34 +111,35 @@ func newRoot(a *app) *cobra.Command {
 }
 
 // commands returns all subcommands; help sorts them.
-func commands(a *app) []*cobra.Command {
+func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 	return []*cobra.Command{
-		newAppend(a),
-		newBackup(a),
-		newBench(a),
-		newCat(a),
-		newCompletion(a),
-		newDemo(a),
-		newErase(a),
-		newExport(a),
-		newGC(a),
-		newGraph(a),
-		newHead(a),
-		newImport(a),
-		newInit(a),
-		newLog(a),
-		newLs(a),
-		newRebuildHead(a),
-		newRestore(a),
-		newSchema(a),
-		newSettle(a),
-		newShow(a),
-		newVerify(a),
-		newVersion(a),
+		newAppend(std, stores),
+		newBackup(std, stores),
+		newBench(std, stores),
+		newCat(std, stores),
+		newCompletion(std),
+		newDemo(std, stores),
+		newErase(std, stores),
+		newExport(std, stores),
+		newGC(std, stores),
+		newGraph(std, stores),
+		newHead(std, stores),
+		newImport(std, stores),
+		newInit(std, stores),
+		newLog(std, stores),
+		newLs(std, stores),
+		newRebuildHead(std, stores),
+		newRestore(std, stores),
+		newSchema(std),
+		newSettle(std, stores),
+		newShow(std, stores),
+		newVerify(std, stores),
+		newVersion(std),
 	}
 }
 
-// asUsage makes a failure of an error that came before any command began.
+// asUsage makes an error of class usage of an error that came before any command
+// began, with the command that was meant as a hint.
 func asUsage(root *cobra.Command, args []string, err error) error {
 	if cliexit.IsOwn(err) {
 		return err

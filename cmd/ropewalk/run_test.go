@@ -17,6 +17,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 func TestUncertainAppends(t *testing.T) {
@@ -107,7 +108,7 @@ func TestInterruptWhileStandardInputIsSilent(t *testing.T) {
 		time.AfterFunc(10*time.Millisecond, interrupt)
 		a := newTestPlace().app("")
 		a.In = silent
-		got := runApp(ctx, a, args...)
+		got := runCommand(ctx, a, args...)
 		require.Equal(t, 130, got.exit, got.stderr)
 		require.NoError(t, w.Close()) // ends the read that is still waiting
 	}
@@ -120,7 +121,7 @@ func TestErasedAggregates(t *testing.T) {
 	}
 	h, err := p.memory.Load(t.Context(), "gone")
 	require.NoError(t, err)
-	tombstone := h.Fence()
+	tombstone := link.Fence(h)
 	tombstone.State = head.Erased
 	_, err = p.memory.Swap(t.Context(), h, tombstone)
 	require.NoError(t, err)

@@ -4,6 +4,8 @@ import (
 	"embed"
 	"strings"
 
+	"ropewalk/cmd/ropewalk/internal/ui"
+
 	"github.com/spf13/cobra"
 )
 
@@ -13,11 +15,11 @@ import (
 //go:embed schema
 var schemas embed.FS
 
-func newSchema(a *app) *cobra.Command {
+func newSchema(std *ui.Streams) *cobra.Command {
 	names := schemaNames()
 	return &cobra.Command{
 		Use:       "schema KIND",
-		Short:     "Print the JSON Schema of what --json prints",
+		Short:     "Print the JSON Schema of an object that --json prints",
 		Long:      "Print the JSON Schema of one kind of object that --json prints:\n" + strings.Join(names, ", ") + ".",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: names,
@@ -26,14 +28,14 @@ func newSchema(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.Out.Write(text)
+			_, err = std.Out.Write(text)
 			return err
 		},
 	}
 }
 
 func schemaNames() (names []string) {
-	entries, _ := schemas.ReadDir("schema") // embedded, so that it is there
+	entries, _ := schemas.ReadDir("schema") // embedded, so that it exists
 	for _, e := range entries {
 		names = append(names, strings.TrimSuffix(e.Name(), ".json"))
 	}

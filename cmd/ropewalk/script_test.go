@@ -19,7 +19,8 @@ import (
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
-	"ropewalk/head"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
+	"ropewalk/internal/link"
 	"ropewalk/internal/testenv"
 )
 
@@ -159,7 +160,7 @@ func pend(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	h, err := db.Load(ctx, args[1])
 	ts.Check(err)
-	built, _, err := head.Extend(h, args[1], []changeset.Draft{{Content: []byte("never swapped\n"), ContentType: "text/plain"}}, time.Now())
+	built, _, err := link.Extend(h, args[1], []changeset.Draft{{Content: []byte("never swapped\n"), ContentType: "text/plain"}}, time.Now())
 	ts.Check(err)
 	ts.Check(db.Put(ctx, built[0]))
 	ts.Check(db.Close())
@@ -173,7 +174,7 @@ func compress(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	var drafts []changeset.Draft
 	for _, name := range args[2:] {
-		drafts = append(drafts, changeset.Draft{Content: []byte(ts.ReadFile(name)), ContentType: typeNDJSON})
+		drafts = append(drafts, changeset.Draft{Content: []byte(ts.ReadFile(name)), ContentType: ndjson.ContentType})
 	}
 	_, err = ropewalk.New(db, db, &ropewalk.Options{Compress: true}).Chain(args[1]).Create(ctx, drafts...)
 	ts.Check(err)

@@ -20,36 +20,36 @@ type settleFlags struct {
 	given         bool // the flag
 }
 
-func newSettle(a *app) *cobra.Command {
+func newSettle(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f settleFlags
 	cmd := &cobra.Command{
 		Use:   "settle REF",
-		Short: "Find out what became of an uncertain append",
-		Long: `Find out whether an append was committed whose outcome is unknown: exit code 5
-of append printed the line to run. If the append is committed, its reference is
-printed. If not, it is refused for good, with exit code 4: then it can be
-appended again. Exit code 5 means that again no answer could be had.
+		Short: "Find out the outcome of an uncertain append",
+		Long: `Find out whether an append was committed. An append whose outcome is unknown, with
+exit code 5, prints the line to run. If the append is committed, its reference is
+printed. If not, it is refused for good, with exit code 4, and can be appended
+again. Exit code 5 means that the outcome is still unknown.
 
-Settle never commits anything. Where the append's own commit may still be on its
-way, settle fences the aggregate, so that the commit comes too late. What graph
-shows as pending may belong to a writer that is at work: if it is settled, it is
-refused, and the writer's next attempt commits it under another reference.
+Settle never commits anything. If the append's own commit may still be on its way,
+settle fences the aggregate, so that the commit comes too late. A changeset that
+graph shows as pending may belong to a writer that is at work: settling refuses
+it, and the writer's next attempt commits it under another reference.
 
 --after-revision is the revision of the head that the append was built on. It is
-not needed where the changeset is stored.`,
+needed only if the changeset is not stored.`,
 		Example:           `  ropewalk settle order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --after-revision 4`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.given = cmd.Flags().Changed("after-revision")
-			return a.runSettle(cmd, f, args[0])
+			return runSettle(cmd, std, stores, f, args[0])
 		},
 	}
 	cmd.Flags().Uint64Var(&f.afterRevision, "after-revision", 0, "`REVISION` of the head that the append was built on")
 	return cmd
 }
 
-func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
+func runSettle(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f settleFlags, arg string) error {
 	r, err := reference.Parse(arg)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		return cliexit.Usagef("%s: settle wants the reference of one changeset: ID@VERSION.UUID, or the end of the UUID", ui.Quote(arg))
 	}
 	ctx := cmd.Context()
-	return a.reading(ctx, func(s *store) error {
+	return withStore(ctx, stores, func(s *store) error {
 		ref, err := s.settled(ctx, r)
 		if err != nil {
 			return err
@@ -71,12 +71,12 @@ func (a *app) runSettle(cmd *cobra.Command, f settleFlags, arg string) error {
 		if err != nil {
 			return err
 		}
-		return a.printAppendedOne(committed)
+		return printAppendedOne(std, committed)
 	})
 }
 
-// settled returns the changeset that an exact reference names, which need not be
-// stored where the reference has a whole UUID.
+// settled returns the changeset that an exact reference names. It need not be stored
+// if the reference has a whole UUID.
 func (s *store) settled(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
 	if id, err := changeset.ParseID(r.UUID); err == nil {
 		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
@@ -85,8 +85,8 @@ func (s *store) settled(ctx context.Context, r reference.Reference) (changeset.R
 	return l.ref, err
 }
 
-// builtOn returns the revision that the changeset was built on: as it is
-// stored, or as the flag says where the changeset cannot be read.
+// builtOn returns the revision that the changeset was built on: the stored one, or
+// the flag if the changeset is not stored.
 func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (uint64, error) {
 	info, err := s.objects.Stat(ctx, ref)
 	switch {
@@ -103,16 +103,12 @@ func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (
 	}
 }
 
-// revisionNeeded is the error of a changeset that is not stored, without the flag.
+// revisionNeeded returns the error of a changeset that is not stored, if the flag is
+// missing.
 func (s *store) revisionNeeded(ctx context.Context, ref changeset.Ref) error {
 	if _, err := s.Chain(ref.AggregateID).Head(ctx); err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return err // such as that it is erased
 	}
 	return cliexit.WithHint(fmt.Errorf("%s: no such changeset is stored: %w", ref, ropewalk.ErrNotFound),
-		"its append may still arrive: add --after-revision, as the line says that reported it uncertain")
-}
-
-// settleLine returns the command that settles an uncertain append.
-func settleLine(u *ropewalk.UncertainError) string {
-	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
+		"its append may still arrive: add --after-revision from the line that reported it as uncertain")
 }

@@ -11,14 +11,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/cmd/ropewalk/internal/importer"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
 func TestContentTooLarge(t *testing.T) {
 	a := newTestPlace().app("")
-	a.In = io.LimitReader(zeros{}, maxContent+1)
-	got := runApp(t.Context(), a, "append", "order", "--new", "--json")
+	a.In = io.LimitReader(zeros{}, importer.MaxContent+1)
+	got := runCommand(t.Context(), a, "append", "order", "--new", "--json")
 	require.Equal(t, 2, got.exit)
 	require.Contains(t, got.stdout, `"code":"too-large"`)
 	require.Contains(t, got.stderr, "error: -: content too large: more than 67108864 bytes")

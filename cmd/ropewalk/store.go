@@ -1,114 +1,96 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"ropewalk"
-	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
-	"ropewalk/head"
-	"ropewalk/internal/finding"
 )
-
-// place is what the URL of a store names: the storage, whether it exists or
-// not. Making a place sends no request.
-type place interface {
-	// open returns the storage. A missing file is created if create is set, and
-	// is a [*finding.SetupError] otherwise.
-	open(ctx context.Context, create bool) (*storageOf, error)
-	// provision creates what is missing.
-	provision(ctx context.Context) error
-	// check changes nothing, and says what exists and what is missing.
-	check(ctx context.Context) ([]finding.Finding, error)
-	// policy returns the text of the access policy for a role, writer, reader
-	// or maintainer. A storage without policies returns an error of class usage.
-	policy(role string) (string, error)
-}
-
-// objects is what the command needs of the storage of changesets.
-type objects interface {
-	changeset.Store
-	changeset.Lister
-	changeset.Deleter
-	changeset.Locator
-}
-
-// heads is what the command needs of the storage of heads.
-type heads interface {
-	head.Store
-	head.Locator
-}
-
-// storageOf is an open storage: both seams, and how to close them.
-type storageOf struct {
-	objects objects
-	heads   heads
-	close   func() error
-}
-
-// store is an open store with the seams that it stands on. It must be closed.
-type store struct {
-	*ropewalk.Store
-	objects objects
-	heads   heads
-	url     string
-	log     *slog.Logger // nil unless --verbose
-	close   func() error
-}
 
 const defaultStore = "file:ropewalk.db"
 
-// storeURL returns the URL of the store that the command works on.
-func (a *app) storeURL() string {
-	switch {
-	case a.store != "":
-		return a.store
-	case a.Env["ROPEWALK_STORE"] != "":
-		return a.Env["ROPEWALK_STORE"]
-	default:
-		return defaultStore
+// storeFlags are the flags that name the store of a command.
+type storeFlags struct {
+	std     *ui.Streams
+	value   string // --store
+	verbose bool   // --verbose
+	// parse reads the URL of a store: [location.Parse], except in tests.
+	parse func(rawURL string, env map[string]string) (location.Location, error)
+}
+
+// url returns the URL of the store.
+func (f *storeFlags) url() string { return cmp.Or(f.value, f.std.Env["ROPEWALK_STORE"], defaultStore) }
+
+// location returns the storage that the URL names. It sends no request.
+func (f *storeFlags) location() (location.Location, error) { return f.parse(f.url(), f.std.Env) }
+
+// sqliteFile returns the SQLite file that the URL names. The command works with
+// no other storage.
+func (f *storeFlags) sqliteFile(command string) (location.SQLiteFile, error) {
+	l, err := f.location()
+	if err != nil {
+		return "", err
 	}
+	file, ok := l.(location.SQLiteFile)
+	if !ok {
+		return "", cliexit.WithHint(cliexit.Usagef("%s is for stores in a SQLite file, file:PATH, and the store is another one", command),
+			"docs/restore.md says how each storage is backed up")
+	}
+	return file, nil
 }
 
-// reading calls work with the store, which must be there.
-func (a *app) reading(ctx context.Context, work func(*store) error) error {
-	return a.with(ctx, a.storeURL(), false, work)
+// store is an open store, and the two stores that it is made of.
+type store struct {
+	*ropewalk.Store
+	objects location.Objects
+	heads   location.Heads
+	log     *slog.Logger // nil unless --verbose
+	close   func() error // nil if there is nothing to close
 }
 
-// writing calls work with the store, which is created where it is a file that
-// is missing.
-func (a *app) writing(ctx context.Context, work func(*store) error) error {
-	return a.with(ctx, a.storeURL(), true, work)
+// withStore calls work with the store, which must exist.
+func withStore(ctx context.Context, flags *storeFlags, work func(*store) error) error {
+	return withURL(ctx, flags, flags.url(), false, work)
 }
 
-func (a *app) with(ctx context.Context, rawURL string, create bool, work func(*store) error) (err error) {
-	s, err := a.openURL(ctx, rawURL, create)
+// withNewStore calls work with the store. It creates a SQLite file that is
+// missing.
+func withNewStore(ctx context.Context, flags *storeFlags, work func(*store) error) error {
+	return withURL(ctx, flags, flags.url(), true, work)
+}
+
+// withURL calls work with the store of any URL, and closes the store.
+func withURL(ctx context.Context, flags *storeFlags, rawURL string, create bool, work func(*store) error) (err error) {
+	s, err := flags.open(ctx, rawURL, create)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	if s.close != nil {
+		defer func() { err = errors.Join(err, s.close()) }()
+	}
 	return work(s)
 }
 
-// openURL opens the store of any URL, and creates it where create says so and
-// it is a file that is missing.
-func (a *app) openURL(ctx context.Context, rawURL string, create bool) (*store, error) {
-	p, err := a.place(rawURL, a.Env)
+// open opens the store of any URL. It creates a SQLite file that is missing if
+// create is set.
+func (f *storeFlags) open(ctx context.Context, rawURL string, create bool) (*store, error) {
+	l, err := f.parse(rawURL, f.std.Env)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := p.open(ctx, create)
+	opened, err := l.Open(ctx, create)
 	if err != nil {
 		return nil, err
 	}
-	s := &store{objects: opened.objects, heads: opened.heads, url: rawURL, close: opened.close}
-	if a.verbose {
-		s.log = a.logger()
-		s.objects, s.heads = logged(s.log, s.objects, s.heads)
+	s := &store{objects: opened.Objects, heads: opened.Heads, close: opened.Close}
+	if f.verbose {
+		s.log = location.NewLogger(f.std.Err, f.std.Redacted)
+		s.objects, s.heads = location.Logged(s.log, s.objects, s.heads)
 	}
 	return s.with(ropewalk.Options{}), nil
 }
@@ -119,27 +101,4 @@ func (s *store) with(options ropewalk.Options) *store {
 	options.Logger = s.log
 	other.Store = ropewalk.New(s.objects, s.heads, &options)
 	return &other
-}
-
-// parsePlace reads the URL of a store. Its errors are failures of usage.
-func parsePlace(rawURL string, env map[string]string) (place, error) {
-	scheme, rest, ok := strings.Cut(rawURL, ":")
-	if !ok {
-		return nil, cliexit.WithHint(cliexit.Usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
-	}
-	switch scheme {
-	case "file":
-		return parseFile(rawURL, rest)
-	case "mem":
-		if rest != "" {
-			return nil, cliexit.Usagef("store %q: mem: stands alone", rawURL)
-		}
-		return memory{}, nil
-	case "s3", "aws":
-		return parseAWS(rawURL)
-	case "azure":
-		return parseAzure(rawURL, env)
-	default:
-		return nil, cliexit.Usagef("store %q: %q is not one of file, mem, s3, aws and azure", rawURL, scheme)
-	}
 }

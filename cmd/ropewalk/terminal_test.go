@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/changeset"
+	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/faults"
 )
 
@@ -17,12 +18,12 @@ import (
 func (p *testPlace) onTerminal(t *testing.T, stdin string, args ...string) result {
 	a := p.app(stdin)
 	a.IsTerminal = func(any) bool { return true }
-	return runApp(t.Context(), a, args...)
+	return runCommand(t.Context(), a, args...)
 }
 
 func TestOnATerminal(t *testing.T) {
 	p := newTestPlace()
-	h, err := p.store(t).Chain("order").Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"created"}` + "\n"), ContentType: typeNDJSON})
+	h, err := p.store(t).Chain("order").Create(t.Context(), changeset.Draft{Content: []byte(`{"type":"created"}` + "\n"), ContentType: ndjson.ContentType})
 	require.NoError(t, err)
 	id := h.ID.String()
 
@@ -63,9 +64,9 @@ func TestColours(t *testing.T) {
 		{false, "", []string{"--color", "always"}, true},
 		{false, "NO_COLOR=1", []string{"--color", "always"}, true},
 	} {
-		a := newApp(strings.NewReader("x"), nil, nil, []string{"A=b", test.env})
-		a.place, a.IsTerminal = p.app("").place, func(any) bool { return test.terminal }
-		got := runApp(t.Context(), a, append([]string{"append", "x", "--after", "0"}, test.args...)...)
+		a := newCommand(strings.NewReader("x"), nil, nil, []string{"A=b", test.env})
+		a.parse, a.IsTerminal = p.app("").parse, func(any) bool { return test.terminal }
+		got := runCommand(t.Context(), a, append([]string{"append", "x", "--after", "0"}, test.args...)...)
 		require.Equal(t, 3, got.exit, got.stderr)
 		require.Equal(t, test.colored, strings.Contains(got.stderr, red) && strings.Contains(got.stderr, cyan), "%+v: %q", test, got.stderr)
 		require.Equal(t, test.colored, strings.Contains(got.stderr, "\x1b"), "%+v", test)
@@ -79,7 +80,7 @@ func TestProgress(t *testing.T) {
 		p.script.Every(faults.Commit, faults.Fault{DelayBefore: delay})
 		a := p.app(strings.Repeat(`{"aggregate":"a"}`+"\n", 20_000) + `{"aggregate":"b"}`)
 		a.IsTerminal = func(stream any) bool { return terminal && stream != a.In }
-		got := runApp(t.Context(), a, append([]string{"import", "-", "--group", "5000", "--parallel", "1"}, args...)...)
+		got := runCommand(t.Context(), a, append([]string{"import", "-", "--group", "5000", "--parallel", "1"}, args...)...)
 		require.Zero(t, got.exit, got.stderr)
 		return got.stderr
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/meter"
 )
@@ -30,30 +31,30 @@ type countedFile struct {
 	meter *meter.Meter
 }
 
-func (p countedFile) open(context.Context, bool) (*storageOf, error) {
+func (p countedFile) Open(context.Context, bool) (*location.Opened, error) {
 	s, err := sqlitestore.Open(p.path, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &storageOf{p.meter.Changesets(s).(objects), p.meter.Heads(s).(heads), s.Close}, nil
+	return &location.Opened{Objects: p.meter.Changesets(s).(location.Objects), Heads: p.meter.Heads(s).(location.Heads), Close: s.Close}, nil
 }
 
-func (p countedFile) provision(context.Context) error { return nil }
+func (p countedFile) Provision(context.Context) error { return nil }
 
-func (p countedFile) check(context.Context) ([]finding.Finding, error) { return nil, nil }
+func (p countedFile) Check(context.Context) ([]finding.Finding, error) { return nil, nil }
 
-func (p countedFile) policy(string) (string, error) { return "{}", nil }
+func (p countedFile) Policy(string) (string, error) { return "{}", nil }
 
 // recorded runs every command on the same aggregate, and returns the requests
 // that each has made.
-func recorded(t *testing.T, newCommand func(stdin string) *app, requests func() any, flags ...string) (all []any) {
+func recorded(t *testing.T, newCommand func(stdin string) *command, requests func() any, flags ...string) (all []any) {
 	ref, dir := "", t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/x", []byte("{}\n"), 0o600))
 	for i, line := range append([]commandLine{{args: []string{"append", "--new", "x"}, stdin: "{}\n"}}, commandLines("x")...) {
 		if line.args[0] == "demo" || line.args[0] == "bench" {
 			continue // they have aggregates with random names
 		}
-		got := runApp(t.Context(), newCommand(line.stdin), line.with(ref, dir, flags...)...)
+		got := runCommand(t.Context(), newCommand(line.stdin), line.with(ref, dir, flags...)...)
 		require.True(t, got.exit != 1 || line.args[0] == "init", "%q: %s", line.args, got.stderr) // the canned bucket has no settings
 		if i == 0 {
 			ref = strings.TrimSpace(got.stdout)
@@ -69,9 +70,9 @@ func recorded(t *testing.T, newCommand func(stdin string) *app, requests func() 
 func TestVerboseOnlyObservesSQLite(t *testing.T) {
 	run := func(flags ...string) []any {
 		p := countedFile{t.TempDir() + "/ropewalk.db", meter.New(0)}
-		newCommand := func(stdin string) *app {
+		newCommand := func(stdin string) *command {
 			a := newTestPlace().app(stdin)
-			a.place = func(string, map[string]string) (place, error) { return p, nil }
+			a.parse = func(string, map[string]string) (location.Location, error) { return p, nil }
 			return a
 		}
 		return recorded(t, newCommand, func() any { defer p.meter.Reset(); return p.meter.Count() }, flags...)
@@ -89,8 +90,8 @@ func TestVerboseOnlyObservesS3(t *testing.T) {
 	run := func(flags ...string) []any {
 		s := newMemoryS3(t)
 		env := []string{"ROPEWALK_STORE=s3://bucket/?region=r&path-style=true&endpoint=" + s.url}
-		newCommand := func(stdin string) *app {
-			a := newApp(strings.NewReader(stdin), nil, nil, env)
+		newCommand := func(stdin string) *command {
+			a := newCommand(strings.NewReader(stdin), nil, nil, env)
 			a.IsTerminal = func(any) bool { return false }
 			return a
 		}

@@ -1,30 +1,129 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
 	"charm.land/lipgloss/v2"
 
+	"ropewalk"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
+	"ropewalk/head"
 	"ropewalk/inspect"
 )
 
-func newProblemJSON(p inspect.Problem) problemJSON {
-	out := problemJSON{Kind: ui.KindOf("problem"), Aggregate: p.Ref.AggregateID, Object: p.Object, Reason: p.Reason}
-	if !p.Ref.ID.IsZero() {
-		out.Ref = p.Ref.String()
-	}
-	if !p.Missing.ID.IsZero() {
-		out.Missing = p.Missing.String()
-	}
-	return out
+// verifiedJSON is the summary of verify with --json.
+type verifiedJSON struct {
+	ui.Kind
+	Aggregates int64 `json:"aggregates"`
+	Changesets int64 `json:"changesets"`
+	Bytes      int64 `json:"bytes"`
+	Corrupt    int64 `json:"corrupt"`
+	Orphans    int64 `json:"orphans"`
+	Pending    int64 `json:"pending"`
+	Ahead      int64 `json:"ahead"`
+	Unknown    int64 `json:"unknown"`
+	// Digest is the changeset that has the kept digest.
+	Digest *pointJSON `json:"digest,omitempty"`
 }
 
-// printProblems prints a line for each fault: which changeset, what is wrong,
-// and where it is stored.
+// verifying is a run of verify. Its lines wait for the end, so that only the
+// progress bar writes to the terminal until then. With --json they do not wait.
+type verifying struct {
+	*ui.Streams
+	bar      *ui.Progress
+	total    verifiedJSON
+	hurt     int64 // aggregates with a fault
+	problems []inspect.Problem
+	ahead    []string
+	missing  error // of the aggregates that do not exist; nil if all do
+}
+
+func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
+	v.total.Kind = ui.KindOf("verified")
+	ended := v.takeAll(reports)
+	v.bar.End()
+	if cliexit.IsOutput(ended) {
+		return ended
+	}
+	if ended != nil && v.total.Aggregates == 0 {
+		return errors.Join(ended, v.missing) // a total would read as an empty store
+	}
+	if err := v.printProblems(); err != nil {
+		return err
+	}
+	for _, id := range v.ahead {
+		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, reference.Operand(id))
+	}
+	if err := v.printTotal(); err != nil {
+		return err
+	}
+	if v.total.Corrupt == 0 {
+		return errors.Join(ended, v.missing)
+	}
+	err := fmt.Errorf("verify found %s in %s", ui.Plural(v.total.Corrupt, "fault"), ui.Plural(v.hurt, "aggregate"))
+	if ended != nil {
+		return fmt.Errorf("%w; before that, %w", ended, err)
+	}
+	return cliexit.Wrap(cliexit.Found, errors.Join(err, v.missing))
+}
+
+// takeAll takes all reports, and returns the error that ended them. An aggregate that
+// does not exist does not end them: the others are verified.
+func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
+	for r, err := range reports {
+		switch {
+		case err == nil:
+			err = v.take(r)
+		case errors.Is(err, ropewalk.ErrNotFound) && !cliexit.Unavailable(err):
+			v.missing, err = errors.Join(v.missing, err), nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifying) take(r inspect.Report) error {
+	t := &v.total
+	t.Aggregates++
+	t.Changesets += int64(r.Committed)
+	t.Bytes += r.Bytes
+	t.Corrupt += int64(len(r.Problems))
+	t.Orphans += int64(r.Lost)
+	t.Pending += int64(r.Pending)
+	t.Ahead += int64(r.Ahead)
+	t.Unknown += int64(r.Unknown)
+	if r.Ahead > 0 {
+		v.ahead = append(v.ahead, r.AggregateID)
+	}
+	if !r.Kept.ID.IsZero() {
+		t.Digest = newPointJSON(head.Head{Ref: r.Kept})
+	}
+	if len(r.Problems) > 0 {
+		v.hurt++
+	}
+	if !v.JSON {
+		v.problems = append(v.problems, r.Problems...)
+		return nil
+	}
+	for _, p := range r.Problems {
+		if err := v.Emit(newProblemJSON(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printProblems prints a line for each fault: the changeset, the reason, and the
+// object.
 func (v *verifying) printProblems() error {
 	var widths [2]int
 	lines := make([][3]string, 0, len(v.problems))
@@ -61,7 +160,7 @@ func (v *verifying) printTotal() error {
 		return v.Emit(t)
 	}
 	if t.Digest != nil {
-		if err := v.Print("the digest is that of %s\n", t.Digest.Ref); err != nil {
+		if err := v.Print("the digest belongs to %s\n", t.Digest.Ref); err != nil {
 			return err
 		}
 	}
@@ -71,8 +170,8 @@ func (v *verifying) printTotal() error {
 	if t.Ahead > 0 {
 		summary += ", " + ui.Thousands(t.Ahead) + " ahead"
 	}
-	if t.Untold > 0 {
-		summary += ", " + ui.Thousands(t.Untold) + " in doubt"
+	if t.Unknown > 0 {
+		summary += ", " + ui.Thousands(t.Unknown) + " unknown"
 	}
 	return v.Print("%s\n", summary)
 }

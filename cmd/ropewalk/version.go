@@ -9,7 +9,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
 
-// versionJSON is what version prints with --json.
+// versionJSON is the result of version with --json.
 type versionJSON struct {
 	ui.Kind
 	Version string `json:"version"`
@@ -18,7 +18,7 @@ type versionJSON struct {
 	Format int `json:"format"`
 }
 
-func newVersion(a *app) *cobra.Command {
+func newVersion(std *ui.Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
 		Short:             "Print the version of this command",
@@ -29,10 +29,10 @@ func newVersion(a *app) *cobra.Command {
 			if info, ok := debug.ReadBuildInfo(); ok {
 				v.Version, v.Go = info.Main.Version, info.GoVersion
 			}
-			if a.JSON {
-				return a.Emit(v)
+			if std.JSON {
+				return std.Emit(v)
 			}
-			return a.Print("ropewalk %s (%s), format %d\n", v.Version, v.Go, v.Format)
+			return std.Print("ropewalk %s (%s), format %d\n", v.Version, v.Go, v.Format)
 		},
 	}
 }

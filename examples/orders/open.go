@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -25,25 +24,19 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/s3store"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/internal/storeurl"
 )
 
 // open returns the store that a URL names, and how to close it. It makes no
 // request to a cloud; a missing file is created.
 func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropewalk.Store, func() error, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, nil, fmt.Errorf("store: %w", err)
-	}
 	nothing := func() error { return nil }
 	var store *ropewalk.Store
-	for name := range u.Query() {
-		if u.Scheme != "aws" || name != "table" && name != "region" {
-			return nil, nil, fmt.Errorf("store %s: parameter %q is not known", u.Redacted(), name)
-		}
-	}
-	switch u.Scheme {
+	scheme, rest, _ := strings.Cut(rawURL, ":")
+	err := errors.New("want file:PATH, mem:, aws://BUCKET/PREFIX?table=TABLE&region=REGION or azure://ACCOUNT/PREFIX")
+	switch scheme {
 	case "file":
-		db, err := sqlitestore.Open(strings.TrimPrefix(strings.TrimPrefix(rawURL, "file:"), "//"), nil)
+		db, err := sqlitestore.Open(strings.TrimPrefix(rest, "//"), nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -52,30 +45,32 @@ func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropew
 		db := memstore.New()
 		return ropewalk.New(db, db, options), nothing, nil
 	case "aws":
-		store, err = openAWS(ctx, u, options)
+		store, err = openAWS(ctx, rawURL, options)
 	case "azure":
-		store, err = openAzure(u, options)
-	default:
-		err = errors.New("want file:PATH, mem:, aws://BUCKET/PREFIX?table=TABLE&region=REGION or azure://ACCOUNT/PREFIX")
+		store, err = openAzure(rawURL, options)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("store %s: %w", u.Redacted(), err)
+		return nil, nil, fmt.Errorf("open the store: %w", err)
 	}
 	return store, nothing, nil
 }
 
 // openAWS keeps changesets in S3 and heads in DynamoDB.
-func openAWS(ctx context.Context, u *url.URL, options *ropewalk.Options) (*ropewalk.Store, error) {
+func openAWS(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropewalk.Store, error) {
+	u, err := storeurl.Parse(rawURL, "table", "region")
+	if err != nil {
+		return nil, err
+	}
 	client := awshttp.NewBuildableClient().WithDialerOptions(limitDial).WithTransportOptions(keepConnections)
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithRegion(u.Query().Get("region")))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithRegion(u.Parameters["region"]))
 	if err != nil {
 		return nil, err
 	}
-	changesets, err := s3store.New(s3.NewFromConfig(cfg), u.Host, &s3store.Options{Prefix: prefix(u)})
+	changesets, err := s3store.New(s3.NewFromConfig(cfg), u.Host, &s3store.Options{Prefix: u.Prefix})
 	if err != nil {
 		return nil, err
 	}
-	heads, err := dynamostore.New(dynamodb.NewFromConfig(cfg), u.Query().Get("table"), &dynamostore.Options{Prefix: prefix(u)})
+	heads, err := dynamostore.New(dynamodb.NewFromConfig(cfg), u.Parameters["table"], &dynamostore.Options{Prefix: u.Prefix})
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +78,12 @@ func openAWS(ctx context.Context, u *url.URL, options *ropewalk.Options) (*ropew
 }
 
 // openAzure keeps both in Azure Blob Storage.
-func openAzure(u *url.URL, options *ropewalk.Options) (*ropewalk.Store, error) {
-	blobs, err := azureBlobs(u.Host, &azurestore.Options{Prefix: prefix(u), Client: azureClient()})
+func openAzure(rawURL string, options *ropewalk.Options) (*ropewalk.Store, error) {
+	u, err := storeurl.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := azureBlobs(u.Host, &azurestore.Options{Prefix: u.Prefix, Client: azureClient()})
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +111,6 @@ func azureClient() blob.ClientOptions {
 	transport.DialContext = dialer.DialContext
 	keepConnections(transport)
 	return blob.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}}
-}
-
-// prefix returns the URL's path as stores want it: empty, or ending in a slash.
-func prefix(u *url.URL) string {
-	if path := strings.Trim(u.Path, "/"); path != "" {
-		return path + "/"
-	}
-	return ""
 }
 
 // limitDial lets an endpoint that cannot be reached fail in seconds.

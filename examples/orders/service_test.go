@@ -20,6 +20,7 @@ import (
 	"ropewalk"
 	"ropewalk/aggregate/aggregatetest"
 	"ropewalk/faults"
+	"ropewalk/gc"
 )
 
 // client speaks to a service over HTTP.
@@ -172,9 +173,7 @@ func TestRefusals(t *testing.T) {
 func TestErasedOrderIsGone(t *testing.T) {
 	c, storage := start(t)
 	order := c.create("4711")
-	h, err := storage.Memory.Load(t.Context(), "4711")
-	require.NoError(t, err)
-	_, err = storage.Memory.Swap(t.Context(), h, h.Erase())
+	_, err := gc.New(storage.Memory, storage.Memory, nil).Erase(t.Context(), "4711")
 	require.NoError(t, err)
 
 	require.Equal(t, 410, c.send("GET", "/orders/4711", "").status)

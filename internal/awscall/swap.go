@@ -15,19 +15,19 @@ import (
 type Refusals map[string]bool
 
 // SwapError says what an error means for the one attempt of a swap: a
-// [*head.NotApplied] if nothing of it can have arrived, or if one of the codes
+// [*head.NotAppliedError] if nothing of it can have arrived, or if one of the codes
 // refuses it under a status below 500. After any other error the outcome is
 // unknown, and the error is returned as it is.
 func (c *Call) SwapError(err error, refusals Refusals) error {
 	sent := c.sent.Load()
 	if !sent || unreachable(err) {
-		return &head.NotApplied{Retryable: sent, Err: err}
+		return &head.NotAppliedError{Retryable: sent, Err: err}
 	}
 	code := Code(err)
 	status, _ := Response(err)
 	retryable, refused := refusals[code]
 	if (refused || denied[code]) && 300 <= status && status < 500 {
-		return &head.NotApplied{Retryable: retryable, Err: err}
+		return &head.NotAppliedError{Retryable: retryable, Err: err}
 	}
 	return err
 }

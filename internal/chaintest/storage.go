@@ -16,6 +16,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // Storage is the storage under test, without faults.
@@ -69,7 +70,7 @@ func (s Storage) Fence(t testing.TB) {
 	h, err := s.Heads.Load(ctx, s.AggregateID)
 	require.NoError(t, err)
 	if h.Exists() {
-		_, err = s.Heads.Swap(ctx, h, h.Fence())
+		_, err = s.Heads.Swap(ctx, h, link.Fence(h))
 		require.NoError(t, err)
 	}
 }

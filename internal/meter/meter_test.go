@@ -15,6 +15,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
 )
 
@@ -23,7 +24,7 @@ const latency = 10 * time.Millisecond
 // append1 builds an append of one changeset to a new chain.
 func append1(t *testing.T, aggregateID string) (changeset.Changeset, head.Head) {
 	t.Helper()
-	built, next, err := head.Extend(head.Head{}, aggregateID, make([]changeset.Draft, 1), time.Now())
+	built, next, err := link.Extend(head.Head{}, aggregateID, make([]changeset.Draft, 1), time.Now())
 	require.NoError(t, err)
 	return built[0], next
 }
@@ -129,7 +130,7 @@ func TestRefusedSwapsAreNoRequest(t *testing.T) {
 	m := meter.New(0)
 	heads := m.Heads(memstore.New()).(combined)
 	_, next := append1(t, "a")
-	var notApplied *head.NotApplied
+	var notApplied *head.NotAppliedError
 	_, err := heads.Swap(t.Context(), next, next)
 	require.ErrorAs(t, err, &notApplied)
 	_, err = heads.Commit(t.Context(), nil, next, next)

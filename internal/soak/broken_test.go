@@ -81,7 +81,7 @@ func TestBrokenStoragesAreFound(t *testing.T) {
 			return soak.Place{Changesets: db, Heads: heads{Store: db, swap: func(ctx context.Context, old, next head.Head) (head.Head, error) {
 				got, err := db.Swap(ctx, old, next)
 				if swaps.Add(1)%5 == 0 {
-					return head.Head{}, &head.NotApplied{Err: errors.New("no reply")}
+					return head.Head{}, &head.NotAppliedError{Err: errors.New("no reply")}
 				}
 				return got, err
 			}}}

@@ -149,8 +149,8 @@ func (w *world) verify(ctx context.Context) (inspect.Report, bool) {
 	for _, p := range report.Problems {
 		w.violated("verify: %s", p)
 	}
-	if report.Untold > 0 {
-		w.violated("verify: of %d objects nothing can be told", report.Untold)
+	if report.Unknown > 0 {
+		w.violated("verify: the kind of %d objects is unknown", report.Unknown)
 	}
 	return report, true
 }

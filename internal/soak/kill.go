@@ -108,8 +108,8 @@ func (k *Kills) Prove(ctx context.Context, place Place) error {
 		for _, p := range report.Problems {
 			k.Violations = append(k.Violations, p.String())
 		}
-		if report.Untold > 0 {
-			k.Violations = append(k.Violations, fmt.Sprintf("%s: of %d objects nothing can be told", id, report.Untold))
+		if report.Unknown > 0 {
+			k.Violations = append(k.Violations, fmt.Sprintf("%s: the kind of %d objects is unknown", id, report.Unknown))
 		}
 		k.Committed += report.Committed
 		k.Orphans += report.Lost + report.Pending + report.Ahead

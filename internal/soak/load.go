@@ -17,8 +17,8 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
-	"ropewalk/collect"
 	"ropewalk/faults"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
@@ -52,7 +52,7 @@ type loading struct {
 	Load
 	place     Place
 	store     *ropewalk.Store
-	collector *collect.Collector
+	collector *gc.Collector
 	throttled atomic.Int64
 
 	mu     sync.Mutex
@@ -62,7 +62,7 @@ type loading struct {
 // Run puts the load on the place. Its error reports anything that was lost:
 // each writer reads the changesets whose commit was reported to it.
 func (l Load) Run(ctx context.Context, place Place) (*LoadFigures, error) {
-	w := &loading{Load: l, place: place, collector: collect.New(place.Changesets, place.Heads, nil)}
+	w := &loading{Load: l, place: place, collector: gc.New(place.Changesets, place.Heads, nil)}
 	w.store = ropewalk.New(place.Changesets, w.heads(), nil)
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
@@ -108,7 +108,7 @@ func (w *loading) throttle() error {
 		return nil
 	}
 	w.throttled.Add(1)
-	return &head.NotApplied{Retryable: true, Err: faults.ErrInjected}
+	return &head.NotAppliedError{Retryable: true, Err: faults.ErrInjected}
 }
 
 // write does a writer's part, one aggregate after another.

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"ropewalk/changeset"
-	"ropewalk/collect"
+	"ropewalk/gc"
 	"ropewalk/head"
 )
 
 // collector returns a collector under faults, without a courtesy period.
-func (w *world) collector(delete bool) *collect.Collector {
-	changesets := w.script.Changesets(w.place.Changesets).(collect.Changesets)
-	return collect.New(changesets, w.script.Heads(w.place.Heads), &collect.Options{Grace: -1, Delete: delete})
+func (w *world) collector(delete bool) *gc.Collector {
+	changesets := w.script.Changesets(w.place.Changesets).(gc.Changesets)
+	return gc.New(changesets, w.script.Heads(w.place.Heads), &gc.Options{Grace: -1, Delete: delete})
 }
 
 // collectAgain n times collects orphans, or looks which it would collect.
@@ -29,13 +29,13 @@ func (c *client) collect(ctx context.Context, delete bool) {
 	defer cancel()
 	report, err := c.collector(delete).Collect(ctx, c.chain.AggregateID())
 	c.unexpected(ctx, "collect", err)
-	if report.Unreadable.Objects+report.Doubtful.Objects > 0 {
+	if report.Unreadable.Objects+report.Unknown.Objects > 0 {
 		c.unexpected(ctx, "collect", &changeset.CorruptError{Reason: "nobody can tell what is committed"})
 	}
 	c.noted(report)
 }
 
-func (w *world) noted(report collect.Report) {
+func (w *world) noted(report gc.Report) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Collected += int(report.Deleted.Objects)
@@ -80,7 +80,7 @@ func (c *client) erase(ctx context.Context) bool {
 // sweep collects, without faults, what is left, and proves that nothing else
 // was touched and nothing remains.
 func (w *world) sweep(ctx context.Context, before []changeset.Changeset) {
-	collector := collect.New(w.place.Changesets, w.place.Heads, &collect.Options{Grace: -1, Delete: true})
+	collector := gc.New(w.place.Changesets, w.place.Heads, &gc.Options{Grace: -1, Delete: true})
 	report, err := collector.Collect(ctx, w.chain.AggregateID())
 	if err != nil {
 		w.violated("the last collection: %v", err)

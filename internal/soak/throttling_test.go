@@ -19,7 +19,7 @@ func TestThrottledHeadsHaveWhatTheyWrap(t *testing.T) {
 func TestThrottlingStrikesSwapsAndCommits(t *testing.T) {
 	w := &loading{Load: Load{ThrottleOneIn: 1}}
 	heads := throttling{head.NewPassThrough(memstore.New()), w}
-	var refused *head.NotApplied
+	var refused *head.NotAppliedError
 	_, err := heads.Swap(t.Context(), head.Head{}, head.Head{})
 	require.ErrorAs(t, err, &refused)
 	require.True(t, refused.Retryable)

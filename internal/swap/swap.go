@@ -17,17 +17,17 @@ func Current(ctx context.Context, heads head.Store, old, next head.Head, retryab
 		return old, next, err
 	}
 	if err := ctx.Err(); err != nil {
-		return old, next, &head.NotApplied{Err: err}
+		return old, next, &head.NotAppliedError{Err: err}
 	}
 	if !old.Exists() || old.Token() != "" {
 		return old, next, nil
 	}
 	stored, err := heads.Load(ctx, old.AggregateID)
 	if err != nil {
-		return old, next, &head.NotApplied{Retryable: retryable(err), Err: err}
+		return old, next, &head.NotAppliedError{Retryable: retryable(err), Err: err}
 	}
 	if !stored.SameRecord(old) {
-		return old, next, &head.SwapConflict{Winner: &stored}
+		return old, next, &head.ConflictError{Winner: &stored}
 	}
 	next = next.Inherit(stored)
 	return stored, next, head.CheckSwap(stored, next)

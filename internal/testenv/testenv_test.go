@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var readsVariable = regexp.MustCompile(`(?:Getenv|LookupEnv)\("([A-Za-z_]+)"\)|\b[eE]nv\["([A-Za-z_]+)"\]`)
+var readsVariable = regexp.MustCompile(`(?:Getenv|LookupEnv)\("([A-Za-z_]+)"\)|\b[Ee]nv\["([A-Za-z_]+)"\]`)
 
 // Every variable that the product reads by name is one that Clear unsets.
 func TestEveryVariableIsCleared(t *testing.T) {

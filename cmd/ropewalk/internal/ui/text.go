@@ -78,14 +78,14 @@ func ByteSize(n int64) string {
 	return fmt.Sprintf("%.0fPB", size)
 }
 
-// Nanoseconds is the layout of a time for people, to the nanosecond.
-const Nanoseconds = "2006-01-02 15:04:05.000000000Z"
+// nanoseconds is the layout of a time for people, to the nanosecond.
+const nanoseconds = "2006-01-02 15:04:05.000000000Z"
 
 // Seconds returns a time for the column of a table, to the second.
 func Seconds(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // Precisely returns a time for people, to the nanosecond.
-func Precisely(t time.Time) string { return t.UTC().Format(Nanoseconds) }
+func Precisely(t time.Time) string { return t.UTC().Format(nanoseconds) }
 
 // Padded returns text with spaces up to a width, as a terminal shows it.
 func Padded(s string, width int) string {

@@ -9,7 +9,7 @@ import (
 // Writer escapes all text that is written to it as [Lines] does. It is the last
 // barrier: callers escape what they print as [Text] first, so that foreign text
 // cannot begin a line of its own either. Each call of Write must hold whole
-// characters. A Writer is as safe for concurrent use as what it writes to.
+// characters. A Writer is as safe for concurrent use as its inner writer.
 type Writer struct {
 	inner io.Writer
 	color func() bool

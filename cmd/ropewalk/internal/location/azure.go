@@ -1,0 +1,140 @@
+package location
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"ropewalk/backends/azurestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/internal/finding"
+)
+
+// connectionVariable is the variable of the service's own tools that holds the
+// account, the endpoint and the credentials.
+const connectionVariable = "AZURE_STORAGE_CONNECTION_STRING"
+
+// azurePlace is a store in Azure Blob Storage.
+type azureLocation struct {
+	account, endpoint string
+	connection        string // empty: the identity of the environment counts
+	options           azurestore.Options
+}
+
+func parseAzure(rawURL string, env map[string]string) (Location, error) {
+	u, err := parseCloudURL(rawURL, "changesets", "heads", "endpoint")
+	if err != nil {
+		return nil, err
+	}
+	p := azureLocation{account: u.Host, connection: env[connectionVariable], options: azurestore.Options{
+		Prefix: u.Prefix, ChangesetsContainer: u.Parameters["changesets"], HeadsContainer: u.Parameters["heads"],
+	}}
+	if p.endpoint, err = u.Endpoint(); err != nil {
+		return nil, usage(err)
+	}
+	switch named := connectionAccount(p.connection); {
+	case p.account == "" && p.connection == "":
+		return nil, cliexit.WithHint(cliexit.Usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
+	case strings.HasPrefix(p.endpoint, "http:"):
+		return nil, cliexit.WithHint(cliexit.Usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
+	case p.connection != "" && p.endpoint != "":
+		return nil, cliexit.Usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
+	case p.connection != "" && p.account != "" && named != p.account:
+		return nil, cliexit.Usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
+	}
+	return p, nil
+}
+
+// connectionAccount returns the account of a connection string, or nothing.
+func connectionAccount(connection string) string {
+	for part := range strings.SplitSeq(connection, ";") {
+		if name, value, _ := strings.Cut(part, "="); strings.EqualFold(strings.TrimSpace(name), "AccountName") {
+			return value
+		}
+	}
+	return ""
+}
+
+// store returns the store. It sends no request.
+func (p azureLocation) store() (*azurestore.Store, error) {
+	options := p.options
+	options.Client = limitedAzure()
+	if p.connection != "" {
+		s, err := azurestore.NewFromConnectionString(p.connection, &options)
+		return s, azureProblem(err)
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check the credentials of the environment, or set " + connectionVariable, Err: err}
+	}
+	endpoint := p.endpoint
+	if endpoint == "" {
+		endpoint = "https://" + p.account + ".blob.core.windows.net/"
+	}
+	s, err := azurestore.New(endpoint, explainedCredential{credential}, &options)
+	return s, azureProblem(err)
+}
+
+// azureProblem returns the error of a store that cannot be made: the URL is wrong,
+// or the environment is.
+func azureProblem(err error) error {
+	if _, isSetup := errors.AsType[*finding.SetupError](err); err == nil || isSetup {
+		return err
+	}
+	return cliexit.Wrap(cliexit.Usage, err)
+}
+
+// limitedAzure returns the options of a client that fails within seconds.
+func limitedAzure() service.ClientOptions {
+	var dialer net.Dialer
+	limitDial(&dialer)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialer.DialContext
+	limitTransport(transport)
+	return service.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Transport: &http.Client{Transport: transport},
+		Retry:     policy.RetryOptions{MaxRetries: maxAttempts - 1, RetryDelay: maxPause / 4, MaxRetryDelay: maxPause},
+	}}
+}
+
+// explainedCredential adds a hint if no token can be had.
+type explainedCredential struct{ azcore.TokenCredential }
+
+func (c explainedCredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := c.TokenCredential.GetToken(ctx, options)
+	if err != nil && ctx.Err() == nil {
+		err = &finding.SetupError{What: "Azure gives no token", Hint: "log in with az login, or set the variables of an Azure identity or " + connectionVariable, Err: err}
+	}
+	return token, err
+}
+
+func (p azureLocation) Open(context.Context, bool) (*Opened, error) {
+	s, err := p.store()
+	if err != nil {
+		return nil, err
+	}
+	return &Opened{Objects: s, Heads: s}, nil
+}
+
+func (p azureLocation) Provision(ctx context.Context) error {
+	s, err := p.store()
+	if err != nil {
+		return err
+	}
+	return s.Provision(ctx)
+}
+
+func (p azureLocation) Check(ctx context.Context) ([]finding.Finding, error) {
+	s, err := p.store()
+	if err != nil {
+		return nil, err
+	}
+	return s.Check(ctx)
+}

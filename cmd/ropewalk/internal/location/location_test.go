@@ -1,0 +1,62 @@
+package location
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/head"
+)
+
+func TestFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ropewalk.db")
+	l, err := Parse("file:"+path, nil)
+	require.NoError(t, err)
+	require.Equal(t, SQLiteFile(path), l)
+	_, err = l.Open(t.Context(), false)
+	require.ErrorContains(t, err, path)
+	require.Equal(t, cliexit.Storage, cliexit.Classify(t.Context(), err))
+	require.NoFileExists(t, path)
+
+	require.NoError(t, l.Provision(t.Context()))
+	findings, err := l.Check(t.Context())
+	require.NoError(t, err)
+	require.Len(t, findings, 1)
+	require.True(t, findings[0].OK)
+	opened, err := l.Open(t.Context(), false)
+	require.NoError(t, err)
+	require.NoError(t, opened.Close())
+	_, err = l.Policy("reader")
+	require.Equal(t, cliexit.Usage, cliexit.Classify(t.Context(), err))
+}
+
+func TestMemory(t *testing.T) {
+	l, err := Parse("mem:", nil)
+	require.NoError(t, err)
+	opened, err := l.Open(t.Context(), false)
+	require.NoError(t, err)
+	h, err := opened.Heads.Load(t.Context(), "order")
+	require.NoError(t, err)
+	require.Equal(t, head.Head{}, h)
+	_, err = Parse("mem:x", nil)
+	require.ErrorContains(t, err, "mem:")
+}
+
+// The policies of a cloud name the storage of the URL.
+func TestPolicies(t *testing.T) {
+	for url, names := range map[string][]string{
+		"s3://b/p?region=r":               {"arn:aws:s3:::b", "p/"},
+		"aws://b/?table=t&region=r":       {"arn:aws:s3:::b", "table/t"},
+		"azure://a/?changesets=c&heads=h": {"/storageAccounts/a/", "containers/c", "containers/h"},
+	} {
+		l, err := Parse(url, nil)
+		require.NoError(t, err)
+		text, err := l.Policy("reader")
+		require.NoError(t, err)
+		for _, name := range names {
+			require.Contains(t, text, name, url)
+		}
+	}
+}
