@@ -98,7 +98,7 @@ func (c *Chain) refuseMidAppend(ctx context.Context, after head.Head) error {
 		return err
 	}
 	if h.Version <= after.Version {
-		return c.headLost(after, h)
+		return headLost(after, h)
 	}
 	return &ConflictError{Expected: after, Actual: h}
 }
@@ -244,13 +244,13 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		a.from, a.to = h, a.to.Inherit(h)
 		return head.Head{}, errPending
 	case h.Revision <= a.from.Revision:
-		return head.Head{}, a.chain.headLost(a.from, h)
+		return head.Head{}, headLost(a.from, h)
 	case h.Ref == a.last():
 		return h, nil
 	case h.Ref == a.from.Ref:
 		return head.Head{}, &fencedError{h}
 	case h.Version < a.first().Version || diverged(a.from, h):
-		return head.Head{}, a.chain.headLost(a.from, h)
+		return head.Head{}, headLost(a.from, h)
 	}
 	return a.locate(ctx, h)
 }

@@ -2,6 +2,7 @@ package ropewalk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"ropewalk/changeset"
@@ -228,4 +229,39 @@ func (c *Chain) stat(ctx context.Context, ref changeset.Ref) (changeset.Header, 
 		return changeset.Header{}, c.unlessErased(ctx, c.store.located(walk.ReadError(ref, err)))
 	}
 	return info.Header, nil
+}
+
+// unlessErased returns err, the error of reading a changeset that is in the
+// chain. If the object is damaged or missing because the history was erased
+// since the head was read, it returns an error that matches [ErrErased].
+func (c *Chain) unlessErased(ctx context.Context, err error) error {
+	if !is[*CorruptError](err) {
+		return err
+	}
+	_, loadErr := c.load(ctx)
+	if errors.Is(loadErr, ErrErased) {
+		return loadErr
+	}
+	if loadErr != nil { // whether it was erased is unknown
+		return fmt.Errorf("%w, and the head could not be read again: %w", err, loadErr)
+	}
+	return err
+}
+
+// located adds the object's own name to a [*CorruptError] that lacks it.
+func (s *Store) located(err error) error {
+	if corrupt, ok := errors.AsType[*CorruptError](err); ok && corrupt.Object == "" {
+		corrupt.Object = s.objectName(corrupt.Ref)
+	}
+	return err
+}
+
+func (s *Store) objectName(ref changeset.Ref) string {
+	if l, ok := head.As[head.Locator](s.heads); ok && ref.ID.IsZero() {
+		return l.LocateHead(ref.AggregateID)
+	}
+	if l, ok := changeset.As[changeset.Locator](s.changesets); ok && !ref.ID.IsZero() {
+		return l.Locate(ref)
+	}
+	return ""
 }

@@ -21,12 +21,6 @@ func (e *fencedError) Error() string {
 	return fmt.Sprintf("fenced at revision %d", e.head.Revision)
 }
 
-// is reports whether an error is, or wraps, an error of type T.
-func is[T error](err error) bool {
-	_, ok := errors.AsType[T](err)
-	return ok
-}
-
 // final reports whether an error, or its absence, is the outcome of an append.
 func final(err error) bool {
 	return err == nil || is[*ConflictError](err) || is[*fencedError](err) ||
@@ -48,11 +42,11 @@ func lastCause(ctx context.Context, before, latest error) error {
 }
 
 // headLost returns the error for a head that cannot follow an earlier head.
-func (c *Chain) headLost(earlier, h head.Head) error {
+func headLost(earlier, h head.Head) error {
 	if !h.Exists() {
-		return fmt.Errorf("chain %q: %w: it was at %d, revision %d, and is gone", c.id, ErrHeadLost, earlier.Version, earlier.Revision)
+		return fmt.Errorf("chain %q: %w: it was at %d, revision %d, and is gone", earlier.AggregateID, ErrHeadLost, earlier.Version, earlier.Revision)
 	}
-	return fmt.Errorf("chain %q: %w: it was at %d.%s, revision %d, and is at %d.%s, revision %d", c.id, ErrHeadLost,
+	return fmt.Errorf("chain %q: %w: it was at %d.%s, revision %d, and is at %d.%s, revision %d", earlier.AggregateID, ErrHeadLost,
 		earlier.Version, earlier.ID, earlier.Revision, h.Version, h.ID, h.Revision)
 }
 
