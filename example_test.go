@@ -10,8 +10,6 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
-	"ropewalk/changeset"
-	"ropewalk/head"
 )
 
 func Example() {
@@ -19,11 +17,11 @@ func Example() {
 	db := memstore.New() // or sqlitestore, s3store with dynamostore, azurestore
 	order := ropewalk.New(db, db, nil).Chain("order-4711")
 
-	h, err := order.Create(ctx, changeset.Draft{Content: []byte("created")})
+	h, err := order.Create(ctx, ropewalk.Draft{Content: []byte("created")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err = order.Append(ctx, h, changeset.Draft{Content: []byte("paid")}, changeset.Draft{Content: []byte("shipped")}); err != nil {
+	if _, err = order.Append(ctx, h, ropewalk.Draft{Content: []byte("paid")}, ropewalk.Draft{Content: []byte("shipped")}); err != nil {
 		log.Fatal(err)
 	}
 
@@ -53,7 +51,7 @@ func ExampleChain_Append() {
 
 	for _, content := range []string{"created by ann", "created by ben"} {
 		// Both have read that there is no such order yet.
-		h, err := order.Append(ctx, head.Head{}, changeset.Draft{Content: []byte(content)})
+		h, err := order.Append(ctx, ropewalk.Head{}, ropewalk.Draft{Content: []byte(content)})
 		var conflict *ropewalk.ConflictError
 		var uncertain *ropewalk.UncertainError
 		switch {
@@ -78,9 +76,9 @@ func ExampleChain_Append_command() {
 	ctx := context.Background()
 	db := memstore.New()
 	account := ropewalk.New(db, db, nil).Chain("account-7")
-	opened, _ := account.Create(ctx, changeset.Draft{Content: []byte("opened")})
+	opened, _ := account.Create(ctx, ropewalk.Draft{Content: []byte("opened")})
 
-	withdraw := changeset.Draft{CommandID: "withdrawal-91c2", Content: []byte("withdrew 100")}
+	withdraw := ropewalk.Draft{CommandID: "withdrawal-91c2", Content: []byte("withdrew 100")}
 	for range 2 {
 		h, err := account.Append(ctx, opened, withdraw)
 		fmt.Println(h.Version, err)
@@ -95,7 +93,7 @@ func ExampleChain_Update() {
 	db := memstore.New()
 	stock := ropewalk.New(db, db, nil).Chain("stock-42")
 
-	take := func(ctx context.Context, r *ropewalk.Reader) ([]changeset.Draft, error) {
+	take := func(ctx context.Context, r *ropewalk.Reader) ([]ropewalk.Draft, error) {
 		taken, err := ropewalk.Collect(r.All(ctx))
 		if err != nil {
 			return nil, err
@@ -103,7 +101,7 @@ func ExampleChain_Update() {
 		if len(taken) == 2 {
 			return nil, errors.New("sold out")
 		}
-		return []changeset.Draft{{Content: []byte("took one")}}, nil
+		return []ropewalk.Draft{{Content: []byte("took one")}}, nil
 	}
 	for range 3 {
 		h, err := stock.Update(ctx, take)
@@ -125,7 +123,7 @@ func ExampleAppender() {
 	var group sync.WaitGroup
 	for sensor := range 100 {
 		group.Go(func() {
-			made, err := readings.Append(ctx, changeset.Draft{Content: fmt.Appendf(nil, `{"sensor":%d}`, sensor)})
+			made, err := readings.Append(ctx, ropewalk.Draft{Content: fmt.Appendf(nil, `{"sensor":%d}`, sensor)})
 			var uncertain *ropewalk.UncertainError
 			if errors.As(err, &uncertain) {
 				_, err = turbine.Settle(ctx, uncertain.Ref, uncertain.AfterRevision) // committed after all, or refused for good
@@ -147,8 +145,8 @@ func ExampleReader_Since() {
 	ctx := context.Background()
 	db := memstore.New()
 	order := ropewalk.New(db, db, nil).Chain("order-4711")
-	seen, _ := order.Create(ctx, changeset.Draft{Content: []byte("created")})
-	newest, _ := order.Append(ctx, seen, changeset.Draft{Content: []byte("paid")})
+	seen, _ := order.Create(ctx, ropewalk.Draft{Content: []byte("created")})
+	newest, _ := order.Append(ctx, seen, ropewalk.Draft{Content: []byte("paid")})
 
 	// A program that has kept its head reads what is new, and has it proved.
 	for c, err := range order.ReaderAt(newest).Since(ctx, seen) {
