@@ -18,8 +18,9 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// most is how many requests reading a forged chain may cost.
-const most = 150
+// most is how many requests reading a forged chain may cost: a few windows, how
+// many depends on how many replies arrive before the reader notices.
+const most = 400
 
 // madeUp is the ID that forged indexes name at a version.
 func madeUp(version uint64) (id changeset.ID) {
