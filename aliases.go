@@ -24,3 +24,11 @@ type (
 	// Head names the newest committed changeset of an aggregate.
 	Head = head.Head
 )
+
+// ParseRef parses the text of a reference, ID@VERSION.UUID, as [Ref.String]
+// returns it.
+func ParseRef(s string) (Ref, error) { return changeset.ParseRef(s) }
+
+// ParseETag returns the reference that an HTTP entity tag of [Head.ETag] names, for
+// [Chain.HeadOf].
+func ParseETag(aggregateID, etag string) (Ref, error) { return head.ParseETag(aggregateID, etag) }

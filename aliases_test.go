@@ -29,6 +29,14 @@ func TestApplicationsImportTheRootAlone(t *testing.T) {
 	c, err := r.At(t.Context(), newest.Version)
 	require.NoError(t, err)
 	require.Equal(t, newest, c.Ref)
+	for _, parsed := range []func() (ropewalk.Ref, error){
+		func() (ropewalk.Ref, error) { return ropewalk.ParseRef(newest.String()) },
+		func() (ropewalk.Ref, error) { return ropewalk.ParseETag("order-1", h.ETag()) },
+	} {
+		ref, err := parsed()
+		require.NoError(t, err)
+		require.Equal(t, newest, ref)
+	}
 }
 
 func TestOutcomesMatchTheirSentinels(t *testing.T) {

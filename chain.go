@@ -102,7 +102,7 @@ func (c *Chain) HeadAt(ctx context.Context, version uint64) (head.Head, error) {
 }
 
 // HeadOf returns the head as it was when the changeset of a reference was the
-// newest, such as the reference in an HTTP If-Match ([head.ParseETag]). Its error
+// newest, such as the reference in an HTTP If-Match ([ParseETag]). Its error
 // matches [ErrNotFound] if the chain does not have the changeset. If the chain has
 // later changesets, an append after the result is refused with a
 // [*ConflictError].

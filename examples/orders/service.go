@@ -13,7 +13,6 @@ import (
 
 	"ropewalk"
 	"ropewalk/aggregate"
-	"ropewalk/changeset"
 )
 
 const (
@@ -156,7 +155,7 @@ func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
 	if err := readNothing(r); err != nil {
 		return err
 	}
-	ref, err := changeset.ParseRef(r.PathValue("ref"))
+	ref, err := ropewalk.ParseRef(r.PathValue("ref"))
 	if err != nil {
 		return badRequest("this is not the link of an uncertain answer")
 	}
