@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// seams are the interface packages, with the check of their decorators.
-var seams = map[string]string{"changeset": "TestChangesetDecorator", "head": "TestHeadDecorator"}
+// interfaces are the interface packages, with the check of their decorators.
+var interfaces = map[string]string{"changeset": "TestChangesetDecorator", "head": "TestHeadDecorator"}
 
 // storeMethods are the methods by which a type is known to be a store.
 var storeMethods = map[string][]string{"changeset": {"Put", "Get", "Stat"}, "head": {"Load", "Swap", "List"}}
@@ -32,14 +32,14 @@ func TestEveryDecoratorIsHeldToItsContract(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for seam, check := range seams {
-			key := filepath.Dir(path) + " " + seam
+		for pkg, check := range interfaces {
+			key := filepath.Dir(path) + " " + pkg
 			if strings.HasSuffix(path, "_test.go") {
 				tests[key] += selected(file, "backendtest", check)
 				continue
 			}
-			require.Empty(t, wrappers(file, seam), "%s: a type that wraps a store must embed %s.PassThrough", path, seam)
-			if n := len(having(file, seam, "PassThrough")); n > 0 {
+			require.Empty(t, wrappers(file, pkg), "%s: a type that wraps a store must embed %s.PassThrough", path, pkg)
+			if n := len(having(file, pkg, "PassThrough")); n > 0 {
 				decorators[key] += n
 			}
 		}
@@ -71,12 +71,12 @@ func isSelector(node ast.Node, pkg, name string) bool {
 	return ok && x.Name == pkg
 }
 
-// wrappers returns the types that have a store of the seam, and methods of such
+// wrappers returns the types that have a store of the pkg, and methods of such
 // a store: they hide its optional interfaces.
-func wrappers(file *ast.File, seam string) (names []string) {
-	for _, name := range having(file, seam, "Store") {
+func wrappers(file *ast.File, pkg string) (names []string) {
+	for _, name := range having(file, pkg, "Store") {
 		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && receiver(f) == name && slices.Contains(storeMethods[seam], f.Name.Name) {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && receiver(f) == name && slices.Contains(storeMethods[pkg], f.Name.Name) {
 				names = append(names, name)
 				break
 			}

@@ -1,4 +1,4 @@
-// Package faults lets requests at the two seams go wrong by script: a request
+// Package faults lets requests at the two interfaces go wrong by script: a request
 // that never arrives, one that takes effect but whose reply is lost, one that
 // takes effect long after its caller gave up, one that is refused, and so on.
 //
@@ -30,7 +30,7 @@ import (
 // *head.ConflictError: it is unknown whether the swap was applied.
 var ErrInjected = errors.New("injected fault")
 
-// Op is an operation of one of the seams.
+// Op is an operation of one of the interfaces.
 type Op int
 
 // The operations that can go wrong. All others pass.

@@ -235,7 +235,7 @@ func (a *collection) readHeader(ctx context.Context, s *suspect) error {
 	return nil
 }
 
-func (a *collection) any(f fate) bool {
+func (a *collection) has(f fate) bool {
 	return slices.ContainsFunc(a.suspects, func(s suspect) bool { return s.fate == f })
 }
 
@@ -244,7 +244,7 @@ func (a *collection) any(f fate) bool {
 // has been for long, shows that the head was rolled back. Then nothing is
 // deleted at all.
 func (a *collection) catchUp(ctx context.Context) error {
-	if !a.any(ahead) {
+	if !a.has(ahead) {
 		return nil
 	}
 	if err := a.reload(ctx); err != nil {

@@ -109,7 +109,7 @@ func (o *Options) withDefaults() Options {
 	return out
 }
 
-// New returns a collector over the two seams. It does no I/O. Nil options
+// New returns a collector over the two interfaces. It does no I/O. Nil options
 // stand for the defaults.
 func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 	c := &Collector{changesets: changesets, heads: heads, options: options.withDefaults(), rule: fateOf}

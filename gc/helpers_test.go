@@ -26,7 +26,7 @@ type place struct {
 	id         string
 }
 
-// inMemory returns a place in a new memory, of two seams: put and swap are two steps.
+// inMemory returns a place in a new memory, of two interfaces: put and swap are two steps.
 func inMemory(t testing.TB) (place, *memstore.Store) {
 	m := memstore.New()
 	return place{t, m, faults.TwoSteps(m), "order-1"}, m

@@ -89,7 +89,7 @@ func (o *Options) withDefaults() Options {
 	return out
 }
 
-// New returns an inspector over the two seams. It does no I/O. Nil options
+// New returns an inspector over the two interfaces. It does no I/O. Nil options
 // stand for the defaults.
 func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
 	o := options.withDefaults()

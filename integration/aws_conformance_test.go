@@ -46,7 +46,7 @@ func TestDynamoDBConformance(t *testing.T) {
 }
 
 // shortPages is an API option that makes listings short of what the suite
-// lists in one page, so that the seams between pages are tested without
+// lists in one page, so that the borders between pages are tested without
 // thousands of objects.
 func shortPages(stack *middleware.Stack) error {
 	shorten := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {

@@ -35,7 +35,7 @@ func (a *awsAccount) odd(t testing.TB, odd oddity) *awsAccount {
 	return &proxied
 }
 
-// attempts are the operations of both seams. Each returns the error that it
+// attempts are the operations of both interfaces. Each returns the error that it
 // ended with, also of a listing.
 func attempts(t *testing.T, objects *s3store.Store, heads head.Store) map[string]func(context.Context) error {
 	c, first := newAWSAppend(t, head.Head{})

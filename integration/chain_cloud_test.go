@@ -28,7 +28,7 @@ import (
 // a request to an emulator takes.
 const unit = 200 * time.Millisecond
 
-// cloud is a storage of both seams that the whole is tested over.
+// cloud is a storage of both interfaces that the whole is tested over.
 type cloud struct {
 	name string
 	// open returns a place that no other test uses, removed at the test's end.

@@ -52,7 +52,7 @@ func (i item) clone() item {
 	return item{bytes.Clone(i.body), i.contentType, maps.Clone(i.fields)}
 }
 
-// s3Vault keeps both seams in a bucket.
+// s3Vault keeps both interfaces in a bucket.
 type s3Vault struct{ *awsAccount }
 
 func (v s3Vault) key(name string) *string { return aws.String(v.prefix + name) }
@@ -146,7 +146,7 @@ func (s awsSite) vault() vault {
 	return s3Vault{s.awsAccount}
 }
 
-// azureVault keeps both seams in containers.
+// azureVault keeps both interfaces in containers.
 type azureVault struct{ *azureAccount }
 
 func (s azureSite) vault() vault { return azureVault(s) }
@@ -196,7 +196,7 @@ func (v azureVault) putHead(t testing.TB, id string, i item) { v.putObject(t, he
 
 func (v azureVault) removeHead(t testing.TB, id string) { v.removeObject(t, head.ObjectName(id)) }
 
-// sqliteVault keeps both seams in a file.
+// sqliteVault keeps both interfaces in a file.
 type sqliteVault struct{ *sql.DB }
 
 // newSQLite returns a store in a file of its own, its vault, and the file's path.

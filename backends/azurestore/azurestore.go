@@ -1,5 +1,5 @@
 // Package azurestore keeps changesets and heads in Azure Blob Storage: both
-// seams in one [Store].
+// interfaces in one [Store].
 //
 // A changeset is one block blob, written by a single create-only request whose
 // metadata is the header. A head is one small JSON blob, created by
@@ -98,8 +98,8 @@ type Options struct {
 	Client service.ClientOptions
 }
 
-// Store implements both seams. It is safe for concurrent use and needs no
-// closing. Beside the errors of the seams' contracts its methods return
+// Store implements both interfaces. It is safe for concurrent use and needs no
+// closing. Beside the errors of the contracts its methods return
 // [*SetupError] if only a change of the setup helps, and errors that have an
 // *azcore.ResponseError in their chain if the service has answered.
 type Store struct {

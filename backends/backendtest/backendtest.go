@@ -1,4 +1,4 @@
-// Package backendtest holds the implementations of the two seams,
+// Package backendtest holds the implementations of the two interfaces,
 // [changeset.Store] and [head.Store], to every sentence of their contracts.
 //
 // A backend's test hands a [Harness] to [TestChangesets], [TestHeads] and
@@ -18,7 +18,7 @@ import (
 )
 
 // Harness is how the suite reaches the backend under test. Only the functions
-// of the seams that are tested are needed; the rest has useful zero values.
+// of the interfaces that are tested are needed; the rest has useful zero values.
 type Harness struct {
 	// Changesets must return a new client, or handle, of the same storage on
 	// each call, and release it at the end of t. It may be called by many
@@ -36,7 +36,7 @@ type Harness struct {
 	Rounds int
 	// Listed is the number of objects, aggregates and heads in the long
 	// listings; 0 means 60. Above the size of the service's pages, often
-	// 1,000, it tests their seams.
+	// 1,000, it tests the borders of pages.
 	Listed int
 
 	// InjectUnknownField, where it is not nil, must add a field that this

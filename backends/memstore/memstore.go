@@ -1,5 +1,5 @@
 // Package memstore keeps changesets and heads in memory, for tests: the
-// reference implementation of both seams.
+// reference implementation of both interfaces.
 //
 // Like a service, it keeps encoded metadata and bytes under object names, and
 // decodes them on every read. A test can therefore corrupt stored data
@@ -25,7 +25,7 @@ var (
 	_ head.Locator      = (*Store)(nil)
 )
 
-// Store implements both seams, with all their optional parts. It is safe
+// Store implements both interfaces, with all their optional parts. It is safe
 // for concurrent use, and ends with the process.
 type Store struct {
 	// mu guards contents. Nothing that may wait is called while it is held.

@@ -72,7 +72,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Store keeps changesets and heads in one bucket. It implements both seams,
+// Store keeps changesets and heads in one bucket. It implements both interfaces,
 // and is safe for concurrent use.
 type Store struct {
 	client  *s3.Client

@@ -7,7 +7,7 @@
 //	}
 //	defer store.Close()
 //
-// One [Store] serves both seams, [changeset.Store] and [head.Combined], so that
+// One [Store] serves both interfaces, [changeset.Store] and [head.Combined], so that
 // an append is one transaction: its changesets and its swap of the head, both
 // or neither. Appends that meet in one process share a transaction and its
 // sync to the disk (group commit): the conflict of one changes nothing for the

@@ -19,7 +19,7 @@ import (
 	"ropewalk/internal/reserved"
 )
 
-// Storage is an empty storage of both seams. The heads must not put and swap
+// Storage is an empty storage of both interfaces. The heads must not put and swap
 // in one step: that would leave no orphans.
 type Storage struct {
 	Changesets gc.Changesets

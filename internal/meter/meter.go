@@ -1,4 +1,4 @@
-// Package meter counts the requests that pass the two seams and gives each of
+// Package meter counts the requests that pass the two interfaces and gives each of
 // them the same latency, so that a test can state exactly how many requests an
 // operation makes and, under testing/synctest, how many round trips it takes:
 // the virtual time that it took, divided by the latency.

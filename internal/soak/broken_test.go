@@ -51,7 +51,7 @@ func (s forgetful) Put(ctx context.Context, c changeset.Changeset) error {
 	return s.Store.Put(ctx, c)
 }
 
-// A storage that breaks the contracts of the seams is found out.
+// A storage that breaks the contracts of the interfaces is found out.
 func TestBrokenStoragesAreFound(t *testing.T) {
 	for name, broken := range map[string]func(*memstore.Store) soak.Place{
 		"the last writer wins": func(db *memstore.Store) soak.Place {

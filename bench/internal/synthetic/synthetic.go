@@ -145,7 +145,7 @@ func (h *History) Head(n int) head.Head {
 	return head.At(h.header(uint64(n - 1)))
 }
 
-// At returns the history as a storage, of both seams, that is still at its
+// At returns the history as a storage, of both interfaces, that is still at its
 // first n changesets. It takes every append, and forgets it.
 func (h *History) At(n int) *Store { return &Store{h, n} }
 
