@@ -127,7 +127,7 @@ func (a *collection) fate(s *suspect) fate {
 		return young
 	}
 	f := a.rule(s.after, a.head.Revision)
-	if f != ahead && !a.old(s.age) {
+	if f != ahead && !a.pastGrace(s.age) {
 		return young
 	}
 	return f
@@ -142,8 +142,8 @@ func (a *collection) age(o changeset.Object) time.Duration {
 	return a.began.Sub(o.LastModified)
 }
 
-// old reports whether an object is older than the grace period.
-func (a *collection) old(age time.Duration) bool {
+// pastGrace reports whether an object is older than the grace period.
+func (a *collection) pastGrace(age time.Duration) bool {
 	return a.options.Grace < 0 || age >= a.options.Grace
 }
 
@@ -172,7 +172,7 @@ func (a *collection) locateOne(ctx context.Context, way *trail, at []suspect) er
 	if !slices.ContainsFunc(at, func(s suspect) bool { return s.open() && !s.off }) {
 		return nil
 	}
-	id, err := way.committed(ctx, at[0].Version, a.old(oldest(at)))
+	id, err := way.committed(ctx, at[0].Version, a.pastGrace(oldest(at)))
 	if err == nil && !slices.ContainsFunc(at, func(s suspect) bool { return s.ID == id }) {
 		_, err = a.stat(ctx, changeset.Ref{AggregateID: a.id, Version: at[0].Version, ID: id})
 	}
@@ -211,7 +211,7 @@ func (a *collection) readHeaders(ctx context.Context) error {
 	for i := range a.suspects {
 		s := &a.suspects[i]
 		if s.fate == undecided || s.fate == young {
-			if !s.read && (a.old(s.age) || s.age >= patience && !s.off) {
+			if !s.read && (a.pastGrace(s.age) || s.age >= aheadTolerance && !s.off) {
 				group.Go(func() error { return a.readHeader(ctx, s) })
 			}
 		}
@@ -254,7 +254,7 @@ func (a *collection) catchUp(ctx context.Context) error {
 		return err
 	}
 	for _, s := range a.suspects {
-		if s.fate == ahead && s.age >= patience {
+		if s.fate == ahead && s.age >= aheadTolerance {
 			return fmt.Errorf("%w: it is at revision %d, and %s was built on revision %d, %s ago: it was restored to an earlier moment, or tampered with; "+
 				"nothing was deleted: see what is there with verify, and what to do about it with rebuild-head",
 				ropewalk.ErrHeadLost, a.head.Revision, s.Ref, s.after, s.age.Round(time.Second))

@@ -50,11 +50,11 @@ import (
 )
 
 const (
-	// week is the default of [Options.Grace].
-	week = 7 * 24 * time.Hour
-	// patience is how long an object may be ahead of its head: an append that
+	// defaultGrace is the default of [Options.Grace].
+	defaultGrace = 7 * 24 * time.Hour
+	// aheadTolerance is how long an object may be ahead of its head: an append that
 	// was prepared after one whose swap is under way.
-	patience = time.Hour
+	aheadTolerance = time.Hour
 )
 
 // Changesets is a store of changesets that can list and delete them.
@@ -103,7 +103,7 @@ type Collector struct {
 
 func (o *Options) withDefaults() Options {
 	out := *cmp.Or(o, &Options{})
-	out.Grace = cmp.Or(out.Grace, week)
+	out.Grace = cmp.Or(out.Grace, defaultGrace)
 	out.Parallel = cmp.Or(max(out.Parallel, 0), 16)
 	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
 	return out
