@@ -27,7 +27,7 @@ func TestCheckSwap(t *testing.T) {
 	for reason, change := range map[string]func(old, next *head.Head){
 		"revision 10 does not follow 10": func(_, next *head.Head) { next.Revision-- },
 		"revision 9 does not follow 10":  func(_, next *head.Head) { next.Revision -= 2 },
-		`cannot follow that of`:          func(old, _ *head.Head) { old.AggregateID = "order-4712" },
+		`cannot follow the head of`:      func(old, _ *head.Head) { old.AggregateID = "order-4712" },
 		"version 6 cannot follow 7":      func(_, next *head.Head) { *next = headAt("order-4711", 6); next.Revision = 11 },
 		"the chain is erased":            func(old, _ *head.Head) { old.State = head.Erased },
 		"revision is 0":                  func(_, next *head.Head) { next.Revision = 0 },
