@@ -50,8 +50,7 @@ func (s *store) proved(ctx context.Context, l located) (changeset.Changeset, err
 
 // named adds the object's name to an error that says it is corrupt.
 func (s *store) named(err error) error {
-	var bad *ropewalk.CorruptError
-	if errors.As(err, &bad) && bad.Object == "" {
+	if bad, ok := errors.AsType[*ropewalk.CorruptError](err); ok && bad.Object == "" {
 		bad.Object = s.objects.Locate(bad.Ref)
 	}
 	return err
