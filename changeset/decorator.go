@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+
+	"ropewalk/internal/unwrap"
 )
 
 // Decorator is a [Store] in front of another store that keeps the same
@@ -29,21 +31,8 @@ type Decorator interface {
 //
 // The outermost [Decorator] that implements T answers, or else the store that
 // the decorators wrap. As reports false if that innermost store does not
-// implement T, whatever the methods of its decorators are.
-func As[T any](s Store) (T, bool) {
-	var wrapped T
-	if d, ok := s.(Decorator); ok {
-		if wrapped, ok = As[T](d.Unwrap()); !ok {
-			return wrapped, false
-		}
-		if own, ok := s.(T); ok {
-			return own, true
-		}
-		return wrapped, true
-	}
-	own, ok := s.(T)
-	return own, ok
-}
+// implement T, even if a decorator does.
+func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 
 // PassThrough is a [Decorator] that changes nothing. A decorator embeds it and
 // writes only the methods that it changes:

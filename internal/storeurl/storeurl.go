@@ -26,7 +26,7 @@ type UnknownError struct {
 	Known          []string
 }
 
-// Error names the parameter. Secrets in the URL are redacted.
+// Error names the parameter.
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("store %q: parameter %q is not known", e.URL, e.Parameter)
 }
