@@ -21,7 +21,7 @@ func combinedChecks() []check {
 		{"Commit: of 256 changesets is one step", commitOfMany},
 		{"Commit: of no changesets is a swap", commitOfNone},
 		{"Commit: leaves a changeset that is already there as it is", commitLeavesStored},
-		{"Commit: stores Body, whatever Content is", commitStoresBody},
+		{"Commit: stores Body, and does not look at Content", commitStoresBody},
 		{"Commit: what it is given it does not alias", commitDoesNotAlias},
 		{"Commit: whose condition fails is a ConflictError and does neither", commitConflict},
 		{"Commit: what CheckSwap refuses is a NotAppliedError and does neither", commitChecked},

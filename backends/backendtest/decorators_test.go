@@ -28,7 +28,7 @@ type intactHeads struct{ head.PassThrough }
 type (
 	noUnwrap      struct{ changeset.Store }
 	noUnwrapHeads struct{ head.Store }
-	// claiming has all interfaces, whatever it wraps.
+	// claiming has all interfaces, even if the wrapped store has none.
 	claiming struct {
 		changeset.Store
 		changeset.ManyGetter

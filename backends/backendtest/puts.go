@@ -15,7 +15,7 @@ import (
 
 var putChecks = []check{
 	{"Put: what is put is what Get and Stat return, in every field", putKeepsEveryField},
-	{"Put: stores Body, whatever Content is", putStoresBody},
+	{"Put: stores Body, and does not look at Content", putStoresBody},
 	{"Put: when it returns nil every later read through any handle sees the object", putIsDurable},
 	{"Put: the same again returns nil and leaves the object as it is", putMayBeRepeated},
 	{"Put: of another content under a stored reference returns nil and leaves the object as it is", putNeverOverwrites},

@@ -48,7 +48,7 @@ func TestKill(t *testing.T) {
 			require.LessOrEqual(t, len(verified), killedChains)
 		}()
 	}
-	require.Greater(t, acknowledged, times, "too few appends to tell anything")
+	require.Greater(t, acknowledged, times, "too few appends to show anything")
 	requireSoundAfterKills(t, path, verified)
 }
 

@@ -54,7 +54,7 @@ func (d demo) begin(ctx context.Context) error {
 	return d.steps(
 		d.say("A store is a file here; in the cloud it is a bucket. Nothing else runs."),
 		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
-		d.say("Begin the history of an order, and go on with it. What it is now has to be said."),
+		d.say("Begin the history of an order, and continue it. Each append names the changeset that it follows."),
 		d.pipe(ctx, 0, `{"type":"created","customer":"alice"}`, "append", order, "--new"),
 		d.pipe(ctx, 0, `{"type":"paid","amount":42}`, "append", order, "--after", "0", "--meta", "correlation-id=91c2"),
 		d.pipe(ctx, 0, `{"type":"created","customer":"bob"}`, "append", "order-4712", "--new"),

@@ -37,9 +37,9 @@ func (d demo) race(ctx context.Context) error {
 	return d.steps(
 		d.say("Two writers have read version 1. Both put a changeset after it and swap the head, at once:"),
 		func() error { return d.runRace(ctx) },
-		d.say("One has won. What the other one put is left over, and can never enter the chain:"),
+		d.say("One writer has won. The changeset of the other is left over, and can never enter the chain:"),
 		d.run(ctx, 0, "graph", order),
-		d.say("The command, too, is refused where it has not seen the newest changeset. Exit code 4:"),
+		d.say("An append by the command is refused too if it does not follow the newest changeset. Exit code 4:"),
 		d.pipe(ctx, cliexit.Conflict.Exit, `{"type":"cancelled"}`, "append", order, "--after", "1"),
 	)
 }

@@ -30,8 +30,8 @@ func NewLogger(w io.Writer, redact func(text string) string) *slog.Logger {
 	}))
 }
 
-// Logged returns both stores with a log line for each request: what was asked
-// of which object, how long it took, and how it ended. Content is not logged.
+// Logged returns both stores with a log line for each request: its operation
+// and object, how long it took, and how it ended. Content is not logged.
 // It only observes: the same requests are made.
 func Logged(log *slog.Logger, o Objects, h Heads) (Objects, Heads) {
 	requests := requestLog{log}
