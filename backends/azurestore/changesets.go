@@ -1,14 +1,12 @@
 package azurestore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"hash/crc64"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -34,7 +32,7 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 		options.Metadata[key] = &value
 	}
 	response, err := do(ctx, s, "put", target.URL(), func(ctx context.Context) (blockblob.UploadResponse, error) {
-		return target.Upload(ctx, streaming.NopCloser(bytes.NewReader(c.Body)), options)
+		return (&upload{content: c.Body}).to(ctx, target, options)
 	})
 	switch {
 	case exists(err):

@@ -110,14 +110,15 @@ func hierarchyPage(p container.ListBlobsHierarchyResponse) (next *string, hasIte
 type failedKey struct{}
 
 // wire is the way to the service. It holds every reply to the marks of the
-// service, below the SDK's retries, and bounds its body.
+// service, below the SDK's retries, and bounds its body. It gives each attempt
+// of a write a body of its own.
 type wire struct{ next transport.Client }
 
 // Do implements [policy.Transporter].
 func (w wire) Do(r *http.Request) (*http.Response, error) {
 	// A proxy that compresses a reply changes its ETag.
 	r.Header.Set("Accept-Encoding", "identity")
-	reply, err := w.next.Do(r)
+	reply, err := w.next.Do(withBodyOfItsOwn(r))
 	if errors.Is(err, transport.ErrRedirected) {
 		err = &foreignError{reason: "another host has sent it", err: err}
 	}

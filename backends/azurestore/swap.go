@@ -1,12 +1,9 @@
 package azurestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -70,9 +67,9 @@ func (s *Store) write(ctx context.Context, op string, target *blockblob.Client, 
 	if old != "" {
 		condition = blob.ModifiedAccessConditions{IfMatch: to.Ptr(azcore.ETag(old))}
 	}
-	body := &guardedBody{content: bytes.NewReader(content)}
+	body := &upload{content: content}
 	response, err := do(ctx, s, op, target.URL(), func(ctx context.Context) (blockblob.UploadResponse, error) {
-		return target.Upload(policy.WithRetryOptions(ctx, once), body, uploadOptions(content, "application/json", condition))
+		return body.to(policy.WithRetryOptions(ctx, once), target, uploadOptions(content, "application/json", condition))
 	})
 	if err != nil {
 		return "", outcome(conditional(err), old != "", body)
@@ -97,7 +94,7 @@ func conditional(err error) error {
 
 // outcome turns the error of a write into an error that says how the attempt
 // ended: [*head.ConflictError], [*head.NotAppliedError], or neither if that is unknown.
-func outcome(err error, replaces bool, body *guardedBody) error {
+func outcome(err error, replaces bool, body *upload) error {
 	answer, ok := errors.AsType[*azcore.ResponseError](err)
 	switch {
 	case !ok || !fromService(answer.RawResponse): // see the last case
@@ -126,33 +123,3 @@ func refusal(answer *azcore.ResponseError) bool {
 	}
 	return answer.ErrorCode != "" && answer.StatusCode >= 400 && answer.StatusCode < 500
 }
-
-// guardedBody is a request's body that knows whether anybody has begun to read
-// it. A write whose body was never read, because there was no connection or no
-// token to sign it with, has no effect.
-type guardedBody struct {
-	content *bytes.Reader
-	state   atomic.Int32
-}
-
-const (
-	untouched = iota
-	begun
-	withheld
-)
-
-// withhold reports whether nothing was read yet. If so, nothing will be read.
-func (b *guardedBody) withhold() bool { return b.state.CompareAndSwap(untouched, withheld) }
-
-func (b *guardedBody) Read(p []byte) (int, error) {
-	if !b.state.CompareAndSwap(untouched, begun) && b.state.Load() == withheld {
-		return 0, io.ErrClosedPipe
-	}
-	return b.content.Read(p)
-}
-
-func (b *guardedBody) Seek(offset int64, whence int) (int64, error) {
-	return b.content.Seek(offset, whence)
-}
-
-func (b *guardedBody) Close() error { return nil }
