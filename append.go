@@ -48,7 +48,7 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 //     [ErrUnsupportedFormat]: nothing was sent.
 //   - any other: nothing was committed, and nothing ever will be.
 func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset.Draft) (head.Head, error) {
-	if err := c.checkDrafts(after, drafts); err != nil {
+	if err := c.checkDrafts(ctx, after, drafts); err != nil {
 		return head.Head{}, err
 	}
 	if after.MidAppend() {
@@ -75,8 +75,8 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	}
 }
 
-func (c *Chain) checkDrafts(after head.Head, drafts []changeset.Draft) error {
-	if reserved.Is(c.id) {
+func (c *Chain) checkDrafts(ctx context.Context, after head.Head, drafts []changeset.Draft) error {
+	if reserved.Refuses(ctx, c.id) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
 	}
 	if after.State == head.Erased {

@@ -148,7 +148,7 @@ func (a *Appender) check(ctx context.Context, drafts []changeset.Draft) error {
 	if err := changeset.ValidateAggregateID(a.chain.id); err != nil {
 		return err
 	}
-	if err := a.chain.checkDrafts(head.Head{}, drafts); err != nil {
+	if err := a.chain.checkDrafts(ctx, head.Head{}, drafts); err != nil {
 		return err
 	}
 	if err := link.ValidateAppend(drafts); err != nil {

@@ -77,6 +77,10 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 // that are kept beside the chains, under reserved aggregate IDs.
 func (s *Store) Changesets() changeset.Store { return s.changesets }
 
+// HeadStore returns the head store that the store stands on, for packages that
+// are built on this one, such as package feed.
+func (s *Store) HeadStore() head.Store { return s.heads }
+
 // Options returns the settings of the store, with the defaults filled in.
 func (s *Store) Options() Options { return s.options }
 

@@ -29,7 +29,7 @@ const maxSweeps = 10
 // without a head are left alone, since they may still become a chain. Otherwise
 // it returns the errors of [Collector.Collect].
 func (c *Collector) Erase(ctx context.Context, aggregateID string) (Report, error) {
-	if err := checkID(aggregateID); err != nil {
+	if err := checkID(ctx, aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err
 	}
 	a := c.newCollection(aggregateID)

@@ -130,7 +130,7 @@ func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 // concern the head. Any other error is the storage's or the context's.
 // Repeating is safe after any error.
 func (c *Collector) Collect(ctx context.Context, aggregateID string) (Report, error) {
-	if err := checkID(aggregateID); err != nil {
+	if err := checkID(ctx, aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err
 	}
 	a := c.newCollection(aggregateID)
@@ -142,11 +142,11 @@ func (c *Collector) Collect(ctx context.Context, aggregateID string) (Report, er
 	return a.report, err
 }
 
-func checkID(aggregateID string) error {
+func checkID(ctx context.Context, aggregateID string) error {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return err
 	}
-	if reserved.Is(aggregateID) {
+	if reserved.Refuses(ctx, aggregateID) {
 		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", changeset.ErrInvalidAggregateID, aggregateID)
 	}
 	return nil

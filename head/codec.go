@@ -25,6 +25,8 @@ const (
 	FieldDigest      = "digest"
 	FieldRevision    = "revision"
 	FieldUpdatedAt   = "updated-at"
+	// FieldCheckpoint is missing if the checkpoint is empty.
+	FieldCheckpoint = "checkpoint"
 )
 
 // EncodeJSON returns the record as its one JSON text: an object with sorted
@@ -45,6 +47,9 @@ func appendJSON(known object, h Head, whole bool) ([]byte, error) {
 		known.base64(FieldAncestors, h.Ancestors.Packed())
 	}
 	known.text(FieldChangesetID, h.ID.String())
+	if h.Checkpoint != "" {
+		known.text(FieldCheckpoint, h.Checkpoint)
+	}
 	if whole {
 		known.text(FieldDigest, h.Digest.String())
 	}
@@ -158,6 +163,14 @@ func decodeFields(record []byte, beside map[string]string) (Head, error) {
 		}
 		texts[name] = text
 		delete(fields, name)
+	}
+	if raw, ok := fields[FieldCheckpoint]; ok {
+		text, err := scalar(raw, false)
+		if err != nil || text == "" {
+			return Head{}, fmt.Errorf("%s: %w", FieldCheckpoint, cmp.Or(err, errors.New("it is empty")))
+		}
+		texts[FieldCheckpoint] = text
+		delete(fields, FieldCheckpoint)
 	}
 	h, err := ParseFields(texts)
 	if err == nil && len(fields) > 0 {

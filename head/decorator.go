@@ -24,7 +24,7 @@ type Decorator interface {
 }
 
 // As returns the store as T, one of the optional interfaces: [Refresher],
-// [Combined] or [Locator]. It sends nothing.
+// [Combined], [Log], [Source], [Tagger] or [Locator]. It sends nothing.
 //
 // The outermost [Decorator] that implements T answers, or else the store that
 // the decorators wrap. As reports false if that innermost store does not
@@ -37,7 +37,8 @@ func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 // It has the methods of all optional interfaces. If the wrapped store lacks an
 // interface, [As] does not report it. A call of such a method nevertheless does
 // no harm: Refresh loads, Commit is a [*NotAppliedError] that matches
-// [errors.ErrUnsupported], Holds returns false, and LocateHead returns "".
+// [errors.ErrUnsupported], Holds returns false, LocateHead and SourceName return
+// "", and the other methods return, or yield, an error that matches [errors.ErrUnsupported].
 //
 // A decorator that writes Load should write Refresh as well, and a decorator
 // that writes Swap should write Commit as well: if the wrapped store has them,
@@ -86,6 +87,51 @@ func (p PassThrough) Commit(ctx context.Context, changesets []changeset.Changese
 func (p PassThrough) Holds(changesets changeset.Store) bool {
 	combined, ok := As[Combined](p.inner)
 	return ok && combined.Holds(changesets)
+}
+
+// Entries yields the log of the wrapped store.
+func (p PassThrough) Entries(ctx context.Context, from LogPosition, follow bool) iter.Seq2[[]LogEntry, error] {
+	if log, ok := As[Log](p.inner); ok {
+		return log.Entries(ctx, from, follow)
+	}
+	return unsupported[[]LogEntry]
+}
+
+// LogEnd returns the end of the log of the wrapped store.
+func (p PassThrough) LogEnd(ctx context.Context) (LogPosition, error) {
+	if log, ok := As[Log](p.inner); ok {
+		return log.LogEnd(ctx)
+	}
+	return LogPosition{}, errors.ErrUnsupported
+}
+
+// SourceName returns the name of the wrapped store's source.
+func (p PassThrough) SourceName() string {
+	if source, ok := As[Source](p.inner); ok {
+		return source.SourceName()
+	}
+	return ""
+}
+
+// Hints yields the hints of the wrapped store.
+func (p PassThrough) Hints(ctx context.Context, cursor []byte) iter.Seq2[Hints, error] {
+	if source, ok := As[Source](p.inner); ok {
+		return source.Hints(ctx, cursor)
+	}
+	return unsupported[Hints]
+}
+
+// Tags yields the tags of the wrapped store.
+func (p PassThrough) Tags(ctx context.Context, after string) iter.Seq2[Tag, error] {
+	if tagger, ok := As[Tagger](p.inner); ok {
+		return tagger.Tags(ctx, after)
+	}
+	return unsupported[Tag]
+}
+
+func unsupported[T any](yield func(T, error) bool) {
+	var none T
+	yield(none, errors.ErrUnsupported)
 }
 
 // LocateHead returns the record's name in the wrapped store.

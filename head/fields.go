@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ropewalk/changeset"
 )
@@ -18,7 +19,7 @@ func ParseFields(texts map[string]string) (Head, error) {
 		return Head{}, err
 	}
 	var errs [8]error
-	h := Head{State: State(texts[FieldState])}
+	h := Head{State: State(texts[FieldState]), Checkpoint: texts[FieldCheckpoint]}
 	h.AggregateID, errs[0] = changeset.Unescape(texts[FieldAggregateID])
 	h.Version, errs[1] = changeset.ParseDecimal(texts[FieldVersion])
 	h.ID, errs[2] = changeset.ParseID(texts[FieldChangesetID])
@@ -76,6 +77,10 @@ func (h Head) Validate() error {
 		return fmt.Errorf("version %d is beyond the last one", h.Version)
 	case h.Revision == 0:
 		return errors.New("revision is 0")
+	case len(h.Checkpoint) > MaxCheckpoint:
+		return fmt.Errorf("checkpoint has %d bytes, more than %d", len(h.Checkpoint), MaxCheckpoint)
+	case strings.ContainsFunc(h.Checkpoint, notInCheckpoint):
+		return errors.New("checkpoint has a character other than letters, digits and %&*+,-.=_~")
 	case h.State != Live && h.State != Erased:
 		return fmt.Errorf("state %q is not known", h.State)
 	case h.UpdatedAt.UTC().Year() < 0 || h.UpdatedAt.UTC().Year() > 9999:
@@ -84,6 +89,12 @@ func (h Head) Validate() error {
 		return errors.New("ancestor index does not end in the newest changeset")
 	}
 	return nil
+}
+
+// notInCheckpoint reports whether a checkpoint cannot have the character. Those that
+// it can have are the same in every encoding of a record.
+func notInCheckpoint(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("%&*+,-.=_~", r)
 }
 
 // parseBase64 refuses the line breaks and stray bits that the decoder ignores.

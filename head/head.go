@@ -8,6 +8,7 @@
 package head
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -51,6 +52,9 @@ func (f Formats) CheckWritable() error {
 	return nil
 }
 
+// MaxCheckpoint is the largest size of a checkpoint in bytes.
+const MaxCheckpoint = 64 << 10
+
 // Head is the record that names an aggregate's newest committed changeset. The
 // zero Head means that the chain does not exist yet. A Head is an immutable
 // value, comparable and safe for concurrent use.
@@ -67,6 +71,10 @@ type Head struct {
 	UpdatedAt time.Time
 	// State says whether the chain can be read and appended to.
 	State State
+	// Checkpoint is a short text that a swap can replace without a new changeset:
+	// how far a subscription has come. It is empty for all other chains. It has at
+	// most [MaxCheckpoint] bytes, which are letters, digits, or one of %&*+,-.=_~
+	Checkpoint string
 	// Formats are the record's format numbers.
 	Formats Formats
 
@@ -133,9 +141,10 @@ func At(newest changeset.Header) Head {
 func (h Head) MidAppend() bool { return h.midAppend }
 
 // Inherit returns h, which is to replace the stored record, with the format
-// numbers and the unknown fields of the stored record. A head that was rebuilt
-// from a changeset lacks both.
+// numbers, the checkpoint and the unknown fields of the stored record if h lacks
+// them. A head that was rebuilt from a changeset lacks all.
 func (h Head) Inherit(stored Head) Head {
+	h.Checkpoint = cmp.Or(h.Checkpoint, stored.Checkpoint)
 	if h.Formats == (Formats{}) {
 		h.Formats = stored.Formats
 	}

@@ -79,6 +79,28 @@ var headOptions = []option[head.Store]{
 			return err
 		},
 	}),
+	having[head.Store](head.As[head.Log], wholeHeads, struct {
+		head.Store
+		head.Log
+	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Log) error{
+		"Entries": func(ctx context.Context, s head.Log) error {
+			return listed(s.Entries(ctx, head.LogPosition{}, false))
+		},
+		"LogEnd": func(ctx context.Context, s head.Log) error { _, err := s.LogEnd(ctx); return err },
+	}),
+	having[head.Store](head.As[head.Source], wholeHeads, struct {
+		head.Store
+		head.Source
+	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Source) error{
+		"SourceName": func(_ context.Context, s head.Source) error { return some(len(s.SourceName()), nil) },
+		"Hints":      func(ctx context.Context, s head.Source) error { return listed(s.Hints(ctx, nil)) },
+	}),
+	having[head.Store](head.As[head.Tagger], wholeHeads, struct {
+		head.Store
+		head.Tagger
+	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Tagger) error{
+		"Tags": func(ctx context.Context, s head.Tagger) error { return listed(s.Tags(ctx, "")) },
+	}),
 	having[head.Store](head.As[head.Locator], wholeHeads, struct {
 		head.Store
 		head.Locator
@@ -204,6 +226,37 @@ func (p *headProbe) Commit(_ context.Context, _ []changeset.Changeset, _, next h
 }
 
 func (p *headProbe) Holds(changeset.Store) bool { return true }
+
+func (p *headProbe) Entries(context.Context, head.LogPosition, bool) iter.Seq2[[]head.LogEntry, error] {
+	return func(yield func([]head.LogEntry, error) bool) {
+		p.count("Entries")
+		yield([]head.LogEntry{{}}, nil)
+	}
+}
+
+func (p *headProbe) LogEnd(context.Context) (head.LogPosition, error) {
+	p.count("LogEnd")
+	return head.LogPosition{}, nil
+}
+
+func (p *headProbe) SourceName() string {
+	p.count("SourceName")
+	return "probe"
+}
+
+func (p *headProbe) Hints(context.Context, []byte) iter.Seq2[head.Hints, error] {
+	return func(yield func(head.Hints, error) bool) {
+		p.count("Hints")
+		yield(head.Hints{}, nil)
+	}
+}
+
+func (p *headProbe) Tags(context.Context, string) iter.Seq2[head.Tag, error] {
+	return func(yield func(head.Tag, error) bool) {
+		p.count("Tags")
+		yield(head.Tag{}, nil)
+	}
+}
 
 func (p *headProbe) LocateHead(string) string {
 	p.count("LocateHead")

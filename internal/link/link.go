@@ -141,7 +141,7 @@ func validateSize(n int) error {
 // that was built on h, enters the chain.
 func Next(h head.Head, last changeset.Header) head.Head {
 	next := head.At(last)
-	next.Formats = h.Formats
+	next.Formats, next.Checkpoint = h.Formats, h.Checkpoint
 	return next.WithToken(h.Token()).WithExtra(h.Extra())
 }
 

@@ -27,6 +27,11 @@ func Max(d time.Duration) Option {
 	return func(p *Pauses) { p.backoff.MaxInterval = d }
 }
 
+// First sets the first pause before jitter, 20 milliseconds by default.
+func First(d time.Duration) Option {
+	return func(p *Pauses) { p.backoff.InitialInterval = d }
+}
+
 // New returns pauses that begin at 20 milliseconds and grow by half each time.
 func New(options ...Option) *Pauses {
 	b := backoff.NewExponentialBackOff()

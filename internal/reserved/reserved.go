@@ -1,22 +1,59 @@
 // Package reserved has the aggregate IDs that are the library's own. They begin
-// with a $, and have objects but no head: applications cannot append to them.
+// with a $. Applications cannot append to them.
+//
+// The feed, its register and the subscriptions are chains with heads. Snapshots
+// are objects without a head.
 package reserved
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 )
 
-// snapshots begins the reserved aggregate IDs of snapshots.
-const snapshots = "$snapshots-"
+const (
+	// Register is the chain whose newest changeset names the feed.
+	Register = "$feed"
+	// feeds begins the IDs of the chains of feeds.
+	feeds = "$feed-"
+	// Subscriptions begins the IDs of the chains of subscriptions.
+	Subscriptions = "$subscription-"
+	// snapshots begins the IDs of snapshots.
+	snapshots = "$snapshots-"
+)
 
 // Is reports whether an aggregate ID is reserved.
 func Is(aggregateID string) bool { return strings.HasPrefix(aggregateID, "$") }
+
+// IsChain reports whether a reserved ID is the ID of a chain, which has a head.
+func IsChain(aggregateID string) bool {
+	return aggregateID == Register || strings.HasPrefix(aggregateID, feeds) || strings.HasPrefix(aggregateID, Subscriptions)
+}
+
+// Feed returns the ID of the chain of a feed's generation.
+func Feed(generation string) string { return feeds + generation }
+
+// Subscription returns the ID of the chain of a subscription.
+func Subscription(name string) string { return Subscriptions + name }
+
+// IsSnapshots reports whether the objects under an ID are snapshots.
+func IsSnapshots(aggregateID string) bool { return strings.HasPrefix(aggregateID, snapshots) }
 
 // Snapshots returns the reserved aggregate ID under which the snapshots of an
 // aggregate are kept. Erasing the aggregate must delete these objects too.
 func Snapshots(aggregateID string) string {
 	sum := sha256.Sum256([]byte(aggregateID))
 	return snapshots + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+type doorKey struct{}
+
+// Open returns a context under which the chains of reserved IDs can be appended
+// to and erased. Only the library's own packages can call it.
+func Open(ctx context.Context) context.Context { return context.WithValue(ctx, doorKey{}, true) }
+
+// Refuses reports whether an aggregate ID is reserved and the context is not one of [Open].
+func Refuses(ctx context.Context, aggregateID string) bool {
+	return Is(aggregateID) && (ctx.Value(doorKey{}) == nil || !IsChain(aggregateID))
 }
