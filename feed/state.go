@@ -8,6 +8,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 	"ropewalk/internal/reserved"
 )
 
@@ -21,9 +22,8 @@ type state struct {
 	fedAt    time.Time
 	// waypoints are the IDs of every 4,096th changeset of the feed.
 	waypoints []changeset.ID
-	// size is how many bytes of batches came after the newest snapshot, and
-	// snapshotSize how many bytes that snapshot has.
-	size, snapshotSize int64
+	// size is how many bytes of batches, as stored, came after the newest snapshot.
+	size int64
 	// snapshot is the newest snapshot, which the next batch names.
 	snapshot *changeset.ID
 }
@@ -81,7 +81,7 @@ func (s *state) fold(h head.Head, b batch, size int64) error {
 	}
 	s.head, s.newest, s.fedAt, s.size = h, b.preamble, h.UpdatedAt, s.size+size
 	if b.Snapshot != nil && !sameID(b.Snapshot, s.snapshot) { // another relay wrote it
-		s.snapshot, s.size, s.snapshotSize = b.Snapshot, 0, int64(s.progress.len()*entrySize)
+		s.snapshot, s.size = b.Snapshot, size
 	}
 	return nil
 }
@@ -98,7 +98,8 @@ func (s *state) append(ctx context.Context, b batch) error {
 	if err != nil {
 		return fmt.Errorf("append to the feed: %w", err)
 	}
-	return s.fold(h, b, int64(len(content)))
+	stored := body.Encode(content, s.feed.store.Options().Compress)
+	return s.fold(h, b, int64(len(stored.Bytes)))
 }
 
 func sameID(a, b *changeset.ID) bool { return a != nil && b != nil && *a == *b }
