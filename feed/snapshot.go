@@ -52,9 +52,10 @@ type bucket struct {
 	SHA256  *changeset.Digest `json:"sha256,omitempty"`
 }
 
-// snapshotIfDue writes a snapshot once the feed since the newest snapshot is as
+// snapshotIfDue writes a snapshot once the batches since the newest snapshot are as
 // large as the new one: then all snapshots that were ever written are together not
-// larger than the feed, and no relay has more than that to read after its snapshot.
+// larger than all batches, and a relay that starts folds hardly more bytes of batches
+// than it reads of its snapshot.
 // A snapshot is written only after its batch is committed, and the next batch names
 // it. Without a snapshot the feed is read from an earlier one, so a failure is only
 // logged.

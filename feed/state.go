@@ -8,7 +8,6 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/body"
 	"ropewalk/internal/reserved"
 )
 
@@ -22,7 +21,8 @@ type state struct {
 	fedAt    time.Time
 	// waypoints are the IDs of every 4,096th changeset of the feed.
 	waypoints []changeset.ID
-	// size is how many bytes of batches, as stored, came after the newest snapshot.
+	// size is how many bytes of batches came after the newest snapshot, before they
+	// are compressed: this is what a relay has to fold.
 	size int64
 	// snapshot is the newest snapshot, which the next batch names.
 	snapshot *changeset.ID
@@ -63,7 +63,7 @@ func (s *state) foldUpTo(ctx context.Context, h head.Head) error {
 		if err != nil {
 			return err
 		}
-		if err := s.fold(head.At(c.Header), b, c.BodySize); err != nil {
+		if err := s.fold(head.At(c.Header), b, int64(len(c.Content))); err != nil {
 			return err
 		}
 	}
@@ -98,8 +98,7 @@ func (s *state) append(ctx context.Context, b batch) error {
 	if err != nil {
 		return fmt.Errorf("append to the feed: %w", err)
 	}
-	stored := body.Encode(content, s.feed.store.Options().Compress)
-	return s.fold(h, b, int64(len(stored.Bytes)))
+	return s.fold(h, b, int64(len(content)))
 }
 
 func sameID(a, b *changeset.ID) bool { return a != nil && b != nil && *a == *b }
