@@ -11,8 +11,8 @@ import (
 // logWriter writes rows of the log, within transactions of its connection.
 type logWriter struct {
 	newest, insert *sql.Stmt
-	// tail is the newest row, nil if it was not read in this transaction: other
-	// processes write between transactions.
+	// tail is the newest row, nil if it is not known: other connections have written,
+	// or a transaction was rolled back.
 	tail *logRow
 }
 
@@ -24,8 +24,11 @@ func (w *logWriter) queries() map[**sql.Stmt]string {
 func (w *logWriter) append(a head.Advance) error {
 	if w.tail == nil {
 		newest, err := scanLogRow(w.newest.QueryRow())
+		if isMissing(err) {
+			err = errNoRow
+		}
 		if err != nil {
-			return fmt.Errorf("log: %w", err)
+			return fmt.Errorf("newest row of the log: %w", err)
 		}
 		w.tail = &newest
 	}
