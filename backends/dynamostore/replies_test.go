@@ -73,7 +73,7 @@ func (f faithful) do(operation string, n int) answer {
 		}
 		return good(`{}`)
 	case "DescribeTable":
-		return good(table(`"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`))
+		return good(table(onDemand + "," + withStream))
 	case "DescribeTimeToLive":
 		return good(`{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`)
 	case "DescribeContinuousBackups":
