@@ -290,12 +290,15 @@ func TestIdleCursorStaysYoung(t *testing.T) {
 		server := newStreamServer(t)
 		server.put(server.shards[0], "order-1")
 		begin := time.Now()
-		pages, err := server.follow(nil, func(head.Hints) bool { return time.Since(begin) > 30*time.Hour })
+		pages, err := server.follow(nil, func(head.Hints) bool {
+			time.Sleep(10 * time.Minute) // the listener is slow
+			return time.Since(begin) > 30*time.Hour
+		})
 		require.NoError(t, err)
 		require.Equal(t, 1, lost(pages))
 		var c struct{ Since time.Time }
 		require.NoError(t, json.Unmarshal(pages[len(pages)-1].Cursor, &c))
-		require.Less(t, time.Since(c.Since), 2*time.Minute)
+		require.Less(t, time.Since(c.Since), 4*time.Hour)
 	})
 }
 
@@ -415,6 +418,8 @@ func TestStreamThatIsBeingEnabled(t *testing.T) {
 		server := newStreamServer(t)
 		server.status, server.shards = "ENABLING", nil
 		time.AfterFunc(time.Minute, func() {
+			server.mu.Lock()
+			defer server.mu.Unlock()
 			server.status = "ENABLED"
 			server.put(server.split(), "order-1")
 		})
@@ -628,10 +633,9 @@ func TestCursorHasALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newStreamServer(t)
 		server.perPage = 1000
+		server.put(server.shards[0], "old")
 		for n := range 2000 {
-			if n%2 == 0 {
-				server.put(server.shards[n], "old")
-			}
+			server.shards[n].closed = true
 			time.Sleep(time.Second)
 			server.split()
 		}
@@ -640,15 +644,15 @@ func TestCursorHasALimit(t *testing.T) {
 		last := pages[len(pages)-1]
 		kept := shardsOf(t, last)
 		require.NotContains(t, kept, server.shards[0].id)
+		require.Equal(t, "done", kept[server.shards[1999].id])
 		require.Contains(t, kept, server.shards[2000].id)
 		require.Greater(t, len(last.Cursor), 60<<10)
 
-		server.put(server.shards[0], "new")
-		server.put(server.shards[2000], "new too")
+		server.put(server.shards[2000], "new")
 		pages, err = server.follow(last.Cursor, caughtUp)
 		require.NoError(t, err)
 		require.Zero(t, lost(pages))
-		require.Subset(t, hinted(pages), []string{"new", "new too"})
+		require.Subset(t, hinted(pages), []string{"old", "new"})
 	})
 }
 

@@ -174,9 +174,14 @@ func checkRecords(out *dynamodbstreams.GetRecordsOutput, iterator string) error 
 		return broken("a page of a shard names its own beginning as the next page")
 	}
 	for _, r := range out.Records {
-		if r.Dynamodb == nil || aws.ToString(r.Dynamodb.SequenceNumber) == "" || r.Dynamodb.Keys[head.FieldAggregateID] == nil {
+		if r.Dynamodb == nil || aws.ToString(r.Dynamodb.SequenceNumber) == "" || !isText(r.Dynamodb.Keys[head.FieldAggregateID]) {
 			return broken("the reply has a record without a key or without a sequence number")
 		}
 	}
 	return nil
+}
+
+func isText(value types.AttributeValue) bool {
+	_, ok := value.(*types.AttributeValueMemberS)
+	return ok
 }
