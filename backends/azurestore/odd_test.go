@@ -142,7 +142,7 @@ func TestEndlessBodiesEnd(t *testing.T) {
 			attempts := int64(len(wire.take()))
 			limit := int64(transport.ErrorLimit)
 			switch {
-			case status < 300 && strings.Contains("list objects aggregates", name):
+			case status < 300 && strings.Contains("list tags objects aggregates", name):
 				limit = transport.ListingLimit
 			case status < 300:
 				limit = transport.DefaultLimit
