@@ -241,7 +241,7 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		return h, fmt.Errorf("chain %q: %w", a.chain.id, ErrErased)
 	case h.SameRecord(a.from):
 		// Only the storage has the token and the fields of a newer version.
-		a.from, a.to = h, a.to.Inherit(h)
+		a.from, a.to = h, a.to.Inherit(a.from, h)
 		return head.Head{}, errPending
 	case h.Revision <= a.from.Revision:
 		return head.Head{}, headLost(a.from, h)
