@@ -31,6 +31,9 @@ func IsChain(aggregateID string) bool {
 	return aggregateID == Register || strings.HasPrefix(aggregateID, feeds) || strings.HasPrefix(aggregateID, Subscriptions)
 }
 
+// HasChain reports whether an aggregate ID, reserved or not, is the ID of a chain.
+func HasChain(aggregateID string) bool { return !Is(aggregateID) || IsChain(aggregateID) }
+
 // Feed returns the ID of the chain of a feed's generation.
 func Feed(generation string) string { return feeds + generation }
 
