@@ -76,8 +76,8 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 }
 
 func (c *Chain) checkDrafts(ctx context.Context, after head.Head, drafts []changeset.Draft) error {
-	if reserved.Refuses(ctx, c.id) {
-		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
+	if err := reserved.Check(ctx, c.id); err != nil {
+		return err
 	}
 	if after.State == head.Erased {
 		return fmt.Errorf("chain %q: %w", c.id, ErrErased)
