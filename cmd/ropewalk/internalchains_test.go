@@ -86,7 +86,8 @@ func TestInternalChainsAreShownByID(t *testing.T) {
 func TestInternalChainsAreNotWritten(t *testing.T) {
 	t.Parallel()
 	p := withFeed(t)
-	before := p.contents(t)
+	before, err := ropewalk.Collect(p.memory.List(t.Context(), ""))
+	require.NoError(t, err)
 	for _, id := range []string{reserved.Register, feedID, subscriptionID, "$feed-fedcba9876543210", "$later"} {
 		line := `{"aggregate":"` + id + `","n":1}` + "\n"
 		for _, c := range []struct{ stdin, args string }{
@@ -107,7 +108,9 @@ func TestInternalChainsAreNotWritten(t *testing.T) {
 			require.Contains(t, got.stderr, "a leading $ is reserved", c.args)
 		}
 	}
-	require.Equal(t, before, p.contents(t))
+	after, err := ropewalk.Collect(p.memory.List(t.Context(), ""))
+	require.NoError(t, err)
+	require.Equal(t, before, after)
 }
 
 func TestHeadsOfFeedsAreRebuilt(t *testing.T) {
