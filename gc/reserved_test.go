@@ -84,8 +84,8 @@ func TestReservedChainsAreNotCollectedByName(t *testing.T) {
 	require.ErrorIs(t, err, changeset.ErrInvalidAggregateID, "no chain")
 }
 
-// The snapshots of a living feed are not left behind, so that a store with a feed,
-// and without snapshots of aggregates, has its heads listed by no collection.
+// The snapshots of a living feed are in use. If a store has no other snapshots, no
+// collection lists its heads.
 func TestFeedsCostNoListOfHeads(t *testing.T) {
 	p := withFeed(t)
 	lists := func() int {

@@ -141,8 +141,8 @@ func (h Head) MidAppend() bool { return h.midAppend }
 
 // Inherit returns h, which was built on old and is to replace the stored record,
 // with what h lacks because old was rebuilt from a changeset: the format numbers
-// and the unknown fields of the stored record if h has none, and its checkpoint
-// if h has the checkpoint of old.
+// and the unknown fields of the stored record if h lacks them, and the checkpoint
+// of the stored record if h has the checkpoint of old.
 func (h Head) Inherit(old, stored Head) Head {
 	if h.Checkpoint == old.Checkpoint {
 		h.Checkpoint = stored.Checkpoint
