@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ropewalk/backends/memstore"
@@ -37,6 +38,15 @@ type streaming struct {
 	records [shards][]record
 	trimmed [shards]int
 	pages   *rand.Rand
+	reads   atomic.Int64 // of the stream
+	hollow  bool         // hints come without a record
+}
+
+// forgetRecords lets hints come without a record.
+func (s *streaming) forgetRecords() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hollow = true
 }
 
 // streams hides what memstore has itself, and has a source.
@@ -48,7 +58,7 @@ type streams struct {
 type source struct{ of *streaming }
 
 func newStreaming(db *memstore.Store, seed uint64) (*streaming, head.Store) {
-	s := &streaming{Store: db, pages: rand.New(rand.NewPCG(seed, 1))}
+	s := &streaming{Store: db, number: int(seed) * 1000, pages: rand.New(rand.NewPCG(seed, 1))}
 	return s, streams{recorded{s}, &source{s}}
 }
 
@@ -119,6 +129,7 @@ func (s *source) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints,
 
 // next returns a page from a place on, and moves the place.
 func (s *streaming) next(at *place) (head.Hints, bool) {
+	s.reads.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost := at.Stream != s.number
@@ -134,7 +145,7 @@ func (s *streaming) next(at *place) (head.Hints, bool) {
 		n := min(len(s.records[i]), at.At[i]+1+s.pages.IntN(4))
 		for _, r := range s.records[i][at.At[i]:n] {
 			h := head.Hint{AggregateID: r.aggregateID, Since: r.at}
-			if s.pages.IntN(3) > 0 {
+			if s.pages.IntN(3) > 0 && !s.hollow {
 				h.Head = r.head
 			}
 			page.Hints = append(page.Hints, h)
@@ -156,6 +167,7 @@ type chaos struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	rate   float64 // of requests that fail
+	black  bool    // all fail
 	late   sync.WaitGroup
 }
 
@@ -175,7 +187,7 @@ func (c *chaos) fate() (fate, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pause := time.Duration(c.random.IntN(20)) * time.Millisecond
-	if c.random.Float64() >= c.rate {
+	if c.random.Float64() >= c.rate && !c.black {
 		return fine, pause
 	}
 	return dropped + fate(c.random.IntN(4)), pause
@@ -184,7 +196,19 @@ func (c *chaos) fate() (fate, time.Duration) {
 func (c *chaos) set(rate float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rate = rate
+	c.rate, c.black = rate, false
+}
+
+// blackouts lets all requests fail from time to time, for longer than an append
+// waits for its outcome.
+func (c *chaos) blackouts(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		c.black = !c.black && c.rate > 0
+		pause := time.Duration(c.random.IntN(5_000)) * time.Millisecond
+		c.mu.Unlock()
+		_ = sleep(ctx, pause)
+	}
 }
 
 // chaoticHeads are heads whose requests fail.
@@ -225,6 +249,22 @@ func (h chaoticHeads) Swap(ctx context.Context, old, next head.Head) (head.Head,
 		return head.Head{}, &head.NotAppliedError{Retryable: true, Err: errChaos}
 	}
 	return h.PassThrough.Swap(ctx, old, next)
+}
+
+// List is slow, so that batches are appended while a sweep is under way.
+func (h chaoticHeads) List(ctx context.Context, after string) iter.Seq2[head.Head, error] {
+	return func(yield func(head.Head, error) bool) {
+		for at, err := range h.PassThrough.List(ctx, after) {
+			f, pause := h.fate()
+			time.Sleep(10 * pause)
+			if f == dropped && err == nil {
+				at, err = head.Head{}, errChaos
+			}
+			if !yield(at, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (h chaoticHeads) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints, error] {
