@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ropewalk"
+	"ropewalk/head"
 )
 
 // SubscriptionStatus is how far a subscription has come, as its store has it.
@@ -136,48 +137,65 @@ func (s *Subscription) Lag(ctx context.Context) (Lag, error) {
 	if lag.End, err = s.feed.End(ctx); err != nil {
 		return lag, err
 	}
-	var first entry
+	first, err := s.count(ctx, &lag)
+	if err != nil {
+		return lag, s.withAdvice(err)
+	}
+	lag.Oldest, err = s.feed.recordedAt(ctx, first)
+	return lag, err
+}
+
+// count counts the changes after the position, and returns the first entry that
+// has one.
+func (s *Subscription) count(ctx context.Context, lag *Lag) (first head.Advance, err error) {
 	advances := 0
-	for page, err := range s.feed.pages(ctx, r.position, false) {
+	for page, err := range s.feed.pages(ctx, lag.Position, false) {
 		if err != nil {
-			return lag, s.withAdvice(err)
+			return first, err
 		}
 		for _, e := range page {
 			if !s.options.wants(e.advance) {
 				continue
 			}
 			if lag.Changes == 0 {
-				first = e
+				first = e.advance
 			}
-			lag.Changes += max(1, e.advance.Last+1-e.advance.First)
+			lag.Changes++
+			if !e.advance.Erased {
+				lag.Changes += e.advance.Last - e.advance.First
+			}
 		}
 		if advances += len(page); advances >= maxCounted {
 			lag.AtLeast = true
 			break
 		}
 	}
-	lag.Oldest, err = s.feed.recordedAt(ctx, first)
-	return lag, err
+	return first, nil
 }
 
-// recordedAt returns when the first change of an entry was recorded, and the zero
-// time if it is unknown.
-func (f *Feed) recordedAt(ctx context.Context, e entry) (time.Time, error) {
-	a := e.advance
+// recordedAt returns when the first change of an advance was recorded. It returns
+// the zero time for an erasure, and if the aggregate was erased since.
+func (f *Feed) recordedAt(ctx context.Context, a head.Advance) (time.Time, error) {
 	if a.ID.IsZero() || a.Erased {
 		return time.Time{}, nil
 	}
+	at, err := f.firstRecordedAt(ctx, a)
+	if err != nil && f.unlessErased(ctx, piece{entry: entry{advance: a}}, a.Last, err).err == nil {
+		return time.Time{}, nil
+	}
+	return at, err
+}
+
+func (f *Feed) firstRecordedAt(ctx context.Context, a head.Advance) (time.Time, error) {
 	newest, err := f.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
-	if err == nil && a.First < a.Last {
-		versions := ropewalk.Range{First: a.First, Last: a.First}
-		for h, err := range f.store.Chain(a.AggregateID).ReaderAt(newest).Headers(ctx, versions) {
-			return h.RecordedAt, err
-		}
+	if err != nil || a.First == a.Last {
+		return newest.UpdatedAt, err
 	}
-	if d := f.unlessErased(ctx, piece{entry: e}, a.Last, err); err != nil && d.err == nil {
-		return time.Time{}, nil // it was erased
+	versions := ropewalk.Range{First: a.First, Last: a.First}
+	for h, err := range f.store.Chain(a.AggregateID).ReaderAt(newest).Headers(ctx, versions) {
+		return h.RecordedAt, err
 	}
-	return newest.UpdatedAt, err
+	return time.Time{}, ctx.Err()
 }
 
 // Reset lets the subscription go on after a position. The parked aggregates whose
@@ -254,9 +272,14 @@ func (s *Subscription) Replay(ctx context.Context) error {
 // subscription runs again, it is new. Its error matches [ropewalk.ErrNotFound] if
 // the subscription does not exist.
 func (s *Subscription) Delete(ctx context.Context) error {
+	tried := false
 	for trouble := s.patience(); ; {
 		r, err := s.existing(ctx)
+		if errors.Is(err, ropewalk.ErrNotFound) && tried {
+			return nil
+		}
 		if err == nil {
+			tried = true
 			_, err = s.define(ctx, r, definition{Deleted: true})
 		}
 		if err == nil || errors.Is(err, ropewalk.ErrNotFound) {
