@@ -3,7 +3,6 @@ package feed_test
 import (
 	"context"
 	"fmt"
-	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -18,95 +17,10 @@ import (
 	"ropewalk/head"
 )
 
-// loggedStore is a store of heads in memory with a log of all commits.
-type loggedStore struct {
-	*memstore.Store
-	mu         sync.Mutex
-	generation string
-	rows       []head.LogEntry
-	news       chan struct{}
-}
-
-func newLoggedStore() *loggedStore {
-	return &loggedStore{Store: memstore.New(), generation: "00000000000000aa", news: make(chan struct{})}
-}
-
-func (s *loggedStore) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
-	return s.Commit(ctx, nil, old, next)
-}
-
-func (s *loggedStore) Commit(ctx context.Context, changesets []changeset.Changeset, old, next head.Head) (head.Head, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h, err := s.Store.Commit(ctx, changesets, old, next)
-	if err != nil || strings.HasPrefix(next.AggregateID, "$") || old.Ref == next.Ref && old.State == next.State {
-		return h, err
-	}
-	a := head.Advance{AggregateID: next.AggregateID, First: old.Len(), Last: next.Version, ID: next.ID, Before: old.ID, Erased: next.State == head.Erased}
-	row := uint64(len(s.rows) + 1)
-	position := head.LogPosition{Generation: s.generation, Row: row, Mark: [8]byte{byte(row), byte(row >> 8), 1}}
-	s.rows = append(s.rows, head.LogEntry{Position: position, Advance: a})
-	close(s.news)
-	s.news = make(chan struct{})
-	return h, nil
-}
-
-func (s *loggedStore) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
-	return func(yield func([]head.LogEntry, error) bool) {
-		for at := from; ; {
-			page, news, err := s.page(at)
-			if err != nil || (len(page) > 0 || follow) && !yield(page, nil) || len(page) == 0 && !follow {
-				if err != nil {
-					yield(nil, err)
-				}
-				return
-			}
-			if len(page) > 0 {
-				at = page[len(page)-1].Position
-				at.Row++
-				continue
-			}
-			select {
-			case <-news:
-			case <-ctx.Done():
-				yield(nil, ctx.Err())
-				return
-			}
-		}
-	}
-}
-
-// page returns the entries from a position on. After the first page, the position is
-// one row too high.
-func (s *loggedStore) page(from head.LogPosition) ([]head.LogEntry, chan struct{}, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := int(max(from.Row, 1))
-	known := from.Row == 0 || first <= len(s.rows) && s.rows[first-1].Position == from ||
-		first >= 2 && first-2 < len(s.rows) && s.rows[first-2].Position.Mark == from.Mark
-	if !known || from.Generation != "" && from.Generation != s.generation {
-		return nil, nil, head.ErrOtherLog
-	}
-	last := min(len(s.rows), first+99)
-	if first > last {
-		return nil, s.news, nil
-	}
-	return s.rows[first-1 : last : last], s.news, nil
-}
-
-func (s *loggedStore) LogEnd(context.Context) (head.LogPosition, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.rows) == 0 {
-		return head.LogPosition{Generation: s.generation}, nil
-	}
-	return s.rows[len(s.rows)-1].Position, nil
-}
-
 // consumers is a store with changes, and the processes that consume them.
 type consumers struct {
 	t     *testing.T
-	db    *loggedStore
+	db    *memstore.Store
 	store *ropewalk.Store
 	heads map[string]head.Head
 
@@ -115,14 +29,14 @@ type consumers struct {
 }
 
 func newConsumers(t *testing.T) *consumers {
-	db := newLoggedStore()
-	return &consumers{t: t, db: db, store: ropewalk.New(db.Store, db, nil), heads: map[string]head.Head{}}
+	db := memstore.New()
+	return &consumers{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]head.Head{}}
 }
 
 // process returns the feed as another process sees it, whose requests fail by a
 // script.
 func (c *consumers) process(script *faults.Script) *feed.Feed {
-	return feed.Open(ropewalk.New(script.Changesets(c.db.Store), script.Heads(c.db), nil), nil)
+	return feed.Open(ropewalk.New(script.Changesets(c.db), script.Heads(c.db), nil), nil)
 }
 
 func (c *consumers) feed() *feed.Feed { return feed.Open(c.store, nil) }

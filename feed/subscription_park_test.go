@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
+	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/feed"
@@ -288,9 +289,9 @@ func TestResetLetsTheSubscriptionGoOnElsewhere(t *testing.T) {
 // feed is another one, stays as it is.
 func TestCheckpointOfAnotherHistory(t *testing.T) {
 	damages := map[string]func(c *consumers){
-		"ahead of the feed": func(c *consumers) { c.db.rows = c.db.rows[:1] },
-		"another feed":      func(c *consumers) { c.db.generation = "00000000000000bb"; c.db.regenerate() },
-		"another history":   func(c *consumers) { c.db.rows[1].Position.Mark[7] ^= 1 },
+		"ahead of the feed": func(c *consumers) { c.db.Tamper(func(stored *memstore.Contents) { stored.Log = stored.Log[:1] }) },
+		"another feed":      func(c *consumers) { c.db = c.db.Clone() },
+		"another history":   func(c *consumers) { c.db.Tamper(func(stored *memstore.Contents) { stored.Log[1].Mark[7] ^= 1 }) },
 	}
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
@@ -302,6 +303,7 @@ func TestCheckpointOfAnotherHistory(t *testing.T) {
 				before := statusOf(t, s).Position
 				old := before
 				damage(c)
+				s = feed.Open(ropewalk.New(c.db, c.db, nil), nil).Subscription("orders", nil)
 				for range 2 {
 					err := s.Run(t.Context(), c.handle)
 					require.ErrorIs(t, err, feed.ErrOtherHistory)
@@ -318,12 +320,6 @@ func TestCheckpointOfAnotherHistory(t *testing.T) {
 				require.Greater(t, len(c.changes()), 2)
 			})
 		})
-	}
-}
-
-func (s *loggedStore) regenerate() {
-	for i := range s.rows {
-		s.rows[i].Position.Generation = s.generation
 	}
 }
 
