@@ -64,7 +64,7 @@ func (j chainJournal) entries(ref changeset.Ref, b batch) []entry {
 	entries := make([]entry, len(b.advances))
 	for i, a := range b.advances {
 		p := Position{generation: j.generation, at: ref.Version, id: ref.ID, line: uint64(i) + 1, version: a.Last}
-		entries[i] = entry{p, a}
+		entries[i] = entry{p, a.Advance}
 	}
 	return entries
 }
