@@ -250,13 +250,3 @@ func (p *patience) wait(ctx context.Context, err error) error {
 	p.sub.options.Logger.WarnContext(ctx, "request failed, trying again", "subscription", p.sub.key(), "cause", err)
 	return p.pauses.Wait(ctx)
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
-}

@@ -11,22 +11,22 @@ import (
 var errReplay = errors.New("parked aggregates are to be replayed")
 
 // requestReplay lets the dispatcher replay the parked aggregates.
-func (p *progress) requestReplay() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.replay = true
-	if p.interrupt != nil {
-		p.interrupt(errReplay)
+func (l *ledger) requestReplay() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.replay = true
+	if l.interrupt != nil {
+		l.interrupt(errReplay)
 	}
 }
 
 // untilReplay returns a context that ends when a replay is requested, with
 // errReplay as its cause.
-func (p *progress) untilReplay(ctx context.Context) (context.Context, context.CancelFunc) {
+func (l *ledger) untilReplay(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, interrupt := context.WithCancelCause(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.interrupt = interrupt; p.replay {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.interrupt = interrupt; l.replay {
 		interrupt(errReplay)
 	}
 	return ctx, func() { interrupt(nil) }
@@ -49,12 +49,17 @@ func (r *run) replayParked() error {
 		return err
 	}
 	wanted := func(a head.Advance) bool { return r.options.wants(a) && r.isParked(a.AggregateID) }
-	from, end := r.beginReplay()
+	from, end, err := r.beginReplay()
+	if err != nil {
+		return err
+	}
+	reached := false
 	for d, err := range r.sub.feed.deliveries(r.ctx, from, false, wanted) {
 		if err != nil {
 			return err
 		}
-		if order, ok := d.Position.Compare(end); !ok || order > 0 {
+		order, _ := d.Position.Compare(end)
+		if reached = order >= 0; order > 0 {
 			break
 		}
 		if d.kind == skipped || !r.options.delivers(d.Change) || !r.isParkedAt(d.Change) {
@@ -70,40 +75,47 @@ func (r *run) replayParked() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
+	if !reached {
+		return errFeedEnded
+	}
 	r.endReplay()
 	return nil
 }
 
-func (p *progress) replayRequested() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.parked) == 0 {
-		p.replay = false
+func (l *ledger) replayRequested() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.parked) == 0 {
+		l.replay = false
 	}
-	return p.replay
+	return l.replay
 }
 
 // beginReplay returns the place before the first parked change, and the place up to
 // which aggregates are parked.
-func (p *progress) beginReplay() (from, end Position) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	from = p.tail
-	for _, parking := range p.parked {
+func (l *ledger) beginReplay() (from, end Position, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from = l.tail
+	for _, parking := range l.parked {
 		parking.failed, parking.erased = false, false
-		if order, _ := parking.Position.Compare(from); order < 0 {
+		order, known := parking.Position.Compare(from)
+		if !known {
+			return from, l.tail, otherHistory(parking.Position, l.tail)
+		}
+		if order < 0 {
 			from = parking.Position
 		}
 	}
-	return from, p.tail
+	return from, l.tail, nil
 }
 
 // isParkedAt reports whether a change is one of the changes of a parked aggregate
 // that are not handled.
-func (p *progress) isParkedAt(c Change) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	parking, parked := p.parked[c.AggregateID]
+func (l *ledger) isParkedAt(c Change) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	parking, parked := l.parked[c.AggregateID]
 	if !parked {
 		return false
 	}
@@ -112,14 +124,14 @@ func (p *progress) isParkedAt(c Change) bool {
 }
 
 // endReplay ends the parking of all aggregates whose changes were handled.
-func (p *progress) endReplay() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.replay = false
-	for id, parking := range p.parked {
+func (l *ledger) endReplay() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.replay = false
+	for id, parking := range l.parked {
 		if !parking.failed {
-			delete(p.parked, id)
+			delete(l.parked, id)
 		}
 	}
-	p.touch()
+	l.touch()
 }

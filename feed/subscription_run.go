@@ -14,7 +14,7 @@ import (
 // gives the changes to lanes, the lanes hand them to the handler, and the keeper
 // saves the checkpoint.
 type run struct {
-	*progress
+	*ledger
 	sub    *Subscription
 	tenure *tenure // of the keeper
 	fence  uint64
@@ -50,7 +50,7 @@ func newRun(ctx context.Context, t *tenure, size int, handle BatchHandler) *run 
 	if options.Parallel > 1 {
 		limit = maxInFlight
 	}
-	r := &run{progress: newProgress(options, limit, t.record, t.since), sub: t.sub, tenure: t, fence: t.record.fence, handle: handle, size: size}
+	r := &run{ledger: newLedger(options, limit, t.record, t.since), sub: t.sub, tenure: t, fence: t.record.fence, handle: handle, size: size}
 	r.lanes.start(options.Parallel)
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.handlers, r.abort = context.WithCancel(context.WithoutCancel(ctx))

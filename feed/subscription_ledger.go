@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// progress is what a run has done: which changes are under way, up to where all
+// ledger is what a run has done: which changes are under way, up to where all
 // changes are finished, and which aggregates are parked. One lock guards all of
 // it, so that a saved checkpoint and its list of parked aggregates belong together.
-type progress struct {
+type ledger struct {
 	options *SubscriptionOptions
 	limit   int           // the largest number of changes beyond the position
 	urgent  chan struct{} // has an item if a save must not wait
@@ -55,45 +55,45 @@ type job struct {
 	replay bool
 }
 
-func newProgress(options *SubscriptionOptions, limit int, r record, now time.Time) *progress {
-	p := &progress{
+func newLedger(options *SubscriptionOptions, limit int, r record, now time.Time) *ledger {
+	l := &ledger{
 		options: options, limit: limit,
 		urgent: make(chan struct{}, 1), first: make(chan struct{}, 1), news: make(chan struct{}),
 		position: r.position, tail: r.position, replay: r.replay, saved: now,
 		parked: map[string]*parking{},
 	}
 	for id, parked := range r.parked {
-		p.parked[id] = &parking{Parked: parked}
+		l.parked[id] = &parking{Parked: parked}
 	}
-	return p
+	return l
 }
 
 // begin waits for room, and begins a change at a position.
-func (p *progress) begin(ctx context.Context, c Change, at Position, replay bool) (job, error) {
+func (l *ledger) begin(ctx context.Context, c Change, at Position, replay bool) (job, error) {
 	size := int64(len(c.Content))
-	room := func() bool { return p.changes < p.limit && (p.bytes == 0 || p.bytes+size <= maxBytes) }
-	if err := p.await(ctx, room, nil); err != nil {
+	room := func() bool { return l.changes < l.limit && (l.bytes == 0 || l.bytes+size <= maxBytes) }
+	if err := l.await(ctx, room, nil); err != nil {
 		return job{}, err
 	}
-	defer p.mu.Unlock()
-	j := job{c, p.tail, &step{position: at, changes: 1}, replay}
-	p.steps = append(p.steps, j.step)
-	p.tail = at
-	p.changes++
-	p.bytes += size
+	defer l.mu.Unlock()
+	j := job{c, l.tail, &step{position: at, changes: 1}, replay}
+	l.steps = append(l.steps, j.step)
+	l.tail = at
+	l.changes++
+	l.bytes += size
 	return j, nil
 }
 
 // await returns, with the lock, when the condition holds. Before each wait it
 // calls need.
-func (p *progress) await(ctx context.Context, condition func() bool, need func()) error {
+func (l *ledger) await(ctx context.Context, condition func() bool, need func()) error {
 	for {
-		p.mu.Lock()
+		l.mu.Lock()
 		if ctx.Err() == nil && condition() {
 			return nil
 		}
-		news := p.news
-		p.mu.Unlock()
+		news := l.news
+		l.mu.Unlock()
 		if need != nil {
 			need()
 		}
@@ -106,53 +106,53 @@ func (p *progress) await(ctx context.Context, condition func() bool, need func()
 }
 
 // publish wakes up everything that waits. It needs the lock.
-func (p *progress) publish() {
-	close(p.news)
-	p.news = make(chan struct{})
+func (l *ledger) publish() {
+	close(l.news)
+	l.news = make(chan struct{})
 }
 
 // skip passes a part of the feed without changes for the handler.
-func (p *progress) skip(at Position) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tail = at
-	if n := len(p.steps); n > 0 && p.steps[n-1].finished {
-		p.steps[n-1].position = at
+func (l *ledger) skip(at Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail = at
+	if n := len(l.steps); n > 0 && l.steps[n-1].finished {
+		l.steps[n-1].position = at
 		return
 	}
-	p.steps = append(p.steps, &step{position: at, finished: true})
-	p.advance()
+	l.steps = append(l.steps, &step{position: at, finished: true})
+	l.advance()
 }
 
 // finish says that a change needs no more work: it was handled, or its aggregate
 // is parked. It needs the lock.
-func (p *progress) finish(j job) {
+func (l *ledger) finish(j job) {
 	j.step.finished = true
-	p.bytes -= int64(len(j.Content))
-	p.advance()
-	p.publish()
+	l.bytes -= int64(len(j.Content))
+	l.advance()
+	l.publish()
 }
 
 // advance moves the position up to the lowest position that is not finished. It
 // needs the lock.
-func (p *progress) advance() {
-	for len(p.steps) > 0 && p.steps[0].finished {
-		p.position = p.steps[0].position
-		p.changes -= p.steps[0].changes
-		p.steps = p.steps[1:]
+func (l *ledger) advance() {
+	for len(l.steps) > 0 && l.steps[0].finished {
+		l.position = l.steps[0].position
+		l.changes -= l.steps[0].changes
+		l.steps = l.steps[1:]
 	}
 }
 
 // due returns the jobs that are to be handed over, and finishes the others: changes
 // of parked aggregates, except if they are replayed.
-func (p *progress) due(jobs []job) []job {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (l *ledger) due(jobs []job) []job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	due := make([]job, 0, len(jobs))
 	for _, j := range jobs {
-		parking, parked := p.parked[j.AggregateID]
+		parking, parked := l.parked[j.AggregateID]
 		if parked != j.replay || parked && (parking.failed || parking.erased) {
-			p.finish(j)
+			l.finish(j)
 			continue
 		}
 		due = append(due, j)
@@ -163,84 +163,84 @@ func (p *progress) due(jobs []job) []job {
 // admit waits until changes may be handed over without a save, and returns how
 // many of n may. If no save has succeeded for the time of standby, none may:
 // another consumer may be the owner by now.
-func (p *progress) admit(ctx context.Context, n int) (int, error) {
+func (l *ledger) admit(ctx context.Context, n int) (int, error) {
 	room := func() bool {
-		return p.handed < p.options.Window && time.Since(p.saved) < p.options.Standby
+		return l.handed < l.options.Window && time.Since(l.saved) < l.options.Standby
 	}
-	if err := p.await(ctx, room, func() { signal(p.urgent) }); err != nil {
+	if err := l.await(ctx, room, func() { signal(l.urgent) }); err != nil {
 		return 0, err
 	}
-	defer p.mu.Unlock()
-	n = min(n, p.options.Window-p.handed)
-	p.handed += n
-	p.touch()
+	defer l.mu.Unlock()
+	n = min(n, l.options.Window-l.handed)
+	l.handed += n
+	l.touch()
 	return n, nil
 }
 
 // touch says that there is something to save. It needs the lock.
-func (p *progress) touch() {
-	if p.touched.IsZero() {
-		p.touched = time.Now()
-		signal(p.first)
+func (l *ledger) touch() {
+	if l.touched.IsZero() {
+		l.touched = time.Now()
+		signal(l.first)
 	}
 }
 
 // handled says that changes were handled.
-func (p *progress) handled(jobs []job) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (l *ledger) handled(jobs []job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, j := range jobs {
 		if j.replay {
-			parking := p.parked[j.AggregateID]
+			parking := l.parked[j.AggregateID]
 			parking.Position, parking.Version, parking.erased = j.Position, j.Version+1, j.Erased
 		}
-		p.finish(j)
+		l.finish(j)
 	}
 }
 
 // park parks the aggregate of a change that was not handled. The change counts as
 // finished in the same moment.
-func (p *progress) park(j job, reason string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	parked := p.parked[j.AggregateID]
+func (l *ledger) park(j job, reason string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	parked := l.parked[j.AggregateID]
 	switch {
 	case parked != nil:
 		parked.Version, parked.Reason, parked.failed = j.Version, reason, true
-	case len(p.parked) >= p.options.MaxParked:
-		return fmt.Errorf("%w: %d, and %s was not handled", ErrTooManyParked, len(p.parked), j.Ref)
+	case len(l.parked) >= l.options.MaxParked:
+		return fmt.Errorf("%w: %d, and %s was not handled", ErrTooManyParked, len(l.parked), j.Ref)
 	default:
-		p.parked[j.AggregateID] = &parking{Parked: Parked{j.AggregateID, j.Version, j.before, reason}}
+		l.parked[j.AggregateID] = &parking{Parked: Parked{j.AggregateID, j.Version, j.before, reason}}
 	}
-	p.finish(j)
+	l.finish(j)
 	return nil
 }
 
 // isParked reports whether the aggregate is parked.
-func (p *progress) isParked(aggregateID string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.parked[aggregateID] != nil
+func (l *ledger) isParked(aggregateID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.parked[aggregateID] != nil
 }
 
 // saving returns the state to save, and how many changes were handed over before.
-func (p *progress) saving() (checkpoint, int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := checkpoint{position: p.position, replay: p.replay, parked: make(map[string]Parked, len(p.parked))}
-	for id, parking := range p.parked {
+func (l *ledger) saving() (checkpoint, int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := checkpoint{position: l.position, replay: l.replay, parked: make(map[string]Parked, len(l.parked))}
+	for id, parking := range l.parked {
 		c.parked[id] = parking.Parked
 	}
-	p.touched = time.Time{}
-	return c, p.handed
+	l.touched = time.Time{}
+	return c, l.handed
 }
 
 // untilSave returns how long the next save can wait.
-func (p *progress) untilSave() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := p.saved.Add(p.options.Standby / beats)
-	if due := p.touched.Add(p.options.SaveEvery); !p.touched.IsZero() && due.Before(at) {
+func (l *ledger) untilSave() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.saved.Add(l.options.Standby / beats)
+	if due := l.touched.Add(l.options.SaveEvery); !l.touched.IsZero() && due.Before(at) {
 		at = due
 	}
 	return time.Until(at)
@@ -248,16 +248,16 @@ func (p *progress) untilSave() time.Duration {
 
 // savedAt says that a save has succeeded that began at a time, after so many of the
 // changes were handed over.
-func (p *progress) savedAt(began time.Time, handed int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (l *ledger) savedAt(began time.Time, handed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	select {
-	case <-p.urgent: // this save was the save that was asked for, or a wait asks again
+	case <-l.urgent: // this save was the save that was asked for, or a wait asks again
 	default:
 	}
-	p.saved = began
-	p.handed -= handed
-	p.publish()
+	l.saved = began
+	l.handed -= handed
+	l.publish()
 }
 
 // signal puts an item into a channel of one item, unless it has one.
