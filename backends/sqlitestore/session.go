@@ -21,6 +21,8 @@ type session struct {
 
 	begun, version, end                  *sql.Stmt
 	insert, remove, load, create, update *sql.Stmt
+
+	log logWriter
 }
 
 // openSession opens the connection that writes, and makes sure that the
@@ -39,7 +41,8 @@ func openSession(path string, busy time.Duration, mustExist bool) (*session, err
 }
 
 func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool) error {
-	err := retry(ctx, busy, func() error { return verify(ctx, s.conn) })
+	identify := func() error { _, err := verify(ctx, s.conn); return err }
+	err := retry(ctx, busy, identify)
 	if err == nil || errors.Is(err, errBlank) && !mustExist {
 		err = provision(ctx, s.conn, busy)
 	}
@@ -50,7 +53,7 @@ func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool)
 		return err
 	}
 	// The first read in WAL mode opens the files beside the database.
-	return retry(ctx, busy, func() error { return verify(ctx, s.conn) })
+	return retry(ctx, busy, identify)
 }
 
 // queries returns the text of each statement.
@@ -64,6 +67,9 @@ func (s *session) queries() map[**sql.Stmt]string {
 		&s.load:    selectHead,
 		&s.create:  insertHead,
 		&s.update:  updateHead,
+
+		&s.log.newest: selectLogEnd,
+		&s.log.insert: insertLog,
 	}
 }
 
@@ -82,16 +88,17 @@ func prepare(c interface {
 	return nil
 }
 
-// begin opens a transaction that holds the write lock, unless a newer version
+// begin opens a transaction that holds the write lock, unless another version
 // has changed the schema in the meantime. Its errors are [*head.NotAppliedError].
 func (s *session) begin() error {
+	s.log.tail = nil
 	if _, err := s.begun.Exec(); err != nil {
 		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
 	var version int
 	err := s.version.QueryRow().Scan(&version)
 	if err == nil {
-		err = checkVersion(version)
+		err = checkCurrent(version)
 	}
 	if err != nil {
 		s.rollback()

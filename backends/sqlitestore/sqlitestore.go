@@ -79,6 +79,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/commitlog"
 )
 
 // DefaultBusyTimeout is how long a call waits for other processes unless
@@ -110,6 +111,8 @@ type Store struct {
 	closed atomic.Bool
 	files  files
 	reader *reader
+	watch  *watch
+	bell   commitlog.Bell // rings after each commit by this Store, and at its end
 	// writer commits, through session: what runs in its transactions uses session.
 	writer  *writer
 	session *session
@@ -123,6 +126,7 @@ var (
 	_ changeset.ManyGetter = (*Store)(nil)
 	_ head.Combined        = (*Store)(nil)
 	_ head.Locator         = (*Store)(nil)
+	_ head.Log             = (*Store)(nil)
 )
 
 // Open opens the store in the file at path, and creates file and tables where
@@ -169,7 +173,20 @@ func (s *Store) open(info fs.FileInfo, mustExist bool) error {
 		return err
 	}
 	s.session.files = s.files
+	if s.watch, err = openWatch(s.path, s.busy, s.checkOpen); err != nil {
+		return err
+	}
 	s.reader, err = openReader(s.path, s.busy, s.files.check)
+	return err
+}
+
+// checkOpen returns an error if the store is closed, or its files were replaced.
+// The end of the store removes files too.
+func (s *Store) checkOpen() error {
+	err := s.files.check()
+	if s.closed.Load() {
+		return errClosed
+	}
 	return err
 }
 
@@ -182,7 +199,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	// The last connection that closes folds the WAL into the file: the writer's.
-	return failure(s.name, false, errors.Join(s.reader.close(), s.writer.close()))
+	err := errors.Join(s.reader.close(), s.watch.close(), s.writer.close())
+	s.bell.Ring() // ends the followers
+	return failure(s.name, false, err)
 }
 
 // Locate returns the changeset's name as "sqlite:PATH#changesets/AGGREGATE/OBJECT".
@@ -191,7 +210,10 @@ func (s *Store) Locate(ref changeset.Ref) string { return s.locate(ref.ObjectNam
 // LocateHead returns the record's name as "sqlite:PATH#heads/AGGREGATE".
 func (s *Store) LocateHead(aggregateID string) string { return s.locate(head.ObjectName(aggregateID)) }
 
-func (s *Store) locate(name string) string { return fmt.Sprintf("sqlite:%s#%s", s.name, name) }
+func (s *Store) locate(name string) string { return locate(s.name, name) }
+
+// locate names what a database holds, for people.
+func locate(file, name string) string { return fmt.Sprintf("sqlite:%s#%s", file, name) }
 
 // Holds reports whether changesets is a Store of the same file.
 func (s *Store) Holds(changesets changeset.Store) bool {

@@ -1,0 +1,49 @@
+package sqlitestore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"ropewalk/head"
+)
+
+// logWriter writes rows of the log, within transactions of its connection.
+type logWriter struct {
+	newest, insert *sql.Stmt
+	// tail is the newest row, nil if it was not read in this transaction: other
+	// processes write between transactions.
+	tail *logRow
+}
+
+func (w *logWriter) queries() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{&w.newest: selectLogEnd, &w.insert: insertLog}
+}
+
+// append writes the row of an advance after the newest row.
+func (w *logWriter) append(a head.Advance) error {
+	if w.tail == nil {
+		newest, err := scanLogRow(w.newest.QueryRow())
+		if err != nil {
+			return fmt.Errorf("log: %w", err)
+		}
+		w.tail = &newest
+	}
+	return w.write(w.tail.next(a))
+}
+
+func (w *logWriter) write(r logRow) error {
+	_, err := w.insert.Exec(r.values()...)
+	w.tail = &r
+	return err
+}
+
+func (w *logWriter) close() error {
+	var errs []error
+	for stmt := range w.queries() {
+		if *stmt != nil {
+			errs = append(errs, (*stmt).Close())
+		}
+	}
+	return errors.Join(errs...)
+}
