@@ -11,8 +11,8 @@ import (
 // logWriter writes rows of the log, within transactions of its connection.
 type logWriter struct {
 	newest, insert *sql.Stmt
-	// tail is the newest row, nil if it was not read in this transaction: other
-	// processes write between transactions.
+	// tail is the newest row, nil if it is not known: other connections have written,
+	// or a transaction was rolled back.
 	tail *logRow
 }
 

@@ -19,10 +19,13 @@ type session struct {
 	conn  connection
 	files files
 
-	begun, version, end                  *sql.Stmt
+	begun, changes, version, end         *sql.Stmt
 	insert, remove, load, create, update *sql.Stmt
 
 	log logWriter
+	// seen is SQLite's count of the commits of other connections, as of the last
+	// transaction.
+	seen int
 }
 
 // openSession opens the connection that writes, and makes sure that the
@@ -60,6 +63,7 @@ func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool)
 func (s *session) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.begun:   beginImmediate,
+		&s.changes: selectChanges,
 		&s.version: selectVersion,
 		&s.end:     commitWork,
 		&s.insert:  insertChangeset,
@@ -91,19 +95,30 @@ func prepare(c interface {
 // begin opens a transaction that holds the write lock, unless another version
 // has changed the schema in the meantime. Its errors are [*head.NotAppliedError].
 func (s *session) begin() error {
-	s.log.tail = nil
 	if _, err := s.begun.Exec(); err != nil {
 		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
-	var version int
-	err := s.version.QueryRow().Scan(&version)
-	if err == nil {
-		err = checkCurrent(version)
-	}
-	if err != nil {
+	if err := s.lookAround(); err != nil {
 		s.rollback()
 		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
+	return nil
+}
+
+// lookAround checks the version of the schema, and forgets the end of the log, if
+// another connection has committed since the last transaction.
+func (s *session) lookAround() error {
+	var changes, version int
+	if err := s.changes.QueryRow().Scan(&changes); err != nil || changes == s.seen {
+		return err
+	}
+	if err := s.version.QueryRow().Scan(&version); err != nil {
+		return err
+	}
+	if err := checkCurrent(version); err != nil {
+		return err
+	}
+	s.log.tail, s.seen = nil, changes
 	return nil
 }
 
@@ -119,7 +134,7 @@ func (s *session) commit() error {
 	if err == nil {
 		return nil
 	}
-	return outcomeOfCommit(err, s.rollback())
+	return outcomeOfCommit(err, s.rollback()) // which forgets the end of the log, whatever the outcome
 }
 
 // outcomeOfCommit returns the error of a COMMIT that failed with err. open says
@@ -143,6 +158,7 @@ func isDefinite(err error) bool {
 // rollback undoes the transaction. It reports whether a transaction was open:
 // some errors have ended it already.
 func (s *session) rollback() (open bool) {
+	s.log.tail = nil
 	_, err := s.conn.ExecContext(context.Background(), rollbackWork)
 	return err == nil
 }
