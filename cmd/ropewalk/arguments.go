@@ -53,7 +53,7 @@ func explainArguments(cmd *cobra.Command) {
 
 func missingArgument(cmd *cobra.Command) error {
 	if names := parts(cmd); len(names) > 0 {
-		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(names, ", ")), "see %s --help", cmd.CommandPath())
+		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(names, ", ")), "for example: %s", strings.TrimSpace(cmd.Example))
 	}
 	if len(cmd.ValidArgs) > 0 {
 		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])

@@ -82,7 +82,7 @@ func age(t, now time.Time) time.Duration { return max(now.Sub(t), 0).Truncate(ti
 
 func statusText(s feed.Status, now time.Time) ui.Safe {
 	var b strings.Builder
-	field := func(name string, value any) { b.WriteString(string(ui.Safef("%-10s  %s\n", name, value))) }
+	field := func(name string, value any) { b.WriteString(string(ui.Safef("%-10s  %s\n", name, fmt.Sprint(value)))) }
 	field("unfed", unfedText(s, now))
 	field("generation", s.Generation)
 	if !s.Log {
