@@ -10,11 +10,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/feed"
-	"ropewalk/head"
 )
-
-// bare has no optional interface: its feed is a chain, and its source a listing.
-type bare struct{ head.Store }
 
 func TestOnceFeedsWhatHappened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -27,12 +27,14 @@ const (
 	// entrySize is the size of an entry of a bucket: key, version, and the parts of
 	// changeset ID and tag, big-endian.
 	entrySize = len(key{}) + 8 + 4 + 4
-	// minSnapshot is how many bytes of batches are worth a snapshot at least.
-	minSnapshot = 256 << 10
 	// snapshotGrace is how long an object of a snapshot is kept although no batch
 	// names it: another relay may be about to.
 	snapshotGrace = time.Hour
 )
+
+// minSnapshot is how many bytes of batches are worth a snapshot at least. Only tests
+// change it.
+var minSnapshot int64 = 256 << 10
 
 // manifest is the content of the object that describes a snapshot of progress.
 type manifest struct {
