@@ -31,6 +31,8 @@ type broken struct {
 	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
 	holds      func(changesets changeset.Store) bool
 	locateHead func(aggregateID string) string
+	entries    func(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error]
+	logEnd     func(ctx context.Context) (head.LogPosition, error)
 }
 
 // shared is what all handles of one storage have in common.
@@ -44,7 +46,7 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
 		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
-		s.Load, refresh(s), s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
+		s.Load, refresh(s), s.Swap, s.List, s.Commit, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
 
@@ -124,5 +126,11 @@ func (b *broken) Commit(ctx context.Context, cs []changeset.Changeset, old, next
 }
 
 func (b *broken) Holds(changesets changeset.Store) bool { return b.holds(changesets) }
+
+func (b *broken) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
+	return b.entries(ctx, from, follow)
+}
+
+func (b *broken) LogEnd(ctx context.Context) (head.LogPosition, error) { return b.logEnd(ctx) }
 
 func (b *broken) LocateHead(aggregateID string) string { return b.locateHead(aggregateID) }

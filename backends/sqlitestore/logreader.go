@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 
@@ -102,7 +101,7 @@ func (r *logReader) rows(ctx context.Context, from uint64, limit int) (all []log
 // failure returns a [*changeset.CorruptError] that names the row at a position, if
 // err says that it is damaged.
 func (r *logReader) failure(position uint64, err error) error {
-	if _, damaged := errors.AsType[logDamage](err); damaged || isDamage(err) && !isNoDatabase(err) {
+	if isDamage(err) && !isNoDatabase(err) {
 		return &changeset.CorruptError{Object: locate(r.file, fmt.Sprintf("log/%d", position)), Reason: err.Error()}
 	}
 	return err

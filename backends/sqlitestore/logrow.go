@@ -94,7 +94,7 @@ func (e logDamage) Error() string { return string(e) }
 
 const (
 	errHash  logDamage = "its hash is not the hash of the row before and its columns"
-	errNoRow logDamage = "the row is missing"
+	errNoRow logDamage = "it is missing"
 )
 
 // values returns the columns, in the order of logColumns.

@@ -24,8 +24,11 @@ func (w *logWriter) queries() map[**sql.Stmt]string {
 func (w *logWriter) append(a head.Advance) error {
 	if w.tail == nil {
 		newest, err := scanLogRow(w.newest.QueryRow())
+		if isMissing(err) {
+			err = errNoRow
+		}
 		if err != nil {
-			return fmt.Errorf("log: %w", err)
+			return fmt.Errorf("newest row of the log: %w", err)
 		}
 		w.tail = &newest
 	}
