@@ -1,4 +1,5 @@
 package feed
 
-// SetMinSnapshot lets snapshots be written after so many bytes of batches.
-func SetMinSnapshot(bytes int64) { minSnapshot = bytes }
+// SetSizes sets after how many bytes of batches a snapshot is written, and how many
+// heads a page of a sweep has.
+func SetSizes(snapshot int64, page int) { minSnapshot, sweepPage = snapshot, page }

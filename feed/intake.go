@@ -73,8 +73,8 @@ func stream(ctx context.Context, running *sync.WaitGroup, pages iter.Seq2[page, 
 	return out
 }
 
-// sweepPage is how many heads a page of a sweep has.
-const sweepPage = 256
+// sweepPage is how many heads a page of a sweep has. Only tests change it.
+var sweepPage = 256
 
 // sweep yields a hint for every head, and a last page that is caughtUp.
 func sweep(ctx context.Context, heads head.Store) iter.Seq2[page, error] {

@@ -98,8 +98,8 @@ func (h *history) write(ctx context.Context, random *rand.Rand) {
 		h.stream.trim()
 	case n == 7 && h.stream != nil:
 		h.stream.replace()
-	case n == 8:
-		h.damage(id, time.Duration(random.IntN(5_000))*time.Millisecond)
+	case n == 8 || n == 9:
+		h.damage(id, time.Duration(random.IntN(15_000))*time.Millisecond)
 	default:
 		drafts := make([]ropewalk.Draft, 1+random.IntN(3))
 		at, err := chain.Head(ctx)
@@ -191,6 +191,7 @@ func (h *history) run() {
 			}
 		})
 	}
+	others.Go(func() { h.chaos.blackouts(ctx) })
 	writers.Wait()
 	h.chaos.set(0)
 	h.chaos.late.Wait()
@@ -282,7 +283,7 @@ func (h *history) checkReader(all []feed.Change) {
 // Whatever writers, relays and the storage do, the feed has every change once and in
 // the order of its aggregate.
 func TestTheFeedHasEveryChangeOnce(t *testing.T) {
-	feed.SetMinSnapshot(1 << 10)
+	feed.SetSizes(1<<10, 2)
 	for seed := range uint64(histories()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,11 @@ const (
 var (
 	errNews        = errors.New("there is something to feed")
 	errSourceEnded = errors.New("the source has ended")
+	errBadCursor   = fmt.Errorf("a cursor must be a JSON value of at most %d bytes", maxCursor)
 )
+
+// maxCursor is the largest size of a cursor in bytes.
+const maxCursor = 64 << 10
 
 // session is the work of a relay from one look at the feed to the next. It takes
 // hints in from the cursor of the newest batch on, judges them, and appends what
@@ -105,7 +109,7 @@ func (s *session) finished() bool {
 	if s.mode == forever || !s.caughtUp || s.sweeping || len(s.pending) > 0 {
 		return false
 	}
-	return s.mode == look || !s.owed()
+	return !s.owed()
 }
 
 // step waits for the next page or the time of the next batch.
@@ -142,6 +146,9 @@ func (s *session) due() <-chan time.Time {
 func (s *session) take(p page) error {
 	if p.err != nil {
 		return &sourceError{s.source.name(), p.err}
+	}
+	if !json.Valid(p.cursor) || string(p.cursor) == "null" || len(p.cursor) > maxCursor {
+		return &sourceError{s.source.name(), fmt.Errorf("%w: its cursor is %.100q", errBadCursor, p.cursor)}
 	}
 	s.report.pages++
 	for _, h := range p.hints {
@@ -291,6 +298,9 @@ const cursorAge = 6 * time.Hour
 // sweep has ended, the list of unread heads has changed, or hints were consumed and
 // the cursor in the feed is old.
 func (s *session) owed() bool {
+	if s.mode == look {
+		return false
+	}
 	swept := !s.sweeping && s.cursor != nil && s.newest.cursorOf(s.source.name()) == nil
 	changed := !slices.Equal(slices.Sorted(maps.Keys(s.unread)), s.newest.Unread)
 	return swept || changed || s.consumed && time.Since(s.fedAt) >= cursorAge

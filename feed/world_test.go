@@ -156,6 +156,7 @@ type chaos struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	rate   float64 // of requests that fail
+	black  bool    // all fail
 	late   sync.WaitGroup
 }
 
@@ -175,7 +176,7 @@ func (c *chaos) fate() (fate, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pause := time.Duration(c.random.IntN(20)) * time.Millisecond
-	if c.random.Float64() >= c.rate {
+	if c.random.Float64() >= c.rate && !c.black {
 		return fine, pause
 	}
 	return dropped + fate(c.random.IntN(4)), pause
@@ -184,7 +185,19 @@ func (c *chaos) fate() (fate, time.Duration) {
 func (c *chaos) set(rate float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rate = rate
+	c.rate, c.black = rate, false
+}
+
+// blackouts lets all requests fail from time to time, for longer than an append
+// waits for its outcome.
+func (c *chaos) blackouts(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		c.black = !c.black && c.rate > 0
+		pause := time.Duration(c.random.IntN(5_000)) * time.Millisecond
+		c.mu.Unlock()
+		_ = sleep(ctx, pause)
+	}
 }
 
 // chaoticHeads are heads whose requests fail.
@@ -225,6 +238,22 @@ func (h chaoticHeads) Swap(ctx context.Context, old, next head.Head) (head.Head,
 		return head.Head{}, &head.NotAppliedError{Retryable: true, Err: errChaos}
 	}
 	return h.PassThrough.Swap(ctx, old, next)
+}
+
+// List is slow, so that batches are appended while a sweep is under way.
+func (h chaoticHeads) List(ctx context.Context, after string) iter.Seq2[head.Head, error] {
+	return func(yield func(head.Head, error) bool) {
+		for at, err := range h.PassThrough.List(ctx, after) {
+			f, pause := h.fate()
+			time.Sleep(10 * pause)
+			if f == dropped && err == nil {
+				at, err = head.Head{}, errChaos
+			}
+			if !yield(at, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (h chaoticHeads) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints, error] {
