@@ -134,6 +134,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newSchema(std),
 		newSettle(std, stores),
 		newShow(std, stores),
+		newSubscriptions(std, stores),
 		newVerify(std, stores),
 		newVersion(std),
 		newWatch(std, stores),

@@ -192,7 +192,7 @@ var (
 	maskable = regexp.MustCompile(
 		`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
 			`|…[0-9a-f]{6,12}\b` + // the end of one
-		`|\bl\.[0-9a-f]{16}\.[0-9]+\.[0-9a-f]{16}\b` + // the part of a position before the version
+			`|\bl\.[0-9a-f]{16}\.[0-9]+\.[0-9a-f]{16}\b` + // the part of a position before the version
 			`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
 	// A digest, or a hash of content, which is the same in every run.
 	maskableDigest = regexp.MustCompile(`(sha256\W{1,3})?[A-Za-z0-9_-]{43,}`)

@@ -65,6 +65,7 @@ func TestBrokenStdout(t *testing.T) {
 		{"feed", "verify"},
 		{"feed", "verify", "--json"},
 		{"feed", "sweep"},
+		{"subscriptions"},
 		{"migrate"},
 		{"version"},
 		{"completion", "bash"},

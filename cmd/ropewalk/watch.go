@@ -82,15 +82,21 @@ func runWatch(ctx context.Context, std *ui.Streams, stores *storeFlags, f watchF
 
 // position returns the position to begin at if it is known before the feed is read.
 func (f watchFlags) position() (feed.Position, error) {
-	switch {
-	case f.from == "now" && f.untilEnd:
+	if f.from == "now" && f.untilEnd {
 		return feed.Position{}, cliexit.WithHint(cliexit.Usagef("--until-end prints nothing from now on"), "name where to begin: --from start")
-	case f.from == "now" || f.from == "start":
+	}
+	return feedPosition("--from", f.from)
+}
+
+// feedPosition parses the value of a flag: a position, start or now. The last two
+// are the zero Position.
+func feedPosition(flag, value string) (feed.Position, error) {
+	if value == "start" || value == "now" {
 		return feed.Position{}, nil
 	}
-	p, err := feed.ParsePosition(f.from)
+	p, err := feed.ParsePosition(value)
 	if err != nil || p.IsZero() {
-		return p, cliexit.Usagef("--from %s: want start, now, or a position that watch has printed", ui.Quote(f.from))
+		return p, cliexit.Usagef("%s %s: want start, now, or a position that watch has printed", flag, ui.Quote(value))
 	}
 	return p, nil
 }
