@@ -115,7 +115,7 @@ func TestInterruptedRelayOnce(t *testing.T) {
 	})
 }
 
-// What a relay leaves alone is named, and is a fault: nobody else would find it.
+// What a relay leaves alone is named, and is a fault of which no other command reports.
 func TestRelayReportsWhatItLeavesAlone(t *testing.T) {
 	for _, id := range oddIDs {
 		synctest.Test(t, func(t *testing.T) {

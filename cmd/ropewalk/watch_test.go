@@ -35,7 +35,7 @@ func watchedRefs(t *testing.T, got result) (refs []string) {
 	return refs
 }
 
-// Watch prints the same whatever the feed is.
+// Watch prints the same over a log and over a chain.
 func TestWatchToTheEnd(t *testing.T) {
 	for _, bare := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
