@@ -24,6 +24,9 @@ type RelayOptions struct {
 	ListEvery time.Duration
 	// Parallel is the largest number of heads that are judged at once; 32 by default.
 	Parallel int
+	// Progress, if not nil, is called after each batch with the number of its
+	// advances, by one goroutine at a time for each call of a method of the relay.
+	Progress func(advances int)
 }
 
 // Relay finds out which aggregates have advanced, and appends their advances to
@@ -68,6 +71,9 @@ func (o *RelayOptions) withDefaults() RelayOptions {
 	out.BatchEvery = cmp.Or(max(out.BatchEvery, 0), 100*time.Millisecond)
 	out.ListEvery = cmp.Or(max(out.ListEvery, 0), 10*time.Second)
 	out.Parallel = cmp.Or(max(out.Parallel, 0), 32)
+	if out.Progress == nil {
+		out.Progress = func(int) {}
+	}
 	return out
 }
 

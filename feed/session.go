@@ -284,6 +284,7 @@ func (s *session) appendBatch(ctx context.Context, b batch) error {
 	}
 	s.report.Batches++
 	s.report.Advances += len(b.advances)
+	s.options.Progress(len(b.advances))
 	s.batchAt = time.Now()
 	return s.snapshotIfDue(ctx)
 }
