@@ -113,6 +113,9 @@ func (f *follower) round(ctx context.Context) (news bool, err error) {
 		if err := f.discover(ctx); err != nil {
 			return false, err
 		}
+		if f.disabled && f.allRead() {
+			return false, f.store.noStream("the stream of table %s is disabled", nil)
+		}
 	}
 	moved, news, err := f.read(ctx)
 	if lost, ok := errors.AsType[*lossError](err); ok {
@@ -123,7 +126,7 @@ func (f *follower) round(ctx context.Context) (news bool, err error) {
 	case err != nil:
 		return news, err
 	case f.disabled && f.allRead():
-		return news, f.store.noStream("the stream of table %s is disabled", nil)
+		f.nextLook = time.Time{} // there may be another stream by now
 	case !moved && f.caughtUp():
 		err = f.emit(head.Hints{})
 	}

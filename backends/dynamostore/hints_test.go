@@ -457,7 +457,7 @@ func TestYoungRecord(t *testing.T) {
 		server := newStreamServer(t)
 		server.instead = func(n int, operation string, _ map[string]any) *answer {
 			if operation == "GetRecords" && n == 2 {
-				time.Sleep(time.Second) // the service's clock has seconds
+				time.Sleep(2 * time.Second) // the service's clock has seconds
 				server.put(server.shards[0], "order-1")
 			}
 			return nil

@@ -20,6 +20,10 @@ const streamDisabled = streamtypes.StreamStatusDisabled
 // shard. Fewer mean nothing.
 const emptyPages = 10
 
+// resolution is the resolution of the service's clock: both its Date header and the
+// times of records are rounded down.
+const resolution = time.Second
+
 // shard is the reading of one shard. All times are of the service's clock, except
 // throttled.
 type shard struct {
@@ -41,7 +45,7 @@ type shardPage struct {
 	hints    []head.Hint
 	place    string    // of the newest record; empty if there were no records
 	next     string    // the iterator of the next page; empty after the last one
-	until    time.Time // when the newest record was made
+	until    time.Time // all that happened before was read, by the newest record
 }
 
 // lossError is the error of a shard that cannot be read on from where it was.
@@ -64,7 +68,7 @@ func (f *follower) readPage(ctx context.Context, sh *shard) (shardPage, error) {
 	}
 	p := shardPage{shard: sh, answered: true, next: aws.ToString(out.NextShardIterator)}
 	for _, r := range out.Records {
-		p.place, p.until = *r.Dynamodb.SequenceNumber, aws.ToTime(r.Dynamodb.ApproximateCreationDateTime)
+		p.place, p.until = *r.Dynamodb.SequenceNumber, aws.ToTime(r.Dynamodb.ApproximateCreationDateTime).Add(-resolution)
 		if hint, ours := f.store.hintOf(r.Dynamodb); ours {
 			p.hints = append(p.hints, hint)
 		}

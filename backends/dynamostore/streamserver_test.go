@@ -35,6 +35,7 @@ type streamServer struct {
 	counts     map[string]int
 	bodies     []map[string]any
 	sequence   int
+	item       string // of order-1
 }
 
 type testShard struct {
@@ -73,14 +74,17 @@ func (s *streamServer) follow(cursor []byte, stop func(head.Hints) bool) (pages 
 		require.LessOrEqual(s.t, len(p.Cursor), 64<<10)
 		require.True(s.t, json.Valid(p.Cursor))
 		pages = append(pages, p)
-		s.mu.Lock()
-		stopped := stop(p)
-		s.mu.Unlock()
-		if stopped {
+		if s.locked(func() bool { return stop(p) }) {
 			break
 		}
 	}
 	return pages, nil
+}
+
+func (s *streamServer) locked(do func() bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return do()
 }
 
 // split adds a shard.
@@ -93,8 +97,10 @@ func (s *streamServer) split() *testShard {
 
 // put adds a record of a change to the shard.
 func (s *streamServer) put(shard *testShard, id string) {
-	h := build(s.t)
-	s.putItem(shard, "p/"+changeset.Escape(id), strings.ReplaceAll(item(s.t, h, ""), "p/order-1", "p/"+changeset.Escape(id)))
+	if s.item == "" {
+		s.item = item(s.t, build(s.t), "")
+	}
+	s.putItem(shard, "p/"+changeset.Escape(id), strings.ReplaceAll(s.item, "p/order-1", "p/"+changeset.Escape(id)))
 }
 
 func (s *streamServer) putItem(shard *testShard, key, item string) {
@@ -126,8 +132,15 @@ func (s *streamServer) replace() {
 // expire forgets closed shards of which nothing is left.
 func (s *streamServer) expire() {
 	s.shards = slices.DeleteFunc(s.shards, func(shard *testShard) bool {
-		return shard.closed && len(shard.records) > 0 && shard.oldest() == len(shard.records)
+		return shard.closed && shard.oldest() == len(shard.records)
 	})
+}
+
+// sleep lets time pass while others can reach the server.
+func (s *streamServer) sleep(d time.Duration) {
+	s.mu.Unlock()
+	time.Sleep(d)
+	s.mu.Lock()
 }
 
 // oldest returns the index of the oldest record that is left.

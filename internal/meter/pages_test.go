@@ -29,7 +29,11 @@ func (pager) Hints(context.Context, []byte) iter.Seq2[head.Hints, error] { retur
 
 func two[T any](yield func(T, error) bool) {
 	var page T
-	_ = yield(page, nil) && yield(page, nil)
+	for range 2 {
+		if !yield(page, nil) {
+			return
+		}
+	}
 }
 
 // Each page of a log or a source is a request, and so is the search for one more.
