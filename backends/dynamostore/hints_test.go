@@ -372,7 +372,7 @@ func TestStreamThatIsGone(t *testing.T) {
 			return &a
 		}
 		_, err = server.follow(pages[0].Cursor, caughtUp)
-		requireSetup(t, err, "table table has no stream any more")
+		requireSetup(t, err, "table table no longer has a stream")
 	})
 }
 
@@ -470,7 +470,7 @@ func TestYoungRecord(t *testing.T) {
 }
 
 // TestPace: four reads a second while there is news, and one in two seconds while
-// there is none; each of these rounds without news says so.
+// nothing happens; each of these rounds without news says so.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newStreamServer(t)

@@ -19,8 +19,8 @@ const (
 	feeds = "$feed-"
 	// Subscriptions begins the IDs of the chains of subscriptions.
 	Subscriptions = "$subscription-"
-	// snapshots begins the IDs of snapshots.
-	snapshots = "$snapshots-"
+	// SnapshotsPrefix begins the IDs of snapshots.
+	SnapshotsPrefix = "$snapshots-"
 )
 
 // Is reports whether an aggregate ID is reserved.
@@ -38,13 +38,13 @@ func Feed(generation string) string { return feeds + generation }
 func Subscription(name string) string { return Subscriptions + name }
 
 // IsSnapshots reports whether the objects under an ID are snapshots.
-func IsSnapshots(aggregateID string) bool { return strings.HasPrefix(aggregateID, snapshots) }
+func IsSnapshots(aggregateID string) bool { return strings.HasPrefix(aggregateID, SnapshotsPrefix) }
 
 // Snapshots returns the reserved aggregate ID under which the snapshots of an
 // aggregate are kept. Erasing the aggregate must delete these objects too.
 func Snapshots(aggregateID string) string {
 	sum := sha256.Sum256([]byte(aggregateID))
-	return snapshots + base64.RawURLEncoding.EncodeToString(sum[:])
+	return SnapshotsPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 type doorKey struct{}
