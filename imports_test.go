@@ -31,8 +31,8 @@ var importRules = map[string]importRule{
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
-	"aggregate":                       {code: ". changeset feed head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
-	"aggregate/aggregatetest":         {code: "aggregate . changeset feed head faults internal backends/memstore"},
+	"aggregate":                       {code: ". changeset feed gc head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
+	"aggregate/aggregatetest":         {code: "aggregate . changeset feed gc head faults internal backends/memstore"},
 	"cache":                           {code: "changeset internal/admission internal/unwrap", tests: ". backends faults head internal modernc.org"},
 	"hedge":                           {code: "changeset internal/admission internal/unwrap", tests: ". backends head internal modernc.org"},
 	"internal/admission":              {code: "changeset internal/unwrap"},
@@ -57,7 +57,7 @@ var importRules = map[string]importRule{
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
-	"examples/orders":                 {code: "aggregate backends . changeset feed head internal", services: services, tests: "faults gc"},
+	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults"},
 }
 
 // services are where client libraries come from.
