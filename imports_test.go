@@ -27,7 +27,7 @@ var importRules = map[string]importRule{
 	"faults":                          {code: "changeset head internal/body internal/unwrap", tests: ". backends/backendtest backends/memstore internal"},
 	"internal/walk":                   {code: "changeset head internal/body internal/unwrap"},
 	".":                               {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk internal/unwrap", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
-	"internal/reserved":               {tests: "changeset internal/unwrap"},
+	"internal/reserved":               {code: "changeset internal/unwrap"},
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},

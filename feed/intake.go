@@ -31,6 +31,8 @@ type page struct {
 type pending struct {
 	head.Hint
 	tag uint32
+	// swept means that the record is not of the past: a sweep has read it.
+	swept bool
 }
 
 // backendSource is the source that a backend implements.
@@ -88,7 +90,7 @@ func sweep(ctx context.Context, heads head.Store) iter.Seq2[page, error] {
 			if reserved.Is(e.AggregateID) {
 				continue
 			}
-			p.hints = append(p.hints, pending{Hint: head.Hint{AggregateID: e.AggregateID, Head: e.Head}})
+			p.hints = append(p.hints, pending{Hint: head.Hint{AggregateID: e.AggregateID, Head: e.Head}, swept: true})
 			if len(p.hints) == sweepPage {
 				if !yield(p, nil) {
 					return

@@ -36,7 +36,7 @@ func (s *state) judge(ctx context.Context, hint pending) (verdict, error) {
 		return verdict{}, nil
 	}
 	if hint.Head.Exists() {
-		if known && hint.Head.Version < f.version {
+		if known && hint.Head.Version < f.version && !hint.swept {
 			return verdict{}, nil // old news
 		}
 		v, err := s.compare(ctx, hint.AggregateID, hint.Head, f, known)

@@ -56,7 +56,7 @@ func (l listing) once(ctx context.Context) iter.Seq2[page, error] {
 			if reserved.Is(t.AggregateID) {
 				continue
 			}
-			p.hints = append(p.hints, pending{head.Hint{AggregateID: t.AggregateID}, tagOf(t.Tag)})
+			p.hints = append(p.hints, pending{Hint: head.Hint{AggregateID: t.AggregateID}, tag: tagOf(t.Tag)})
 			if len(p.hints) == sweepPage {
 				if !yield(p, nil) {
 					return

@@ -1,16 +1,12 @@
 package feed
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,16 +20,13 @@ const (
 	// buckets is into how many objects a snapshot is divided, by the first byte of
 	// the key.
 	buckets = 256
-	// entrySize is the size of an entry of a bucket: key, version, and the parts of
-	// changeset ID and tag, big-endian.
-	entrySize = len(key{}) + 8 + 4 + 4
 	// snapshotGrace is how long an object of a snapshot is kept although no batch
 	// names it: another relay may be about to.
 	snapshotGrace = time.Hour
 )
 
-// minSnapshot is how many bytes of batches are worth a snapshot at least. Only tests
-// change it.
+// minSnapshot is how many bytes of batches are worth a snapshot at least, which is
+// more than a manifest takes for its buckets. Only tests change it.
 var minSnapshot int64 = 256 << 10
 
 // manifest is the content of the object that describes a snapshot of progress.
@@ -59,20 +52,15 @@ type bucket struct {
 	SHA256  *changeset.Digest `json:"sha256,omitempty"`
 }
 
-func (m manifest) size() (n int64) {
-	for _, b := range m.Buckets {
-		n += int64(b.Entries * entrySize)
-	}
-	return n
-}
-
-// snapshotIfDue writes a snapshot once the feed since the newest snapshot is as
-// large as that snapshot: then snapshots together are never larger than the feed.
+// snapshotIfDue writes a snapshot once the batches since the newest snapshot are as
+// large as the new one: then all snapshots that were ever written are together not
+// larger than all batches, and a relay that starts folds hardly more bytes of batches
+// than it reads of its snapshot.
 // A snapshot is written only after its batch is committed, and the next batch names
 // it. Without a snapshot the feed is read from an earlier one, so a failure is only
 // logged.
 func (s *state) snapshotIfDue(ctx context.Context) error {
-	if s.size < max(s.snapshotSize, minSnapshot) {
+	if s.size < int64(s.progress.len()*entrySize+len(s.waypoints)*40)+minSnapshot {
 		return nil
 	}
 	if err := s.writeSnapshot(ctx); err != nil {
@@ -93,9 +81,9 @@ func (s *state) writeSnapshot(ctx context.Context) error {
 	}
 	group, putCtx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
-	for i, part := range s.progress {
+	for i := range s.progress {
 		group.Go(func() (err error) {
-			m.Buckets[i], err = s.putBucket(putCtx, part)
+			m.Buckets[i], err = s.putBucket(putCtx, &s.progress[i])
 			return err
 		})
 	}
@@ -108,25 +96,17 @@ func (s *state) writeSnapshot(ctx context.Context) error {
 	}
 	id, _, err := s.putObject(ctx, content, "application/json")
 	if err == nil {
-		s.snapshot, s.size, s.snapshotSize = &id, 0, m.size()
+		s.snapshot, s.size = &id, 0
 	}
 	return err
 }
 
-func (s *state) putBucket(ctx context.Context, part map[key]fed) (bucket, error) {
-	if len(part) == 0 {
+func (s *state) putBucket(ctx context.Context, p *part) (bucket, error) {
+	if p.len() == 0 {
 		return bucket{}, nil
 	}
-	content := make([]byte, 0, len(part)*entrySize)
-	for _, k := range slices.SortedFunc(maps.Keys(part), func(a, b key) int { return bytes.Compare(a[:], b[:]) }) {
-		f := part[k]
-		content = append(content, k[:]...)
-		content = binary.BigEndian.AppendUint64(content, f.version)
-		content = binary.BigEndian.AppendUint32(content, f.id)
-		content = binary.BigEndian.AppendUint32(content, f.tag)
-	}
-	id, sum, err := s.putObject(ctx, content, changeset.DefaultContentType)
-	return bucket{&id, len(part), &sum}, err
+	id, sum, err := s.putObject(ctx, p.encode(), changeset.DefaultContentType)
+	return bucket{&id, p.len(), &sum}, err
 }
 
 // putObject stores an object of a snapshot.
@@ -208,7 +188,7 @@ func (s *state) restoreFrom(ctx context.Context, h head.Head, id changeset.ID, m
 		return err
 	}
 	s.head, s.progress, s.waypoints = at, p, m.Waypoints
-	s.snapshot, s.snapshotSize = &id, m.size()
+	s.snapshot = &id
 	return nil
 }
 
@@ -225,22 +205,15 @@ func (s *state) readBuckets(ctx context.Context, m manifest) (*progress, error) 
 			if err != nil {
 				return err
 			}
-			if sha256.Sum256(content) != *b.SHA256 || len(content) != b.Entries*entrySize {
+			var ok bool
+			p[i], ok = decodePart(content, byte(i))
+			if !ok || sha256.Sum256(content) != *b.SHA256 || p[i].len() != b.Entries {
 				return fmt.Errorf("%w: bucket %d is not what the manifest says", errUnusable, i)
 			}
-			p[i] = decodeBucket(content)
 			return nil
 		})
 	}
 	return p, group.Wait()
-}
-
-func decodeBucket(content []byte) map[key]fed {
-	part := make(map[key]fed, len(content)/entrySize)
-	for e := range slices.Chunk(content, entrySize) {
-		part[key(e[:16])] = fed{binary.BigEndian.Uint64(e[16:]), binary.BigEndian.Uint32(e[24:]), binary.BigEndian.Uint32(e[28:])}
-	}
-	return part
 }
 
 // getObject returns the content of an object of a snapshot. The error matches

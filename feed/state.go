@@ -21,9 +21,9 @@ type state struct {
 	fedAt    time.Time
 	// waypoints are the IDs of every 4,096th changeset of the feed.
 	waypoints []changeset.ID
-	// size is how many bytes of batches came after the newest snapshot, and
-	// snapshotSize how many bytes that snapshot has.
-	size, snapshotSize int64
+	// size is how many bytes of batches came after the newest snapshot, before they
+	// are compressed: this is what a relay has to fold.
+	size int64
 	// snapshot is the newest snapshot, which the next batch names.
 	snapshot *changeset.ID
 }
@@ -63,7 +63,7 @@ func (s *state) foldUpTo(ctx context.Context, h head.Head) error {
 		if err != nil {
 			return err
 		}
-		if err := s.fold(head.At(c.Header), b, c.BodySize); err != nil {
+		if err := s.fold(head.At(c.Header), b, int64(len(c.Content))); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (s *state) fold(h head.Head, b batch, size int64) error {
 	}
 	s.head, s.newest, s.fedAt, s.size = h, b.preamble, h.UpdatedAt, s.size+size
 	if b.Snapshot != nil && !sameID(b.Snapshot, s.snapshot) { // another relay wrote it
-		s.snapshot, s.size, s.snapshotSize = b.Snapshot, 0, int64(s.progress.len()*entrySize)
+		s.snapshot, s.size = b.Snapshot, size
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ropewalk/backends/memstore"
@@ -37,6 +38,15 @@ type streaming struct {
 	records [shards][]record
 	trimmed [shards]int
 	pages   *rand.Rand
+	reads   atomic.Int64 // of the stream
+	hollow  bool         // hints come without a record
+}
+
+// forgetRecords lets hints come without a record.
+func (s *streaming) forgetRecords() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hollow = true
 }
 
 // streams hides what memstore has itself, and has a source.
@@ -48,7 +58,7 @@ type streams struct {
 type source struct{ of *streaming }
 
 func newStreaming(db *memstore.Store, seed uint64) (*streaming, head.Store) {
-	s := &streaming{Store: db, pages: rand.New(rand.NewPCG(seed, 1))}
+	s := &streaming{Store: db, number: int(seed) * 1000, pages: rand.New(rand.NewPCG(seed, 1))}
 	return s, streams{recorded{s}, &source{s}}
 }
 
@@ -119,6 +129,7 @@ func (s *source) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints,
 
 // next returns a page from a place on, and moves the place.
 func (s *streaming) next(at *place) (head.Hints, bool) {
+	s.reads.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost := at.Stream != s.number
@@ -134,7 +145,7 @@ func (s *streaming) next(at *place) (head.Hints, bool) {
 		n := min(len(s.records[i]), at.At[i]+1+s.pages.IntN(4))
 		for _, r := range s.records[i][at.At[i]:n] {
 			h := head.Hint{AggregateID: r.aggregateID, Since: r.at}
-			if s.pages.IntN(3) > 0 {
+			if s.pages.IntN(3) > 0 && !s.hollow {
 				h.Head = r.head
 			}
 			page.Hints = append(page.Hints, h)

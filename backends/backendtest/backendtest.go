@@ -64,8 +64,8 @@ type Harness struct {
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
 // TestHeads holds a [head.Store] to its contract, and to the contracts of
-// [head.Refresher] and [head.Locator] if it has them ([head.As]); otherwise it
-// skips their checks.
+// [head.Refresher], [head.Tagger] and [head.Locator] if it has them ([head.As]);
+// otherwise it skips their checks.
 func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
 
 // TestCombined holds a [head.Combined] to the part of its contract that goes
@@ -101,7 +101,7 @@ func changesetChecks() []check {
 }
 
 func headChecks() []check {
-	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, oddHeadChecks)
+	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

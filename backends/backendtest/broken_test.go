@@ -28,6 +28,7 @@ type broken struct {
 	refresh    func(ctx context.Context, seen head.Head) (head.Head, error)
 	swap       func(ctx context.Context, old, next head.Head) (head.Head, error)
 	list       func(ctx context.Context, cursor string) iter.Seq2[head.Head, error]
+	tags       func(ctx context.Context, after string) iter.Seq2[head.Tag, error]
 	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
 	holds      func(changesets changeset.Store) bool
 	locateHead func(aggregateID string) string
@@ -46,7 +47,7 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
 		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
-		s.Load, refresh(s), s.Swap, s.List, s.Commit, holds(s), s.LocateHead, s.Entries, s.LogEnd,
+		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
 
@@ -119,6 +120,10 @@ func (b *broken) Swap(ctx context.Context, old, next head.Head) (head.Head, erro
 
 func (b *broken) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
 	return b.list(ctx, cursor)
+}
+
+func (b *broken) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return b.tags(ctx, after)
 }
 
 func (b *broken) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {

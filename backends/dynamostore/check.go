@@ -22,8 +22,8 @@ const probes = "ropewalk-probe/"
 
 // Check looks for missing and dangerous things: the table and its key, a time
 // to live, replicas of a global table with eventual consistency, conditional
-// writes that the server does not honour; and says how the table is billed and
-// whether point-in-time recovery is on. It changes nothing except for one small
+// writes that the server does not honour, a stream without new images; and says how
+// the table is billed, and whether a stream and point-in-time recovery are on. It changes nothing except for one small
 // item of its own under the prefix, which it removes. It needs rights to do all
 // that; anything that it must not look at is a finding too. It returns an error
 // if the context ended, and findings otherwise.
@@ -32,7 +32,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	first := s.checkTable(table, err)
 	findings := []Finding{first}
 	if first.OK {
-		findings = append(findings, s.checkConditions(ctx), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), s.checkRecovery(ctx))
+		findings = append(findings, s.checkConditions(ctx), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), checkStream(table), s.checkRecovery(ctx))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("check table %s: %w", s.table, err)
@@ -144,6 +144,18 @@ func checkBilling(table *types.TableDescription) Finding {
 		detail = fmt.Sprintf("provisioned, throttled above %d reads and %d writes a second", aws.ToInt64(p.ReadCapacityUnits), aws.ToInt64(p.WriteCapacityUnits))
 	}
 	return Finding{Name: "billing", OK: true, Detail: detail}
+}
+
+func checkStream(table *types.TableDescription) Finding {
+	const name = "stream"
+	view := viewType(table)
+	switch {
+	case view == "":
+		return Finding{Name: name, OK: true, Detail: "off, a feed needs it"}
+	case !hasNewImages(view):
+		return Finding{Name: name, Detail: fmt.Sprintf("has the view type %s", view), Hint: streamHint}
+	}
+	return Finding{Name: name, OK: true, Detail: fmt.Sprintf("on, %s", view)}
 }
 
 func (s *Store) checkRecovery(ctx context.Context) Finding {

@@ -13,7 +13,7 @@
 //   - The SDK waits for an answer without a limit of its own. Give calls a
 //     context with a deadline, and the client an HTTP client with a dial
 //     timeout, so that an endpoint that cannot be reached fails in seconds.
-//   - Loads and listings keep the retries of the client. A swap never does: see
+//   - Loads, listings and hints keep the retries of the client. A swap never does: see
 //     [Store.Swap]. The HTTP client must not retry on its own.
 //   - Redirects are not followed, and bodies are bounded, with any HTTP
 //     client: a reply that DynamoDB cannot have sent is a [*SetupError].
@@ -29,6 +29,7 @@ import (
 	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -39,6 +40,7 @@ import (
 var (
 	_ head.Store   = (*Store)(nil)
 	_ head.Locator = (*Store)(nil)
+	_ head.Source  = (*Store)(nil)
 )
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
@@ -64,8 +66,14 @@ type Options struct {
 	Recovery bool
 	// Protection says that Provision creates the table with deletion protection.
 	Protection bool
-	// Logger receives each repetition and provisioning, at level debug; never
-	// content or credentials. Nil means none.
+	// Streams is the client for DynamoDB Streams, which only [Store.Hints] uses. By
+	// default it is made from the options of the table's client: the same
+	// credentials, region, HTTP client and, if one is set, the same BaseEndpoint. It
+	// is needed only if that endpoint does not serve DynamoDB Streams, as an
+	// interface endpoint of a VPC does not.
+	Streams *dynamodbstreams.Client
+	// Logger receives each repetition and provisioning, at level debug, and each
+	// loss of hints; never content or credentials. Nil means none.
 	Logger *slog.Logger
 }
 
@@ -73,6 +81,7 @@ type Options struct {
 type Store struct {
 	client  *dynamodb.Client
 	calls   *awscall.Client[dynamodb.Options]
+	streams streams
 	table   string
 	options Options
 	log     *slog.Logger
@@ -96,7 +105,7 @@ func New(client *dynamodb.Client, table string, options *Options) (*Store, error
 		return nil, fmt.Errorf("dynamostore: %w", err)
 	}
 	s := &Store{client: client, table: table, options: o, log: o.Logger}
-	s.calls = s.newClient()
+	s.calls, s.streams = s.newClient(), s.newStreams()
 	return s, nil
 }
 

@@ -10,12 +10,23 @@ import (
 const (
 	codeNoTable = "ResourceNotFoundException"
 	codeInUse   = "ResourceInUseException"
+	codeInvalid = "ValidationException"
+
+	// The codes of DynamoDB Streams. A stream or a shard that is gone has the code of
+	// a missing table.
+	codeExpired = "ExpiredIteratorException"
+	codeTrimmed = "TrimmedDataAccessException"
 )
 
 // again are the codes with which DynamoDB asks to repeat a request, beyond the
 // SDK's own repetitions.
 var again = map[string]bool{
 	"ProvisionedThroughputExceededException": true, "RequestLimitExceeded": true, "ThrottlingException": true,
+}
+
+// slower are the codes with which DynamoDB Streams asks to repeat a request later.
+var slower = map[string]bool{
+	"LimitExceededException": true, "ProvisionedThroughputExceededException": true, "RequestLimitExceeded": true, "ThrottlingException": true,
 }
 
 // refusals are the codes by which DynamoDB refuses a conditional write before
@@ -26,7 +37,7 @@ var refusals = awscall.Refusals{
 
 	codeNoTable: false, codeInUse: false, "InvalidEndpointException": false,
 	"ItemCollectionSizeLimitExceededException": false, "SerializationException": false,
-	"UnknownOperationException": false, "ValidationException": false,
+	"UnknownOperationException": false, codeInvalid: false,
 }
 
 // explain returns an error of the SDK with what people should do about it,

@@ -24,17 +24,18 @@ var kinds = map[string]kind{
 	head.FieldFormat: number, head.FieldMinReader: number, head.FieldMinWriter: number,
 	head.FieldState: text, head.FieldAggregateID: text, head.FieldVersion: number,
 	head.FieldChangesetID: text, head.FieldAncestors: binary, head.FieldDigest: binary,
-	head.FieldRevision: number, head.FieldUpdatedAt: text,
+	head.FieldRevision: number, head.FieldUpdatedAt: text, head.FieldCheckpoint: text,
 }
 
-// attributes returns the head's fields except the key.
+// attributes returns the head's fields except the key. An empty checkpoint has no
+// attribute.
 func attributes(h head.Head) map[string]types.AttributeValue {
 	n := func(n uint64) types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatUint(n, 10)}
 	}
 	t := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 	f := h.Formats.Numbers()
-	return map[string]types.AttributeValue{
+	fields := map[string]types.AttributeValue{
 		head.FieldFormat:      n(f.Written),
 		head.FieldMinReader:   n(f.MinReader),
 		head.FieldMinWriter:   n(f.MinWriter),
@@ -46,6 +47,10 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 		head.FieldRevision:    n(h.Revision),
 		head.FieldUpdatedAt:   t(changeset.FormatTime(h.UpdatedAt)),
 	}
+	if h.Checkpoint != "" {
+		fields[head.FieldCheckpoint] = t(h.Checkpoint)
+	}
+	return fields
 }
 
 // decode reads the item of an aggregate's head; no item is the zero Head. It
@@ -74,9 +79,12 @@ func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (
 		}
 	}
 	for name := range kinds {
-		if _, ok := texts[name]; !ok {
+		if _, ok := texts[name]; !ok && name != head.FieldCheckpoint {
 			return head.Head{}, fmt.Errorf("%s is missing", name)
 		}
+	}
+	if checkpoint, ok := texts[head.FieldCheckpoint]; ok && checkpoint == "" {
+		return head.Head{}, fmt.Errorf("%s is empty", head.FieldCheckpoint)
 	}
 	if texts[head.FieldAggregateID] != key {
 		return head.Head{}, fmt.Errorf("the item belongs to %q", texts[head.FieldAggregateID])

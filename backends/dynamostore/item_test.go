@@ -64,6 +64,8 @@ func TestItemIsRefused(t *testing.T) {
 	for name := range names {
 		tests["no "+name] = func(item map[string]any) { delete(item, name) }
 	}
+	tests["empty checkpoint"], tests["checkpoint is a number"] = set("checkpoint", "S", ""), set("checkpoint", "N", "1")
+	tests["checkpoint with a space"] = set("checkpoint", "S", "a b")
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
 			h, err := loadItem(t, change)
@@ -84,6 +86,46 @@ func TestItemOfANewerFormat(t *testing.T) {
 	h, err := loadItem(t, func(item map[string]any) { item["format"] = map[string]string{"N": "2"} })
 	require.NoError(t, err)
 	require.Equal(t, head.Formats{Written: 2, MinReader: 1, MinWriter: 1}, h.Formats)
+}
+
+// TestCheckpointIsAnAttribute only of a head that has one. A swap that does not know
+// it leaves it alone.
+func TestCheckpointIsAnAttribute(t *testing.T) {
+	first := build(t)
+	h := first
+	h.Checkpoint = "c.0123456789abcdef.7.a-_b.1"
+	require.NotContains(t, item(t, first, ""), "checkpoint")
+	require.Contains(t, item(t, h, ""), `"checkpoint":{"S":"`+h.Checkpoint+`"}`)
+	loaded, err := open(t, always(reply{status: 200, body: `{"Item":` + item(t, h, "") + `}`})).Load(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.Equal(t, h, loaded)
+
+	server := always(reply{status: 200, body: "{}"})
+	s := open(t, server)
+	next := link.Fence(h)
+	next.Checkpoint = ""
+	swapped, err := s.Swap(t.Context(), h, next)
+	require.NoError(t, err)
+	require.Equal(t, h.Checkpoint, swapped.Checkpoint, "the item keeps it, and so must the head")
+	_, err = s.Swap(t.Context(), first, link.Fence(first))
+	require.NoError(t, err)
+	require.NotContains(t, written(t, server.bodies[1]), "checkpoint", "it is unknown here")
+	for _, body := range server.bodies {
+		require.NotContains(t, body["UpdateExpression"], "REMOVE")
+		require.NotContains(t, body["ConditionExpression"], "checkpoint")
+	}
+}
+
+// TestLargestItem: the largest checkpoint, index and key are far below the 400 KB
+// that DynamoDB takes.
+func TestLargestItem(t *testing.T) {
+	h := build(t)
+	h.Checkpoint = strings.Repeat("x", head.MaxCheckpoint)
+	const index, key = 820, 2048
+	require.Less(t, sizeOf(t, h)+index+key, 400<<10/4)
+	h.Checkpoint += "x"
+	_, err := open(t, always(reply{status: 200, body: "{}"})).Swap(t.Context(), head.Head{}, h)
+	require.Equal(t, never, kindOf(err))
 }
 
 // TestItemTakesOneWriteUnit holds the item to 1 KB by DynamoDB's own rule, for

@@ -73,7 +73,16 @@ func (f faithful) do(operation string, n int) answer {
 		}
 		return good(`{}`)
 	case "DescribeTable":
-		return good(table(`"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`))
+		return good(table(onDemand + "," + withStream))
+	case "DescribeStream":
+		return good(`{"StreamDescription":{"StreamArn":"arn:stream","StreamStatus":"ENABLED","Shards":[{"ShardId":"shard-1","SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}}`)
+	case "GetShardIterator":
+		return good(`{"ShardIterator":"first"}`)
+	case "GetRecords":
+		if n == 0 {
+			return good(`{"Records":[{"eventName":"MODIFY","dynamodb":{"Keys":{"aggregate-id":{"S":"p/order-1"}},"NewImage":` + f.first + `,"SequenceNumber":"1"}}],"NextShardIterator":"second"}`)
+		}
+		return good(fmt.Sprintf(`{"Records":[],"NextShardIterator":"iterator-%d"}`, n))
 	case "DescribeTimeToLive":
 		return good(`{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`)
 	case "DescribeContinuousBackups":
@@ -118,6 +127,21 @@ func (f faithful) calls() map[string]func(*testing.T, *dynamostore.Store) (strin
 		"Swap": func(t *testing.T, s *dynamostore.Store) (string, error) {
 			_, err := s.Swap(t.Context(), f.head, link.Fence(f.head))
 			return "", err
+		},
+		"Hints": func(t *testing.T, s *dynamostore.Store) (string, error) {
+			var text string
+			for p, err := range s.Hints(t.Context(), nil) {
+				if err != nil {
+					return "", err
+				}
+				for _, h := range p.Hints {
+					text += h.AggregateID + "\n"
+				}
+				if p.CaughtUp {
+					break
+				}
+			}
+			return text, nil
 		},
 		"Provision": func(t *testing.T, s *dynamostore.Store) (string, error) { return "", s.Provision(t.Context()) },
 		"Check": func(t *testing.T, s *dynamostore.Store) (string, error) {
@@ -197,8 +221,10 @@ func without(v any, path string) map[string]string {
 }
 
 // complete are elements whose absence makes another whole reply: that there is
-// no item, and that a page is the last one.
-var complete = []string{"Load: ok without element /Item", "Load: ok {}", "List: ok without element /LastEvaluatedKey"}
+// no item or no record, and that a page is the last one.
+var complete = []string{
+	"Load: ok without element /Item", "Load: ok {}", "List: ok without element /LastEvaluatedKey", "Hints: ok without element /Records/0",
+}
 
 // TestWhatIsMissingIsNoticed: without any one part of any one reply, and with
 // another server's reply in its place, every operation returns the same result

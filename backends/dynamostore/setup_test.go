@@ -2,6 +2,7 @@ package dynamostore_test
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,7 +86,7 @@ func goodTable(others map[string]reply) *canned {
 		}
 		switch operation {
 		case "DescribeTable":
-			return reply{status: 200, body: table(`"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`)}
+			return reply{status: 200, body: table(onDemand + "," + withStream)}
 		case "UpdateItem 2":
 			return reply{status: 400, code: "ConditionalCheckFailedException"}
 		case "DescribeTimeToLive":
@@ -96,6 +97,11 @@ func goodTable(others map[string]reply) *canned {
 		return reply{status: 200, body: "{}"}
 	}}
 }
+
+const (
+	onDemand   = `"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`
+	withStream = `"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"},"LatestStreamArn":"arn:stream"`
+)
 
 func table(more string) string {
 	return `{"Table":{"TableStatus":"ACTIVE","KeySchema":[{"AttributeName":"aggregate-id","KeyType":"HASH"}],` +
@@ -124,7 +130,7 @@ func TestCheckOfAGoodTable(t *testing.T) {
 		require.True(t, f.OK, f)
 		lines = append(lines, f.String())
 	}
-	require.ElementsMatch(t, []string{"table table ok", "conditional writes ok", "no TTL", "no replicas", "billing on demand", "point-in-time recovery on"}, lines)
+	require.ElementsMatch(t, []string{"table table ok", "conditional writes ok", "no TTL", "no replicas", "billing on demand", "stream on, NEW_IMAGE", "point-in-time recovery on"}, lines)
 }
 
 func TestCheckFinds(t *testing.T) {
@@ -146,6 +152,10 @@ func TestCheckFinds(t *testing.T) {
 		"global table":     {"DescribeTable", ok(table(replicas)), "no replicas", false, "us-east-1"},
 		"strong replicas":  {"DescribeTable", ok(table(replicas + `,"MultiRegionConsistency":"STRONG"`)), "replicas", true, "strongly consistent"},
 		"provisioned":      {"DescribeTable", ok(table(`"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":3}`)), "billing", true, "5 reads and 3 writes"},
+		"no stream":        {"DescribeTable", ok(table(onDemand)), "stream", true, "off"},
+		"disabled stream":  {"DescribeTable", ok(table(`"StreamSpecification":{"StreamEnabled":false},"LatestStreamArn":"arn:stream"`)), "stream", true, "off"},
+		"both images":      {"DescribeTable", ok(table(strings.Replace(withStream, "NEW_IMAGE", "NEW_AND_OLD_IMAGES", 1))), "stream", true, "on, NEW_AND_OLD_IMAGES"},
+		"keys only":        {"DescribeTable", ok(table(strings.Replace(withStream, "NEW_IMAGE", "KEYS_ONLY", 1))), "stream", false, "KEYS_ONLY"},
 		"TTL":              {"DescribeTimeToLive", ok(`{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"expires"}}`), "no TTL", false, `"expires"`},
 		"denied TTL":       {"DescribeTimeToLive", denied, "no TTL", false, "not known"},
 		"no conditions":    {"UpdateItem 2", ok("{}"), "conditional writes", false, "not honoured"},
@@ -193,6 +203,8 @@ func TestProvisionOfANewTable(t *testing.T) {
 		require.NoError(t, open(t, server).Provision(t.Context()))
 		require.Equal(t, 5, describes)
 		require.Equal(t, 3, updates)
+		i := slices.Index(server.operations, "CreateTable")
+		require.Equal(t, map[string]any{"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}, server.bodies[i]["StreamSpecification"])
 	})
 }
 
@@ -200,6 +212,7 @@ func TestProvisionOfATableThatIsThere(t *testing.T) {
 	server := goodTable(nil)
 	require.NoError(t, open(t, server).Provision(t.Context()))
 	require.NotContains(t, server.operations, "CreateTable")
+	require.NotContains(t, server.operations, "UpdateTable")
 	require.NotContains(t, server.operations, "UpdateContinuousBackups")
 
 	other := goodTable(map[string]reply{"DescribeTable": {status: 200, body: strings.ReplaceAll(table(`"ItemCount":0`), "aggregate-id", "id")}})
@@ -207,4 +220,59 @@ func TestProvisionOfATableThatIsThere(t *testing.T) {
 
 	denied := goodTable(map[string]reply{"DescribeTable": {status: 400, code: "AccessDeniedException"}})
 	requireSetup(t, open(t, denied).Provision(t.Context()), "DynamoDB denies access")
+}
+
+// TestProvisionEnablesTheStream of a table without one. Another process changes the
+// table meanwhile, and then DynamoDB takes a while, or another process is faster.
+func TestProvisionEnablesTheStream(t *testing.T) {
+	for name, faster := range map[string]bool{"alone": false, "another process is faster": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				updates, describes := 0, 0
+				server := goodTable(nil)
+				good := server.reply
+				server.reply = func(n int, operation string) reply {
+					switch {
+					case operation == "DescribeTable" && updates < 2:
+						return reply{status: 200, body: table(onDemand)}
+					case operation == "DescribeTable" && !faster:
+						if describes++; describes < 3 { // a description may be old
+							return reply{status: 200, body: table(onDemand)}
+						}
+					case operation == "UpdateTable":
+						if updates++; updates == 1 {
+							return reply{status: 400, code: "ResourceInUseException"}
+						} else if faster {
+							return reply{status: 400, code: "ValidationException"}
+						}
+					}
+					return good(n, operation)
+				}
+				require.NoError(t, open(t, server).Provision(t.Context()))
+				require.Equal(t, 2, updates)
+				i := slices.Index(server.operations, "UpdateTable")
+				require.Equal(t, map[string]any{"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}, server.bodies[i]["StreamSpecification"])
+			})
+		})
+	}
+}
+
+// TestProvisionOfAnotherStream: a view type without new images is not changed, as the
+// stream is somebody's.
+func TestProvisionOfAnotherStream(t *testing.T) {
+	for view, good := range map[string]bool{"NEW_IMAGE": true, "NEW_AND_OLD_IMAGES": true, "KEYS_ONLY": false, "OLD_IMAGE": false} {
+		server := goodTable(map[string]reply{"DescribeTable": {status: 200, body: table(strings.Replace(withStream, "NEW_IMAGE", view, 1))}})
+		err := open(t, server).Provision(t.Context())
+		require.NotContains(t, server.operations, "UpdateTable")
+		if good {
+			require.NoError(t, err, view)
+			continue
+		}
+		requireSetup(t, err, "its stream has the view type "+view)
+	}
+}
+
+func TestProvisionThatMayNotEnableTheStream(t *testing.T) {
+	server := goodTable(map[string]reply{"DescribeTable": {status: 200, body: table(onDemand)}, "UpdateTable": {status: 400, code: "AccessDeniedException"}})
+	requireSetup(t, open(t, server).Provision(t.Context()), "DynamoDB denies access")
 }

@@ -116,7 +116,7 @@ type replacement struct {
 // newReplacement takes the record that is expected from the token: a head that
 // was stored, or read, has it there.
 func newReplacement(old, next head.Head) (*replacement, error) {
-	next = next.Inherit(old)
+	next = next.Inherit(old, old)
 	row, err := head.EncodeRow(next)
 	if err != nil {
 		return nil, fmt.Errorf("swap: %w", err)
@@ -171,7 +171,7 @@ func (s *Store) swap(r *replacement) (head.Head, error) {
 // swapOther replaces a record that matches old but is encoded differently, as a
 // newer version may have done.
 func (s *Store) swapOther(current head.Head, r *replacement) (head.Head, error) {
-	other, err := newReplacement(current, r.next)
+	other, err := newReplacement(current, r.next.Inherit(r.old, current))
 	if err != nil {
 		return head.Head{}, err
 	}

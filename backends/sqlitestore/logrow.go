@@ -70,7 +70,10 @@ func (r logRow) flag() int64 {
 
 // checkFirst returns an error unless r is row 0 as it was written.
 func (r logRow) checkFirst() error {
-	if r.position != 0 || r.hash != r.sum([sha256.Size]byte{}) {
+	if r.position != 0 {
+		return errNoRow
+	}
+	if r.hash != r.sum([sha256.Size]byte{}) {
 		return errHash
 	}
 	return nil

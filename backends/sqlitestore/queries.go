@@ -64,9 +64,9 @@ const (
 	selectHeader = `SELECT ` + readHeader + `, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object = ?`
 	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
-	// selectMany reads all rows of an aggregate whose objects are, in hex, in a JSON array.
-	selectMany = `SELECT object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
-		FROM changesets WHERE aggregate_id = ? AND object IN (SELECT unhex(value) FROM json_each(?))`
+	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object.
+	selectMany = `SELECT aggregate_id, object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
+		FROM json_each(?) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
 	selectNextObject = `SELECT aggregate_id, object FROM changesets
