@@ -271,6 +271,7 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		{"rebuild-head", "x"},
 		{"erase", "x", "--yes"},
 		{"watch", "--from", "start"},
+		{"subscriptions"},
 	} {
 		got := p.run(t.Context(), "{}\n", args...)
 		require.Equal(t, 7, got.exit, "%s: %s", args, got.stderr)

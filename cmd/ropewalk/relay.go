@@ -66,7 +66,7 @@ func runRelay(ctx context.Context, std *ui.Streams, stores *storeFlags, f relayF
 			return r.print()
 		}
 		if !f.once && s.log == nil {
-			s.log = location.NewLogger(std.Err, std.Redacted) // what a report would say at the end
+			s.log = location.NewLogger(std.AboveProgress(), std.Redacted) // what a report would say at the end
 		}
 		relay := s.feed().Relay(&feed.RelayOptions{Progress: r.add})
 		switch {
@@ -113,14 +113,14 @@ func (r *relaying) run(ctx context.Context, relay *feed.Relay) error {
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return errors.Join(err, r.print())
+	return r.printUnless(err)
 }
 
 // end prints the report of a relay that has ended, with or without an error.
 func (r *relaying) end(report feed.RelayReport, err error) error {
 	r.bar.End()
 	r.total.Restored, r.total.Unread = report.Restored, report.Unread
-	err = errors.Join(err, r.print())
+	err = r.printUnless(err)
 	r.warn(report)
 	left := slices.Concat(report.Restored, report.Unread)
 	if err != nil || len(left) == 0 {
@@ -138,6 +138,15 @@ func (r *relaying) warn(report feed.RelayReport) {
 	for _, id := range report.Unread {
 		r.Warn("the head of %s does not decode: ropewalk verify %s", id, reference.Operand(id))
 	}
+}
+
+// printUnless prints the total, also if an error ended the relay, unless it had fed
+// nothing: a total would read as an empty store.
+func (r *relaying) printUnless(err error) error {
+	if err != nil && r.total.Batches == 0 {
+		return err
+	}
+	return errors.Join(err, r.print())
 }
 
 func (r *relaying) print() error {

@@ -101,7 +101,7 @@ func TestRelayOutlivesFailures(t *testing.T) {
 	})
 }
 
-// A relay on a schedule that is interrupted has exit code 130, and reports.
+// A relay on a schedule that is interrupted has not fed everything.
 func TestInterruptedRelayOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newBarePlace(t)
@@ -110,7 +110,7 @@ func TestInterruptedRelayOnce(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		got := p.run(ctx, "", "relay", "--once")
 		require.Equal(t, 130, got.exit)
-		require.Equal(t, "fed 0 advances in 0 batches\n", got.stdout)
+		require.Empty(t, got.stdout, "nothing that reads as an empty store")
 		require.Equal(t, "error: interrupted\n", got.stderr)
 	})
 }
@@ -145,6 +145,25 @@ func TestRelayReportsWhatItLeavesAlone(t *testing.T) {
 			requireHints(t, id, got.stderr)
 		})
 	}
+}
+
+// Log lines take the place of the progress on a terminal.
+func TestRelayOnATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newBarePlace(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(30*time.Second, func() { p.append(t, "order-1", "2") })
+		time.AfterFunc(time.Minute, func() {
+			p.script.Next(faults.Put, faults.Fault{Kind: faults.Dropped, Err: errors.New("the storage is away")})
+			p.append(t, "order-1", "3")
+		})
+		time.AfterFunc(2*time.Minute, cancel)
+		a := p.app("")
+		a.IsTerminal, a.Color = func(any) bool { return true }, "never"
+		got := runCommand(ctx, a, "relay", "--color", "never")
+		require.Equal(t, "fed 4 advances in 3 batches\n", got.stdout)
+		require.Regexp(t, `advances, \d+/s\x1b\[2K\rlevel=WARN msg="relay begins again`, got.stderr)
+	})
 }
 
 // A relay that finds its feed dropped must not go on.

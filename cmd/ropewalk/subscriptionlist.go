@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -72,26 +74,46 @@ func measure(ctx context.Context, sub *feed.Subscription, status feed.Subscripti
 	return s, nil
 }
 
-// listSubscriptions prints a row for each subscription. A position that the feed does not
-// have does not end the list, and is the error of the command.
+// listSubscriptions prints a row for each subscription. A position that the feed does
+// not have does not end the list, and is the error of the command.
 func listSubscriptions(ctx context.Context, std *ui.Streams, f *feed.Feed) error {
-	out := ui.NewTable(std.Out, "NAME", "LAG", "OLDEST", "PARKED", "OWNER", "POSITION").AlignRight(1, 2, 3)
+	all, ended := measureAll(ctx, f)
+	if ended != nil && len(all) == 0 {
+		return ended // a header alone would read as an empty store
+	}
 	var unknown error
-	err := printRows(std, out, func(yield func(standing, error) bool) {
-		for status, err := range f.Subscriptions(ctx) {
-			var s standing
-			if err == nil {
-				s, err = measure(ctx, f.Subscription(status.Name, &feed.SubscriptionOptions{Share: status.Share}), status)
-			}
-			if unknown == nil {
-				unknown = s.lagErr
-			}
-			if !yield(s, err) || err != nil {
+	for _, s := range all {
+		unknown = cmp.Or(unknown, s.lagErr)
+	}
+	out := ui.NewTable(std.Out, "NAME", "LAG", "OLDEST", "PARKED", "OWNER", "POSITION").AlignRight(1, 2, 3)
+	err := printRows(std, out, succeeding(all), func(s standing) any { return s.json() }, standing.row)
+	return errors.Join(err, ended, unknown)
+}
+
+// measureAll returns how far each subscription has come, up to the first error.
+func measureAll(ctx context.Context, f *feed.Feed) (all []standing, err error) {
+	for status, err := range f.Subscriptions(ctx) {
+		if err != nil {
+			return all, err
+		}
+		s, err := measure(ctx, f.Subscription(status.Name, &feed.SubscriptionOptions{Share: status.Share}), status)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// succeeding yields the items without an error.
+func succeeding[T any](items []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, item := range items {
+			if !yield(item, nil) {
 				return
 			}
 		}
-	}, func(s standing) any { return s.json() }, standing.row)
-	return errors.Join(err, unknown)
+	}
 }
 
 func (s standing) row() []string {

@@ -3,17 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
+	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
 )
 
@@ -239,11 +242,17 @@ func TestWatchRefusesArguments(t *testing.T) {
 func TestWatchOfADamagedStore(t *testing.T) {
 	p := newTestPlace()
 	p.append(t, "order", "0", "1")
-	p.script.On(faults.Get, 2, faults.Fault{Kind: faults.Dropped, Err: errors.New("away")})
+	p.memory.Tamper(func(all *memstore.Contents) {
+		for name, o := range all.Objects {
+			if strings.Contains(name, "/00000000000000000001-") {
+				o.Body = []byte("9")
+			}
+		}
+	})
 	got := p.run(t.Context(), "", "watch", "--from", "start", "--until-end")
-	require.Equal(t, 1, got.exit)
+	require.Equal(t, 6, got.exit)
 	require.Equal(t, 1, strings.Count(got.stdout, "order@"))
-	require.Contains(t, got.stderr, "away\nhint: go on after the last change: ropewalk watch --from l.")
+	require.Contains(t, got.stderr, "\nhint: go on after the last change: ropewalk watch --from l.")
 }
 
 // A change is printed when it comes, not when a table is full.
@@ -264,5 +273,18 @@ func TestWatchPrintsAtOnce(t *testing.T) {
 		require.Contains(t, string(line[:n]), "order@0")
 		cancel()
 		require.Equal(t, 130, <-done)
+	})
+}
+
+// Watch ends with the reader of its pipe, at the next change.
+func TestWatchEndsWithItsPipe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		var stderr strings.Builder
+		a := p.app("")
+		a.Out, a.Err = ui.NewStreams(nil, brokenWriter{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}, nil, nil).Out, &stderr
+		time.AfterFunc(time.Minute, func() { p.append(t, "order", "x") })
+		require.Equal(t, 141, a.run(t.Context(), []string{"watch"}))
+		require.Empty(t, stderr.String())
 	})
 }

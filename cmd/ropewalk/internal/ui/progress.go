@@ -18,8 +18,8 @@ const (
 // Progress shows on stderr how far a command has come: a bar with count, rate and
 // time left, or count and rate alone if the total is unknown. It is shown only on
 // a terminal, after a second, and never with --json. One goroutine at a time may
-// use it. It must be ended before anything else is written to stderr. The zero
-// progress shows nothing.
+// use it. It must be ended before anything else is written to stderr, except by
+// [Streams.AboveProgress]. The zero progress shows nothing.
 type Progress struct{ bar counter }
 
 // counter is the part of a progress that is shown.
@@ -101,6 +101,19 @@ func (t *tally) Exit() error { return nil }
 func (t *tally) Clear() error {
 	_, err := io.WriteString(t.out, clearLine)
 	return err
+}
+
+// AboveProgress returns stderr for lines that are written while a progress is shown.
+// They take its place, and the progress comes back with its next update.
+func (s *Streams) AboveProgress() io.Writer { return aboveProgress{s} }
+
+type aboveProgress struct{ *Streams }
+
+func (a aboveProgress) Write(p []byte) (int, error) {
+	if a.IsTerminal(a.Err) && !a.JSON {
+		_, _ = io.WriteString(Raw(a.Err), clearLine) // a terminal that is gone is no failure
+	}
+	return a.Err.Write(p)
 }
 
 // late drops everything that is written before a time.
