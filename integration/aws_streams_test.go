@@ -86,8 +86,8 @@ func TestDynamoDBStreamOfAnOldTable(t *testing.T) {
 	require.True(t, a.caughtUp(t, cursor)[0].Lost)
 }
 
-// TestDynamoDBStreamOfAnotherKind: a stream without new images is somebody's, and
-// stays as it is.
+// TestDynamoDBStreamOfAnotherKind: another program may read a stream without
+// new images, so it stays as it is.
 func TestDynamoDBStreamOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	for view, good := range map[types.StreamViewType]bool{types.StreamViewTypeKeysOnly: false, types.StreamViewTypeNewAndOldImages: true} {
