@@ -76,8 +76,8 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 }
 
 func (c *Chain) checkDrafts(ctx context.Context, after head.Head, drafts []changeset.Draft) error {
-	if reserved.Refuses(ctx, c.id) {
-		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", ErrInvalidAggregateID, c.id)
+	if err := reserved.Check(ctx, c.id); err != nil {
+		return err
 	}
 	if after.State == head.Erased {
 		return fmt.Errorf("chain %q: %w", c.id, ErrErased)
@@ -241,7 +241,7 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		return h, fmt.Errorf("chain %q: %w", a.chain.id, ErrErased)
 	case h.SameRecord(a.from):
 		// Only the storage has the token and the fields of a newer version.
-		a.from, a.to = h, a.to.Inherit(h)
+		a.from, a.to = h, a.to.Inherit(a.from, h)
 		return head.Head{}, errPending
 	case h.Revision <= a.from.Revision:
 		return head.Head{}, headLost(a.from, h)

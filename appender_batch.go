@@ -311,7 +311,7 @@ func (b *batch) adopt(h head.Head) bool {
 	if !h.SameRecord(b.attempt.from) {
 		return false
 	}
-	b.attempt.from, b.attempt.to = h, b.attempt.to.Inherit(h).WithToken(h.Token())
+	b.attempt.from, b.attempt.to = h, b.attempt.to.Inherit(b.attempt.from, h).WithToken(h.Token())
 	return true
 }
 

@@ -41,6 +41,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // Store is the entry to all chains of a storage. It is safe for concurrent
@@ -90,9 +91,16 @@ func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID}
 
 // Heads yields the head of every chain, including erased chains, each once, in
 // the order of the storage. If after is not empty, it begins after that aggregate
-// ID. It ends with at most one error.
+// ID. It ends with at most one error. The library's own chains, such as feeds, are
+// left out; they are among the heads of [Store.HeadStore].
 func (s *Store) Heads(ctx context.Context, after string) iter.Seq2[head.Head, error] {
-	return s.heads.List(ctx, after)
+	return func(yield func(head.Head, error) bool) {
+		for h, err := range s.heads.List(ctx, after) {
+			if own := err == nil && reserved.Is(h.AggregateID); !own && !yield(h, err) {
+				return
+			}
+		}
+	}
 }
 
 // Options are the settings of a [Store]. Zero values stand for the defaults.

@@ -151,6 +151,15 @@ func (p *plan[S, E]) encodeLine(r Recorded[E]) ([]byte, error) {
 	return text, nil
 }
 
+// read decodes a changeset, and says in errors which one it is.
+func (p *plan[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
+	records, err := p.decode(c.Content)
+	for i := range records {
+		records[i].Version = c.Version
+	}
+	return records, located(err, c.Ref)
+}
+
 func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 	var records []Recorded[E]
 	for index, text := range eventline.Lines(content) {

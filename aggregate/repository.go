@@ -111,7 +111,7 @@ func (r *Repository[S, E]) Events(ctx context.Context, h head.Head, first, last 
 		for c, err := range r.reader(h).Changesets(ctx, ropewalk.Range{First: first, Last: last}) {
 			var records []Recorded[E]
 			if err == nil {
-				records, err = r.read(c)
+				records, err = r.plan.read(c)
 			}
 			if err != nil {
 				yield(Recorded[E]{}, err)
@@ -172,7 +172,7 @@ func (r *Repository[S, E]) fold(ctx context.Context, l Loaded[S], h head.Head, s
 
 // step takes one changeset in.
 func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
-	records, err := r.read(c)
+	records, err := r.plan.read(c)
 	if err != nil {
 		return err
 	}
@@ -181,15 +181,6 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 	}
 	l.remember(c.CommandID)
 	return nil
-}
-
-// read decodes a changeset, and says in errors which one it is.
-func (r *Repository[S, E]) read(c changeset.Changeset) ([]Recorded[E], error) {
-	records, err := r.plan.decode(c.Content)
-	for i := range records {
-		records[i].Version = c.Version
-	}
-	return records, located(err, c.Ref)
 }
 
 // remember keeps the command ID of a changeset. One append repeats its own.

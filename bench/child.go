@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing"
 
 	"ropewalk/bench/internal/lab"
 )
@@ -24,6 +25,11 @@ func child(name string, args []string) error {
 		return nil
 	case "stream":
 		return streamChild(context.Background(), args)
+	case "feedcosts":
+		lab.InVirtualTime(func(t *testing.T) error { return feedCostsChild(t, args[0], args[1] == "quick") })
+		return nil
+	case "follow":
+		return followChild(context.Background(), args)
 	case "command":
 		return commandChild(context.Background(), args)
 	case "verify":

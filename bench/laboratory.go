@@ -26,7 +26,7 @@ type experiment struct {
 // experiments are all parts of the page, in its order.
 var experiments = []experiment{
 	walkExperiment, spanExperiment, tableExperiment, hotExperiment,
-	embeddedExperiment, operationsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment,
+	embeddedExperiment, operationsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
 }
 
 // laboratory is what all experiments of one run share. It must be closed.

@@ -1,6 +1,10 @@
 package main
 
-import "math"
+import (
+	"math"
+
+	"ropewalk/internal/meter"
+)
 
 // List prices of us-east-1 in US dollars without the free tier, of 2025: S3
 // Standard, and DynamoDB on demand with the Standard table class. They are not
@@ -12,6 +16,8 @@ const (
 	priceWriteUnit   = 0.625 // a million write request units: 1 KB each
 	priceReadUnit    = 0.125 // a million read request units: 4 KB each, consistent
 	priceTableMonth  = 0.25  // a GB for a month
+	priceS3List      = 5.00  // a million LISTs
+	priceStreamRead  = 0.20  // a million reads of a stream, GetRecords
 	kilobyte         = 1024.0
 	itemOverhead     = 120  // names, key, version and time of an event's item, in bytes
 	metadataOverhead = 1400 // name and metadata of a changeset's object, in bytes
@@ -39,4 +45,13 @@ func ropewalkCosts(size, together int) costs {
 		read:   priceS3Get,
 		month:  float64(size+metadataOverhead) / 1e3 * priceS3Month,
 	}
+}
+
+// feedCosts are the requests of a relay or a follower, with objects in S3 and heads
+// in DynamoDB. The head of a feed takes two write units and one read unit: its index
+// soon is full.
+func feedCosts(c meter.Counts) float64 {
+	puts, gets := float64(c.Put), float64(c.Get+c.Stat)
+	swaps, loads := float64(c.Swap), float64(c.Load)
+	return (puts*priceS3Put + gets*priceS3Get + swaps*2*priceWriteUnit + loads*priceReadUnit) / 1e6
 }

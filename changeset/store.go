@@ -58,11 +58,11 @@ func (a Admission) Admit(h Header) error {
 }
 
 // ManyGetter is what a [Store] implements if it can read many changesets by one
-// request. The reader of chains then does.
+// request. The readers of chains and of feeds then do.
 type ManyGetter interface {
 	// GetMany must return the changesets of these references, each as
-	// [Store.Get] returns it, in any order. The references are all of one
-	// aggregate and all different. Before it reads a body that may be large it
+	// [Store.Get] returns it, in any order. The references are all different, and
+	// may be of several aggregates. Before it reads a body that may be large it
 	// must call [Admission.Admit], once for each changeset. It must not return a
 	// body that was refused.
 	//

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"ropewalk/changeset"
@@ -46,11 +47,21 @@ const (
 	Commit
 	// GetMany reads many changesets by one request.
 	GetMany
+	// Tags reads the next tag of a listing. The call that finds no further tag
+	// counts, too. So it is with Entries and Hints.
+	Tags
+	// Entries reads the next page of a log, or the end of the log.
+	Entries
+	// Hints reads the next page of hints of a source.
+	Hints
 )
+
+// operations is the number of operations, and 1.
+const operations = Hints + 1
 
 // String returns the operation's name.
 func (op Op) String() string {
-	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many"}
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints"}
 	return names[op]
 }
 
@@ -66,7 +77,7 @@ const (
 	Lost
 	// Late requests fail at once and take effect later: when [Fault.LateBy] has
 	// passed, right after the operation of [Fault.LateUntil], or else at
-	// [Script.Release].
+	// [Script.Release]. A late request of [Tags], [Entries] or [Hints] never arrives.
 	Late
 	// Refused requests are not applied, and their error says so: a
 	// *head.NotAppliedError for swaps and commits, a plain error for the others.
@@ -115,7 +126,8 @@ type Event struct {
 	Call int
 	Kind Kind
 	// Ref is what the call was about: the changeset; for swaps and commits the
-	// new head's changeset, for loads and reads of many the aggregate alone.
+	// new head's changeset, for loads and reads of many the aggregate alone, and
+	// for tags, logs and sources nothing.
 	Ref changeset.Ref
 	// Arrived says that the request reached the store; Err is then the store's
 	// answer. Otherwise Err is the injected error that the caller got.
@@ -132,6 +144,14 @@ func (e Event) String() string {
 	return fmt.Sprintf("%s %d (%s) %s %s: %v", e.Op, e.Call, e.Kind, e.Ref, what, e.Err)
 }
 
+// kind returns what goes wrong with a call. Nothing of a sequence can come later.
+func (c call) kind() Kind {
+	if c.op >= Tags && c.fault.Kind == Late {
+		return Dropped
+	}
+	return c.fault.Kind
+}
+
 // request sends one request through the script to the inner store.
 func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, inner func(context.Context) (T, error)) (T, error) {
 	var none T
@@ -144,7 +164,7 @@ func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, in
 	if err := sleep(ctx, c.fault.DelayBefore); err != nil {
 		return none, s.fail(c, err)
 	}
-	switch c.fault.Kind {
+	switch c.kind() {
 	case Late:
 		later := context.WithoutCancel(ctx)
 		s.postpone(c, func() {
@@ -177,9 +197,31 @@ func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, in
 	return v, err
 }
 
+// sequence sends a request for each item of a sequence, and one that finds its end.
+func sequence[T any](ctx context.Context, s *Script, op Op, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		next, stop := iter.Pull2(inner)
+		defer stop()
+		for {
+			more := true
+			item, err := request(ctx, s, op, changeset.Ref{}, func(context.Context) (item T, err error) {
+				item, err, more = next()
+				return item, err
+			})
+			if ended := err == nil && !more; ended || !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // injected returns the error that the caller of c gets.
 func (c call) injected(cause error) error {
-	err := fmt.Errorf("%w: %s %d of %s is %s", ErrInjected, c.op, c.number, c.ref, c.fault.Kind)
+	of := ""
+	if c.ref != (changeset.Ref{}) {
+		of = " of " + c.ref.String()
+	}
+	err := fmt.Errorf("%w: %s %d%s is %s", ErrInjected, c.op, c.number, of, c.fault.Kind)
 	for _, cause := range []error{c.fault.Err, cause} {
 		if cause != nil {
 			err = fmt.Errorf("%w: %w", err, cause)

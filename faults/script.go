@@ -23,7 +23,7 @@ import (
 // [Script.Draw] is asked for [Commit] alone.
 type Script struct {
 	mu    sync.Mutex
-	calls [GetMany + 1]int
+	calls [operations]int
 	plan  []*plan // oldest first
 	draw  func(op Op, call int) Fault
 	late  []*late
@@ -142,7 +142,7 @@ func (s *Script) Draw(choose func(op Op, call int) Fault) {
 func (s *Script) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls, s.plan, s.draw, s.log = [GetMany + 1]int{}, nil, nil, nil
+	s.calls, s.plan, s.draw, s.log = [operations]int{}, nil, nil, nil
 }
 
 // Release lets every [Late] request that waits for it take effect now, oldest

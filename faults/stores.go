@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"context"
+	"iter"
 	"slices"
 
 	"ropewalk/changeset"
@@ -18,7 +19,7 @@ func (s *Script) Changesets(inner changeset.Store) changeset.Store {
 
 // Heads returns a [head.Decorator] of the store, under the script. If the store
 // is a [head.Combined], the result holds the changesets that the same script
-// wraps around a store that the inner store holds. Listings always pass.
+// wraps around a store that the inner store holds. [head.Store.List] always passes.
 func (s *Script) Heads(inner head.Store) head.Store {
 	return heads{head.NewPassThrough(inner), s}
 }
@@ -101,6 +102,23 @@ func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error)
 	return request(ctx, s.script, Swap, next.Ref, func(ctx context.Context) (head.Head, error) {
 		return s.PassThrough.Swap(ctx, old, next)
 	})
+}
+
+func (s heads) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return sequence(ctx, s.script, Tags, s.PassThrough.Tags(ctx, after))
+}
+
+func (s heads) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
+	return sequence(ctx, s.script, Entries, s.PassThrough.Entries(ctx, from, follow))
+}
+
+// LogEnd is a call of Entries to the script.
+func (s heads) LogEnd(ctx context.Context) (head.LogPosition, error) {
+	return request(ctx, s.script, Entries, changeset.Ref{}, s.PassThrough.LogEnd)
+}
+
+func (s heads) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints, error] {
+	return sequence(ctx, s.script, Hints, s.PassThrough.Hints(ctx, cursor))
 }
 
 func (s heads) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {

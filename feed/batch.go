@@ -21,12 +21,21 @@ const maxAdvances = 10_000
 // relay, and one line of JSON for each advance.
 type batch struct {
 	preamble
-	advances []head.Advance
+	advances []advance
+}
+
+// advance is an advance of a batch.
+type advance struct {
+	head.Advance
+	// tag is the hash of the head's tag as the relay saw it, 0 if it saw none.
+	tag uint32
 }
 
 // preamble is the first line of a batch.
 type preamble struct {
 	Format int `json:"format"`
+	// Source is the name of the source that the cursor is for.
+	Source string `json:"source"`
 	// Cursor is where the source goes on after the batch; null while a sweep is
 	// under way.
 	Cursor json.RawMessage `json:"cursor"`
@@ -44,6 +53,7 @@ type line struct {
 	ID        changeset.ID  `json:"id"`
 	Before    *changeset.ID `json:"before,omitempty"`
 	Erased    bool          `json:"erased,omitempty"`
+	Tag       uint32        `json:"tag,omitempty"`
 }
 
 // encode returns the batch as NDJSON.
@@ -56,7 +66,7 @@ func (b batch) encode() ([]byte, error) {
 		return nil, err
 	}
 	for _, a := range b.advances {
-		l := line{a.AggregateID, a.First, a.Last, a.ID, nil, a.Erased}
+		l := line{a.AggregateID, a.First, a.Last, a.ID, nil, a.Erased, a.tag}
 		if !a.Before.IsZero() {
 			l.Before = &a.Before
 		}
@@ -95,11 +105,11 @@ func parseBatch(content []byte) (b batch, err error) {
 		} else if err != nil {
 			return b, err
 		}
-		a := head.Advance{AggregateID: l.Aggregate, First: l.First, Last: l.Last, ID: l.ID, Erased: l.Erased}
+		a := advance{head.Advance{AggregateID: l.Aggregate, First: l.First, Last: l.Last, ID: l.ID, Erased: l.Erased}, l.Tag}
 		if l.Before != nil {
 			a.Before = *l.Before
 		}
-		if err := checkAdvance(a); err != nil {
+		if err := checkAdvance(a.Advance); err != nil {
 			return b, fmt.Errorf("line %d: %w", len(b.advances)+2, err)
 		}
 		b.advances = append(b.advances, a)

@@ -64,7 +64,7 @@ func (j chainJournal) entries(ref changeset.Ref, b batch) []entry {
 	entries := make([]entry, len(b.advances))
 	for i, a := range b.advances {
 		p := Position{generation: j.generation, at: ref.Version, id: ref.ID, line: uint64(i) + 1, version: a.Last}
-		entries[i] = entry{p, a}
+		entries[i] = entry{p, a.Advance}
 	}
 	return entries
 }
@@ -104,6 +104,62 @@ func (j chainJournal) pages(ctx context.Context, after Position, follow bool) it
 // read yields the entries after a position up to h, and returns the position at
 // h. It reports false after an error, and if the loop has ended.
 func (j chainJournal) read(ctx context.Context, h head.Head, after Position, yield func([]entry, error) bool) (Position, bool) {
+	for at, err := range j.stages(ctx, h, after.at) {
+		var ok bool
+		if err != nil {
+			yield(nil, err)
+			return after, false
+		}
+		if after, ok = j.readStage(ctx, at, after, yield); !ok {
+			return after, false
+		}
+	}
+	return after, true
+}
+
+// stages yields the heads to read at, on the way from a version of the feed to h. On a
+// long way these are the waypoints and then h: the index of h would lead to a far
+// version in steps of 24,576.
+func (j chainJournal) stages(ctx context.Context, h head.Head, from uint64) iter.Seq2[head.Head, error] {
+	return func(yield func(head.Head, error) bool) {
+		if h.Version-from > 2*waypointEvery {
+			waypoints, err := j.waypoints(ctx, h)
+			if err != nil {
+				yield(head.Head{}, err)
+				return
+			}
+			for i := from/waypointEvery + 1; i < uint64(len(waypoints)); i++ {
+				at, err := j.feed.headAt(ctx, ropewalk.Ref{AggregateID: h.AggregateID, Version: i * waypointEvery, ID: waypoints[i]})
+				if !yield(at, err) || err != nil {
+					return
+				}
+			}
+		}
+		yield(h, nil)
+	}
+}
+
+// waypoints returns the waypoints of the newest snapshot, or none if there is no
+// snapshot that can be read.
+func (j chainJournal) waypoints(ctx context.Context, h head.Head) ([]changeset.ID, error) {
+	newest, err := j.chain().ReaderAt(h).At(ctx, h.Version)
+	if err != nil {
+		return nil, err
+	}
+	b, err := decodeBatch(newest)
+	if err != nil || b.Snapshot == nil {
+		return nil, err
+	}
+	m, err := (&state{chainJournal: j}).readManifest(ctx, *b.Snapshot)
+	if errors.Is(err, errUnusable) {
+		return nil, nil
+	}
+	return m.Waypoints, err
+}
+
+// readStage yields the entries after a position up to h. The changesets of a stage
+// are proved against each other, and the first against the stage before.
+func (j chainJournal) readStage(ctx context.Context, h head.Head, after Position, yield func([]entry, error) bool) (Position, bool) {
 	for c, err := range j.chain().ReaderAt(h).Changesets(ctx, ropewalk.Range{First: after.at, Last: ropewalk.Newest}) {
 		if err == nil && c.Version == after.at && !after.IsZero() && c.ID != after.id {
 			err = j.other(ctx, after)

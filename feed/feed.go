@@ -70,6 +70,10 @@ type Options struct {
 	// may extend; 250 milliseconds by default. While nothing happens, pauses grow up
 	// to eight times that. A log reports news at once and is not polled.
 	Poll time.Duration
+	// Only selects the aggregates whose changes [Feed.After] and [Feed.Follow] yield:
+	// the changesets of other aggregates are not read. Nil selects all aggregates.
+	// Relays and subscriptions do not use it.
+	Only func(aggregateID string) bool
 	// ReadAhead is the largest number of reads under way; 64 by default. One read
 	// is of one advance, or of up to 64 changesets of an advance.
 	ReadAhead int
@@ -121,8 +125,12 @@ func (f *Feed) Follow(ctx context.Context, position Position) iter.Seq2[Change, 
 }
 
 func (f *Feed) changes(ctx context.Context, position Position, follow bool) iter.Seq2[Change, error] {
+	var want wanted
+	if only := f.options.Only; only != nil {
+		want = func(a head.Advance) bool { return only(a.AggregateID) }
+	}
 	return func(yield func(Change, error) bool) {
-		for d, err := range f.deliveries(ctx, position, follow, nil) {
+		for d, err := range f.deliveries(ctx, position, follow, want) {
 			if err != nil {
 				yield(Change{}, err)
 				return

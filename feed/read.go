@@ -1,10 +1,12 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"ropewalk"
 	"ropewalk/changeset"
@@ -37,24 +39,29 @@ type wanted func(head.Advance) bool
 // maxSpan is the largest number of changesets that are read as one piece of work.
 const maxSpan = 64
 
+// budget is about how many bytes of contents a read takes in before their turn.
+const budget = 1 << 20
+
 // deliveries yields the changes after a position. With follow, it yields caughtUp
 // when nothing more is there for now, and goes on.
 func (f *Feed) deliveries(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[delivery, error] {
-	work := func(ctx context.Context) iter.Seq2[piece, error] { return f.pieces(ctx, after, follow, want) }
+	work := func(ctx context.Context) iter.Seq2[bundle, error] { return f.bundles(ctx, after, follow, want) }
 	return func(yield func(delivery, error) bool) {
-		for done, err := range parallel.Map(ctx, f.options.ReadAhead, work, f.readPiece) {
-			if err != nil {
-				yield(delivery{}, err)
-				return
-			}
-			for _, d := range done.deliveries {
-				if !yield(d, nil) {
+		for done, err := range parallel.Map(ctx, f.options.ReadAhead, work, f.readBundle) {
+			for {
+				for _, d := range done.deliveries {
+					if !yield(d, nil) {
+						return
+					}
+				}
+				if err = cmp.Or(err, done.err); err != nil {
+					yield(delivery{}, err)
 					return
 				}
-			}
-			if done.err != nil {
-				yield(delivery{}, done.err)
-				return
+				if len(done.rest) == 0 {
+					break
+				}
+				done, err = f.readBundle(ctx, done.rest)
 			}
 		}
 	}
@@ -70,24 +77,57 @@ type piece struct {
 	// newest is the head at the advance's last version if the piece is a part of a
 	// long advance.
 	newest head.Head
+	// failed is why that head could not be read.
+	failed error
 }
 
-// pieces yields the pieces of the entries after a position.
-func (f *Feed) pieces(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[piece, error] {
-	return func(yield func(piece, error) bool) {
+// isSpan reports whether the piece is read along the chain of its aggregate.
+func (p piece) isSpan() bool { return p.newest.Exists() || p.first < p.last }
+
+// bundle holds consecutive pieces that are read at once: a span, or pieces that are
+// one changeset or none.
+type bundle []piece
+
+// bundles yields the pieces of the entries after a position. A bundle has several
+// pieces only if the store can read many changesets by one request.
+func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[bundle, error] {
+	size := 1
+	if _, many := changeset.As[changeset.ManyGetter](f.store.Changesets()); many {
+		size = maxSpan
+	}
+	return func(yield func(bundle, error) bool) {
 		for page, err := range f.pages(ctx, after, follow) {
 			if err != nil {
-				yield(piece{}, err)
+				yield(nil, err)
 				return
 			}
-			if len(page) == 0 && !yield(piece{kind: caughtUp}, nil) {
+			if len(page) == 0 && !yield(bundle{{kind: caughtUp}}, nil) {
 				return
 			}
-			for _, e := range page {
-				for p, err := range f.split(ctx, e, want) {
-					if !yield(p, err) || err != nil {
+			var b bundle
+			for p := range f.pieces(ctx, page, want) {
+				if len(b) > 0 && (len(b) == size || p.isSpan() || b[0].isSpan()) {
+					if !yield(b, nil) {
 						return
 					}
+					b = nil
+				}
+				b = append(b, p)
+			}
+			if len(b) > 0 && !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pieces yields the pieces of entries.
+func (f *Feed) pieces(ctx context.Context, page []entry, want wanted) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
+		for _, e := range page {
+			for p := range f.split(ctx, e, want) {
+				if !yield(p) {
+					return
 				}
 			}
 		}
@@ -119,57 +159,117 @@ func (f *Feed) pages(ctx context.Context, after Position, follow bool) iter.Seq2
 }
 
 // split divides an entry into pieces.
-func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq2[piece, error] {
-	return func(yield func(piece, error) bool) {
+func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
 		a := e.advance
 		switch {
 		case want != nil && !want(a):
-			yield(piece{entry: e, kind: skipped}, nil)
+			yield(piece{entry: e, kind: skipped})
 			return
 		case a.Erased || a.Last-a.First < maxSpan:
-			yield(piece{entry: e, first: a.First, last: a.Last}, nil)
+			yield(piece{entry: e, first: a.First, last: a.Last})
 			return
 		}
 		newest, err := f.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
 		if err != nil {
-			yield(piece{}, err)
+			yield(piece{entry: e, first: a.First, last: a.Last, failed: err})
 			return
 		}
 		for first := a.First; ; first += maxSpan {
 			last := min(a.Last, first+maxSpan-1)
-			if !yield(piece{entry: e, first: first, last: last, newest: newest}, nil) || last == a.Last {
+			if !yield(piece{entry: e, first: first, last: last, newest: newest}) || last == a.Last {
 				return
 			}
 		}
 	}
 }
 
-// done is what a piece has become: deliveries, and an error after them.
+// done is what a bundle has become: deliveries, and an error after them, or what
+// would have exceeded the budget.
 type done struct {
 	deliveries []delivery
 	err        error
+	rest       bundle
 }
 
-// readPiece reads the changesets of a piece.
-func (f *Feed) readPiece(ctx context.Context, p piece) (done, error) {
-	a := p.advance
-	last := ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID}
+// readBundle reads a bundle: all of it, or as much as the budget allows.
+func (f *Feed) readBundle(ctx context.Context, b bundle) (d done, err error) {
+	found := f.readMany(ctx, b)
+	size := 0
+	for i, p := range b {
+		if size > budget {
+			d.rest = b[i:]
+			return d, nil
+		}
+		one := f.readPiece(ctx, p, found)
+		d.deliveries = append(d.deliveries, one.deliveries...)
+		if d.err = one.err; d.err != nil {
+			return d, nil
+		}
+		for _, read := range one.deliveries {
+			size += len(read.Content)
+		}
+	}
+	return d, nil
+}
+
+// readMany returns what one request gives of a bundle within the budget. What it
+// leaves out is to be read alone, which says why it is missing.
+func (f *Feed) readMany(ctx context.Context, b bundle) map[ropewalk.Ref]ropewalk.Changeset {
+	many, ok := changeset.As[changeset.ManyGetter](f.store.Changesets())
+	var refs []ropewalk.Ref
+	for _, p := range b {
+		if p.kind == changed && !p.advance.Erased {
+			refs = append(refs, p.ref())
+		}
+	}
+	if !ok || len(refs) < 2 {
+		return nil
+	}
+	var size atomic.Int64
+	all, _ := many.GetMany(ctx, refs, func(h changeset.Header) error {
+		if size.Add(h.BodySize) > budget {
+			return changeset.ErrTooLarge
+		}
+		return nil
+	})
+	found := make(map[ropewalk.Ref]ropewalk.Changeset, len(all))
+	for _, c := range all {
+		if c, err := f.admitted(c); err == nil {
+			found[c.Ref] = c
+		}
+	}
+	return found
+}
+
+// ref is the reference of the advance's last changeset.
+func (p piece) ref() ropewalk.Ref {
+	return ropewalk.Ref{AggregateID: p.advance.AggregateID, Version: p.advance.Last, ID: p.advance.ID}
+}
+
+// readPiece reads the changesets of a piece that are not among those found before.
+func (f *Feed) readPiece(ctx context.Context, p piece, found map[ropewalk.Ref]ropewalk.Changeset) done {
+	a, last := p.advance, p.ref()
 	switch {
 	case p.kind != changed:
-		return done{deliveries: []delivery{{Change{Position: p.position}, p.kind}}}, nil
+		return done{deliveries: []delivery{{Change{Position: p.position}, p.kind}}}
 	case a.Erased:
-		return done{deliveries: []delivery{{f.erasure(last, p.position), changed}}}, nil
-	case p.newest.Exists() || p.first < p.last:
-		return f.readSpan(ctx, p, last), nil
+		return done{deliveries: []delivery{{f.erasure(last, p.position), changed}}}
+	case p.isSpan():
+		return f.readSpan(ctx, p, last)
 	}
-	c, err := f.get(ctx, last)
+	c, ok := found[last]
+	var err error
+	if !ok {
+		c, err = f.get(ctx, last)
+	}
 	if err == nil && !a.Before.IsZero() && c.Parent != a.Before {
 		err = &ropewalk.CorruptError{Ref: last, Reason: fmt.Sprintf("its parent is %s, and the feed says %s", c.Parent, a.Before)}
 	}
 	if err != nil {
-		return f.unlessErased(ctx, p, last.Version, err), nil
+		return f.unlessErased(ctx, p, err)
 	}
-	return done{deliveries: []delivery{{Change{Changeset: c, Position: p.position}, changed}}}, nil
+	return done{deliveries: []delivery{{Change{Changeset: c, Position: p.position}, changed}}}
 }
 
 func (f *Feed) erasure(ref ropewalk.Ref, at Position) Change {
@@ -178,38 +278,40 @@ func (f *Feed) erasure(ref ropewalk.Ref, at Position) Change {
 
 // readSpan reads several versions of an aggregate.
 func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done) {
-	next := p.first
+	if p.failed != nil {
+		return f.unlessErased(ctx, p, p.failed)
+	}
 	newest := p.newest
 	if !newest.Exists() {
 		var err error
 		if newest, err = f.headAt(ctx, last); err != nil {
-			return f.unlessErased(ctx, p, next, err)
+			return f.unlessErased(ctx, p, err)
 		}
 	}
 	versions := ropewalk.Range{First: p.first, Last: p.last}
 	for c, err := range f.store.Chain(last.AggregateID).ReaderAt(newest).Changesets(ctx, versions) {
 		if err != nil {
-			rest := f.unlessErased(ctx, p, next, err)
-			return done{append(d.deliveries, rest.deliveries...), rest.err}
+			rest := f.unlessErased(ctx, p, err)
+			return done{append(d.deliveries, rest.deliveries...), rest.err, nil}
 		}
 		d.deliveries = append(d.deliveries, delivery{Change{Changeset: c, Position: p.at(c.Version)}, changed})
-		next++
 	}
 	return d
 }
 
 // unlessErased returns the error of reading a piece from a version on. If the
-// aggregate was erased, it returns the erasure in place of the changesets.
-func (f *Feed) unlessErased(ctx context.Context, p piece, version uint64, err error) done {
-	if ctx.Err() != nil {
-		return done{err: err}
-	}
+// aggregate was erased, it returns the erasure in place of the changesets. If that is
+// unknown, the error is not a [*changeset.CorruptError].
+func (f *Feed) unlessErased(ctx context.Context, p piece, err error) done {
 	_, loadErr := f.store.Chain(p.advance.AggregateID).Head(ctx)
-	if !errors.Is(loadErr, ropewalk.ErrErased) {
-		return done{err: err}
+	switch {
+	case errors.Is(loadErr, ropewalk.ErrErased):
+		ref := ropewalk.Ref{AggregateID: p.advance.AggregateID, Version: p.advance.Last, ID: p.advance.ID}
+		return done{deliveries: []delivery{{f.erasure(ref, p.at(p.last)), changed}}}
+	case loadErr != nil && !errors.Is(loadErr, ropewalk.ErrNotFound):
+		return done{err: fmt.Errorf("%v, and the head could not be read: %w", err, loadErr)}
 	}
-	ref := ropewalk.Ref{AggregateID: p.advance.AggregateID, Version: p.advance.Last, ID: p.advance.ID}
-	return done{deliveries: []delivery{{f.erasure(ref, p.at(p.last)), changed}}}
+	return done{err: err}
 }
 
 // get returns one changeset, proved against its reference and the hash of its body.
@@ -225,15 +327,21 @@ func (f *Feed) get(ctx context.Context, ref ropewalk.Ref) (ropewalk.Changeset, e
 		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + c.Ref.String()}
 	}
 	if err == nil {
-		err = c.VerifyBody()
-	}
-	if err == nil {
-		c.Content, err = body.Decode(c, limit)
+		c, err = f.admitted(c)
 	}
 	if err != nil {
 		return ropewalk.Changeset{}, walk.ReadError(ref, err)
 	}
 	return c, nil
+}
+
+// admitted returns a changeset with its content, proved against the hash of its body.
+func (f *Feed) admitted(c ropewalk.Changeset) (ropewalk.Changeset, error) {
+	err := c.VerifyBody()
+	if err == nil {
+		c.Content, err = body.Decode(c, f.store.Options().MaxContentSize)
+	}
+	return c, err
 }
 
 // headAt returns the head at a changeset.

@@ -23,6 +23,9 @@ type registration struct {
 	Generation string `json:"generation"`
 	// Source is the name of the source that the cursors are for.
 	Source string `json:"source,omitempty"`
+	// Dropped is the generation that was dropped, so that its erasure can be
+	// finished.
+	Dropped string `json:"dropped,omitempty"`
 }
 
 const noGeneration = "none"
@@ -80,7 +83,7 @@ func (f *Feed) registerNew(ctx context.Context, source string) (registration, er
 		}
 		var random [8]byte
 		_, _ = rand.Read(random[:]) // never fails
-		fresh := registration{formatOfBatches, hex.EncodeToString(random[:]), source}
+		fresh := registration{Format: formatOfBatches, Generation: hex.EncodeToString(random[:]), Source: source}
 		err = f.registerAs(ctx, h, fresh)
 		if _, lost := errors.AsType[*ropewalk.ConflictError](err); !lost {
 			return fresh, err

@@ -14,11 +14,11 @@ import (
 )
 
 // CollectAll is [Collector.Collect] for every aggregate that has an object,
-// several at once, yielded in the order of their percent-encoded IDs;
-// aggregates with reserved IDs are left out. If after is not empty, it begins
-// after that aggregate ID: to continue a run that was ended, pass the ID of the
-// last report before the end. Erased aggregates with nothing but snapshots come
-// last, in no order.
+// several at once, yielded in the order of their percent-encoded IDs. The
+// library's own chains, under reserved IDs, are among them. If after is not
+// empty, it begins after that aggregate ID: to continue a run that was ended,
+// pass the ID of the last report before the end. Erased aggregates with nothing
+// but snapshots come last, in no order.
 //
 // An error of one aggregate is in its report, and does not end the rest; a
 // listing that fails, or the context's end, does, with the one error. When the
@@ -27,6 +27,7 @@ import (
 // context's error. Breaking the loop stops all work. Memory is bounded by what
 // is known of [Options.Parallel] aggregates.
 func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Report, error] {
+	ctx = reserved.Open(ctx)
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
 	return func(yield func(Report, error) bool) {
 		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, c.collectOne) {
@@ -50,15 +51,15 @@ func (c *Collector) collectOne(ctx context.Context, aggregateID string) (Report,
 	return r, nil
 }
 
-// aggregates yields the aggregates that have objects, and then the erased ones
-// that have none but snapshots.
+// aggregates yields the aggregates that have a chain and objects, and then the
+// erased aggregates that have nothing but snapshots.
 func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for id, err := range c.changesets.Aggregates(ctx, after) {
 			if err != nil {
 				err = fmt.Errorf("list aggregates: %w", err)
 			}
-			if own := err == nil && reserved.Is(id); !own && (!yield(id, err) || err != nil) {
+			if skip := err == nil && !reserved.HasChain(id); !skip && (!yield(id, err) || err != nil) {
 				return
 			}
 		}
@@ -67,8 +68,8 @@ func (c *Collector) aggregates(ctx context.Context, after string) iter.Seq2[stri
 }
 
 // leftBehind yields the erased aggregates that have snapshots and nothing else:
-// only their heads show which aggregates these are. If there are no snapshots
-// at all, no head is read.
+// only their heads show which aggregates these are. If there can be no such
+// snapshots, no head is read.
 func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		some, err := c.anySnapshots(ctx)
@@ -90,14 +91,22 @@ func (c *Collector) leftBehind(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// anySnapshots reports whether there is an aggregate with a reserved ID.
-// Reserved IDs come after "$", and before all other IDs.
+// anySnapshots reports whether there are snapshots other than the snapshots of the
+// library's own chains that have objects. Reserved IDs come after "$", and before
+// all other IDs. The IDs of feeds, the only ones of these chains that have
+// snapshots, come before the IDs of snapshots.
 func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
+	known := map[string]bool{}
 	for id, err := range c.changesets.Aggregates(ctx, "$") {
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, fmt.Errorf("list aggregates: %w", err)
+		case reserved.IsSnapshots(id) && !known[id]:
+			return true, nil
+		case !reserved.Is(id):
+			return false, nil
 		}
-		return reserved.Is(id), nil
+		known[reserved.Snapshots(id)] = true
 	}
 	return false, nil
 }
@@ -105,7 +114,7 @@ func (c *Collector) anySnapshots(ctx context.Context) (bool, error) {
 // isLeftBehind reports whether an aggregate has snapshots and no other objects,
 // and may be erased: its head says so, or does not decode.
 func (c *Collector) isLeftBehind(ctx context.Context, e headlist.Entry) (bool, error) {
-	if e.Fault == nil && e.Head.State != head.Erased || reserved.Is(e.AggregateID) {
+	if e.Fault == nil && e.Head.State != head.Erased || !reserved.HasChain(e.AggregateID) {
 		return false, nil
 	}
 	own, err := c.hasObjects(ctx, e.AggregateID)

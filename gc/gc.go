@@ -146,10 +146,7 @@ func checkID(ctx context.Context, aggregateID string) error {
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return err
 	}
-	if reserved.Refuses(ctx, aggregateID) {
-		return fmt.Errorf("%w: %q: a leading $ is reserved for the library's own chains", changeset.ErrInvalidAggregateID, aggregateID)
-	}
-	return nil
+	return reserved.Check(ctx, aggregateID)
 }
 
 // load returns the head as it is. One that only newer versions may replace

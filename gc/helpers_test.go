@@ -16,6 +16,7 @@ import (
 	"ropewalk/inspect"
 	"ropewalk/internal/link"
 	"ropewalk/internal/meter"
+	"ropewalk/internal/reserved"
 )
 
 // place is a storage with one aggregate to be looked at.
@@ -40,13 +41,15 @@ func (p place) of(id string) place {
 	return p
 }
 
-// grow makes n appends and returns the last one's head.
+// grow makes n appends and returns the last one's head. The aggregate may be one
+// of the library's own.
 func (p place) grow(n int) head.Head {
 	p.Helper()
+	ctx := reserved.Open(p.Context())
 	h := p.head()
 	for range n {
 		var err error
-		h, err = p.chain().Append(p.Context(), h, draft(fmt.Sprintf("c%d", h.Revision)))
+		h, err = p.chain().Append(ctx, h, draft(fmt.Sprintf("c%d", h.Revision)))
 		require.NoError(p, err)
 	}
 	return h

@@ -122,9 +122,13 @@ type Hint struct {
 // Tagger is what a [Store] implements if it can list a tag of each record without
 // reading the records.
 type Tagger interface {
-	// Tags must yield the tag of every head, each once, in the order of [Store.List].
-	// If after is not empty, it must begin after that aggregate ID. Two tags of an
-	// aggregate may be equal only if the record is the same.
+	// Tags must yield the tag of every head, each once, in the order of [Store.List],
+	// also of a head whose record does not decode. If after is not empty, it must
+	// begin after that aggregate ID, which is one that List or Tags has yielded. At
+	// most one error ends it.
+	//
+	// A tag must not be empty. Two tags of an aggregate may be equal only if the
+	// record is the same, and must be equal if it was not written in between.
 	Tags(ctx context.Context, after string) iter.Seq2[Tag, error]
 }
 

@@ -28,8 +28,14 @@ func samples(t testing.TB) map[string]head.Head {
 		"in the middle":             headAt("order-4711", 1000),
 		"worst case":                headAt(strings.Repeat("é", 21)+"ab", 6*4096-2),
 		"erased":                    erased,
+		"with a checkpoint":         withCheckpoint(headAt("$subscription-mail", 0), "at=2026-11-21,12.30&of=a%2Fb_~*+"),
 		"written by a newer format": newer,
 	}
+}
+
+func withCheckpoint(h head.Head, checkpoint string) head.Head {
+	h.Checkpoint = checkpoint
+	return h
 }
 
 // newer returns the record as a writer of format 2 might write it, with fields
@@ -111,6 +117,10 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		replace(`"revision":4`, `"revision":0`), replace(`"revision":4`, `"revision":18446744073709551616`),
 		replace(`"live"`, `"dead"`), replace(`"live"`, `""`), replace(`"live"`, `"Live"`), replace(`"live"`, `["live"]`),
 		replace(id(1).String(), id(0).String()), replace(id(1).String(), strings.ToUpper(id(1).String())),
+		replace(`"digest"`, `"checkpoint":"","digest"`), replace(`"digest"`, `"checkpoint":1,"digest"`), replace(`"digest"`, `"checkpoint":null,"digest"`),
+		replace(`"digest"`, `"checkpoint":"a b","digest"`), replace(`"digest"`, `"checkpoint":"a/b","digest"`), replace(`"digest"`, `"checkpoint":"\u0061","digest"`),
+		replace(`"digest"`, `"checkpoint":"a","checkpoint":"a","digest"`), replace(`"format"`, `"checkpoint":"a","format"`),
+		replace(`"digest"`, `"checkpoint":"`+strings.Repeat("z", head.MaxCheckpoint+1)+`","digest"`),
 		replace(`"digest":"`, `"digest":"A`), replace(`"ancestors":"`, `"ancestors":"A`), replace(`"ancestors":"`, `"ancestors":"\n`),
 		replace(`2026-11-21T12`, `2026-11-21t12`), replace(`56789Z`, `5678Z`), replace(`Z"`, `+00:00"`),
 		replace(`"format":1`, `"format":0`), replace(`"format":1`, `"format":01`), replace(`"min-reader":1`, `"min-reader":0`),
@@ -182,6 +192,8 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 		"ancestor index": func(h *head.Head) { h.Ancestors = changeset.Index{} },
 		"does not end":   func(h *head.Head) { h.ID = id(77) },
 		"year 10000":     func(h *head.Head) { h.UpdatedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"more than":      func(h *head.Head) { h.Checkpoint = strings.Repeat("z", head.MaxCheckpoint+1) },
+		"a character":    func(h *head.Head) { h.Checkpoint = `"` },
 		"unknown fields": func(h *head.Head) { *h = h.WithExtra("[]") },
 	} {
 		h := headAt("order-4711", 2)
@@ -195,7 +207,7 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 
 // Stores that keep fields of their own have no JSON to compare with.
 func TestFromTextsTakesTheCanonicalFormOnly(t *testing.T) {
-	want := headAt("order-4711", 2)
+	want := withCheckpoint(headAt("order-4711", 2), "a=1")
 	texts := map[string]string{}
 	for i, text := range textsOf(t, want) {
 		texts[fields[i]] = text
@@ -203,6 +215,12 @@ func TestFromTextsTakesTheCanonicalFormOnly(t *testing.T) {
 	got, err := head.ParseFields(texts)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+	for _, other := range []string{"a=1\n", " ", "a/b", "é"} {
+		texts[head.FieldCheckpoint] = other
+		_, err := head.ParseFields(texts)
+		require.ErrorContains(t, err, "checkpoint", "%q", other)
+	}
+	delete(texts, head.FieldCheckpoint)
 	for field, whole := range texts {
 		for _, other := range []string{"", "0" + whole, whole + "\n", whole + " ", whole + "="} {
 			texts[field] = other

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,10 +80,10 @@ func FuzzDecodeRow(f *testing.F) {
 func FuzzFromTexts(f *testing.F) {
 	for _, h := range samples(f) {
 		texts := textsOf(f, h)
-		f.Add(texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6], texts[7], texts[8], texts[9], texts[10])
+		f.Add(texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], texts[6], texts[7], texts[8], texts[9], texts[10], texts[11])
 	}
-	f.Fuzz(func(t *testing.T, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10 string) {
-		given := [...]string{s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10}
+	f.Fuzz(func(t *testing.T, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 string) {
+		given := [...]string{s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11}
 		texts := map[string]string{}
 		for i, field := range fields {
 			texts[field] = given[i]
@@ -96,17 +97,18 @@ func FuzzFromTexts(f *testing.F) {
 
 var fields = [...]string{
 	head.FieldFormat, head.FieldMinReader, head.FieldMinWriter, head.FieldState, head.FieldAggregateID, head.FieldVersion,
-	head.FieldChangesetID, head.FieldAncestors, head.FieldDigest, head.FieldRevision, head.FieldUpdatedAt,
+	head.FieldChangesetID, head.FieldAncestors, head.FieldDigest, head.FieldRevision, head.FieldUpdatedAt, head.FieldCheckpoint,
 }
 
-// textsOf returns the texts of a head's fields, as its JSON has them.
+// textsOf returns the texts of a head's fields, as its JSON has them; empty for a
+// checkpoint that is missing.
 func textsOf(t testing.TB, h head.Head) (texts [len(fields)]string) {
 	t.Helper()
 	var record map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(encode(t, h)), &record))
 	for i, field := range fields {
 		texts[i] = string(record[field])
-		if texts[i][0] == '"' {
+		if strings.HasPrefix(texts[i], `"`) {
 			require.NoError(t, json.Unmarshal(record[field], &texts[i]))
 		}
 	}

@@ -8,7 +8,6 @@
 package head
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -140,11 +139,14 @@ func At(newest changeset.Header) Head {
 // appended to.
 func (h Head) MidAppend() bool { return h.midAppend }
 
-// Inherit returns h, which is to replace the stored record, with the format
-// numbers, the checkpoint and the unknown fields of the stored record if h lacks
-// them. A head that was rebuilt from a changeset lacks all.
-func (h Head) Inherit(stored Head) Head {
-	h.Checkpoint = cmp.Or(h.Checkpoint, stored.Checkpoint)
+// Inherit returns h, which was built on old and is to replace the stored record,
+// with what h lacks because old was rebuilt from a changeset: the format numbers
+// and the unknown fields of the stored record if h lacks them, and the checkpoint
+// of the stored record if h has the checkpoint of old.
+func (h Head) Inherit(old, stored Head) Head {
+	if h.Checkpoint == old.Checkpoint {
+		h.Checkpoint = stored.Checkpoint
+	}
 	if h.Formats == (Formats{}) {
 		h.Formats = stored.Formats
 	}

@@ -59,6 +59,9 @@ type Options struct {
 	// HeadersOnly leaves the contents unread, and so unproved: all else is
 	// checked, by metadata requests alone.
 	HeadersOnly bool
+	// Internal lets [Inspector.VerifyAll] verify the library's own chains as well,
+	// such as feeds. Each can be verified by its ID in any case.
+	Internal bool
 	// Progress, if not nil, is called after each changeset that Verify has
 	// read, one call at a time. It must not call the inspector.
 	Progress func()
@@ -75,6 +78,7 @@ type Inspector struct {
 	maxBytes    int64
 	maxContent  int64
 	headersOnly bool
+	internal    bool
 	progress    func()
 	progressing sync.Mutex
 	requests    *semaphore.Weighted
@@ -95,7 +99,8 @@ func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
 	o := options.withDefaults()
 	return &Inspector{
 		changesets: changesets, heads: heads,
-		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly, progress: o.Progress,
+		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly,
+		internal: o.Internal, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),
 		bytes:    semaphore.NewWeighted(o.MaxBytesInFlight),
 	}

@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // Condition says what is the matter with a head.
@@ -80,14 +81,26 @@ const maxRevision = 1 << 62
 // was refused by a fence. Nor can it distinguish a lost head from a missing
 // tombstone, or know what fields a newer version had added.
 //
+// The head of a feed is rebuilt like any other: a batch is right wherever it can
+// enter the feed, whether it was committed or not. The head of a subscription is
+// only rolled forward. If it is lost, so is its checkpoint, and the error matches
+// [ropewalk.ErrHeadLost].
+//
 // It returns the errors of Verify, and: a [*changeset.CorruptError] that names
 // the record of a head that does not decode, disagrees with its changeset, or
 // names one that is not stored, and an object that leaves no room for a
-// revision above it; an error that matches [ropewalk.ErrErased] at a tombstone.
+// revision above it; an error that matches [ropewalk.ErrErased] at a tombstone,
+// or [changeset.ErrInvalidAggregateID] if the ID is reserved and has no chain.
 func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuilding, error) {
+	if !reserved.HasChain(aggregateID) {
+		return Rebuilding{}, reserved.Check(ctx, aggregateID)
+	}
 	s, err := in.survey(ctx, aggregateID)
 	if err != nil {
 		return Rebuilding{}, err
+	}
+	if s.headFault == nil && !s.head.Exists() && reserved.IsSubscription(aggregateID) {
+		return Rebuilding{}, fmt.Errorf("%q: %w: its checkpoint was in it, and in no object: begin the subscription again", aggregateID, ropewalk.ErrHeadLost)
 	}
 	if s.headFault != nil {
 		return Rebuilding{}, corrupt(s.headFault, "there is a record that cannot be read: remove it by hand before it is rebuilt")

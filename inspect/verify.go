@@ -82,10 +82,10 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 }
 
 // VerifyAll verifies every aggregate that has an object or a head, several at
-// once, each yielded once; aggregates with reserved IDs ([reserved.Is])
-// are not chains, and left out. At most one error ends it. It keeps some 32
-// bytes of each aggregate in memory, besides what Verify keeps of aggregates
-// under way.
+// once, each yielded once. The library's own chains, which have reserved IDs, are
+// left out without [Options.Internal]. Snapshots are no chains, and always left
+// out. At most one error ends it. It keeps some 32 bytes of each aggregate in
+// memory, besides what Verify keeps of aggregates under way.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
 		work := func(ctx context.Context, id string) (Report, error) {
@@ -113,7 +113,7 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 				yield("", fmt.Errorf("list aggregates: %w", err))
 				return
 			}
-			if reserved.Is(id) {
+			if !in.wants(id) {
 				continue
 			}
 			seen[fingerprintOf(id)] = struct{}{}
@@ -123,7 +123,7 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 		}
 		for e, err := range headlist.All(ctx, in.heads, "") {
 			id := e.AggregateID
-			if _, met := seen[fingerprintOf(id)]; err == nil && (met || reserved.Is(id)) {
+			if _, met := seen[fingerprintOf(id)]; err == nil && (met || !in.wants(id)) {
 				continue
 			}
 			seen[fingerprintOf(id)] = struct{}{}
@@ -132,6 +132,11 @@ func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
 			}
 		}
 	}
+}
+
+// wants reports whether VerifyAll verifies an aggregate.
+func (in *Inspector) wants(aggregateID string) bool {
+	return !reserved.Is(aggregateID) || in.internal && reserved.IsChain(aggregateID)
 }
 
 // fingerprint stands for an aggregate ID, in less memory: no two are known to

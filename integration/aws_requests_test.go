@@ -52,6 +52,7 @@ func TestAWSRequests(t *testing.T) {
 		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
 		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
 		{"list heads in S3", func() error { return drainAWS(objects.List(t.Context(), "")) }, []string{"LIST", "GET"}},
+		{"tags of heads in S3", func() error { return drainAWS(objects.Tags(t.Context(), "")) }, []string{"LIST"}},
 		{"list heads in DynamoDB", func() error { return drainAWS(heads.List(t.Context(), "")) }, []string{"Scan"}},
 		{"delete", func() error { return objects.Delete(t.Context(), c.Ref) }, []string{"DELETE"}},
 	}

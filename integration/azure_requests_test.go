@@ -49,6 +49,7 @@ func TestAzureRequestsOfEachCall(t *testing.T) {
 		{"refresh unchanged", func() error { return refreshed(t, s, seen, true) }, true, []string{"GET"}},
 		{"refresh changed", func() error { return refreshed(t, s, stored, false) }, true, []string{"GET"}},
 		{"list", func() error { _, err := ropewalk.Collect(s.List(ctx, "")); return err }, true, []string{"GET", "GET"}},
+		{"tags", func() error { _, err := ropewalk.Collect(s.Tags(ctx, "")); return err }, true, []string{"GET"}},
 		{"objects", func() error { _, err := ropewalk.Collect(s.Objects(ctx, "counted")); return err }, true, []string{"GET"}},
 		{"aggregates", func() error { _, err := ropewalk.Collect(s.Aggregates(ctx, "")); return err }, true, []string{"GET"}},
 		{"delete", func() error { return s.Delete(ctx, ref) }, true, []string{"DELETE"}},

@@ -20,8 +20,9 @@ import (
 	"ropewalk/internal/transport"
 )
 
-// maxRecord is the largest size of a head's record in bytes. A record of
-// this version takes less than 2 KiB; the rest is room for later versions.
+// maxRecord is the largest size of a head's record in bytes. A record of this
+// version takes less than 2 KiB, and up to 64 KiB more for a checkpoint; the rest is
+// room for later versions.
 const maxRecord = 1 << 20
 
 // Load returns the aggregate's head, by one request. Its token is the blob's ETag.
@@ -101,16 +102,14 @@ const listAhead = 16
 // names before it.
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
 	return func(yield func(head.Head, error) bool) {
-		folder := s.prefix + head.Folder
-		pager := s.heads.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder})
-		for page, err := range pages(ctx, s, s.heads, pager, flatPage) {
-			var ids []string
-			if err == nil {
-				ids, err = s.aggregatesAfter(cursor, page)
-			}
+		for items, err := range s.listHeads(ctx, cursor) {
 			if err != nil {
 				yield(head.Head{}, err)
 				return
+			}
+			var ids []string
+			for _, item := range items {
+				ids = append(ids, item.aggregateID)
 			}
 			for some := range slices.Chunk(ids, listAhead) {
 				if !s.yieldHeads(ctx, some, yield) {
@@ -121,9 +120,33 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 	}
 }
 
-// aggregatesAfter returns the aggregates after the cursor whose heads a page
-// names. Other names are left out.
-func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatResponse) (ids []string, err error) {
+// headItem is a head on a page of a listing.
+type headItem struct {
+	aggregateID string
+	*container.BlobItem
+}
+
+// listHeads yields the pages of a listing of the heads that come after the
+// cursor.
+func (s *Store) listHeads(ctx context.Context, cursor string) iter.Seq2[[]headItem, error] {
+	return func(yield func([]headItem, error) bool) {
+		folder := s.prefix + head.Folder
+		pager := s.heads.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &folder})
+		for page, err := range pages(ctx, s, s.heads, pager, flatPage) {
+			var items []headItem
+			if err == nil {
+				items, err = s.headsAfter(cursor, page)
+			}
+			if !yield(items, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// headsAfter returns the heads after the cursor that a page names. Other names
+// are left out.
+func (s *Store) headsAfter(cursor string, page container.ListBlobsFlatResponse) (items []headItem, err error) {
 	for _, item := range page.Segment.BlobItems {
 		escaped, err := s.listed(s.heads, item, s.prefix+head.Folder)
 		if err != nil {
@@ -131,10 +154,10 @@ func (s *Store) aggregatesAfter(cursor string, page container.ListBlobsFlatRespo
 		}
 		id, err := changeset.Unescape(escaped)
 		if err == nil && changeset.ValidateAggregateID(id) == nil && escaped > changeset.Escape(cursor) {
-			ids = append(ids, id)
+			items = append(items, headItem{id, item})
 		}
 	}
-	return ids, nil
+	return items, nil
 }
 
 // yieldHeads loads the heads at the same time and yields them in order. It

@@ -104,11 +104,12 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 	}
 }
 
-// Fields that a newer version has added survive, even if old was put together
+// A checkpoint and fields that a newer version has added survive, even if old was put together
 // from the history and does not have them.
 func TestSwapWithoutTokenKeepsWhatItDoesNotKnow(t *testing.T) {
 	text, stored := record(t, "a")
 	newer := strings.Replace(text, `"format":1`, `"format":2`, 1)
+	newer = strings.Replace(newer, `"digest"`, `"checkpoint":"a=1","digest"`, 1)
 	newer = strings.TrimSuffix(newer, "}") + `,"zeta":{"b":[1,2]}}`
 	var written []byte
 	stock := &records{stored: map[string]string{"a": newer}}

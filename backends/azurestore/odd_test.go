@@ -95,7 +95,7 @@ func circling(markers ...string) func(r *http.Request) (*http.Response, error) {
 func TestListingsThatGoInCirclesEnd(t *testing.T) {
 	w := newWorld(t)
 	for _, markers := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c", "d", "e"}} {
-		for _, name := range []string{"list", "objects", "aggregates"} {
+		for _, name := range []string{"list", "tags", "objects", "aggregates"} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			s, wire := cannedStore(t, io.Discard, circling(markers...))
@@ -142,7 +142,7 @@ func TestEndlessBodiesEnd(t *testing.T) {
 			attempts := int64(len(wire.take()))
 			limit := int64(transport.ErrorLimit)
 			switch {
-			case status < 300 && strings.Contains("list objects aggregates", name):
+			case status < 300 && strings.Contains("list tags objects aggregates", name):
 				limit = transport.ListingLimit
 			case status < 300:
 				limit = transport.DefaultLimit

@@ -160,6 +160,7 @@ func (w *world) operations() map[string]operation {
 			return s.Swap(ctx, w.next, link.Fence(w.next))
 		}},
 		"list": {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return collected(s.List(ctx, "")) }},
+		"tags": {false, func(ctx context.Context, s *azurestore.Store) (any, error) { return collected(s.Tags(ctx, "")) }},
 		"objects": {false, func(ctx context.Context, s *azurestore.Store) (any, error) {
 			return collected(s.Objects(ctx, w.stored.AggregateID))
 		}},

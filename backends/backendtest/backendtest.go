@@ -1,8 +1,8 @@
 // Package backendtest holds the implementations of the two interfaces,
 // [changeset.Store] and [head.Store], to every sentence of their contracts.
 //
-// A backend's test hands a [Harness] to [TestChangesets], [TestHeads] and
-// [TestCombined], for the interfaces that it implements. Each check is a subtest
+// A backend's test hands a [Harness] to [TestChangesets], [TestHeads],
+// [TestCombined] and [TestLog], for the interfaces that it implements. Each check is a subtest
 // that is named after its demand. The checks make aggregates of their own,
 // with IDs that no other run has, except for a few odd IDs such as "..": a run
 // therefore needs a storage, or a prefix in one, that no other run uses at the
@@ -24,7 +24,8 @@ type Harness struct {
 	// each call, and release it at the end of t. It may be called by many
 	// subtests, but never by two goroutines at once.
 	Changesets func(t testing.TB) changeset.Store
-	// Heads is the same for heads. For [TestCombined] it must return a
+	// Heads is the same for heads. For [TestLog] it must return a store that has
+	// [head.Log]. For [TestCombined] it must return a
 	// [head.Combined] that puts changesets where Changesets finds them.
 	Heads func(t testing.TB) head.Store
 
@@ -63,13 +64,17 @@ type Harness struct {
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
 // TestHeads holds a [head.Store] to its contract, and to the contracts of
-// [head.Refresher] and [head.Locator] if it has them ([head.As]); otherwise it
-// skips their checks.
+// [head.Refresher], [head.Tagger] and [head.Locator] if it has them ([head.As]);
+// otherwise it skips their checks.
 func TestHeads(t *testing.T, h Harness) { run(t, h, headChecks()) }
 
 // TestCombined holds a [head.Combined] to the part of its contract that goes
 // beyond [head.Store].
 func TestCombined(t *testing.T, h Harness) { run(t, h, combinedChecks()) }
+
+// TestLog holds a [head.Store] to the contract of [head.Log]. The storage should be
+// new: one check is about an empty log. With other writers at work, the checks fail.
+func TestLog(t *testing.T, h Harness) { run(t, h, logChecks()) }
 
 // check is one demand of a contract.
 type check struct {
@@ -96,7 +101,7 @@ func changesetChecks() []check {
 }
 
 func headChecks() []check {
-	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, oddHeadChecks)
+	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

@@ -39,6 +39,9 @@ var manyBreakages = []breakage{
 		}
 		return all, err
 	})},
+	{manyOfAggregates, "GetMany reads the first aggregate alone", gotMany(func(_ *broken, _ context.Context, refs []changeset.Ref, all []changeset.Changeset, err error) ([]changeset.Changeset, error) {
+		return slices.DeleteFunc(all, func(c changeset.Changeset) bool { return c.AggregateID != refs[0].AggregateID }), err
+	})},
 	{manyOfAbsent, "GetMany fails where one is missing", gotMany(func(b *broken, ctx context.Context, refs []changeset.Ref, all []changeset.Changeset, err error) ([]changeset.Changeset, error) {
 		for _, ref := range refs {
 			if _, err := b.Store.Stat(ctx, ref); err != nil {

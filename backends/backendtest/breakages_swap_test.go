@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,6 +148,14 @@ var recordBreakages = []breakage{
 		b.swap = func(_ context.Context, _, next head.Head) (head.Head, error) { return write(b, next) }
 	}},
 	{recordOfFormats, "Swap writes its own format numbers", swapAs(func(next *head.Head) { next.Formats = head.Formats{} })},
+	{recordOfCheckpoint, "Swap drops checkpoints", swapAs(func(next *head.Head) { next.Checkpoint = "" })},
+	{recordOfCheckpoint, "Swap cannot take a checkpoint away", func(b *broken) {
+		b.swap = func(ctx context.Context, old, next head.Head) (head.Head, error) {
+			next.Checkpoint = cmp.Or(next.Checkpoint, old.Checkpoint)
+			return b.Store.Swap(ctx, old, next)
+		}
+	}},
+	{recordOfCheckpoint, "List drops checkpoints", listAs(each(func(stored *head.Head) { stored.Checkpoint = "" }))},
 	{recordKeepsUnknown, "Swap drops unknown fields", swapAs(func(next *head.Head) { *next = next.WithExtra("") })},
 	{recordKeepsUnknown, "List drops unknown fields", listAs(each(func(stored *head.Head) { *stored = stored.WithExtra("") }))},
 	{recordCorrupt, "Load takes a corrupt record for none", func(b *broken) {

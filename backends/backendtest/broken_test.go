@@ -28,9 +28,12 @@ type broken struct {
 	refresh    func(ctx context.Context, seen head.Head) (head.Head, error)
 	swap       func(ctx context.Context, old, next head.Head) (head.Head, error)
 	list       func(ctx context.Context, cursor string) iter.Seq2[head.Head, error]
+	tags       func(ctx context.Context, after string) iter.Seq2[head.Tag, error]
 	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
 	holds      func(changesets changeset.Store) bool
 	locateHead func(aggregateID string) string
+	entries    func(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error]
+	logEnd     func(ctx context.Context) (head.LogPosition, error)
 }
 
 // shared is what all handles of one storage have in common.
@@ -44,7 +47,7 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
 		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
-		s.Load, refresh(s), s.Swap, s.List, s.Commit, holds(s), s.LocateHead,
+		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
 
@@ -119,10 +122,20 @@ func (b *broken) List(ctx context.Context, cursor string) iter.Seq2[head.Head, e
 	return b.list(ctx, cursor)
 }
 
+func (b *broken) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return b.tags(ctx, after)
+}
+
 func (b *broken) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 	return b.commit(ctx, cs, old, next)
 }
 
 func (b *broken) Holds(changesets changeset.Store) bool { return b.holds(changesets) }
+
+func (b *broken) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
+	return b.entries(ctx, from, follow)
+}
+
+func (b *broken) LogEnd(ctx context.Context) (head.LogPosition, error) { return b.logEnd(ctx) }
 
 func (b *broken) LocateHead(aggregateID string) string { return b.locateHead(aggregateID) }

@@ -14,6 +14,7 @@ import (
 
 var manyChecks = []check{
 	{"GetMany: returns exactly what Get would, each once, whatever the sizes", manyReturnsAll},
+	{"GetMany: returns changesets of several aggregates", manyOfAggregates},
 	{"GetMany: leaves out missing objects, and another aggregate's", manyOfAbsent},
 	{"GetMany: leaves out what does not decode", manyOfCorrupt},
 	{"GetMany: asks the admission of large contents once each, and leaves out what is refused", manyAsksAdmission},
@@ -47,6 +48,15 @@ func manyReturnsAll(t testing.TB, h Harness) {
 	requireMany(t, many, refs(all), all)
 	requireMany(t, many, refs(all[7:8]), all[7:8])
 	requireMany(t, many, refs(all[3:90]), all[3:90])
+}
+
+func manyOfAggregates(t testing.TB, h Harness) {
+	s := h.Changesets(t)
+	many := as[changeset.ManyGetter](t, s)
+	one, two := forked(t, 5), forked(t, 3)
+	putAll(t, s, append(slices.Clone(one), two...))
+	want := append(slices.Clone(one[1:3]), two...)
+	requireMany(t, many, refs(append(want, one[4])), append(want, one[4]))
 }
 
 func manyOfAbsent(t testing.TB, h Harness) {

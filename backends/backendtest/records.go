@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ var recordChecks = []check{
 	{"Record: the largest there can be is kept", recordOfWorstCase},
 	{"Record: the tombstone of an erased chain is kept, and never replaced", recordOfErased},
 	{"Record: the format numbers of another version are kept", recordOfFormats},
+	{"Record: a checkpoint is kept, replaced and taken away", recordOfCheckpoint},
 	{"Record: unknown fields survive a rewrite", recordKeepsUnknown},
 	{"Load, List: return DecodeJSON's errors for a record that does not decode", recordCorrupt},
 	{"Swap: what CheckSwap refuses is a NotAppliedError and changes nothing", swapChecked},
@@ -50,6 +52,23 @@ func recordOfFormats(t testing.TB, h Harness) {
 	requireHead(t, s, newer)
 	swap(t, s, stored, next(t, stored, stored.AggregateID))
 	require.Equal(t, newer.Formats, load(t, h.Heads(t), stored.AggregateID).Formats)
+}
+
+func recordOfCheckpoint(t testing.TB, h Harness) {
+	s := h.Heads(t)
+	stored := create(t, s)
+	largest := strings.Repeat("%&*+,-.=_~", head.MaxCheckpoint/10)
+	for _, checkpoint := range []string{"a=1", largest, "0", "", "Z"} {
+		old := stored
+		moved := link.Fence(old)
+		moved.Checkpoint = checkpoint
+		stored = swap(t, s, old, moved)
+		requireHead(t, h.Heads(t), stored)
+		requireRecord(t, stored, listedHeads(t, s)[stored.AggregateID])
+		refuse(t, s, old, link.Fence(old), stored)
+	}
+	stored = swap(t, s, stored.WithToken(""), next(t, stored, stored.AggregateID))
+	require.Equal(t, "Z", load(t, s, stored.AggregateID).Checkpoint, "an append keeps it")
 }
 
 func recordKeepsUnknown(t testing.TB, h Harness) {

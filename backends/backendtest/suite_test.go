@@ -66,13 +66,15 @@ func metadataSize(metadata map[string]string) (size int) {
 
 func allBreakages() []breakage {
 	var all []breakage
-	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, combinedBreakages} {
+	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages} {
 		all = append(all, group...)
 	}
 	return all
 }
 
-func allChecks() []check { return concat(changesetChecks(), headChecks(), combinedChecks()) }
+func allChecks() []check {
+	return concat(changesetChecks(), headChecks(), combinedChecks(), logChecks())
+}
 
 // harness reaches a new store whose handles are broken.
 func harness(inject func(b *broken)) Harness {

@@ -49,7 +49,7 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 	if err := ctx.Err(); err != nil {
 		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
-	next = next.Inherit(old)
+	next = next.Inherit(old, old)
 	_, call, err := awscall.Once(ctx, s.calls, s.client.UpdateItem, s.update(old, next))
 	if err == nil {
 		return next, nil

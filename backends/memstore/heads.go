@@ -68,6 +68,7 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 		s.create(c.Ref, objects[i])
 	}
 	s.contents.Heads[head.ObjectName(next.AggregateID)] = record
+	s.log(old, next)
 	return next.WithToken(""), nil
 }
 

@@ -9,11 +9,13 @@ package memstore
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/commitlog"
 )
 
 var (
@@ -23,11 +25,14 @@ var (
 	_ changeset.Locator = (*Store)(nil)
 	_ head.Combined     = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
+	_ head.Log          = (*Store)(nil)
 )
 
 // Store implements both interfaces, with all their optional parts. It is safe
 // for concurrent use, and ends with the process.
 type Store struct {
+	generation string // of the log
+	bell       commitlog.Bell
 	// mu guards contents. Nothing that may wait is called while it is held.
 	mu       sync.Mutex
 	contents Contents
@@ -39,6 +44,8 @@ type Contents struct {
 	Objects map[string]*Object
 	// Heads holds the heads' JSON texts by [head.ObjectName].
 	Heads map[string][]byte
+	// Log holds the entry of each commit, oldest first.
+	Log []Logged
 }
 
 // Object is one stored changeset, as a service would keep it.
@@ -55,7 +62,10 @@ type Object struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{contents: Contents{Objects: map[string]*Object{}, Heads: map[string][]byte{}}}
+	return &Store{
+		generation: commitlog.Generation(commitlog.NewMark()),
+		contents:   Contents{Objects: map[string]*Object{}, Heads: map[string][]byte{}},
+	}
 }
 
 // Tamper calls change with everything that is stored, to be changed in place,
@@ -67,7 +77,8 @@ func (s *Store) Tamper(change func(*Contents)) {
 	change(&s.contents)
 }
 
-// Clone returns a store of its own with a deep copy of everything stored.
+// Clone returns a store of its own with a deep copy of everything stored. Its log
+// has the same entries and another generation.
 func (s *Store) Clone() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,6 +89,7 @@ func (s *Store) Clone() *Store {
 	for name, record := range s.contents.Heads {
 		clone.contents.Heads[name] = bytes.Clone(record)
 	}
+	clone.contents.Log = slices.Clone(s.contents.Log)
 	return clone
 }
 

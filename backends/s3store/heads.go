@@ -187,12 +187,8 @@ func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error)
 // 1,000, and a GetObject for each head, 16 of them at the same time. It returns
 // the errors of [Store.Load].
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {
-	in := &s3.ListObjectsV2Input{Prefix: s.key(head.Folder), Delimiter: aws.String("/")}
-	if cursor != "" {
-		in.StartAfter = s.key(head.ObjectName(cursor))
-	}
 	return func(yield func(head.Head, error) bool) {
-		for page, err := range s.pages(ctx, in) {
+		for page, err := range s.headPages(ctx, cursor) {
 			if err != nil {
 				yield(head.Head{}, err)
 				return
@@ -211,16 +207,30 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 	}
 }
 
+// headPages yields the pages of a listing of the heads that come after an
+// aggregate ID.
+func (s *Store) headPages(ctx context.Context, after string) iter.Seq2[*s3.ListObjectsV2Output, error] {
+	in := &s3.ListObjectsV2Input{Prefix: s.key(head.Folder), Delimiter: aws.String("/")}
+	if after != "" {
+		in.StartAfter = s.key(head.ObjectName(after))
+	}
+	return s.pages(ctx, in)
+}
+
 // headsOf returns the aggregates whose heads are on a page of the listing.
-func (s *Store) headsOf(page *s3.ListObjectsV2Output) []string {
-	var ids []string
+func (s *Store) headsOf(page *s3.ListObjectsV2Output) (ids []string) {
 	for _, o := range page.Contents {
-		id, err := changeset.Unescape(strings.TrimPrefix(s.name(o.Key), head.Folder))
-		if err == nil && changeset.ValidateAggregateID(id) == nil {
+		if id, ok := s.headID(o); ok {
 			ids = append(ids, id)
 		}
 	}
 	return ids
+}
+
+// headID returns the aggregate of a listed head; false if the object is no head.
+func (s *Store) headID(o types.Object) (string, bool) {
+	id, err := changeset.Unescape(strings.TrimPrefix(s.name(o.Key), head.Folder))
+	return id, err == nil && changeset.ValidateAggregateID(id) == nil
 }
 
 type loaded struct {

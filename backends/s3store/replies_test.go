@@ -67,7 +67,7 @@ func (f faithful) listing(token string, folders bool, prefix string) reply {
 	if strings.HasSuffix(prefix, head.Folder) {
 		name = head.ObjectName(f.head.AggregateID)
 	}
-	entry := "<Contents><Key>p/" + name + "</Key><Size>5</Size><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>"
+	entry := "<Contents><Key>p/" + name + "</Key><Size>5</Size><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;1&quot;</ETag></Contents>"
 	if folders {
 		entry = "<CommonPrefixes><Prefix>p/" + changeset.FolderOf(f.head.AggregateID) + "</Prefix></CommonPrefixes>"
 	}
@@ -95,6 +95,7 @@ func (f faithful) calls() map[string]func(*testing.T, *s3store.Store) (string, e
 		"Objects":    func(t *testing.T, s *s3store.Store) (string, error) { return all(s.Objects(t.Context(), id)) },
 		"Aggregates": func(t *testing.T, s *s3store.Store) (string, error) { return all(s.Aggregates(t.Context(), "")) },
 		"List":       func(t *testing.T, s *s3store.Store) (string, error) { return all(s.List(t.Context(), "")) },
+		"Tags":       func(t *testing.T, s *s3store.Store) (string, error) { return all(s.Tags(t.Context(), "")) },
 		"Provision":  func(t *testing.T, s *s3store.Store) (string, error) { return "", s.Provision(t.Context()) },
 		"Check": func(t *testing.T, s *s3store.Store) (string, error) {
 			findings, err := s.Check(t.Context())

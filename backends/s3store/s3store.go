@@ -44,6 +44,7 @@ var (
 	_ changeset.Deleter = (*Store)(nil)
 	_ changeset.Locator = (*Store)(nil)
 	_ head.Refresher    = (*Store)(nil)
+	_ head.Tagger       = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
 )
 

@@ -23,8 +23,8 @@ func CheckFile(ctx context.Context, path string) ([]string, error) {
 
 // Check returns a sentence about each fault of the store's file: others may read
 // it, it is not a ropewalk database or a newer version's, its schema is not the
-// one that this version creates, its -wal file belongs to another database, or
-// it is damaged. No sentence means no fault. Check changes nothing, and reads
+// one that this version creates, its -wal file belongs to another database, a
+// row of its log does not match its hash, or it is damaged. No sentence means no fault. Check changes nothing, and reads
 // the whole file.
 func (s *Store) Check(ctx context.Context) (findings []string, err error) {
 	if err := s.files.check(); err != nil {
@@ -50,7 +50,7 @@ func (s *Store) checkDatabase(ctx context.Context) (findings []string, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkIntegrity} {
+	for _, check := range []func(context.Context, connection) ([]string, error){checkOurs, checkIntegrity, checkLog} {
 		var found []string
 		err := retry(ctx, s.busy, func() (err error) {
 			found, err = check(ctx, conn)
@@ -106,7 +106,8 @@ func checkModes(path string) (findings []string, err error) {
 // checkOurs compares the schema with ours, to the letter: a foreign column,
 // trigger, view or index may change the stored content.
 func checkOurs(ctx context.Context, conn connection) (findings []string, err error) {
-	if err := verify(ctx, conn); err != nil {
+	version, err := verify(ctx, conn)
+	if err != nil {
 		return nil, err
 	}
 	rows, err := conn.QueryContext(ctx, selectSchema)
@@ -115,6 +116,9 @@ func checkOurs(ctx context.Context, conn connection) (findings []string, err err
 	}
 	defer rows.Close()
 	missing := map[string]string{"changesets": createChangesets, "heads": createHeads}
+	if version > schemaWithoutLog {
+		missing["log"] = createLog
+	}
 	for rows.Next() {
 		var kind, name, table, text string
 		if err := rows.Scan(&kind, &name, &table, &text); err != nil {
@@ -153,4 +157,26 @@ func checkIntegrity(ctx context.Context, conn connection) (findings []string, er
 		}
 	}
 	return findings, rows.Err()
+}
+
+// checkLog checks the hashes of the log, if the schema has one. checkOurs has
+// found a table that is missing or foreign.
+func checkLog(ctx context.Context, conn connection) (findings []string, err error) {
+	version, err := verify(ctx, conn)
+	if err != nil || version == schemaWithoutLog {
+		return nil, err
+	}
+	query, err := conn.PrepareContext(ctx, selectLog)
+	if isDamage(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, query.Close()) }()
+	err = verifyLog(ctx, query, conn.path)
+	if corrupt, ok := errors.AsType[*changeset.CorruptError](err); ok {
+		return []string{fmt.Sprintf("%s: %s", corrupt.Object, corrupt.Reason)}, nil
+	}
+	return nil, err
 }

@@ -55,7 +55,8 @@ func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // connection is a pool of one connection, and that connection.
 type connection struct {
-	db *sql.DB
+	path string
+	db   *sql.DB
 	*sql.Conn
 }
 
@@ -66,7 +67,7 @@ func connect(ctx context.Context, path string, busy time.Duration, pragmas ...st
 	if err != nil {
 		return connection{}, err
 	}
-	c := connection{db: db}
+	c := connection{path: path, db: db}
 	err = retry(ctx, busy, func() (err error) {
 		c.Conn, err = db.Conn(ctx)
 		return err

@@ -101,7 +101,8 @@ func isDamage(err error) bool {
 	case sqlite3.SQLITE_IOERR:
 		return extendedCode(err) == sqlite3.SQLITE_IOERR_CORRUPTFS
 	default:
-		return isScanError(err)
+		_, damaged := errors.AsType[logDamage](err)
+		return damaged || isScanError(err)
 	}
 }
 

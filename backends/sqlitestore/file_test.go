@@ -133,7 +133,7 @@ func TestOpenLeavesOthersAlone(t *testing.T) {
 			raw(t, path).run(t, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 		}, ErrNotRopewalk},
 		"a newer version":  {func(path string) { write(t, path, ""); raw(t, path).run(t, ofVersion(schemaVersion+1)) }, changeset.ErrUnsupportedFormat},
-		"an older version": {func(path string) { write(t, path, ""); raw(t, path).run(t, ofVersion(schemaVersion-1)) }, changeset.ErrUnsupportedFormat},
+		"an older version": {func(path string) { write(t, path, ""); raw(t, path).run(t, ofVersion(schemaWithoutLog-1)) }, changeset.ErrUnsupportedFormat},
 	} {
 		for _, opts := range []*Options{nil, {MustExist: true}} {
 			path := filepath.Join(t.TempDir(), "other.db")

@@ -8,6 +8,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/commitlog"
 )
 
 // Load returns the aggregate's head, or the zero Head if no head exists. Errors
@@ -28,12 +29,13 @@ func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
 	if err != nil {
 		return head.Head{}, objectFailure(s.name, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
 	}
-	return s.decodeHead(key, r)
+	return decodeHead(s.name, key, r)
 }
 
-// decodeHead returns the head with its record's text as the token.
-func (s *Store) decodeHead(key string, r head.Row) (head.Head, error) {
-	object := s.locate(head.Folder + key)
+// decodeHead returns the head with its record's text as the token. file is the
+// database, for people.
+func decodeHead(file, key string, r head.Row) (head.Head, error) {
+	object := locate(file, head.Folder+key)
 	aggregateID, err := changeset.Unescape(key)
 	if err != nil {
 		return head.Head{}, head.DecodeError(key, object, err)
@@ -77,6 +79,7 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	if err != nil {
 		return head.Head{}, swapFailure(s.name, s.closed.Load(), err)
 	}
+	s.bell.Ring()
 	return swapped, nil
 }
 
@@ -113,7 +116,7 @@ type replacement struct {
 // newReplacement takes the record that is expected from the token: a head that
 // was stored, or read, has it there.
 func newReplacement(old, next head.Head) (*replacement, error) {
-	next = next.Inherit(old)
+	next = next.Inherit(old, old)
 	row, err := head.EncodeRow(next)
 	if err != nil {
 		return nil, fmt.Errorf("swap: %w", err)
@@ -126,8 +129,9 @@ func newReplacement(old, next head.Head) (*replacement, error) {
 	return r, nil
 }
 
-// replace writes the row of a head if the expected row is stored, byte for byte,
-// or if no row is expected and none exists. It reports whether it did.
+// replace writes the row of a head, and its row of the log, if the expected row is
+// stored, byte for byte, or if no row is expected and none exists. It reports
+// whether it did.
 func (s *session) replace(r *replacement) (bool, error) {
 	stmt, args := s.update, []any{r.row.Record, r.row.Ancestors, r.row.Digest, r.key, r.expected, r.old.Digest[:]}
 	if !r.old.Exists() {
@@ -138,7 +142,13 @@ func (s *session) replace(r *replacement) (bool, error) {
 		return false, err
 	}
 	n, err := result.RowsAffected()
-	return n == 1, err
+	if n != 1 || err != nil {
+		return false, err
+	}
+	if a, ok := commitlog.Advance(r.old, r.next); ok {
+		err = s.log.append(a)
+	}
+	return true, err
 }
 
 // swap replaces the record within the writer's transaction. A record that
@@ -161,7 +171,7 @@ func (s *Store) swap(r *replacement) (head.Head, error) {
 // swapOther replaces a record that matches old but is encoded differently, as a
 // newer version may have done.
 func (s *Store) swapOther(current head.Head, r *replacement) (head.Head, error) {
-	other, err := newReplacement(current, r.next)
+	other, err := newReplacement(current, r.next.Inherit(r.old, current))
 	if err != nil {
 		return head.Head{}, err
 	}

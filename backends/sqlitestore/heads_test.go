@@ -11,11 +11,13 @@ import (
 )
 
 // TestSwapOfARebuiltHead swaps a head that was rebuilt from its chain, without
-// the fields that a newer version has put into the record: they stay.
+// its checkpoint and the fields that a newer version has put into the record: they
+// stay.
 func TestSwapOfARebuiltHead(t *testing.T) {
 	s := open(t)
 	changesets, next := extend(t, head.Head{}, "order-1", "one")
 	next.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 1}
+	next.Checkpoint = "a=1"
 	_, err := s.Commit(t.Context(), changesets, head.Head{}, next)
 	require.NoError(t, err)
 	harness(s.path).InjectUnknownField(t, "order-1")
@@ -27,6 +29,7 @@ func TestSwapOfARebuiltHead(t *testing.T) {
 	swapped := appendTo(t, s, rebuilt, "order-1", "two")
 	require.Equal(t, stored.Extra(), swapped.Extra())
 	require.Equal(t, stored.Formats, swapped.Formats)
+	require.Equal(t, "a=1", swapped.Checkpoint)
 	loaded, err := s.Load(t.Context(), "order-1")
 	require.NoError(t, err)
 	require.Equal(t, swapped, loaded)

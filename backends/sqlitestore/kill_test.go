@@ -89,6 +89,7 @@ func requireSoundAfterKills(t *testing.T, path string, heads map[string]head.Hea
 	findings, err := s.Check(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, findings)
+	requireLogOf(t, s)
 	for id, h := range heads {
 		requireChain(t, s, h, head.Head{})
 		objects := uint64(0)

@@ -157,7 +157,7 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 			return p, s.outOfOrder(key)
 		}
 		p.reach(n, key)
-		h, err := s.decodeHead(key, r)
+		h, err := decodeHead(s.name, key, r)
 		if err != nil {
 			return p, err
 		}

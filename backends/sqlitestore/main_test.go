@@ -23,6 +23,7 @@ var roles = map[string]func(path string) error{
 	"appender":    appendForever,
 	"swapper":     swapInRounds,
 	"provisioner": openOnCue,
+	"migrator":    migrateOnCue,
 }
 
 func TestMain(m *testing.M) {

@@ -43,27 +43,25 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 // admitted returns the changesets that exist, decode and are admitted, with
 // nil for large contents.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
-	var aggregateID string
-	objects := make([]string, len(refs))
+	keys := make([][2]string, len(refs))
 	for i, ref := range refs {
-		var object []byte
-		aggregateID, object = key(ref)
-		objects[i] = hex.EncodeToString(object)
+		aggregateID, object := key(ref)
+		keys[i] = [2]string{aggregateID, hex.EncodeToString(object)}
 	}
-	list, err := json.Marshal(objects)
+	list, err := json.Marshal(keys)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.many.QueryContext(ctx, inline, aggregateID, string(list))
+	rows, err := s.reader.many.QueryContext(ctx, inline, string(list))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var all []changeset.Changeset
 	for rows.Next() {
-		r := row{aggregateID: aggregateID}
+		var r row
 		var size int64
-		if err := rows.Scan(append(append([]any{&r.object}, r.header()...), &size, &r.content)...); err != nil {
+		if err := rows.Scan(append(append([]any{&r.aggregateID, &r.object}, r.header()...), &size, &r.content)...); err != nil {
 			return nil, err
 		}
 		if c, ok := s.decodeMany(r, size); ok && admission.Admit(c.Header) == nil {

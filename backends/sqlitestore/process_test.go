@@ -51,6 +51,8 @@ func TestProcessesRace(t *testing.T) {
 		objects++
 	}
 	require.Equal(t, raceRounds, objects, "a loser's changeset is there")
+	requireLogOf(t, s)
+	require.Len(t, entries(t, s), raceRounds)
 }
 
 // race runs n swappers against each other and returns the revisions that each has won.

@@ -5,9 +5,11 @@ import "fmt"
 const (
 	// applicationID marks the file as ours: "rope" in ASCII.
 	applicationID = 0x726f7065
-	// schemaVersion is the version of the tables below, kept in user_version;
-	// version 1 was never released.
-	schemaVersion = 2
+	// schemaVersion is the version of the tables below, kept in user_version.
+	schemaVersion = 3
+	// schemaWithoutLog is the last version without the table log. Version 1 was
+	// never released.
+	schemaWithoutLog = 2
 )
 
 // The tables. Content is the last column, so that SQLite finds all other
@@ -32,6 +34,17 @@ const (
   ancestors    BLOB NOT NULL,
   digest       BLOB NOT NULL
 ) STRICT, WITHOUT ROWID`
+	createLog = `CREATE TABLE log (
+  position     INTEGER PRIMARY KEY,    -- from 1; row 0 names the log by its mark
+  aggregate_id TEXT NOT NULL,          -- percent-encoded
+  first        INTEGER NOT NULL,       -- 64 bits; SQLite takes the highest bit for a sign
+  last         INTEGER NOT NULL,       -- likewise
+  changeset_id BLOB NOT NULL,          -- of the changeset at last
+  before       BLOB NOT NULL,          -- the ID of the changeset before first, or empty
+  erased       INTEGER NOT NULL,       -- 0 or 1
+  mark         BLOB NOT NULL,          -- eight random bytes
+  hash         BLOB NOT NULL           -- SHA-256 of the hash of the row before, and this row
+) STRICT`
 )
 
 // Our tables refuse NULL, but the tables of a damaged or foreign file may not.
@@ -51,15 +64,20 @@ const (
 	selectHeader = `SELECT ` + readHeader + `, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object = ?`
 	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
-	// selectMany reads all rows of an aggregate whose objects are, in hex, in a JSON array.
-	selectMany = `SELECT object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
-		FROM changesets WHERE aggregate_id = ? AND object IN (SELECT unhex(value) FROM json_each(?))`
+	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object.
+	selectMany = `SELECT aggregate_id, object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
+		FROM json_each(?) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
 	selectNextObject = `SELECT aggregate_id, object FROM changesets
 		WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`
-	selectHead  = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
-	selectHeads = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
+	selectHead    = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
+	selectHeads   = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
+	selectLog     = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
+	selectLogEnd  = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
+	selectChanges = "PRAGMA data_version"
+	// logColumns are the columns of a row of the log.
+	logColumns = "position, aggregate_id, first, last, changeset_id, before, erased, mark, hash"
 )
 
 // Statements of the writer.
@@ -73,6 +91,7 @@ const (
 	deleteChangeset = "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?"
 	insertHead      = "INSERT INTO heads (record, ancestors, digest, aggregate_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	updateHead      = "UPDATE heads SET record = ?, ancestors = ?, digest = ? WHERE aggregate_id = ? AND record = ? AND digest = ?"
+	insertLog       = "INSERT INTO log (" + logColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 // Statements about the file.
@@ -91,11 +110,19 @@ const (
 // setStamp sets the schema cookie, a number in the first page of the file.
 func setStamp(stamp int32) string { return fmt.Sprintf("PRAGMA schema_version = %d", stamp) }
 
-// createAll makes a store of an empty database, within a transaction.
-func createAll(stamp int32) string {
-	return fmt.Sprintf("%s; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; %s; %s",
-		createChangesets, createHeads, applicationID, schemaVersion, setStamp(stamp), commitWork)
+// createFirst makes a store without a log of an empty database, within a
+// transaction.
+func createFirst(stamp int32) string {
+	return fmt.Sprintf("%s; %s; PRAGMA application_id = %d; %s", createChangesets, createHeads, applicationID, setStamp(stamp))
 }
+
+// setSchema says, within a transaction, that the tables are the tables above.
+var setSchema = fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)
+
+// selectOldHeads reads all heads in the order of their newest changesets. A record that
+// is no JSON comes first, and is found to be damaged.
+const selectOldHeads = "SELECT " + readHead + `, aggregate_id FROM heads
+	ORDER BY iif(json_valid(record), record ->> 'updated-at', ''), aggregate_id`
 
 // Pragmas of connections.
 const (

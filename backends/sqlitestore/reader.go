@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, content, many, objects, nextObject, head, heads *sql.Stmt
+	header, content, many, objects, nextObject, head, heads, log, logEnd *sql.Stmt
 }
 
 // openReader opens the pool. check runs before each connection is opened, so
@@ -38,6 +38,8 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.nextObject: selectNextObject,
 		&r.head:       selectHead,
 		&r.heads:      selectHeads,
+		&r.log:        selectLog,
+		&r.logEnd:     selectLogEnd,
 	}
 }
 

@@ -112,7 +112,8 @@ func verifyAndCopy(ctx context.Context, db *sql.DB, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(verify(ctx, connection{Conn: conn}), conn.Close()); err != nil {
+	_, err = verify(ctx, connection{Conn: conn})
+	if err := errors.Join(err, conn.Close()); err != nil {
 		return err
 	}
 	return copyInto(ctx, db, path)

@@ -10,8 +10,8 @@ import (
 )
 
 // Provision does again what [Open] does without [Options.MustExist]: it makes
-// sure that the file is a database with our tables, in WAL mode, and changes
-// nothing that is right already. Processes may race to do so.
+// sure that the file is a database with the tables of this version, in WAL mode,
+// and changes nothing that is right already. Processes may race to do so.
 func (s *Store) Provision(ctx context.Context) error {
 	if err := s.files.check(); err != nil {
 		return failure(s.name, s.closed.Load(), err)
@@ -23,7 +23,7 @@ func (s *Store) Provision(ctx context.Context) error {
 	return failure(s.name, s.closed.Load(), errors.Join(provision(ctx, conn, s.busy), conn.Close()))
 }
 
-// provision makes a store of an empty file.
+// provision makes a store of an empty file, or of an older version's store.
 func provision(ctx context.Context, conn connection, busy time.Duration) error {
 	if err := retry(ctx, busy, func() error { return createTables(ctx, conn) }); err != nil {
 		return err
@@ -31,20 +31,39 @@ func provision(ctx context.Context, conn connection, busy time.Duration) error {
 	return retry(ctx, busy, func() error { return useWAL(ctx, conn) })
 }
 
-func createTables(ctx context.Context, conn connection) (err error) {
-	if err := verify(ctx, conn); !errors.Is(err, errBlank) {
+func createTables(ctx context.Context, conn connection) error {
+	version, err := verify(ctx, conn)
+	if version == schemaVersion || err != nil && !errors.Is(err, errBlank) {
 		return err
 	}
 	if _, err := conn.ExecContext(ctx, beginImmediate); err != nil {
 		return err
 	}
-	// Another process may have created the tables before this one got the lock.
-	if err = verify(ctx, conn); errors.Is(err, errBlank) {
-		if _, err = conn.ExecContext(ctx, createAll(newStamp())); err == nil {
-			return nil
-		}
+	if err = createMissing(ctx, conn); err == nil {
+		_, err = conn.ExecContext(ctx, commitWork)
 	}
-	_, _ = conn.ExecContext(context.WithoutCancel(ctx), rollbackWork) // fails if SQLite has already done so
+	if err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), rollbackWork) // fails if SQLite has already done so
+	}
+	return err
+}
+
+// createMissing creates the tables that the database does not have, within a
+// transaction. Another process may have done so before this one got the lock.
+func createMissing(ctx context.Context, conn connection) error {
+	version, err := verify(ctx, conn)
+	switch {
+	case errors.Is(err, errBlank):
+		_, err = conn.ExecContext(ctx, createFirst(newStamp()))
+	case err != nil || version == schemaVersion:
+		return err
+	}
+	if err == nil {
+		err = migrate(ctx, conn)
+	}
+	if err == nil {
+		_, err = conn.ExecContext(ctx, setSchema)
+	}
 	return err
 }
 
@@ -61,19 +80,20 @@ func useWAL(ctx context.Context, conn connection) error {
 // errBlank says that a database has no tables yet.
 var errBlank = fmt.Errorf("%w: it is empty", ErrNotRopewalk)
 
-// verify returns an error unless this version can use the database.
-func verify(ctx context.Context, conn connection) error {
-	var id, version, tables int
-	err := conn.QueryRowContext(ctx, selectIdentity).Scan(&id, &version, &tables)
+// verify returns the version of the database's schema, and an error unless this
+// version can use the database or migrate it.
+func verify(ctx context.Context, conn connection) (version int, err error) {
+	var id, tables int
+	err = conn.QueryRowContext(ctx, selectIdentity).Scan(&id, &version, &tables)
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case id == 0 && version == 0 && tables == 0:
-		return errBlank
+		return 0, errBlank
 	case id != applicationID || version < 1:
-		return fmt.Errorf("%w: its application_id is %#x and its user_version %d", ErrNotRopewalk, id, version)
+		return 0, fmt.Errorf("%w: its application_id is %#x and its user_version %d", ErrNotRopewalk, id, version)
 	default:
-		return checkVersion(version)
+		return version, checkVersion(version)
 	}
 }
 
@@ -81,9 +101,19 @@ func checkVersion(version int) error {
 	switch {
 	case version > schemaVersion:
 		return fmt.Errorf("%w: schema %d, this version knows up to %d", changeset.ErrUnsupportedFormat, version, schemaVersion)
-	case version < schemaVersion:
+	case version < schemaWithoutLog:
 		return fmt.Errorf("%w: schema %d, of before the first release: export its chains with the program that wrote it, and import them",
 			changeset.ErrUnsupportedFormat, version)
 	}
 	return nil
+}
+
+// checkCurrent is checkVersion for a database that this version has brought up to
+// date: another program may have put an older one in its place.
+func checkCurrent(version int) error {
+	if version == schemaWithoutLog {
+		return fmt.Errorf("%w: schema %d, which was %d when the store was opened: close it and open it again",
+			changeset.ErrUnsupportedFormat, version, schemaVersion)
+	}
+	return checkVersion(version)
 }

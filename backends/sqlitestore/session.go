@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -19,8 +20,13 @@ type session struct {
 	conn  connection
 	files files
 
-	begun, version, end                  *sql.Stmt
+	begun, changes, version, end         *sql.Stmt
 	insert, remove, load, create, update *sql.Stmt
+
+	log logWriter
+	// seen is SQLite's count of the commits of other connections, as of the last
+	// transaction.
+	seen int
 }
 
 // openSession opens the connection that writes, and makes sure that the
@@ -31,7 +37,7 @@ func openSession(path string, busy time.Duration, mustExist bool) (*session, err
 	if err != nil {
 		return nil, err
 	}
-	s := &session{conn: conn}
+	s := &session{conn: conn, seen: -1} // a number that SQLite does not count
 	if err := s.setUp(ctx, busy, mustExist); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -39,7 +45,8 @@ func openSession(path string, busy time.Duration, mustExist bool) (*session, err
 }
 
 func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool) error {
-	err := retry(ctx, busy, func() error { return verify(ctx, s.conn) })
+	identify := func() error { _, err := verify(ctx, s.conn); return err }
+	err := retry(ctx, busy, identify)
 	if err == nil || errors.Is(err, errBlank) && !mustExist {
 		err = provision(ctx, s.conn, busy)
 	}
@@ -50,13 +57,14 @@ func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool)
 		return err
 	}
 	// The first read in WAL mode opens the files beside the database.
-	return retry(ctx, busy, func() error { return verify(ctx, s.conn) })
+	return retry(ctx, busy, identify)
 }
 
 // queries returns the text of each statement.
 func (s *session) queries() map[**sql.Stmt]string {
-	return map[**sql.Stmt]string{
+	all := map[**sql.Stmt]string{
 		&s.begun:   beginImmediate,
+		&s.changes: selectChanges,
 		&s.version: selectVersion,
 		&s.end:     commitWork,
 		&s.insert:  insertChangeset,
@@ -65,6 +73,8 @@ func (s *session) queries() map[**sql.Stmt]string {
 		&s.create:  insertHead,
 		&s.update:  updateHead,
 	}
+	maps.Copy(all, s.log.queries())
+	return all
 }
 
 // prepare fills in the statements.
@@ -82,21 +92,33 @@ func prepare(c interface {
 	return nil
 }
 
-// begin opens a transaction that holds the write lock, unless a newer version
+// begin opens a transaction that holds the write lock, unless another version
 // has changed the schema in the meantime. Its errors are [*head.NotAppliedError].
 func (s *session) begin() error {
 	if _, err := s.begun.Exec(); err != nil {
 		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
-	var version int
-	err := s.version.QueryRow().Scan(&version)
-	if err == nil {
-		err = checkVersion(version)
-	}
-	if err != nil {
+	if err := s.lookAround(); err != nil {
 		s.rollback()
 		return &head.NotAppliedError{Retryable: isBusy(err), Err: err}
 	}
+	return nil
+}
+
+// lookAround checks the version of the schema, and forgets the end of the log, if
+// another connection has committed since the last transaction.
+func (s *session) lookAround() error {
+	var changes, version int
+	if err := s.changes.QueryRow().Scan(&changes); err != nil || changes == s.seen {
+		return err
+	}
+	if err := s.version.QueryRow().Scan(&version); err != nil {
+		return err
+	}
+	if err := checkCurrent(version); err != nil {
+		return err
+	}
+	s.log.tail, s.seen = nil, changes
 	return nil
 }
 
@@ -112,7 +134,7 @@ func (s *session) commit() error {
 	if err == nil {
 		return nil
 	}
-	return outcomeOfCommit(err, s.rollback())
+	return outcomeOfCommit(err, s.rollback()) // which forgets the end of the log, whatever the outcome
 }
 
 // outcomeOfCommit returns the error of a COMMIT that failed with err. open says
@@ -136,6 +158,7 @@ func isDefinite(err error) bool {
 // rollback undoes the transaction. It reports whether a transaction was open:
 // some errors have ended it already.
 func (s *session) rollback() (open bool) {
+	s.log.tail = nil
 	_, err := s.conn.ExecContext(context.Background(), rollbackWork)
 	return err == nil
 }

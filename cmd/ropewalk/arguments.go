@@ -18,6 +18,14 @@ var argumentNames = map[string]string{
 	"URL":       "the store",
 }
 
+// explainAll explains the arguments of every command below cmd.
+func explainAll(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		explainArguments(c)
+		explainAll(c)
+	}
+}
+
 // explainArguments replaces cobra's messages about the number of arguments by
 // messages that name the missing argument, with an example.
 func explainArguments(cmd *cobra.Command) {
@@ -44,6 +52,9 @@ func explainArguments(cmd *cobra.Command) {
 }
 
 func missingArgument(cmd *cobra.Command) error {
+	if names := parts(cmd); len(names) > 0 {
+		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(names, ", ")), "for example: %s", strings.TrimSpace(cmd.Example))
+	}
 	if len(cmd.ValidArgs) > 0 {
 		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])
 	}

@@ -27,10 +27,8 @@ func completeFlag(cmd *cobra.Command, flag string, values []string, more cobra.S
 }
 
 func completeCommands(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		for _, c := range cmd.Root().Commands() {
-			names = append(names, c.Name())
-		}
+	if found, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+		names = parts(found)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

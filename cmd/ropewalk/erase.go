@@ -11,6 +11,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/gc"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // erasedJSON is the result of erase with --json.
@@ -48,6 +49,9 @@ retention, backups, replicas and logs; and copies in caches.`,
 
 func runErase(ctx context.Context, std *ui.Streams, stores *storeFlags, arg string, yes bool) error {
 	id, err := reference.ParseID(arg)
+	if err == nil {
+		err = reserved.Check(ctx, id)
+	}
 	if err != nil {
 		return err
 	}

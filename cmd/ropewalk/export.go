@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -16,7 +17,7 @@ import (
 
 func newExport(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var field exportField
-	var all bool
+	var all, internal bool
 	cmd := &cobra.Command{
 		Use:   "export [ID...]",
 		Short: "Export events as NDJSON",
@@ -43,14 +44,15 @@ With --json whole changesets are printed, in the command's own format.`,
 			if err := field.check(); err != nil {
 				return err
 			}
-			if err := refuseAll(all, args); err != nil {
+			if err := cmp.Or(refuseAll(all, args), refuseInternal(internal, args)); err != nil {
 				return err
 			}
-			return runExport(cmd.Context(), std, stores, field, args)
+			return runExport(cmd.Context(), std, stores, field, internal, args)
 		},
 	}
 	cmd.Flags().StringVar(&field.name, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID in every line")
 	cmd.Flags().BoolVar(&all, "all", false, "export every aggregate, as without IDs")
+	addInternal(cmd, &internal, "export")
 	return cmd
 }
 
@@ -71,7 +73,7 @@ func refuseAll(all bool, args []string) error {
 	return nil
 }
 
-func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field exportField, args []string) error {
+func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field exportField, internal bool, args []string) error {
 	ids, err := reference.ParseIDs(args)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func runExport(ctx context.Context, std *ui.Streams, stores *storeFlags, field e
 		if !std.IsTerminal(std.Out) { // a bar would stand between the events
 			bar = std.NewProgress(-1, false, "changesets")
 		}
-		bad, err := exportAll(std, histories(ctx, narrow, chainHeads(ctx, narrow, ids)), field, len(ids) == 0, bar)
+		bad, err := exportAll(std, histories(ctx, narrow, chainHeads(ctx, narrow, ids, internal)), field, len(ids) == 0, bar)
 		bar.End()
 		if err != nil {
 			return err

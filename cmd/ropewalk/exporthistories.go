@@ -8,7 +8,6 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/reserved"
 )
 
 // Export reads some chains ahead. Each has a smaller window than a reader has by
@@ -20,8 +19,8 @@ const (
 )
 
 // chainHeads yields the heads of the given aggregates, or of all aggregates that are
-// not erased. The fault of a given aggregate may be any error.
-func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.Entry, error] {
+// not erased or hidden. The fault of a given aggregate may be any error.
+func chainHeads(ctx context.Context, s *store, ids []string, internal bool) iter.Seq2[headlist.Entry, error] {
 	return func(yield func(headlist.Entry, error) bool) {
 		for _, id := range ids {
 			h, err := s.Chain(id).Head(ctx)
@@ -33,7 +32,7 @@ func chainHeads(ctx context.Context, s *store, ids []string) iter.Seq2[headlist.
 			return
 		}
 		for e, err := range headlist.All(ctx, s.heads, "") {
-			if skip := err == nil && (e.Head.State == head.Erased || reserved.Is(e.AggregateID)); !skip && !yield(e, err) {
+			if skip := err == nil && (e.Head.State == head.Erased || hidden(e.AggregateID, internal)); !skip && !yield(e, err) {
 				return
 			}
 		}

@@ -270,6 +270,7 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		{"gc", "x"},
 		{"rebuild-head", "x"},
 		{"erase", "x", "--yes"},
+		{"watch", "--from", "start"},
 	} {
 		got := p.run(t.Context(), "{}\n", args...)
 		require.Equal(t, 7, got.exit, "%s: %s", args, got.stderr)

@@ -37,8 +37,8 @@ func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr strin
 func stuckCommands(ref string) map[string][]string {
 	return map[string][]string{
 		"append": {"order", "--any"}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "erase": {"order", "--yes"}, "export": nil,
-		"gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "rebuild-head": {"order"},
-		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "verify": {"--all"}, "version": nil,
+		"feed": {"status"}, "gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "migrate": nil, "rebuild-head": {"order"}, "relay": nil,
+		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "subscriptions": nil, "verify": {"--all"}, "version": nil, "watch": {"--from", "start", "--until-end"},
 	}
 }
 
@@ -52,6 +52,7 @@ func TestInterruptWhileStandardOutputIsFull(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newTestPlace()
 			require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--new").exit)
+			p.subscribe(t, "orders", nil)
 			h, err := p.memory.Load(t.Context(), "order")
 			require.NoError(t, err)
 			args, ok := stuckCommands(h.Ref.String())[name]

@@ -13,15 +13,15 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
-	"ropewalk/internal/reserved"
 )
 
 // lsFlags are the flags of ls.
 type lsFlags struct {
-	limit  uint64
-	after  string
-	long   bool
-	erased bool
+	limit    uint64
+	after    string
+	long     bool
+	erased   bool
+	internal bool
 }
 
 func newLs(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -45,6 +45,7 @@ listing continues, and the exit code is 6.`,
 	flags.StringVar(&f.after, "after", "", "begin after this `ID`, the last one of an earlier list")
 	flags.BoolVarP(&f.long, "long", "l", false, "show newest version, time and state")
 	flags.BoolVar(&f.erased, "erased", false, "list erased aggregates as well")
+	addInternal(cmd, &f.internal, "list")
 	return cmd
 }
 
@@ -70,7 +71,7 @@ func listHeads(std *ui.Streams, out *ui.Table, f lsFlags, all iter.Seq2[headlist
 			return bad, err
 		}
 		switch {
-		case reserved.Is(e.AggregateID) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
+		case hidden(e.AggregateID, f.internal) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
 			continue
 		case e.Fault != nil:
 			bad.add(e.AggregateID, e.Fault)

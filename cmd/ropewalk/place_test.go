@@ -16,6 +16,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/faults"
+	"ropewalk/head"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/link"
 )
@@ -25,13 +26,23 @@ import (
 type testPlace struct {
 	memory *memstore.Store
 	script *faults.Script
+	bare   bool // the heads have no log, as in a cloud
 }
 
-func newTestPlace() *testPlace { return &testPlace{memstore.New(), &faults.Script{}} }
+func newTestPlace() *testPlace { return &testPlace{memory: memstore.New(), script: &faults.Script{}} }
+
+// bareHeads hides every optional interface except the locator.
+type bareHeads struct {
+	head.Store
+	head.Locator
+}
 
 func (p *testPlace) Open(context.Context, bool) (*location.Opened, error) {
 	o := p.script.Changesets(p.memory).(location.Objects)
 	h := p.script.Heads(p.memory).(location.Heads)
+	if p.bare {
+		h = bareHeads{p.script.Heads(p.memory), p.memory}
+	}
 	return &location.Opened{Objects: o, Heads: h}, nil
 }
 

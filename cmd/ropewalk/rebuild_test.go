@@ -57,8 +57,8 @@ func TestRebuildSaysWhatIsUnknown(t *testing.T) {
 func TestRebuildPlansAnewWhereTheHeadHasMoved(t *testing.T) {
 	p := headlessPlace(t)
 	p.script.On(faults.Swap, 1, faults.Fault{Before: func() {
-		require.Zero(t, (&testPlace{p.memory, &faults.Script{}}).run(t.Context(), "", "rebuild-head", "a b", "--yes").exit)
-		require.Zero(t, (&testPlace{p.memory, &faults.Script{}}).run(t.Context(), "x", "append", "a b", "--any").exit)
+		require.Zero(t, (&testPlace{memory: p.memory, script: &faults.Script{}}).run(t.Context(), "", "rebuild-head", "a b", "--yes").exit)
+		require.Zero(t, (&testPlace{memory: p.memory, script: &faults.Script{}}).run(t.Context(), "x", "append", "a b", "--any").exit)
 	}})
 	got := p.run(t.Context(), "", "rebuild-head", "a b", "--yes")
 	require.Zero(t, got.exit, got.stderr)

@@ -103,9 +103,7 @@ func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
 	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
 	root.AddCommand(commands(std, stores)...)
-	for _, cmd := range root.Commands() {
-		explainArguments(cmd)
-	}
+	explainAll(root)
 	root.SetHelpCommand(newHelp())
 	return root
 }
@@ -121,6 +119,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newDemo(std, stores),
 		newErase(std, stores),
 		newExport(std, stores),
+		newFeed(std, stores),
 		newGC(std, stores),
 		newGraph(std, stores),
 		newHead(std, stores),
@@ -128,13 +127,17 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newInit(std, stores),
 		newLog(std, stores),
 		newLs(std, stores),
+		newMigrate(std, stores),
 		newRebuildHead(std, stores),
+		newRelay(std, stores),
 		newRestore(std, stores),
 		newSchema(std),
 		newSettle(std, stores),
 		newShow(std, stores),
+		newSubscriptions(std, stores),
 		newVerify(std, stores),
 		newVersion(std),
+		newWatch(std, stores),
 	}
 }
 

@@ -192,6 +192,7 @@ var (
 	maskable = regexp.MustCompile(
 		`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}` + // a UUID
 			`|…[0-9a-f]{6,12}\b` + // the end of one
+			`|\bl\.[0-9a-f]{16}\.[0-9]+\.[0-9a-f]{16}\b` + // the part of a position before the version
 			`|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{9})?Z`) // a time
 	// A digest, or a hash of content, which is the same in every run.
 	maskableDigest = regexp.MustCompile(`(sha256\W{1,3})?[A-Za-z0-9_-]{43,}`)
@@ -202,7 +203,10 @@ func (m *mask) apply(text string) string {
 		switch {
 		case strings.HasPrefix(s, "…"):
 			return m.end(strings.TrimPrefix(s, "…"))
-		case len(s) == 36:
+		case strings.HasPrefix(s, "l."):
+			parts := strings.Split(s, ".")
+			return "l.feed567890123456." + parts[2] + ".mark567890123456"
+		case len(s) == 36 && s[8] == '-':
 			if m.ids[s] == "" {
 				m.ids[s] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(m.ids)+1)
 			}

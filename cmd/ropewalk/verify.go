@@ -16,8 +16,8 @@ import (
 
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
-	all, headers bool
-	digest       string
+	all, headers, internal bool
+	digest                 string
 }
 
 func newVerify(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -42,6 +42,7 @@ has changed since.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&f.all, "all", false, "verify every aggregate of the store")
 	flags.BoolVar(&f.headers, "headers", false, "leave the contents unread: metadata only")
+	addInternal(cmd, &f.internal, "verify")
 	flags.StringVar(&f.digest, "digest", "", "the chain must have a changeset with this `DIGEST`")
 	return cmd
 }
@@ -56,7 +57,7 @@ func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verify
 	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return withStore(cmd.Context(), stores, func(s *store) error {
 		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
-		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { v.bar.Add(1) }})
+		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Internal: f.internal, Progress: func() { v.bar.Add(1) }})
 		reports := in.VerifyAll(cmd.Context())
 		if !f.all {
 			reports = verifyEach(cmd.Context(), in, ids, kept)
@@ -78,6 +79,9 @@ func (f verifyFlags) parse(args []string) (ids []string, kept changeset.Digest, 
 		if kept, err = changeset.ParseDigest(f.digest); err != nil {
 			return nil, kept, cliexit.Usagef("--digest: %w", err)
 		}
+	}
+	if err := refuseInternal(f.internal, args); err != nil {
+		return nil, kept, err
 	}
 	ids, err = reference.ParseIDs(args)
 	return ids, kept, err

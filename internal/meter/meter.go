@@ -14,8 +14,10 @@ import (
 )
 
 // Counts are numbers of requests by operation. List counts listings of heads,
-// objects and aggregates alike, each as one request.
-type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany int }
+// tags, objects and aggregates alike, each as one request. Log counts the pages of
+// logs, and the looks at their ends; Hints counts the pages of sources. The request
+// that finds no further page counts, too.
+type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany, Log, Hints int }
 
 type operation int
 
@@ -29,6 +31,8 @@ const (
 	list
 	del
 	getMany
+	log
+	hints
 	operations
 )
 
@@ -46,7 +50,7 @@ func New(latency time.Duration) *Meter { return &Meter{latency: latency} }
 // Count returns the numbers of requests since the meter was made or reset.
 func (m *Meter) Count() Counts {
 	n := func(op operation) int { return int(m.counts[op].Load()) }
-	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del), n(getMany)}
+	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del), n(getMany), n(log), n(hints)}
 }
 
 // Requests returns the number of all requests since the meter was made or reset.

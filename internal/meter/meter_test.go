@@ -58,6 +58,7 @@ func steps(t *testing.T, m *meter.Meter, inner *memstore.Store) []step {
 			return err
 		}},
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(heads.List(ctx, "")) }},
+		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(heads.(head.Tagger).Tags(ctx, "")) }},
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Objects(ctx, "a")) }},
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Aggregates(ctx, "a")) }},
 		{meter.Counts{Delete: 1}, func(ctx context.Context) error { return changesets.(changeset.Deleter).Delete(ctx, c.Ref) }},

@@ -93,6 +93,25 @@ func (s heads) List(ctx context.Context, cursor string) iter.Seq2[head.Head, err
 	return listing(ctx, s.m, s.PassThrough.List(ctx, cursor))
 }
 
+func (s heads) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return listing(ctx, s.m, s.PassThrough.Tags(ctx, after))
+}
+
+func (s heads) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
+	return pages(ctx, s.m, log, s.PassThrough.Entries(ctx, from, follow))
+}
+
+func (s heads) LogEnd(ctx context.Context) (head.LogPosition, error) {
+	if err := s.m.request(ctx, log); err != nil {
+		return head.LogPosition{}, err
+	}
+	return s.PassThrough.LogEnd(ctx)
+}
+
+func (s heads) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints, error] {
+	return pages(ctx, s.m, hints, s.PassThrough.Hints(ctx, cursor))
+}
+
 func (s heads) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
@@ -116,6 +135,25 @@ func listing[T any](ctx context.Context, m *Meter, inner iter.Seq2[T, error]) it
 			return
 		}
 		inner(yield)
+	}
+}
+
+// pages is a sequence in which each page is a request.
+func pages[T any](ctx context.Context, m *Meter, op operation, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := m.request(ctx, op); err != nil {
+			fail[T](err)(yield)
+			return
+		}
+		for page, err := range inner {
+			if !yield(page, err) || err != nil {
+				return
+			}
+			if err := m.request(ctx, op); err != nil {
+				fail[T](err)(yield)
+				return
+			}
+		}
 	}
 }
 

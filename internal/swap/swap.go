@@ -29,6 +29,6 @@ func Current(ctx context.Context, heads head.Store, old, next head.Head, retryab
 	if !stored.SameRecord(old) {
 		return old, next, &head.ConflictError{Winner: &stored}
 	}
-	next = next.Inherit(stored)
+	next = next.Inherit(old, stored)
 	return stored, next, head.CheckSwap(stored, next)
 }

@@ -54,8 +54,14 @@ const latency = 20 * time.Millisecond
 // writes their costs to the file. It ends the process: virtual time is for
 // tests, and a test is what it runs.
 func CountTasks(r io.Reader, file string) {
+	InVirtualTime(func(t *testing.T) error { return count(t, r, file) })
+}
+
+// InVirtualTime runs a function that opens bubbles of virtual time, which are for
+// tests. It ends the process.
+func InVirtualTime(run func(t *testing.T) error) {
 	testing.Main(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "Count", F: func(t *testing.T) {
-		if err := count(t, r, file); err != nil {
+		if err := run(t); err != nil {
 			t.Fatal(err)
 		}
 	}}}, nil, nil)

@@ -9,6 +9,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/feed"
 	"ropewalk/internal/finding"
 )
 
@@ -26,6 +27,8 @@ func Classify(ctx context.Context, err error) Class {
 		return *e.class
 	case errors.Is(err, context.Canceled):
 		return Interrupted
+	case ofFeed(err) != nil:
+		return *ofFeed(err)
 	case errors.Is(err, ropewalk.ErrConflict):
 		return Conflict
 	case errors.Is(err, ropewalk.ErrErased):
@@ -53,6 +56,21 @@ func Classify(ctx context.Context, err error) Class {
 	default:
 		return Failed
 	}
+}
+
+// ofFeed returns the class of an error of package feed; nil for any other error.
+func ofFeed(err error) *Class {
+	for _, known := range []struct {
+		err   error
+		class *Class
+	}{
+		{feed.ErrFeedReplaced, &FeedReplaced}, {feed.ErrOtherHistory, &OtherHistory}, {feed.ErrNoFeed, &NoFeed},
+	} {
+		if errors.Is(err, known.err) {
+			return known.class
+		}
+	}
+	return nil
 }
 
 func is[E error](err error) bool {

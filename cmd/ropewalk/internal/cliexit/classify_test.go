@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
+	"ropewalk/feed"
 )
 
 // The class of an error is the first that it matches, in the order that the
@@ -31,6 +32,9 @@ func TestClasses(t *testing.T) {
 		{ended, WithHint(Usagef("odd"), "try"), Usage},
 		{ended, &ropewalk.ConflictError{}, Conflict},
 		{ended, errors.New("use of closed network connection"), Interrupted},
+		{t.Context(), fmt.Errorf("%w: %w", feed.ErrFeedReplaced, ropewalk.ErrErased), FeedReplaced},
+		{t.Context(), fmt.Errorf("read: %w", feed.ErrOtherHistory), OtherHistory},
+		{t.Context(), fmt.Errorf("read: %w", feed.ErrNoFeed), NoFeed},
 		{t.Context(), fmt.Errorf("read: %w", context.Canceled), Interrupted},
 		{t.Context(), ropewalk.ErrErased, Erased},
 		{t.Context(), &ropewalk.CorruptError{}, Corrupt},

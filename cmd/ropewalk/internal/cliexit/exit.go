@@ -22,7 +22,10 @@ var (
 	InvalidDraft  = Class{2, "invalid-draft"}
 	TooLarge      = Class{2, "too-large"}
 	NotFound      = Class{3, "not-found"}
+	NoFeed        = Class{3, "no-feed"}
 	Conflict      = Class{4, "conflict"}
+	OtherHistory  = Class{4, "other-history"}
+	FeedReplaced  = Class{4, "feed-replaced"}
 	Erased        = Class{4, "erased"}
 	Uncertain     = Class{5, "uncertain"}
 	Corrupt       = Class{6, "corrupt"}

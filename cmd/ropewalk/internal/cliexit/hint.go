@@ -8,6 +8,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/feed"
 	"ropewalk/internal/finding"
 )
 
@@ -30,6 +31,12 @@ func carriedHint(err error) string {
 
 func causeHint(err error) string {
 	switch {
+	case errors.Is(err, feed.ErrFeedReplaced):
+		return "start again: a relay makes a new feed, and its positions are others"
+	case errors.Is(err, feed.ErrOtherHistory):
+		return "the feed was dropped, or the store was restored: find out which, and begin again at the start"
+	case errors.Is(err, feed.ErrNoFeed):
+		return "a relay makes it: ropewalk relay"
 	case denied(err):
 		return "check the modes of the file and of its folder, and whether the disk can be written to"
 	case errors.Is(err, ropewalk.ErrHeadLost):

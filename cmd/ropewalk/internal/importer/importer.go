@@ -5,6 +5,7 @@ package importer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/internal/reserved"
 )
 
 const (
@@ -278,6 +280,9 @@ func (m *importer) feed(in *lines, groups *groups) error {
 		id, err := ndjson.AggregateOf(line.text, m.Field)
 		if err != nil {
 			return in.bad(err)
+		}
+		if err := reserved.Check(m.ctx, id); err != nil {
+			return in.bad(fmt.Errorf("field %q: %w", m.Field, err))
 		}
 		if err := m.submit(groups.add(id, line)...); err != nil {
 			return err

@@ -62,6 +62,14 @@ func (f SQLiteFile) setUpError(err error) error {
 	}
 }
 
+// Migrate brings a file of an older version to the tables of this version.
+func (f SQLiteFile) Migrate(ctx context.Context) error {
+	if err := sqlitestore.Migrate(ctx, string(f), nil); err != nil {
+		return f.setUpError(err)
+	}
+	return nil
+}
+
 // BackUp copies the store to a new file. It leaves an existing file as it is.
 func (f SQLiteFile) BackUp(ctx context.Context, file string) (err error) {
 	s, err := sqlitestore.Open(string(f), &sqlitestore.Options{MustExist: true})

@@ -65,6 +65,20 @@ func listing[T any](ctx context.Context, l requestLog, op, what string, inner it
 	}
 }
 
+// pages logs each page of a sequence that may go on for long, when it has come.
+func pages[T any](ctx context.Context, l requestLog, op string, inner iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		start := time.Now()
+		for page, err := range inner {
+			l.request(ctx, op, "", start, err)
+			if !yield(page, err) {
+				return
+			}
+			start = time.Now()
+		}
+	}
+}
+
 type loggedObjects struct {
 	changeset.PassThrough
 	requestLog
@@ -151,4 +165,23 @@ func (s loggedHeads) Commit(ctx context.Context, changesets []changeset.Changese
 	h, err := s.PassThrough.Commit(ctx, changesets, old, next)
 	s.request(ctx, "commit", next.Ref.String(), start, err)
 	return h, err
+}
+
+func (s loggedHeads) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return listing(ctx, s.requestLog, "list-tags", after, s.PassThrough.Tags(ctx, after))
+}
+
+func (s loggedHeads) Entries(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error] {
+	return pages(ctx, s.requestLog, "read-log", s.PassThrough.Entries(ctx, from, follow))
+}
+
+func (s loggedHeads) LogEnd(ctx context.Context) (head.LogPosition, error) {
+	start := time.Now()
+	end, err := s.PassThrough.LogEnd(ctx)
+	s.request(ctx, "end-of-log", "", start, err)
+	return end, err
+}
+
+func (s loggedHeads) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints, error] {
+	return pages(ctx, s.requestLog, "read-hints", s.PassThrough.Hints(ctx, cursor))
 }

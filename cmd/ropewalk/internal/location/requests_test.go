@@ -42,9 +42,10 @@ func TestEveryRequestIsLoggedOnce(t *testing.T) {
 	var out bytes.Buffer
 	db := memstore.New()
 	o, h := Logged(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), db, db)
+	bare := head.NewPassThrough(struct{ head.Store }{db}) // whose logs and sources are a page with an error
 	ctx := t.Context()
 	ref := changeset.Ref{AggregateID: "a", ID: changeset.NewID()}
-	changesets, heads := o.(loggedObjects), h.(loggedHeads)
+	changesets, heads := o.(loggedObjects), loggedHeads{bare, h.(loggedHeads).requestLog}
 	for op, call := range map[string]func(){
 		"put":             func() { _ = changesets.Put(ctx, changeset.Changeset{}) },
 		"get":             func() { _, _ = changesets.Get(ctx, ref, nil) },
@@ -58,6 +59,10 @@ func TestEveryRequestIsLoggedOnce(t *testing.T) {
 		"swap-head":       func() { _, _ = heads.Swap(ctx, head.Head{}, head.Head{}) },
 		"commit":          func() { _, _ = heads.Commit(context.WithoutCancel(ctx), nil, head.Head{}, head.Head{}) },
 		"list-heads":      func() { drain(heads.List(ctx, "")) },
+		"list-tags":       func() { drain(heads.Tags(ctx, "")) },
+		"read-log":        func() { drain(heads.Entries(ctx, head.LogPosition{}, false)) },
+		"end-of-log":      func() { _, _ = heads.LogEnd(ctx) },
+		"read-hints":      func() { drain(heads.Hints(ctx, nil)) },
 	} {
 		out.Reset()
 		call()
