@@ -85,9 +85,16 @@ func TestHintsAreOfThisStore(t *testing.T) {
 		for _, key := range []string{"q/order-1", "order-1", "p/ropewalk-probe/1", "p/%24feed", "p/%24subscription-a", "p/a b"} {
 			server.putItem(shard, key, item(t, build(t), ""))
 		}
-		pages, err := server.follow(nil, caughtUp)
+		server.perPage = 2
+		time.Sleep(time.Hour)
+		passed := map[string]bool{}
+		pages, err := server.follow(nil, func(p head.Hints) bool {
+			passed[shardsOf(t, p)[shard.id]] = true
+			return p.CaughtUp
+		})
 		require.NoError(t, err)
 		require.Empty(t, hinted(pages))
+		require.Len(t, passed, 4, "a cursor after each page, so that the next process need not read them again")
 		require.Equal(t, fmt.Sprintf("%021d", shard.records[5].sequence), shardsOf(t, pages[len(pages)-1])[shard.id], "they are passed all the same")
 	})
 }
