@@ -38,7 +38,7 @@ func runFeed(ctx context.Context, l *laboratory, r *report.Results) error {
 	}
 	r.Limits = []string{
 		"Catching up: most of the time SQLite finds rows by aggregate and version, and each header is decoded, encoded again and held against its stored form, and each content is hashed. 64 changesets share a query.",
-		"One process: the log wakes its readers after each commit. Another process finds out by PRAGMA data_version, which it asks every few milliseconds; the poller waits for half of its pause on average.",
+		"One process: the log wakes its readers after each commit. Another process finds out by PRAGMA data_version, which it asks every 25 ms; the poller waits for half of its pause on average.",
 		"Throughput: a batch takes two trips, 40 ms, in which the next hints wait. Where the source brings no records, heads are loaded, 32 at a time: RelayOptions.Parallel is the limit then.",
 		"Next: judging the next batch while this one is appended.",
 	}
