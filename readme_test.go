@@ -14,18 +14,19 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// readmeCode returns the pieces of Go in the README and in the page on hot
-// aggregates: two programs, a type and its use, and the use of an appender.
+// readmeCode returns the pieces of Go in the README and in the pages on hot
+// aggregates and on the feed: two programs, a type and its use, a subscription, the
+// use of an appender, a loop, a relay and another subscription.
 func readmeCode(t *testing.T) []string {
 	var code []string
-	for _, name := range []string{"README.md", "docs/hot-aggregates.md"} {
+	for _, name := range []string{"README.md", "docs/hot-aggregates.md", "docs/feed.md"} {
 		page, err := os.ReadFile(name)
 		require.NoError(t, err)
 		for _, block := range goBlock.FindAllStringSubmatch(string(page), -1) {
 			code = append(code, block[1])
 		}
 	}
-	require.Len(t, code, 5)
+	require.Len(t, code, 9)
 	return code
 }
 
@@ -60,9 +61,11 @@ func TestOtherExamplesBuild(t *testing.T) {
 import (
 	"context"
 	"errors"
+	"log"
 
 	"ropewalk"
 	"ropewalk/aggregate"
+	"ropewalk/feed"
 )
 
 %s
@@ -74,8 +77,27 @@ func measure(ctx context.Context, store *ropewalk.Store, reading []byte) ([]rope
 %s	return made, err
 }
 
-func main() { _, _ = update, measure }
-`, code[2], code[3], code[4]))
+var (
+	forget func(ctx context.Context, aggregateID string) error
+	mail   func(ctx context.Context, aggregateID string, content []byte) error
+	handle func(feed.Change) error
+)
+
+func follow(ctx context.Context, store *ropewalk.Store) error {
+%s	return err
+}
+
+func loop(ctx context.Context, store *ropewalk.Store, position feed.Position) error {
+%s
+%s	return nil
+}
+
+func subscribe(ctx context.Context, f *feed.Feed, mail feed.Handler) error {
+%s	return err
+}
+
+func main() { _, _, _, _, _ = update, measure, follow, loop, subscribe }
+`, code[2], code[3], code[5], code[4], code[6], code[7], code[8]))
 }
 
 // The README speaks of files that are there.

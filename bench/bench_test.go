@@ -28,7 +28,7 @@ func TestQuickExperiments(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(l.close)
 	out := t.TempDir()
-	for _, e := range []experiment{embeddedExperiment, operationsExperiment, scaleExperiment, aggregatesExperiment} {
+	for _, e := range []experiment{embeddedExperiment, operationsExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment} {
 		require.NoError(t, l.experiment(t.Context(), e, filepath.Join(out, "results")), e.name)
 		r, err := report.Load(filepath.Join(out, "results"), e.name)
 		require.NoError(t, err)

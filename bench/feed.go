@@ -69,7 +69,7 @@ func (l *laboratory) catchUp(ctx context.Context, r *report.Results) error {
 			return float64(n) / time.Since(start).Seconds(), err
 		}
 	}
-	figures, err := lab.Turns(ctx, pick(l, 5, 1),
+	figures, err := lab.Turns(ctx, pick(l, 3, 1),
 		counted(func(ctx context.Context) (n int, err error) {
 			for _, err := range feed.Open(store, nil).After(ctx, feed.Position{}) {
 				if err != nil {

@@ -109,19 +109,27 @@ func anchors(t *testing.T, page string) (names []string) {
 	return names
 }
 
-// The figures of the soak that a page quotes are on the page that the soak has
-// written.
+// The rows of figures that a page quotes are on the page that the soak or the
+// benchmarks have written.
 func TestQuotedFigures(t *testing.T) {
-	texts := pages(t, "reliability.md", "../bench/results/soak.md")
-	_, quoted, _ := strings.Cut(texts["reliability.md"], "\n## The soak\n")
-	quoted, _, found := strings.Cut(quoted, "\n## Full disks")
-	require.True(t, found)
-	rows := 0
-	for line := range strings.Lines(quoted) {
-		if strings.HasPrefix(line, "| ") {
-			require.Contains(t, texts["../bench/results/soak.md"], line)
-			rows++
+	for _, quote := range []struct {
+		page, from, to, results string
+		rows                    int
+	}{
+		{"reliability.md", "\n## The soak\n", "\n## Full disks", "../bench/results/soak.md", 10},
+		{"feed.md", "\n## Costs and figures\n", "\n## What it does not do", "../bench/results/performance.md", 10},
+	} {
+		texts := pages(t, quote.page, quote.results)
+		_, quoted, _ := strings.Cut(texts[quote.page], quote.from)
+		quoted, _, found := strings.Cut(quoted, quote.to)
+		require.True(t, found, quote.page)
+		rows := 0
+		for line := range strings.Lines(quoted) {
+			if strings.HasPrefix(line, "| ") {
+				require.Contains(t, texts[quote.results], line, quote.page)
+				rows++
+			}
 		}
+		require.Greater(t, rows, quote.rows, quote.page)
 	}
-	require.Greater(t, rows, 10)
 }

@@ -69,6 +69,9 @@ func (p *part) set(k key, f fed) {
 
 // merge moves the new aggregates to the others.
 func (p *part) merge() {
+	if len(p.recent) == 0 {
+		return
+	}
 	merged := make([]byte, 0, p.len()*entrySize)
 	from := 0
 	for _, k := range slices.SortedFunc(maps.Keys(p.recent), func(a, b key) int { return bytes.Compare(a[:], b[:]) }) {

@@ -71,7 +71,12 @@ func TestPartIsAMap(t *testing.T) {
 		for k := range maps.Keys(want) {
 			again.set(k, fed{})
 		}
-		require.Equal(t, content, p.encode(), "the content is not shared")
+		require.Equal(t, content, p.encode(), "decoding shares nothing")
+		for k := range maps.Keys(want) {
+			p.set(k, fed{version: 1000})
+		}
+		again, _ = decodePart(content, 7)
+		requirePart(t, want, &again) // encoding shares nothing
 	})
 }
 

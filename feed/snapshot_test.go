@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -20,19 +21,20 @@ import (
 	"ropewalk/head"
 )
 
-// shelf holds changesets, and can lose and damage them. It counts reads by
+// shelf holds changesets, and can lose, damage and exchange them. It counts reads by
 // aggregate.
 type shelf struct {
 	*memstore.Store
-	mu      sync.Mutex
-	lost    map[changeset.ID]bool
-	damaged map[changeset.ID]bool
-	reads   map[string]int
+	mu        sync.Mutex
+	lost      map[changeset.ID]bool
+	damaged   map[changeset.ID]bool
+	exchanged map[changeset.ID]bool
+	reads     map[string]int
 }
 
 func (s *shelf) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	s.mu.Lock()
-	lost, damaged := s.lost[ref.ID], s.damaged[ref.ID]
+	lost, damaged, exchanged := s.lost[ref.ID], s.damaged[ref.ID], s.exchanged[ref.ID]
 	s.reads[ref.AggregateID]++
 	s.mu.Unlock()
 	if lost {
@@ -41,6 +43,10 @@ func (s *shelf) Get(ctx context.Context, ref changeset.Ref, admission changeset.
 	c, err := s.Store.Get(ctx, ref, admission)
 	if damaged && err == nil {
 		c.Body[len(c.Body)/2] ^= 1
+	}
+	if exchanged && err == nil { // for another object whose hashes hold
+		c.Body[len(c.Body)-1] ^= 1
+		c.BodySHA256 = sha256.Sum256(c.Body)
 	}
 	return c, err
 }
@@ -56,7 +62,7 @@ type testFeed struct {
 }
 
 func newTestFeed(t *testing.T) *testFeed {
-	s := &shelf{Store: memstore.New(), lost: map[changeset.ID]bool{}, damaged: map[changeset.ID]bool{}, reads: map[string]int{}}
+	s := &shelf{Store: memstore.New(), lost: map[changeset.ID]bool{}, damaged: map[changeset.ID]bool{}, exchanged: map[changeset.ID]bool{}, reads: map[string]int{}}
 	f := &testFeed{t: t, shelf: s, feed: Open(ropewalk.New(s, struct{ head.Store }{s.Store}, nil), nil), next: map[string]head.Advance{}}
 	f.start()
 	return f
@@ -191,6 +197,23 @@ func randomBucket(first byte, n int, random *rand.Rand) (content []byte) {
 	return content
 }
 
+// A relay that stands by knows when the next snapshot is due as the active relay does.
+func TestSnapshotOfAnotherRelay(t *testing.T) {
+	f := newTestFeed(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	other, err := f.feed.newState(t.Context(), f.state.generation)
+	require.NoError(t, err)
+	for range 3 {
+		f.grow(3, 100, 500, random)
+		require.NoError(t, f.state.writeSnapshot(t.Context()))
+		f.grow(2, 100, 500, random)
+		_, err = other.catchUp(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, f.state.snapshot, other.snapshot)
+		require.Equal(t, f.state.size, other.size)
+	}
+}
+
 // TestNewestTwoSnapshotsAreKept deletes older snapshots, and objects that no
 // manifest names, once they are older than the grace.
 func TestNewestTwoSnapshotsAreKept(t *testing.T) {
@@ -266,7 +289,7 @@ func TestDamagedSnapshotsFallBack(t *testing.T) {
 		{"bucket, and the older manifest", []changeset.ID{bucketOf(newest), older}, whole},
 		{"buckets of both", []changeset.ID{bucketOf(newest), bucketOf(older)}, whole},
 	} {
-		for how, set := range map[string]map[changeset.ID]bool{"missing": f.shelf.lost, "damaged": f.shelf.damaged} {
+		for how, set := range map[string]map[changeset.ID]bool{"missing": f.shelf.lost, "damaged": f.shelf.damaged, "exchanged": f.shelf.exchanged} {
 			for _, id := range c.bad {
 				set[id] = true
 			}
