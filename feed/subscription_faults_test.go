@@ -146,6 +146,24 @@ func TestReplacedOwnerEndsAtItsNextSave(t *testing.T) {
 	})
 }
 
+// The handlers of a replaced owner get no time of grace.
+func TestReplacedOwnerEndsItsHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsumers(t)
+		c.write("a")
+		s := c.feed().Subscription("orders", nil)
+		r := start(t, s, func(ctx context.Context, _ feed.Change) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		require.NoError(t, s.Reset(t.Context(), feed.Position{}))
+		require.ErrorIs(t, <-r.done, feed.ErrReplaced)
+		require.LessOrEqual(t, time.Since(began), 5*time.Second)
+	})
+}
+
 func TestLateClaimOfADeadProcessDoesNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConsumers(t)
@@ -190,8 +208,8 @@ type killPlan struct {
 	window       int
 }
 
-// Processes are killed at any moment: their requests no longer arrive. Whatever they
-// had handled, the changes of each aggregate are handed over in order, without gaps,
+// Processes are killed at any moment: their requests no longer arrive. The
+// changes of each aggregate are handed over in order, without gaps,
 // and each at least once.
 func TestKilledProcessesLeaveNoGap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

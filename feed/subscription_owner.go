@@ -78,7 +78,7 @@ func (s *Subscription) swap(ctx context.Context, r record, c checkpoint) (record
 	if now.head.Ref == r.head.Ref && now.head.Revision > r.head.Revision && now.head.Checkpoint == next.Checkpoint {
 		return now, true, nil
 	}
-	if _, conflict := errors.AsType[*head.ConflictError](err); conflict {
+	if _, conflict := errors.AsType[*head.ConflictError](err); conflict && !sameRecord(now.head, r.head) {
 		err = nil
 	}
 	return now, false, err
