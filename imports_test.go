@@ -31,8 +31,8 @@ var importRules = map[string]importRule{
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
-	"aggregate":                       {code: ". changeset feed head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
-	"aggregate/aggregatetest":         {code: "aggregate . changeset feed head faults internal backends/memstore"},
+	"aggregate":                       {code: ". changeset feed gc head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
+	"aggregate/aggregatetest":         {code: "aggregate . changeset feed gc head faults internal backends/memstore"},
 	"cache":                           {code: "changeset internal/admission internal/unwrap", tests: ". backends faults head internal modernc.org"},
 	"hedge":                           {code: "changeset internal/admission internal/unwrap", tests: ". backends head internal modernc.org"},
 	"internal/admission":              {code: "changeset internal/unwrap"},
@@ -54,7 +54,7 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/figure":    {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible inspect", services: "modernc.org"},
 	"cmd/ropewalk/internal/importer":  {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible cmd/ropewalk/internal/ndjson", services: "modernc.org", tests: "backends/memstore"},
 	"cmd/ropewalk/internal/location":  {code: ". changeset head internal backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible backends", services: services},
-	"examples/orders":                 {code: "aggregate backends . changeset feed head internal", services: services, tests: "faults gc"},
+	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.

@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"ropewalk"
 	"ropewalk/faults"
 	"ropewalk/feed"
+	"ropewalk/head"
 )
 
 // Each request of creating, claiming, saving and giving up goes wrong once, in each
@@ -143,6 +145,28 @@ func TestReplacedOwnerEndsAtItsNextSave(t *testing.T) {
 		require.ErrorIs(t, <-r.done, feed.ErrReplaced)
 		require.LessOrEqual(t, time.Since(replaced), time.Second)
 		require.LessOrEqual(t, len(c.changes()), 256)
+	})
+}
+
+// conflicting claims of each swap that the record has changed.
+type conflicting struct {
+	head.PassThrough
+	swaps int
+}
+
+func (s *conflicting) Swap(context.Context, head.Head, head.Head) (head.Head, error) {
+	s.swaps++
+	return head.Head{}, &head.ConflictError{}
+}
+
+func TestConflictWithoutAChangeIsNotRepeatedForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsumers(t)
+		lying := &conflicting{PassThrough: head.NewPassThrough(c.db)}
+		err := feed.Open(ropewalk.New(c.db, lying, nil), nil).Subscription("orders", nil).Run(t.Context(), c.handle)
+		_, conflict := errors.AsType[*head.ConflictError](err)
+		require.True(t, conflict, "%v", err)
+		require.LessOrEqual(t, lying.swaps, 100)
 	})
 }
 
