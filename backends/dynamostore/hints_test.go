@@ -489,6 +489,20 @@ func TestYoungRecord(t *testing.T) {
 	})
 }
 
+// TestSameSecond: a record that has the second of the call may be older than the call,
+// and more such records may follow.
+func TestSameSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newStreamServer(t)
+		server.perPage = 1
+		server.put(server.shards[0], "order-1")
+		server.put(server.shards[0], "order-2")
+		pages, err := server.follow(nil, caughtUp)
+		require.NoError(t, err)
+		require.Equal(t, []string{"order-1", "order-2"}, hinted(pages))
+	})
+}
+
 // TestPace: four reads a second while there is news, and one in two seconds while
 // nothing happens; each of these rounds without news says so.
 func TestPace(t *testing.T) {
