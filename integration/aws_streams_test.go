@@ -3,6 +3,8 @@
 package integration_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +14,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/backends/dynamostore"
+	"ropewalk/changeset"
+	"ropewalk/feed"
 	"ropewalk/feed/feedtest"
 	"ropewalk/gc"
 	"ropewalk/head"
@@ -22,6 +27,43 @@ func TestDynamoDBSource(t *testing.T) {
 	t.Parallel()
 	a := newLocalStack(t).provisionedTable(t)
 	feedtest.TestSource(t, feedtest.Harness{Heads: func(t testing.TB) head.Store { return a.heads(t) }, Patience: time.Minute})
+}
+
+// TestDynamoDBFeed: a relay feeds all changes and an erasure, by the stream.
+func TestDynamoDBFeed(t *testing.T) {
+	t.Parallel()
+	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
+	store := ropewalk.New(a.objects(t), a.heads(t), nil)
+	f := feed.Open(store, nil)
+	var got []string
+	var position feed.Position
+	for round := range 3 {
+		want := []string{fmt.Sprint("order/1@", round)}
+		h, err := store.Chain("order/1").Update(t.Context(), func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+			return []changeset.Draft{draft("a")}, nil
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, round, h.Version)
+		if round == 2 {
+			_, err := gc.New(a.objects(t), a.heads(t), nil).Erase(t.Context(), "order/1")
+			require.NoError(t, err)
+			want = []string{"order/1 erased"}
+		}
+		report, err := f.Relay(nil).Once(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Advances, "round %d", round)
+		got = nil
+		for change, err := range f.After(t.Context(), position) {
+			require.NoError(t, err)
+			position = change.Position
+			if change.Erased {
+				got = append(got, change.AggregateID+" erased")
+			} else {
+				got = append(got, fmt.Sprint(change.AggregateID, "@", change.Version))
+			}
+		}
+		require.Equal(t, want, got)
+	}
 }
 
 // TestDynamoDBStreamOfAnOldTable: init enables the stream of a table that was made
@@ -86,8 +128,8 @@ func TestDynamoDBStreamOfAnOldTable(t *testing.T) {
 	require.True(t, a.caughtUp(t, cursor)[0].Lost)
 }
 
-// TestDynamoDBStreamOfAnotherKind: a stream without new images is somebody's, and
-// stays as it is.
+// TestDynamoDBStreamOfAnotherKind: another program may read a stream without
+// new images, so it stays as it is.
 func TestDynamoDBStreamOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	for view, good := range map[types.StreamViewType]bool{types.StreamViewTypeKeysOnly: false, types.StreamViewTypeNewAndOldImages: true} {

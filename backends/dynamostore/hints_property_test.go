@@ -63,27 +63,27 @@ type history struct {
 // reader is a cursor, and the changes that were hinted or lost before it.
 type reader struct {
 	cursor []byte
-	told   map[string]bool
+	seen   map[string]bool
 }
 
-// call reads on while things happen. Then the process ends, or reads until all is
-// told.
+// call reads on while things happen. Then the process ends, or reads until it has
+// seen all changes.
 func (h *history) call(c plannedCall) {
 	h.reveal()
 	h.disabled = h.server.status != "ENABLED"
 	from := h.readers[c.reader%len(h.readers)]
-	told, before, quiet := maps.Clone(from.told), maps.Clone(h.changes), 0
+	seen, before, quiet := maps.Clone(from.seen), maps.Clone(h.changes), 0
 	_, err := h.server.follow(from.cursor, func(p head.Hints) bool {
-		require.True(h.t, told != nil || p.Lost, "nothing is known without a cursor")
+		require.True(h.t, seen != nil || p.Lost, "nothing is known without a cursor")
 		if p.Lost {
-			told = maps.Clone(h.changes)
+			seen = maps.Clone(h.changes)
 		}
 		for _, hint := range p.Hints {
-			told[hint.AggregateID] = true
+			seen[hint.AggregateID] = true
 		}
-		h.readers = append(h.readers, reader{p.Cursor, maps.Clone(told)})
+		h.readers = append(h.readers, reader{p.Cursor, maps.Clone(seen)})
 		if p.CaughtUp {
-			require.Empty(h.t, owed(before, told), "it has caught up: %+v", c)
+			require.Empty(h.t, owed(before, seen), "it has caught up: %+v", c)
 		}
 		if len(c.actions) > 0 {
 			h.happen(c.actions[0])
@@ -92,20 +92,20 @@ func (h *history) call(c plannedCall) {
 		}
 		h.reveal()
 		quiet++
-		require.Less(h.t, quiet, 500, "it never ends, and these are missing: %v", owed(h.changes, told))
-		return c.ends || p.CaughtUp && len(owed(h.changes, told)) == 0
+		require.Less(h.t, quiet, 500, "it never ends, and these are missing: %v", owed(h.changes, seen))
+		return c.ends || p.CaughtUp && len(owed(h.changes, seen)) == 0
 	})
 	if err != nil {
 		require.True(h.t, h.disabled, "%v", err)
 		require.ErrorContains(h.t, err, "is disabled")
-		require.Empty(h.t, owed(before, told))
+		require.Empty(h.t, owed(before, seen))
 	}
 }
 
-// owed returns the changes that were not told.
-func owed(changes, told map[string]bool) (missing []string) {
+// owed returns the changes that were not seen.
+func owed(changes, seen map[string]bool) (missing []string) {
 	for id := range changes {
-		if !told[id] {
+		if !seen[id] {
 			missing = append(missing, id)
 		}
 	}

@@ -85,9 +85,16 @@ func TestHintsAreOfThisStore(t *testing.T) {
 		for _, key := range []string{"q/order-1", "order-1", "p/ropewalk-probe/1", "p/%24feed", "p/%24subscription-a", "p/a b"} {
 			server.putItem(shard, key, item(t, build(t), ""))
 		}
-		pages, err := server.follow(nil, caughtUp)
+		server.perPage = 2
+		time.Sleep(time.Hour)
+		passed := map[string]bool{}
+		pages, err := server.follow(nil, func(p head.Hints) bool {
+			passed[shardsOf(t, p)[shard.id]] = true
+			return p.CaughtUp
+		})
 		require.NoError(t, err)
 		require.Empty(t, hinted(pages))
+		require.Len(t, passed, 4, "a cursor after each page, so that the next process need not read them again")
 		require.Equal(t, fmt.Sprintf("%021d", shard.records[5].sequence), shardsOf(t, pages[len(pages)-1])[shard.id], "they are passed all the same")
 	})
 }
@@ -479,6 +486,20 @@ func TestYoungRecord(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"order-1"}, hinted(pages))
 		require.LessOrEqual(t, server.counts["GetRecords"], 4)
+	})
+}
+
+// TestSameSecond: a record that has the second of the call may be older than the call,
+// and more such records may follow.
+func TestSameSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newStreamServer(t)
+		server.perPage = 1
+		server.put(server.shards[0], "order-1")
+		server.put(server.shards[0], "order-2")
+		pages, err := server.follow(nil, caughtUp)
+		require.NoError(t, err)
+		require.Equal(t, []string{"order-1", "order-2"}, hinted(pages))
 	})
 }
 

@@ -257,8 +257,8 @@ func TestProvisionEnablesTheStream(t *testing.T) {
 	}
 }
 
-// TestProvisionOfAnotherStream: a view type without new images is not changed, as the
-// stream is somebody's.
+// TestProvisionOfAnotherStream: a view type without new images is not changed, as
+// another program may read the stream.
 func TestProvisionOfAnotherStream(t *testing.T) {
 	for view, good := range map[string]bool{"NEW_IMAGE": true, "NEW_AND_OLD_IMAGES": true, "KEYS_ONLY": false, "OLD_IMAGE": false} {
 		server := goodTable(map[string]reply{"DescribeTable": {status: 200, body: table(strings.Replace(withStream, "NEW_IMAGE", view, 1))}})

@@ -51,7 +51,7 @@ var sourceChecks = []check{
 	{"Hints: after each change of a version or state, a hint comes, or a page that is Lost", hintsAtChanges},
 	{"Hints: the cursor of each page resumes, in another process, without a loss", resumes},
 	{"Hints: has caught up when there is nothing more, and after each wait without news", catchesUp},
-	{"Hints: what has happened before the call has come when it has caught up", catchesUpWithAll},
+	{"Hints: a change before the call has been reported when the source has caught up", catchesUpWithAll},
 	{"Hints: goes on until the context ends, and then ends with the context's error", endsWithTheContext},
 	{"Hints: may be left early, and ranged over again", mayBeLeft},
 	{"Hint: a head that comes along is a record of the aggregate that was stored", bringsStoredHeads},
@@ -85,19 +85,18 @@ func (c *chain) swap(next head.Head) {
 	c.all = append(c.all, c.head)
 }
 
-// reader reads hints. It notes which aggregates it was told about, of any change
-// that was made before the telling.
+// reader reads hints, and counts the hints for each aggregate.
 type reader struct {
 	t      testing.TB
 	h      Harness
 	cursor []byte
-	told   map[string]int // how many hints came
+	seen   map[string]int // the number of hints
 	losses int
 	pages  []head.Hints
 }
 
 func (h Harness) reader(t testing.TB, cursor []byte) *reader {
-	return &reader{t: t, h: h, cursor: cursor, told: map[string]int{}}
+	return &reader{t: t, h: h, cursor: cursor, seen: map[string]int{}}
 }
 
 // until reads pages, through a handle of its own, until stop returns true for one.
@@ -123,7 +122,7 @@ func (r *reader) take(p head.Hints) {
 	require.LessOrEqual(r.t, len(p.Cursor), 64<<10, "the size of the cursor")
 	for _, hint := range p.Hints {
 		require.NoError(r.t, changeset.ValidateAggregateID(hint.AggregateID))
-		r.told[hint.AggregateID]++
+		r.seen[hint.AggregateID]++
 	}
 	if p.Lost {
 		r.losses++
@@ -165,14 +164,14 @@ func hintsAtChanges(t testing.TB, h Harness) {
 	changes := []func(){c.extend, c.extend, func() { c.swap(link.Fence(c.head)) }, c.extend, func() { c.swap(link.Tombstone(c.head)) }}
 	fences := map[int]bool{2: true}
 	for i, change := range changes {
-		told, losses := r.told[c.id], r.losses
+		seen, losses := r.seen[c.id], r.losses
 		made := false
-		r.until("the change is told", func(p head.Hints) bool {
+		r.until("the change is reported", func(p head.Hints) bool {
 			if !made && p.CaughtUp { // while it is read
-				told, losses, made = r.told[c.id], r.losses, true
+				seen, losses, made = r.seen[c.id], r.losses, true
 				change()
 			}
-			return made && (r.told[c.id] > told || r.losses > losses || fences[i])
+			return made && (r.seen[c.id] > seen || r.losses > losses || fences[i])
 		})
 	}
 }
@@ -185,19 +184,19 @@ func resumes(t testing.TB, h Harness) {
 		c := newChain(t, h)
 		c.extend()
 		chains = append(chains, c)
-		r.until("the change is told", func(head.Hints) bool { return r.told[c.id] > 0 })
+		r.until("the change is reported", func(head.Hints) bool { return r.seen[c.id] > 0 })
 	}
 	last := newChain(t, h)
 	last.extend()
-	told := map[string]int{}
+	seen := map[string]int{}
 	for _, p := range r.pages {
 		for _, hint := range p.Hints {
-			told[hint.AggregateID]++
+			seen[hint.AggregateID]++
 		}
 		again := h.reader(t, p.Cursor)
 		missing := func() (ids []string) {
 			for _, c := range append(chains, last) {
-				if told[c.id]+again.told[c.id] == 0 {
+				if seen[c.id]+again.seen[c.id] == 0 {
 					ids = append(ids, c.id)
 				}
 			}
@@ -230,7 +229,7 @@ func catchesUpWithAll(t testing.TB, h Harness) {
 	r := h.reader(t, first.cursor)
 	r.catchUp()
 	for _, c := range chains {
-		require.True(t, r.losses > 0 || r.told[c.id] > 0, "%s is missing", c.id)
+		require.True(t, r.losses > 0 || r.seen[c.id] > 0, "%s is missing", c.id)
 	}
 }
 
@@ -278,7 +277,7 @@ func bringsStoredHeads(t testing.TB, h Harness) {
 		stored[each.Revision] = each
 	}
 	known := maps.Clone(stored)
-	r.until("the erasure is told", func(p head.Hints) bool {
+	r.until("the erasure is reported", func(p head.Hints) bool {
 		for _, hint := range p.Hints {
 			if hint.AggregateID == c.id && hint.Head.Exists() {
 				require.True(t, known[hint.Head.Revision].SameRecord(hint.Head), "%+v", hint.Head)
@@ -286,6 +285,6 @@ func bringsStoredHeads(t testing.TB, h Harness) {
 				delete(stored, hint.Head.Revision)
 			}
 		}
-		return p.CaughtUp && (r.told[c.id] > 0 || r.losses > 1)
+		return p.CaughtUp && (r.seen[c.id] > 0 || r.losses > 1)
 	})
 }

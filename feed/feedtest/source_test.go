@@ -120,7 +120,7 @@ func TestBadSources(t *testing.T) {
 		"no cursor":             "Hints: the first page of a new cursor is Lost",
 		"never caught up":       "Hints: has caught up when there is nothing more, and after each wait without news",
 		"caught up only once":   "Hints: has caught up when there is nothing more, and after each wait without news",
-		"always caught up":      "Hints: what has happened before the call has come when it has caught up",
+		"always caught up":      "Hints: a change before the call has been reported when the source has caught up",
 		"no error at the end":   "Hints: goes on until the context ends, and then ends with the context's error",
 		"another head":          "Hint: a head that comes along is a record of the aggregate that was stored",
 	} {

@@ -32,7 +32,7 @@ const (
 // Roles are the roles that every cloud has.
 var Roles = []Role{Writer, Reader, Maintainer}
 
-// AWSRoles are the roles that AWS has. Azure cannot tell the feed from other chains.
+// AWSRoles are the roles that AWS has. Azure has no rights by the names of blobs.
 var AWSRoles = []Role{Writer, Reader, Maintainer, Relay, Subscriber}
 
 // probes is the folder, below the prefix, where the backends try conditional
