@@ -29,6 +29,7 @@ var importRules = map[string]importRule{
 	".":                               {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk internal/unwrap", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":               {code: "changeset internal/unwrap"},
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
+	"feed/feedtest":                   {code: "changeset head internal", tests: "backends/memstore"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
 	"aggregate":                       {code: ". changeset feed gc head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
@@ -57,7 +58,7 @@ var importRules = map[string]importRule{
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
-	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults"},
+	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.

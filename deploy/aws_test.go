@@ -26,7 +26,7 @@ func loadAWS(t *testing.T, more values) module {
 		variables[name] = value
 	}
 	policies := values{}
-	for _, r := range policy.Roles {
+	for _, r := range policy.AWSRoles {
 		policies[string(r)] = values{"arn": "arn of " + string(r)}
 	}
 	return load(t, "aws", variables, values{
@@ -81,7 +81,7 @@ func TestAWSTable(t *testing.T) {
 		table := m.block("resource", "aws_dynamodb_table", "heads")
 		m.requireAttributes(table, values{
 			"name": "acme-heads", "billing_mode": "PAY_PER_REQUEST", "hash_key": head.FieldAggregateID,
-			"deletion_protection_enabled": protected, "tags": values{},
+			"deletion_protection_enabled": protected, "stream_enabled": true, "stream_view_type": "NEW_IMAGE", "tags": values{},
 		})
 		m.requireAttributes(m.within(table, "attribute"), values{"name": head.FieldAggregateID, "type": "S"})
 		m.requireAttributes(m.within(table, "point_in_time_recovery"), values{"enabled": true})
@@ -97,8 +97,8 @@ func TestAWSPolicies(t *testing.T) {
 		m := loadAWS(t, values{"prefix": prefix})
 		b := m.block("resource", "aws_iam_policy", "role")
 		roles := fromCty(m.value(b, "for_each"))
-		require.ElementsMatch(t, []any{"writer", "reader", "maintainer"}, roles)
-		for _, r := range policy.Roles {
+		require.ElementsMatch(t, []any{"writer", "reader", "maintainer", "relay", "subscriber"}, roles)
+		for _, r := range policy.AWSRoles {
 			want, err := policy.AWS{Bucket: bucketARN, Table: tableARN, Prefix: prefix}.Policy(r).JSON()
 			require.NoError(t, err)
 			key := cty.StringVal(string(r))
@@ -115,7 +115,7 @@ func TestAWSOutputs(t *testing.T) {
 	} {
 		m := loadAWS(t, values{"prefix": prefix})
 		require.Equal(t, url, m.value(m.block("output", "store_url"), "value").AsString())
-		for _, r := range policy.Roles {
+		for _, r := range policy.AWSRoles {
 			require.Equal(t, "arn of "+string(r), m.value(m.block("output", string(r)+"_policy_arn"), "value").AsString())
 		}
 	}

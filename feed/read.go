@@ -77,6 +77,8 @@ type piece struct {
 	// newest is the head at the advance's last version if the piece is a part of a
 	// long advance.
 	newest head.Head
+	// failed is why that head could not be read.
+	failed error
 }
 
 // isSpan reports whether the piece is read along the chain of its aggregate.
@@ -103,16 +105,12 @@ func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wa
 				return
 			}
 			var b bundle
-			for p, err := range f.pieces(ctx, page, want) {
-				if len(b) > 0 && (len(b) == size || err != nil || p.isSpan() || b[0].isSpan()) {
+			for p := range f.pieces(ctx, page, want) {
+				if len(b) > 0 && (len(b) == size || p.isSpan() || b[0].isSpan()) {
 					if !yield(b, nil) {
 						return
 					}
 					b = nil
-				}
-				if err != nil {
-					yield(nil, err)
-					return
 				}
 				b = append(b, p)
 			}
@@ -124,11 +122,11 @@ func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wa
 }
 
 // pieces yields the pieces of entries.
-func (f *Feed) pieces(ctx context.Context, page []entry, want wanted) iter.Seq2[piece, error] {
-	return func(yield func(piece, error) bool) {
+func (f *Feed) pieces(ctx context.Context, page []entry, want wanted) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
 		for _, e := range page {
-			for p, err := range f.split(ctx, e, want) {
-				if !yield(p, err) || err != nil {
+			for p := range f.split(ctx, e, want) {
+				if !yield(p) {
 					return
 				}
 			}
@@ -161,25 +159,25 @@ func (f *Feed) pages(ctx context.Context, after Position, follow bool) iter.Seq2
 }
 
 // split divides an entry into pieces.
-func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq2[piece, error] {
-	return func(yield func(piece, error) bool) {
+func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
 		a := e.advance
 		switch {
 		case want != nil && !want(a):
-			yield(piece{entry: e, kind: skipped}, nil)
+			yield(piece{entry: e, kind: skipped})
 			return
 		case a.Erased || a.Last-a.First < maxSpan:
-			yield(piece{entry: e, first: a.First, last: a.Last}, nil)
+			yield(piece{entry: e, first: a.First, last: a.Last})
 			return
 		}
 		newest, err := f.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
 		if err != nil {
-			yield(piece{}, err)
+			yield(piece{entry: e, first: a.First, last: a.Last, failed: err})
 			return
 		}
 		for first := a.First; ; first += maxSpan {
 			last := min(a.Last, first+maxSpan-1)
-			if !yield(piece{entry: e, first: first, last: last, newest: newest}, nil) || last == a.Last {
+			if !yield(piece{entry: e, first: first, last: last, newest: newest}) || last == a.Last {
 				return
 			}
 		}
@@ -269,7 +267,7 @@ func (f *Feed) readPiece(ctx context.Context, p piece, found map[ropewalk.Ref]ro
 		err = &ropewalk.CorruptError{Ref: last, Reason: fmt.Sprintf("its parent is %s, and the feed says %s", c.Parent, a.Before)}
 	}
 	if err != nil {
-		return f.unlessErased(ctx, p, last.Version, err)
+		return f.unlessErased(ctx, p, err)
 	}
 	return done{deliveries: []delivery{{Change{Changeset: c, Position: p.position}, changed}}}
 }
@@ -280,38 +278,40 @@ func (f *Feed) erasure(ref ropewalk.Ref, at Position) Change {
 
 // readSpan reads several versions of an aggregate.
 func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done) {
-	next := p.first
+	if p.failed != nil {
+		return f.unlessErased(ctx, p, p.failed)
+	}
 	newest := p.newest
 	if !newest.Exists() {
 		var err error
 		if newest, err = f.headAt(ctx, last); err != nil {
-			return f.unlessErased(ctx, p, next, err)
+			return f.unlessErased(ctx, p, err)
 		}
 	}
 	versions := ropewalk.Range{First: p.first, Last: p.last}
 	for c, err := range f.store.Chain(last.AggregateID).ReaderAt(newest).Changesets(ctx, versions) {
 		if err != nil {
-			rest := f.unlessErased(ctx, p, next, err)
+			rest := f.unlessErased(ctx, p, err)
 			return done{append(d.deliveries, rest.deliveries...), rest.err, nil}
 		}
 		d.deliveries = append(d.deliveries, delivery{Change{Changeset: c, Position: p.at(c.Version)}, changed})
-		next++
 	}
 	return d
 }
 
 // unlessErased returns the error of reading a piece from a version on. If the
-// aggregate was erased, it returns the erasure in place of the changesets.
-func (f *Feed) unlessErased(ctx context.Context, p piece, version uint64, err error) done {
-	if ctx.Err() != nil {
-		return done{err: err}
-	}
+// aggregate was erased, it returns the erasure in place of the changesets. If that is
+// unknown, the error is not a [*changeset.CorruptError].
+func (f *Feed) unlessErased(ctx context.Context, p piece, err error) done {
 	_, loadErr := f.store.Chain(p.advance.AggregateID).Head(ctx)
-	if !errors.Is(loadErr, ropewalk.ErrErased) {
-		return done{err: err}
+	switch {
+	case errors.Is(loadErr, ropewalk.ErrErased):
+		ref := ropewalk.Ref{AggregateID: p.advance.AggregateID, Version: p.advance.Last, ID: p.advance.ID}
+		return done{deliveries: []delivery{{f.erasure(ref, p.at(p.last)), changed}}}
+	case loadErr != nil && !errors.Is(loadErr, ropewalk.ErrNotFound):
+		return done{err: fmt.Errorf("%v, and the head could not be read: %w", err, loadErr)}
 	}
-	ref := ropewalk.Ref{AggregateID: p.advance.AggregateID, Version: p.advance.Last, ID: p.advance.ID}
-	return done{deliveries: []delivery{{f.erasure(ref, p.at(p.last)), changed}}}
+	return done{err: err}
 }
 
 // get returns one changeset, proved against its reference and the hash of its body.

@@ -180,7 +180,7 @@ func (f *Feed) recordedAt(ctx context.Context, a head.Advance) (time.Time, error
 		return time.Time{}, nil
 	}
 	at, err := f.firstRecordedAt(ctx, a)
-	if err != nil && f.unlessErased(ctx, piece{entry: entry{advance: a}}, a.Last, err).err == nil {
+	if err != nil && f.unlessErased(ctx, piece{entry: entry{advance: a}}, err).err == nil {
 		return time.Time{}, nil
 	}
 	return at, err

@@ -43,16 +43,22 @@ func testAWSPolicies(t *testing.T, a *awsAccount, withTable bool) {
 	}
 	seen := map[policy.Role]*iamRecorder{}
 	as := map[policy.Role]roleStore{}
-	for _, r := range policy.Roles {
+	for _, r := range policy.AWSRoles {
 		seen[r] = &iamRecorder{t: t, aws: granted}
 		as[r] = a.asRole(t, seen[r])
 	}
 	as[policy.Maintainer].setUp(t)
+	if withTable {
+		a.setStream(t, false)
+		as[policy.Maintainer].setUp(t) // as for a table of an earlier version
+	}
 	pending := as[policy.Writer].write(t)
 	as[policy.Reader].read(t)
 	as[policy.Maintainer].maintain(t, pending)
 	as[policy.Maintainer].rebuildFirst(t, as[policy.Writer].putFirst(t))
-	for _, r := range policy.Roles {
+	as[policy.Relay].relay(t)
+	as[policy.Subscriber].subscribe(t)
+	for _, r := range policy.AWSRoles {
 		t.Run(string(r), func(t *testing.T) { seen[r].requireExact(t, granted.Policy(r)) })
 	}
 }
@@ -94,6 +100,10 @@ var iamActions = map[string]string{
 	"DynamoDB.Scan":                      "dynamodb:Scan",
 	"DynamoDB.CreateTable":               "dynamodb:CreateTable",
 	"DynamoDB.DescribeTable":             "dynamodb:DescribeTable",
+	"DynamoDB.UpdateTable":               "dynamodb:UpdateTable",
+	"DynamoDB Streams.DescribeStream":    "dynamodb:DescribeStream",
+	"DynamoDB Streams.GetShardIterator":  "dynamodb:GetShardIterator",
+	"DynamoDB Streams.GetRecords":        "dynamodb:GetRecords",
 	"DynamoDB.DescribeTimeToLive":        "dynamodb:DescribeTimeToLive",
 	"DynamoDB.DescribeContinuousBackups": "dynamodb:DescribeContinuousBackups",
 	"DynamoDB.UpdateContinuousBackups":   "dynamodb:UpdateContinuousBackups",
@@ -134,7 +144,9 @@ func (r *iamRecorder) note(operation string, in any, err error) {
 	if strings.HasPrefix(operation, "DynamoDB.") {
 		request.resource = r.aws.Table
 	}
-	if key := request.describe(in); key != "" {
+	if strings.HasPrefix(operation, "DynamoDB Streams.") {
+		request.resource = r.aws.Table + "/stream/2026-11-28T10:00:00.000"
+	} else if key := request.describe(in); key != "" {
 		request.resource += "/" + key
 	}
 	r.mu.Lock()

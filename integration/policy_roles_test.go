@@ -17,6 +17,7 @@ import (
 	"ropewalk/inspect"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/link"
+	"ropewalk/internal/reserved"
 )
 
 // roleStore is a store as the identity of one role has it.
@@ -115,6 +116,15 @@ func (s roleStore) put(t *testing.T, chain *ropewalk.Chain, n, last int) []chang
 // read is what a reader does.
 func (s roleStore) read(t *testing.T) {
 	t.Helper()
+	s.readChain(t)
+	if !s.toScan {
+		s.list(t)
+	}
+}
+
+// readChain is what a reader does with one aggregate.
+func (s roleStore) readChain(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	r, err := s.chain("order/1").Reader(ctx)
 	require.NoError(t, err)
@@ -135,9 +145,6 @@ func (s roleStore) read(t *testing.T) {
 	require.Empty(t, report.Problems)
 	_, err = in.Graph(ctx, "order/1", 0)
 	require.NoError(t, err)
-	if !s.toScan {
-		s.list(t)
-	}
 }
 
 // list is what a maintainer does, and wherever heads are objects also a reader.
@@ -149,6 +156,56 @@ func (s roleStore) list(t *testing.T) {
 	for report, err := range inspect.New(s.objects, s.heads, nil).VerifyAll(t.Context()) {
 		require.NoError(t, err)
 		require.Empty(t, report.Problems)
+	}
+}
+
+// relay is what a relay does: it looks at all heads and takes hints, and writes
+// the feed and its snapshots, of which it deletes old ones.
+func (s roleStore) relay(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	s.readChain(t)
+	_, err := ropewalk.Collect(s.heads.List(ctx, ""))
+	require.NoError(t, err)
+	if source, ok := head.As[head.Source](s.heads); ok {
+		for p, err := range source.Hints(ctx, nil) {
+			require.NoError(t, err)
+			if p.CaughtUp {
+				break
+			}
+		}
+	}
+	s.appendTwice(t, reserved.Register)
+	s.appendTwice(t, reserved.Feed("0123456789abcdef"))
+
+	cs, _, err := link.Extend(head.Head{}, reserved.Snapshots("order/1"), []changeset.Draft{draft("snapshot")}, time.Now())
+	require.NoError(t, err)
+	require.NoError(t, s.objects.Put(ctx, cs[0]))
+	require.NoError(t, drainAWS(s.objects.Objects(ctx, cs[0].AggregateID)))
+	require.NoError(t, s.objects.Delete(ctx, cs[0].Ref))
+}
+
+// subscribe is what a subscriber does: it reads, and keeps its position.
+func (s roleStore) subscribe(t *testing.T) {
+	t.Helper()
+	s.readChain(t)
+	s.appendTwice(t, reserved.Subscription("reports"))
+	h, err := s.heads.Load(t.Context(), reserved.Subscription("reports"))
+	require.NoError(t, err)
+	next := link.Fence(h)
+	next.Checkpoint = "c.1"
+	_, err = s.heads.Swap(t.Context(), h, next)
+	require.NoError(t, err)
+}
+
+// appendTwice creates and extends one of the library's own chains.
+func (s roleStore) appendTwice(t *testing.T, id string) {
+	t.Helper()
+	h := head.Head{}
+	for range 2 {
+		var err error
+		h, err = s.chain(id).Append(reserved.Open(t.Context()), h, draft("own"))
+		require.NoError(t, err)
 	}
 }
 

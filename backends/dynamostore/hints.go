@@ -74,8 +74,8 @@ type follower struct {
 	yield    func(head.Hints, error) bool
 }
 
-// restore takes up the position of a cursor. What is not a cursor of this source
-// leads to another stream than the table's, and so to a loss.
+// restore takes up the position of a cursor. A text that is not a cursor of this
+// source leads to another stream than the table's, and so to a loss.
 func (f *follower) restore(ctx context.Context, cursor []byte) {
 	if cursor == nil {
 		return
@@ -145,7 +145,7 @@ func (f *follower) discover(ctx context.Context) error {
 	}
 	l, err := f.store.streams.list(ctx, stream)
 	if awscall.Code(err) == codeNoTable {
-		return f.store.noStream("table %s has no stream any more", err)
+		return f.store.noStream("table %s no longer has a stream", err)
 	}
 	if err != nil {
 		return err

@@ -66,8 +66,8 @@ type reader struct {
 	told   map[string]bool
 }
 
-// call reads on while things happen. Then the process ends, or reads until nothing
-// is owed any more.
+// call reads on while things happen. Then the process ends, or reads until all is
+// told.
 func (h *history) call(c plannedCall) {
 	h.reveal()
 	h.disabled = h.server.status != "ENABLED"

@@ -302,6 +302,19 @@ func TestIdleCursorStaysYoung(t *testing.T) {
 	})
 }
 
+// TestCursorOfAnotherStream is a loss, even if no shard of it can be missing.
+func TestCursorOfAnotherStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newStreamServer(t)
+		for stream, want := range map[string]int{testStream: 0, testStream + "0": 1} {
+			now := time.Now().UTC().Format(time.RFC3339)
+			pages, err := server.follow([]byte(`{"stream":"`+stream+`","since":"`+now+`","shards":{"shardId-1":"done"}}`), caughtUp)
+			require.NoError(t, err)
+			require.Equal(t, want, lost(pages), stream)
+		}
+	})
+}
+
 // TestBadCursor: what is not a cursor of this source is a loss, and no panic.
 func TestBadCursor(t *testing.T) {
 	for _, cursor := range []string{"", "{", "7", "null", "{}", `{"shards":{"a":""}}`, `{"stream":7}`, `{"stream":"` + testStream + `","shards":{"a":"1"}}`, `{"stream":"` + testStream + `"}`} {
@@ -372,7 +385,7 @@ func TestStreamThatIsGone(t *testing.T) {
 			return &a
 		}
 		_, err = server.follow(pages[0].Cursor, caughtUp)
-		requireSetup(t, err, "table table has no stream any more")
+		requireSetup(t, err, "table table no longer has a stream")
 	})
 }
 
@@ -470,7 +483,7 @@ func TestYoungRecord(t *testing.T) {
 }
 
 // TestPace: four reads a second while there is news, and one in two seconds while
-// there is none; each of these rounds without news says so.
+// nothing happens; each of these rounds without news says so.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newStreamServer(t)

@@ -29,7 +29,7 @@ const resolution = time.Second
 type shard struct {
 	id       string
 	place    string // a sequence number, horizon or done
-	iterator string // of the page after place; empty if there is none yet
+	iterator string // of the page after place; empty if it must be made
 	ended    bool   // the last page was taken, if the list of shards confirms that
 
 	until     time.Time // all that happened before was read

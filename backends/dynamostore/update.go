@@ -26,10 +26,14 @@ func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
 		}
 		assignments = append(assignments, e.term(name, "=", "new", fields[name]))
 	}
+	update := "SET " + strings.Join(assignments, ", ")
+	if old.Checkpoint != "" && next.Checkpoint == "" {
+		update += " REMOVE " + e.name(head.FieldCheckpoint)
+	}
 	in := &dynamodb.UpdateItemInput{
 		TableName:                           &s.table,
 		Key:                                 s.itemKey(next.AggregateID),
-		UpdateExpression:                    aws.String("SET " + strings.Join(assignments, ", ")),
+		UpdateExpression:                    &update,
 		ConditionExpression:                 aws.String(e.condition(old)),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}

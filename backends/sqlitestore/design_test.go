@@ -1,7 +1,9 @@
 package sqlitestore_test
 
 import (
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
+	"ropewalk/internal/link"
 )
 
 // TestTablesOfTheDesign holds a file to what DESIGN.md says of its tables, so
@@ -25,7 +28,14 @@ func TestTablesOfTheDesign(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
 	db, err := sqlitestore.Open(path, nil)
 	require.NoError(t, err)
-	_, err = ropewalk.New(db, db, nil).Chain("order/4711").Create(t.Context(), changeset.Draft{Content: []byte("paid")})
+	chain := ropewalk.New(db, db, nil).Chain("order/4711")
+	_, err = chain.Create(t.Context(), changeset.Draft{Content: []byte("paid")})
+	require.NoError(t, err)
+	h, err := db.Load(t.Context(), "order/4711")
+	require.NoError(t, err)
+	fenced, err := db.Swap(t.Context(), h, link.Fence(h))
+	require.NoError(t, err)
+	_, err = db.Swap(t.Context(), fenced, link.Tombstone(fenced))
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	file, err := sql.Open("sqlite", path)
@@ -38,12 +48,16 @@ func TestTablesOfTheDesign(t *testing.T) {
 	heads, _, _ = strings.Cut(heads, "\n\n")
 	requireColumns(t, file, "changesets", changesets)
 	requireColumns(t, file, "heads", heads)
+	_, log, _ := strings.Cut(design, "| column of `log` |")
+	log, _, _ = strings.Cut(log, "\n\n")
+	requireColumns(t, file, "log", log)
 
 	var id, version int
 	require.NoError(t, file.QueryRowContext(t.Context(), "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version").Scan(&id, &version))
 	require.Contains(t, design, fmt.Sprintf("`application_id` 0x%x", id))
 	require.Contains(t, design, fmt.Sprintf("`user_version` %d", version))
 	requireJSON(t, file)
+	requireHashes(t, file)
 }
 
 // requireColumns checks that a text names all columns of a table, and each type.
@@ -61,6 +75,39 @@ func requireColumns(t *testing.T, file *sql.DB, table, text string) {
 	}
 	require.NoError(t, columns.Err())
 	require.Positive(t, count)
+}
+
+// requireHashes computes the hashes of the log from the columns, as the design says.
+func requireHashes(t *testing.T, file *sql.DB) {
+	t.Helper()
+	rows, err := file.QueryContext(t.Context(), "SELECT position, first, last, changeset_id, before, erased, mark, aggregate_id, hash FROM log ORDER BY position")
+	require.NoError(t, err)
+	defer rows.Close()
+	before, n := make([]byte, 32), 0
+	for ; rows.Next(); n++ {
+		var position, first, last int64
+		var id, parent, mark, hash []byte
+		var erased byte
+		var aggregateID string
+		require.NoError(t, rows.Scan(&position, &first, &last, &id, &parent, &erased, &mark, &aggregateID, &hash))
+		require.Equal(t, int64(n), position)
+		if len(id) == 0 {
+			id = make([]byte, 16)
+		}
+		if len(parent) == 0 {
+			parent = make([]byte, 16)
+		}
+		h := sha256.New()
+		h.Write(before)
+		require.NoError(t, binary.Write(h, binary.BigEndian, []int64{position, first, last}))
+		for _, part := range [][]byte{id, parent, {erased}, mark, []byte(aggregateID)} {
+			h.Write(part)
+		}
+		require.Equal(t, h.Sum(nil), hash, "row %d", position)
+		before = hash
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, 3, n)
 }
 
 // requireJSON checks the types of the JSON values: strings alone in metadata,

@@ -83,6 +83,9 @@ func (s *Store) logEnd(ctx context.Context) (head.LogPosition, error) {
 	if err != nil {
 		return head.LogPosition{}, err
 	}
-	newest, err := scanLogRow(s.reader.logEnd.QueryRowContext(ctx))
-	return newest.at(log.generation), log.failure(newest.position, err)
+	newest, err := newestRow(s.reader.logEnd.QueryRowContext(ctx))
+	if err != nil {
+		return head.LogPosition{}, err
+	}
+	return newest.at(log.generation), nil
 }

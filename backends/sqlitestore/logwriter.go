@@ -23,16 +23,25 @@ func (w *logWriter) queries() map[**sql.Stmt]string {
 // append writes the row of an advance after the newest row.
 func (w *logWriter) append(a head.Advance) error {
 	if w.tail == nil {
-		newest, err := scanLogRow(w.newest.QueryRow())
-		if isMissing(err) {
-			err = errNoRow
-		}
+		newest, err := newestRow(w.newest.QueryRow())
 		if err != nil {
-			return fmt.Errorf("newest row of the log: %w", err)
+			return err
 		}
 		w.tail = &newest
 	}
 	return w.write(w.tail.next(a))
+}
+
+// newestRow reads the row that selectLogEnd found. Every log has row 0.
+func newestRow(row *sql.Row) (logRow, error) {
+	r, err := scanLogRow(row)
+	if isMissing(err) {
+		err = errNoRow
+	}
+	if err != nil {
+		return logRow{}, fmt.Errorf("newest row of the log: %w", err)
+	}
+	return r, nil
 }
 
 func (w *logWriter) write(r logRow) error {

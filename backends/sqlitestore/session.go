@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -36,7 +37,7 @@ func openSession(path string, busy time.Duration, mustExist bool) (*session, err
 	if err != nil {
 		return nil, err
 	}
-	s := &session{conn: conn}
+	s := &session{conn: conn, seen: -1} // a number that SQLite does not count
 	if err := s.setUp(ctx, busy, mustExist); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -61,7 +62,7 @@ func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool)
 
 // queries returns the text of each statement.
 func (s *session) queries() map[**sql.Stmt]string {
-	return map[**sql.Stmt]string{
+	all := map[**sql.Stmt]string{
 		&s.begun:   beginImmediate,
 		&s.changes: selectChanges,
 		&s.version: selectVersion,
@@ -71,10 +72,9 @@ func (s *session) queries() map[**sql.Stmt]string {
 		&s.load:    selectHead,
 		&s.create:  insertHead,
 		&s.update:  updateHead,
-
-		&s.log.newest: selectLogEnd,
-		&s.log.insert: insertLog,
 	}
+	maps.Copy(all, s.log.queries())
+	return all
 }
 
 // prepare fills in the statements.

@@ -38,7 +38,7 @@ type policyJSON struct {
 }
 
 // roles are the values of --print-policy.
-var roles = []string{"writer", "reader", "maintainer"}
+var roles = []string{"writer", "reader", "maintainer", "relay", "subscriber"}
 
 func newInit(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var check bool
@@ -69,7 +69,7 @@ dangerous. If anything is, the exit code is 7.`,
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing: report what exists, and what is missing or dangerous")
-	cmd.Flags().StringVar(&role, "print-policy", "", "print the access policy for a `ROLE`: writer, reader or maintainer")
+	cmd.Flags().StringVar(&role, "print-policy", "", "print the access policy for a `ROLE`: writer, reader, maintainer, relay or subscriber")
 	completeFlag(cmd, "print-policy", roles, cobra.ShellCompDirectiveDefault)
 	return cmd
 }
@@ -141,7 +141,7 @@ func printFindings(std *ui.Streams, good, bad []finding.Finding) error {
 
 func printPolicy(std *ui.Streams, p location.Location, role string) error {
 	if !slices.Contains(roles, role) {
-		return cliexit.Usagef("--print-policy %s: want writer, reader or maintainer", ui.Quote(role))
+		return cliexit.Usagef("--print-policy %s: want writer, reader, maintainer, relay or subscriber", ui.Quote(role))
 	}
 	text, err := p.Policy(role)
 	if err != nil {

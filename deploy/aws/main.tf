@@ -75,6 +75,8 @@ resource "aws_dynamodb_table" "heads" {
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "aggregate-id"
   deletion_protection_enabled = var.deletion_protection
+  stream_enabled              = true
+  stream_view_type            = "NEW_IMAGE" # a feed is made from it
   tags                        = var.tags
 
   attribute {

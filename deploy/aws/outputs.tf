@@ -17,3 +17,13 @@ output "maintainer_policy_arn" {
   description = "For who checks, lists, verifies and deletes orphans."
   value       = aws_iam_policy.role["maintainer"].arn
 }
+
+output "relay_policy_arn" {
+  description = "For who runs a relay of the feed."
+  value       = aws_iam_policy.role["relay"].arn
+}
+
+output "subscriber_policy_arn" {
+  description = "For who runs subscriptions to the feed."
+  value       = aws_iam_policy.role["subscriber"].arn
+}

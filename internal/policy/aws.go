@@ -6,6 +6,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/reserved"
 )
 
 // AWS says where a store on AWS is.
@@ -75,6 +76,10 @@ func (a AWS) Policy(r Role) IAM {
 		p.Statement = a.reader()
 	case Maintainer:
 		p.Statement = a.maintainer()
+	case Relay:
+		p.Statement = a.relay()
+	case Subscriber:
+		p.Statement = a.owner(subscriptions)
 	}
 	return p
 }
@@ -109,6 +114,34 @@ func (a AWS) maintainer() []Statement {
 	}
 }
 
+// The names of the library's own chains and snapshots, as objects and as items.
+var (
+	feeds         = changeset.Escape(reserved.Register)
+	subscriptions = changeset.Escape(reserved.Subscriptions)
+	snapshots     = changeset.Folder + changeset.Escape(reserved.SnapshotsPrefix)
+)
+
+func (a AWS) relay() []Statement {
+	statements := append(a.owner(feeds, snapshots), a.deleteFrom(snapshots))
+	if a.Table == "" {
+		return statements
+	}
+	return append(statements,
+		allow("ListHeads", []string{a.Table}, "dynamodb:Scan", "dynamodb:DescribeTable"),
+		allow("ReadStream", []string{a.Table + "/stream/*"}, "dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"))
+}
+
+// owner allows to read all, and to write the chains whose names begin with own and
+// objects that begin with one of others.
+func (a AWS) owner(own string, others ...string) []Statement {
+	if a.Table == "" {
+		puts := append([]string{changeset.Folder + own, head.Folder + own}, others...)
+		return append(a.reader(), a.create(puts...), a.replace(head.Folder+own))
+	}
+	puts := append([]string{changeset.Folder + own}, others...)
+	return append(a.reader(), a.create(puts...), a.items("OwnHeads", a.literal()+own+"*", "dynamodb:UpdateItem"))
+}
+
 // read allows getting objects in the folders. S3 requires the same right for
 // replacing an object by its ETag.
 func (a AWS) read(folders ...string) Statement {
@@ -135,8 +168,10 @@ func (a AWS) replace(folders ...string) Statement {
 	return s
 }
 
-func (a AWS) delete() Statement {
-	return allow("Delete", a.objects([]string{changeset.Folder, probes}), "s3:DeleteObject")
+func (a AWS) delete() Statement { return a.deleteFrom(changeset.Folder, probes) }
+
+func (a AWS) deleteFrom(folders ...string) Statement {
+	return allow("Delete", a.objects(folders), "s3:DeleteObject")
 }
 
 // bucket allows creating the bucket and looking at its settings.
@@ -161,11 +196,12 @@ func (a AWS) items(sid, keys string, actions ...string) Statement {
 	return s
 }
 
-// table allows to create the table, to look at its settings and to list all heads.
+// table allows to create the table, to enable its stream, to look at its settings and
+// to list all heads.
 func (a AWS) table() Statement {
 	return allow("ListHeadsAndSetUpTable", []string{a.Table},
 		"dynamodb:Scan",
-		"dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive",
+		"dynamodb:CreateTable", "dynamodb:UpdateTable", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive",
 		"dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups")
 }
 
@@ -173,7 +209,8 @@ func allow(sid string, resources []string, actions ...string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources}
 }
 
-// objects returns the ARNs of all objects in the folders below the prefix.
+// objects returns the ARNs of all objects below the prefix whose names begin with one
+// of the folders.
 func (a AWS) objects(folders []string) []string {
 	var arns []string
 	for _, folder := range folders {

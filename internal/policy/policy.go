@@ -22,10 +22,18 @@ const (
 	// it holds, settles appends, and deletes changesets that no chain can reach.
 	// It cannot put changesets.
 	Maintainer Role = "maintainer"
+	// Relay reads all chains and the stream of the heads, and writes the feed. It can
+	// write no chain of an application, and delete nothing but snapshots.
+	Relay Role = "relay"
+	// Subscriber reads the feed and all chains, and writes the chains of subscriptions.
+	Subscriber Role = "subscriber"
 )
 
-// Roles are all of them.
+// Roles are the roles that every cloud has.
 var Roles = []Role{Writer, Reader, Maintainer}
+
+// AWSRoles are the roles that AWS has. Azure cannot tell the feed from other chains.
+var AWSRoles = []Role{Writer, Reader, Maintainer, Relay, Subscriber}
 
 // probes is the folder, below the prefix, where the backends try conditional
 // writes when they check a setup.

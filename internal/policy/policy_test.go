@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/changeset"
 	"ropewalk/internal/policy"
+	"ropewalk/internal/reserved"
 )
 
 var aws = policy.AWS{
@@ -38,12 +40,14 @@ func TestNoRoleLosesHistory(t *testing.T) {
 	inBucket := aws
 	inBucket.Table = ""
 	for _, store := range []policy.AWS{aws, inBucket} {
-		for _, r := range policy.Roles {
+		for _, r := range policy.AWSRoles {
 			for _, s := range store.Policy(r).Statement {
 				if slices.Contains(s.Action, "s3:PutObject") {
 					require.Len(t, s.Condition["Null"], 1, "%s: %s", r, s.Sid)
 				}
-				if slices.Contains(s.Action, "s3:DeleteObject") {
+				if slices.Contains(s.Action, "s3:DeleteObject") && r == policy.Relay {
+					require.Equal(t, []string{aws.Bucket + "/blue/changesets/%24snapshots-*"}, s.Resource)
+				} else if slices.Contains(s.Action, "s3:DeleteObject") {
 					require.Equal(t, policy.Maintainer, r)
 					require.NotContains(t, strings.Join(s.Resource, " "), "heads/")
 				}
@@ -56,13 +60,43 @@ func TestNoRoleLosesHistory(t *testing.T) {
 	}
 }
 
+// Relays and subscribers write what is the library's own, and nothing else.
+func TestFeedRolesWriteTheirOwn(t *testing.T) {
+	inBucket := aws
+	inBucket.Table = ""
+	names := map[policy.Role][]string{policy.Relay: {reserved.Register, reserved.Feed("1"), reserved.Snapshots("order")}, policy.Subscriber: {reserved.Subscription("a")}}
+	for _, store := range []policy.AWS{aws, inBucket} {
+		for r, own := range names {
+			for _, s := range store.Policy(r).Statement {
+				var writes []string
+				switch {
+				case slices.Contains(s.Action, "dynamodb:UpdateItem"):
+					writes = []string{s.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]}
+				case slices.Contains(s.Action, "s3:PutObject"):
+					writes = s.Resource
+				}
+				for _, pattern := range writes {
+					start, ok := strings.CutSuffix(pattern[strings.LastIndex(pattern, "/")+1:], "*")
+					require.True(t, ok)
+					require.True(t, slices.ContainsFunc(own, func(id string) bool { return strings.HasPrefix(changeset.Escape(id), start) }), pattern)
+					id, err := changeset.Unescape(start)
+					require.NoError(t, err)
+					require.True(t, reserved.Is(id), pattern)
+				}
+			}
+		}
+	}
+}
+
 // Every role that may write may read.
 func TestWritersMayRead(t *testing.T) {
-	for _, read := range aws.Policy(policy.Reader).Statement {
-		covered := slices.ContainsFunc(aws.Policy(policy.Writer).Statement, func(s policy.Statement) bool {
-			return slices.Contains(s.Action, read.Action[0]) && slices.Equal(s.Resource, read.Resource)
-		})
-		require.True(t, covered, read.Sid)
+	for _, r := range []policy.Role{policy.Writer, policy.Relay, policy.Subscriber} {
+		for _, read := range aws.Policy(policy.Reader).Statement {
+			covered := slices.ContainsFunc(aws.Policy(r).Statement, func(s policy.Statement) bool {
+				return slices.Contains(s.Action, read.Action[0]) && slices.Equal(s.Resource, read.Resource)
+			})
+			require.True(t, covered, "%s: %s", r, read.Sid)
+		}
 	}
 	reads := policy.Definitions()["reader"].DataActions
 	for _, key := range []string{"changeset-writer", "head-writer"} {
@@ -73,7 +107,7 @@ func TestWritersMayRead(t *testing.T) {
 // AWS wants a policy's statements to have different, alphanumeric IDs, and
 // takes 6,144 characters without white space at most.
 func TestIAMPoliciesAreWellFormed(t *testing.T) {
-	for _, r := range policy.Roles {
+	for _, r := range policy.AWSRoles {
 		text, err := aws.Policy(r).JSON()
 		require.NoError(t, err)
 		require.Less(t, len(strings.Join(strings.Fields(text), "")), 6144)

@@ -22,8 +22,8 @@ const (
 	feeds = "$feed-"
 	// Subscriptions begins the IDs of the chains of subscriptions.
 	Subscriptions = "$subscription-"
-	// snapshots begins the IDs of snapshots.
-	snapshots = "$snapshots-"
+	// SnapshotsPrefix begins the IDs of snapshots.
+	SnapshotsPrefix = "$snapshots-"
 )
 
 // Is reports whether an aggregate ID is reserved.
@@ -48,13 +48,13 @@ func Subscription(name string) string { return Subscriptions + name }
 func IsSubscription(aggregateID string) bool { return strings.HasPrefix(aggregateID, Subscriptions) }
 
 // IsSnapshots reports whether the objects under an ID are snapshots.
-func IsSnapshots(aggregateID string) bool { return strings.HasPrefix(aggregateID, snapshots) }
+func IsSnapshots(aggregateID string) bool { return strings.HasPrefix(aggregateID, SnapshotsPrefix) }
 
 // Snapshots returns the reserved aggregate ID under which the snapshots of an
 // aggregate are kept. Erasing the aggregate must delete these objects too.
 func Snapshots(aggregateID string) string {
 	sum := sha256.Sum256([]byte(aggregateID))
-	return snapshots + base64.RawURLEncoding.EncodeToString(sum[:])
+	return SnapshotsPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 type doorKey struct{}

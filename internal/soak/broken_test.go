@@ -63,16 +63,15 @@ func TestBrokenStoragesAreFound(t *testing.T) {
 		},
 		"heads are read stale": func(db *memstore.Store) soak.Place {
 			var mu sync.Mutex
-			var before head.Head
-			loads := 0
+			before, loads := map[string]head.Head{}, map[string]int{}
 			return soak.Place{Changesets: db, Heads: heads{Store: db, load: func(ctx context.Context, id string) (head.Head, error) {
 				now, err := db.Load(ctx, id)
 				mu.Lock()
 				defer mu.Unlock()
-				if loads++; loads%10 == 0 && before.AggregateID == id {
-					return before, err
+				if loads[id]++; loads[id]%10 == 0 && before[id].Exists() {
+					return before[id], err
 				}
-				before = now
+				before[id] = now
 				return now, err
 			}}}
 		},

@@ -5,7 +5,7 @@
 // A history is the life of one aggregate under a seed: writers append, repeat
 // commands and update, a settler ends uncertain appends, a reader reads, a
 // collector removes orphans, and sometimes the aggregate is erased, all at
-// once. [Run] lives many histories at the same time, [Check] judges them, and
+// once. Relays, a follower and a subscription work beside them. [Run] lives many histories at the same time, [Check] judges them, and
 // [Figures] adds up what happened.
 //
 // The clients' choices, the faults and all times follow from the seed; the
@@ -70,14 +70,16 @@ type History struct {
 // Run lives one history for each seed, all at the same time, each of an
 // aggregate of its own in the same place. Given the same empty place and the
 // same seeds it does the same again, except for the order of simultaneous
-// events.
+// events. What the feed of the place does wrong is a violation of the first history.
 func Run(ctx context.Context, place Place, seeds []uint64) []*History {
 	all := make([]*History, len(seeds))
+	beside := listen(ctx, place, seeds[0])
 	var group sync.WaitGroup
 	for i, seed := range seeds {
 		group.Go(func() { all[i] = newWorld(place, seed).live(ctx) })
 	}
 	group.Wait()
+	all[0].Violations = append(all[0].Violations, beside.finish(ctx)...)
 	return all
 }
 

@@ -8,6 +8,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
@@ -67,7 +68,9 @@ func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp
 	if p.table == "" {
 		return objects, objects, []setUp{objects}, nil
 	}
-	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, &dynamostore.Options{Prefix: p.prefix})
+	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, &dynamostore.Options{
+		Prefix: p.prefix, Streams: dynamodbstreams.NewFromConfig(cfg), // which may have an endpoint of its own
+	})
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}

@@ -23,8 +23,9 @@ type Location interface {
 	Provision(ctx context.Context) error
 	// Check reports what exists and what is missing. It changes nothing.
 	Check(ctx context.Context) ([]finding.Finding, error)
-	// Policy returns the access policy for a role: writer, reader or maintainer. A
-	// storage without policies returns an error of class [cliexit.Usage].
+	// Policy returns the access policy for a role: writer, reader, maintainer,
+	// relay or subscriber. A storage without policies, or without such a role, returns
+	// an error of class [cliexit.Usage].
 	Policy(role string) (string, error)
 }
 

@@ -2,8 +2,10 @@ package location
 
 import (
 	"cmp"
+	"slices"
 
 	"ropewalk/backends/azurestore"
+	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/policy"
 )
 
@@ -20,6 +22,10 @@ func (p awsLocation) Policy(role string) (string, error) {
 
 // Policy returns the custom roles for a role, and the scopes to assign them at.
 func (p azureLocation) Policy(role string) (string, error) {
+	if !slices.Contains(policy.Roles, policy.Role(role)) {
+		return "", cliexit.WithHint(cliexit.Usagef("a store in Azure has no roles for a %s", role),
+			"give a relay the roles of a writer and of a maintainer, and a subscriber the roles of a writer: Azure has no rights by the names of blobs")
+	}
 	return policy.Azure{
 		Account:    cmp.Or(p.account, connectionAccount(p.connection), "ACCOUNT"),
 		Changesets: cmp.Or(p.options.ChangesetsContainer, azurestore.DefaultChangesetsContainer),
