@@ -145,9 +145,6 @@ func TestNothingHiddenInAChainReachesATerminal(t *testing.T) {
 				if !strings.Contains("relay watch feed", line.args[0]) {
 					continue
 				}
-				if line.args[0] == "relay" && !contains(line.args, "--once") {
-					continue // it runs until stopped
-				}
 				requireVisible(t, p.run(t.Context(), line.stdin, args...), false, args)
 			}
 		})
