@@ -135,7 +135,7 @@ func runFeedCosts(ctx context.Context, l *laboratory, r *report.Results) error {
 	for i, rate := range feedRates {
 		c, n := counts.Relays[i], float64(counts.Advances[i])
 		r.Rows = append(r.Rows, report.Row{
-			Name: "a relay", What: fmt.Sprintf("%s changes a second", report.Count(rate)), N: counts.Advances[i],
+			Name: "a relay", What: "changes a second: " + report.Count(rate), N: counts.Advances[i],
 			Value: report.One(float64(c.Put+c.Get+c.Stat+c.Load+c.Swap) / n * 1e6), Unit: "requests/million",
 			Note: fmt.Sprintf("%s USD a million changes, %s USD a day", report.Number(feedCosts(c)/n*1e6), report.Number(feedCosts(c)/n*float64(rate)*86400)),
 		})

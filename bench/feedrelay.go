@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"time"
 
 	"ropewalk"
@@ -122,4 +125,26 @@ func followRate(ctx context.Context, db *memstore.Store, n int) (float64, error)
 		}
 	}
 	return float64(seen) / time.Since(start).Seconds(), nil
+}
+
+// relayMemory runs the benchmark of the relay's map, which only its package can
+// reach.
+func (l *laboratory) relayMemory(ctx context.Context, r *report.Results) error {
+	if l.quick {
+		return nil
+	}
+	c := exec.CommandContext(ctx, "go", "test", "./feed", "-run", "^$", "-bench", "MemoryOfProgress", "-benchtime", "1x")
+	c.Dir = ".."
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go test: %w: %s", err, out)
+	}
+	found := regexp.MustCompile(`([0-9.]+) bytes/aggregate`).FindSubmatch(out)
+	if found == nil {
+		return fmt.Errorf("go test has not printed bytes: %s", out)
+	}
+	bytes, err := strconv.ParseFloat(string(found[1]), 64)
+	r.Rows = append(r.Rows, report.Row{Name: "one relay", What: "keeps ten million aggregates in memory", N: 10_000_000, Value: report.One(bytes), Unit: "bytes each"}.
+		Aim("70", bytes <= 70))
+	return err
 }

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
+	"time"
 
 	"ropewalk/bench/internal/report"
 )
@@ -23,6 +25,15 @@ func ThisMachine(folder string) report.Machine {
 		Go:    runtime.Version(),
 		Disk:  disk(folder),
 	}
+}
+
+// ProcessorTime returns how much time of processors this process has used.
+func ProcessorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func cpuModel() string {
