@@ -161,7 +161,7 @@ func (r *Relay) once(ctx context.Context, sweeping bool) (RelayReport, error) {
 	return *report, replacedIfErased(err)
 }
 
-// start reads the feed, and makes it if there is none.
+// start reads the feed, and makes a feed if the store has none.
 func (r *Relay) start(ctx context.Context) (*state, error) {
 	registered, err := r.feed.registerNew(ctx, r.source.name())
 	if err != nil {
