@@ -469,3 +469,50 @@ func TestTheFeedOfAnOldStore(t *testing.T) {
 		require.Len(s, changes, old+300)
 	})
 }
+
+// A loss is fed once: the cursor after it is worth a batch, though the sweep found
+// nothing. The next relay does not sweep again.
+func TestALossIsSweptOnce(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		s.once()
+		s.stream.replace()
+		require.Equal(s, 1, s.once().Batches)
+		lists := s.stream.lists.Load()
+		require.Zero(s, s.once().Batches)
+		require.Equal(s, lists, s.stream.lists.Load())
+	})
+}
+
+// A sweep needs no source. It leaves the cursor as it was.
+func TestASweepNeedsNoSource(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		s.once()
+		s.append("a")
+		s.stream.broken.Store(true)
+		_, err := s.feed.Relay(nil).Once(s.Context())
+		require.ErrorContains(s, err, "the stream is disabled")
+		report, err := s.feed.Relay(nil).Sweep(s.Context())
+		require.NoError(s, err)
+		require.Equal(s, 1, report.Advances)
+		s.stream.broken.Store(false)
+		s.append("a")
+		require.Equal(s, 1, s.once().Advances)
+		require.Empty(s, s.findings())
+	})
+}
+
+// A relay does not wait for a source whose setup must change.
+func TestARelayEndsWithABrokenSetup(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		var running sync.WaitGroup
+		var ended error
+		running.Go(func() { ended = s.feed.Relay(nil).Run(s.Context()) })
+		time.Sleep(time.Minute)
+		s.stream.broken.Store(true)
+		running.Wait()
+		require.ErrorContains(s, ended, "the stream is disabled")
+	})
+}

@@ -53,6 +53,7 @@ type session struct {
 	sweeping bool
 	caughtUp bool
 	consumed bool      // hints came since the newest batch
+	lost     bool      // the source has lost hints since the newest batch
 	batchAt  time.Time // when this session appended its newest batch
 	oldest   time.Time // when the oldest change happened that the feed lacks
 }
@@ -158,7 +159,7 @@ func (s *session) take(p page) error {
 	if s.mode == look {
 		return errNews
 	}
-	s.sweeping = true
+	s.sweeping, s.lost = true, true
 	s.startSweep() // what was lost before this page is found from here on
 	return nil
 }

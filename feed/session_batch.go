@@ -88,7 +88,7 @@ func (s *session) appendAll(ctx context.Context, advances []advance) error {
 	if err := s.appendBatch(ctx, batch{p, advances}); err != nil {
 		return err
 	}
-	s.consumed = false
+	s.consumed, s.lost = false, s.lost && s.sweeping
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (s *session) owed() bool {
 	if s.mode == look {
 		return false
 	}
-	swept := !s.sweeping && s.cursor != nil && s.newest.cursorOf(s.source.name()) == nil
+	swept := !s.sweeping && s.cursor != nil && (s.lost || s.newest.cursorOf(s.source.name()) == nil)
 	changed := !slices.Equal(slices.Sorted(maps.Keys(s.unread)), s.newest.Unread)
 	return swept || changed || s.consumed && time.Since(s.fedAt) >= cursorAge
 }
