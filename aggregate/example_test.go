@@ -11,6 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
+	"ropewalk/feed"
 )
 
 func Example() {
@@ -133,4 +134,36 @@ func ExampleSnapshots() {
 	fmt.Println(order.State.Quantity, err, repo.Stats().Written > 0)
 	// Output:
 	// map[rope:20] <nil> true
+}
+
+// A consumer of all orders: it follows the feed, and goes on where it was when it
+// runs again.
+func ExampleHandle() {
+	ctx, stop := context.WithCancel(context.Background())
+	db := memstore.New()
+	store := ropewalk.New(db, db, nil)
+	repo := aggregate.New(store, orders, nil)
+	if _, err := repo.Create(ctx, "order-4711", []Event{Created{"ann"}, LineAdded{"rope", 2}}); err != nil {
+		log.Fatal(err)
+	}
+
+	handler := aggregate.Handle(orders, func(_ context.Context, e aggregate.Delivered[Event]) error {
+		switch event := e.Event.(type) {
+		case Created:
+			fmt.Println(e.AggregateID, "is an order of", event.Customer)
+		case LineAdded:
+			fmt.Println(e.AggregateID, "has", event.Quantity, event.Item)
+			stop() // a real consumer stops when its process does
+		}
+		return nil
+	}, func(_ context.Context, aggregateID string) error {
+		fmt.Println("forget", aggregateID)
+		return nil
+	})
+	lines := feed.Open(store, nil).Subscription("order-lines", &feed.SubscriptionOptions{Prefix: "order-"})
+	fmt.Println(lines.Run(ctx, handler))
+	// Output:
+	// order-4711 is an order of ann
+	// order-4711 has 2 rope
+	// <nil>
 }

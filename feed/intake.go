@@ -54,6 +54,22 @@ func (s backendSource) hints(ctx context.Context, cursor json.RawMessage) iter.S
 	}
 }
 
+// still is a source that has no hints, and one cursor.
+type still struct {
+	named  string
+	cursor json.RawMessage
+}
+
+func (s still) name() string { return s.named }
+
+func (s still) hints(ctx context.Context, _ json.RawMessage) iter.Seq2[page, error] {
+	return func(yield func(page, error) bool) {
+		if yield(page{cursor: s.cursor, caughtUp: true}, nil) {
+			<-ctx.Done()
+		}
+	}
+}
+
 // stream sends the pages of a sequence to the returned channel, until the context
 // ends. An error comes as the last page.
 func stream(ctx context.Context, running *sync.WaitGroup, pages iter.Seq2[page, error]) <-chan page {

@@ -32,7 +32,7 @@ func (e entry) at(version uint64) Position {
 }
 
 // rest returns the part of the entry after a position, which may lie within the
-// entry. It reports false if there is none.
+// entry. It reports false if nothing is left.
 func (e entry) rest(after Position) (entry, bool) {
 	a := &e.advance
 	switch {

@@ -34,7 +34,6 @@ type history struct {
 	chaos    *chaos
 	store    *ropewalk.Store // whose requests fail
 	calm     *ropewalk.Store
-	erased   map[string]bool
 	restored map[string]bool
 	// restores says that heads are restored; then gc, which would delete what a
 	// restored head has lost, stays out.

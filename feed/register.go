@@ -73,7 +73,7 @@ func (f *Feed) generation(ctx context.Context) (string, error) {
 	return r.Generation, err
 }
 
-// registerNew registers a new generation if there is none, and returns the
+// registerNew registers a new generation if the store has no feed, and returns the
 // present one. Relays may race to do so: one wins, and all get its generation.
 func (f *Feed) registerNew(ctx context.Context, source string) (registration, error) {
 	for {

@@ -10,6 +10,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/head"
+	"ropewalk/internal/finding"
 	"ropewalk/internal/pause"
 )
 
@@ -96,7 +97,8 @@ func (f *Feed) Relay(options *RelayOptions) *Relay {
 // to do, and Run only waits.
 //
 // A failure of the storage or of the source is logged and tried again, unless the
-// source has never answered. Run returns at once an error that matches
+// source has never answered, or only a change of its setup helps: its stream was
+// disabled. Run returns at once an error that matches
 // [ErrFeedReplaced] if the feed was dropped, [ropewalk.ErrHeadLost] if the feed's own
 // head was restored, [ropewalk.ErrUnsupportedFormat] if a head is of a newer
 // version, and a [*ropewalk.CorruptError] if the feed is damaged.
@@ -149,7 +151,9 @@ func (r *Relay) once(ctx context.Context, sweeping bool) (RelayReport, error) {
 	st, err := r.start(ctx)
 	for err == nil {
 		s := r.session(st, once, report)
-		s.sweeping = sweeping
+		if s.sweeping = sweeping; sweeping {
+			s.source = r.stillSource(st)
+		}
 		if err = s.run(ctx); err == nil {
 			report.Unread = st.newest.Unread
 			return *report, nil
@@ -161,7 +165,17 @@ func (r *Relay) once(ctx context.Context, sweeping bool) (RelayReport, error) {
 	return *report, replacedIfErased(err)
 }
 
-// start reads the feed, and makes it if there is none.
+// stillSource returns a source without hints for a sweep, which must succeed even if
+// the source is broken. Its cursor is the cursor of the feed. Without a cursor the
+// source itself must say where it begins.
+func (r *Relay) stillSource(st *state) source {
+	if cursor := st.newest.cursorOf(r.source.name()); cursor != nil {
+		return still{r.source.name(), cursor}
+	}
+	return r.source
+}
+
+// start reads the feed, and makes a feed if the store has none.
 func (r *Relay) start(ctx context.Context) (*state, error) {
 	registered, err := r.feed.registerNew(ctx, r.source.name())
 	if err != nil {
@@ -214,7 +228,8 @@ func (r *Relay) watch(ctx context.Context, st *state, d time.Duration) (bool, er
 func (r *Relay) fatal(ctx context.Context, err error, report *RelayReport) bool {
 	_, corrupt := errors.AsType[*ropewalk.CorruptError](err)
 	_, source := errors.AsType[*sourceError](err)
-	return ctx.Err() != nil || corrupt || source && report.pages == 0 ||
+	_, setup := errors.AsType[*finding.SetupError](err)
+	return ctx.Err() != nil || corrupt || source && (setup || report.pages == 0) ||
 		errors.Is(err, ErrFeedReplaced) || errors.Is(err, ropewalk.ErrErased) || errors.Is(err, ropewalk.ErrHeadLost) ||
 		errors.Is(err, ropewalk.ErrUnsupportedFormat) || errors.Is(err, errTooManyUnread)
 }

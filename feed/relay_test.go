@@ -377,8 +377,8 @@ func TestVerifyFindings(t *testing.T) {
 		want  string
 		unfed bool
 	}{
-		"unfed":          {func(s *system) { s.append("a") }, `"a": versions 2 to 2 are not fed yet`, true},
-		"a new one":      {func(s *system) { s.append("b") }, `"b": versions 0 to 0 are not fed yet`, true},
+		"unfed":          {func(s *system) { s.append("a") }, `"a": version 2 is not fed yet`, true},
+		"a new one":      {func(s *system) { s.append("b") }, `"b": version 0 is not fed yet`, true},
 		"an erasure":     {func(s *system) { s.erase("a") }, `"a": its erasure is not fed yet`, true},
 		"no head":        {func(s *system) { s.change("a", nil) }, `"a": the feed has it, and it has no head`, false},
 		"a damaged head": {func(s *system) { s.change("a", []byte("{}")) }, `"a": its head does not decode`, false},
@@ -432,5 +432,87 @@ func TestListing(t *testing.T) {
 		}
 		stop()
 		running.Wait()
+	})
+}
+
+// The feed is made while the store is in use and already holds 8,577 changesets of
+// 1,434 aggregates. Writers go on while the first sweep is under way.
+func TestTheFeedOfAnOldStore(t *testing.T) {
+	virtually(t, func(s *system) {
+		const old, aggregates = 8577, 1434
+		id := func(i int) string { return fmt.Sprintf("permit-%d", i%aggregates) }
+		drafts := map[string][]ropewalk.Draft{}
+		for i := range old {
+			drafts[id(i)] = append(drafts[id(i)], ropewalk.Draft{Content: []byte(id(i))})
+		}
+		for id, of := range drafts {
+			_, err := s.store.Chain(id).Create(s.Context(), of...)
+			require.NoError(s, err)
+		}
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := range 300 {
+				s.append(id(i))
+				time.Sleep(time.Millisecond)
+			}
+		})
+		s.once()
+		writer.Wait()
+		s.once()
+		require.Empty(s, s.findings())
+		next := map[string]uint64{}
+		changes := s.changes()
+		for _, c := range changes {
+			require.Equal(s, next[c.AggregateID], c.Version)
+			next[c.AggregateID]++
+		}
+		require.Len(s, changes, old+300)
+	})
+}
+
+// A loss is fed once: the cursor after it is worth a batch, though the sweep found
+// nothing. The next relay does not sweep again.
+func TestALossIsSweptOnce(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		s.once()
+		s.stream.replace()
+		require.Equal(s, 1, s.once().Batches)
+		lists := s.stream.lists.Load()
+		require.Zero(s, s.once().Batches)
+		require.Equal(s, lists, s.stream.lists.Load())
+	})
+}
+
+// A sweep needs no source. It leaves the cursor as it was.
+func TestASweepNeedsNoSource(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		s.once()
+		s.append("a")
+		s.stream.broken.Store(true)
+		_, err := s.feed.Relay(nil).Once(s.Context())
+		require.ErrorContains(s, err, "the stream is disabled")
+		report, err := s.feed.Relay(nil).Sweep(s.Context())
+		require.NoError(s, err)
+		require.Equal(s, 1, report.Advances)
+		s.stream.broken.Store(false)
+		s.append("a")
+		require.Equal(s, 1, s.once().Advances)
+		require.Empty(s, s.findings())
+	})
+}
+
+// A relay does not wait for a source whose setup must change.
+func TestARelayEndsWithABrokenSetup(t *testing.T) {
+	virtually(t, func(s *system) {
+		s.append("a")
+		var running sync.WaitGroup
+		var ended error
+		running.Go(func() { ended = s.feed.Relay(nil).Run(s.Context()) })
+		time.Sleep(time.Minute)
+		s.stream.broken.Store(true)
+		running.Wait()
+		require.ErrorContains(s, ended, "the stream is disabled")
 	})
 }

@@ -25,7 +25,7 @@ type Status struct {
 	Batches uint64
 	// Aggregates counts the aggregates that were fed; 0 for a log.
 	Aggregates int
-	// FedAt is when the newest batch was recorded; zero if there is none.
+	// FedAt is when the newest batch was recorded; zero if nothing was fed yet.
 	FedAt time.Time
 	// Sweeping means that a sweep has begun and has not ended.
 	Sweeping bool

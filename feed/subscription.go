@@ -114,8 +114,8 @@ type SubscriptionOptions struct {
 	// Grace is how long handlers may go on after the context of Run has ended, before
 	// their own context ends; 10 seconds by default.
 	Grace time.Duration
-	// Logger receives unexpected events, and never content. By default the feed's
-	// logger does.
+	// Logger receives unexpected events, and never content. The default is the
+	// logger of the feed.
 	Logger *slog.Logger
 }
 

@@ -117,7 +117,7 @@ type Lag struct {
 	// AtLeast means that there are more changes: the count has ended early.
 	AtLeast bool
 	// Oldest is when the first of these changes was recorded, by the clock of its
-	// writer; zero if there is none, or if it is an erasure.
+	// writer. It is zero without such a change, and if the change is an erasure.
 	Oldest time.Time
 }
 
@@ -211,11 +211,8 @@ func (s *Subscription) Reset(ctx context.Context, position Position) error {
 	if err != nil {
 		return err
 	}
-	for _, err := range s.feed.pages(ctx, position, false) {
-		if err != nil {
-			return err
-		}
-		break
+	if err := s.feed.checkPosition(ctx, position); err != nil {
+		return err
 	}
 	_, err = s.edit(ctx, r, func(r record) (checkpoint, error) {
 		c := r.checkpoint
@@ -233,6 +230,18 @@ func (s *Subscription) Reset(ctx context.Context, position Position) error {
 		return c, nil
 	})
 	return err
+}
+
+// checkPosition returns an error that matches [ErrOtherHistory] if the feed does not
+// have a position. Every feed has the beginning.
+func (f *Feed) checkPosition(ctx context.Context, position Position) error {
+	if position.IsZero() {
+		return nil
+	}
+	for _, err := range f.pages(ctx, position, false) {
+		return err
+	}
+	return ctx.Err()
 }
 
 var errNothingToDo = errors.New("there is nothing to do")

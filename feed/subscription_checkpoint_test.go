@@ -1,11 +1,14 @@
 package feed
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -37,6 +40,47 @@ func TestCheckpointComesBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c, got)
 		require.Equal(t, c.text(), got.text())
+	})
+}
+
+// Checkpoints and definitions are stored under these texts for good.
+func TestStoredFormOfSubscriptions(t *testing.T) {
+	at := Position{generation: "00000000000000aa", at: 7, mark: [8]byte{1}, version: 3}
+	c := checkpoint{0, "0123456789abcdef", 2, 9, at, true, map[string]Parked{"order/1 é": {"order/1 é", 2, Position{}, "error"}}}
+	require.Equal(t, "beat=9&definition=0&fence=2&format=1&owner=0123456789abcdef"+
+		"&parked=2++error+order%2F1+%C3%A9&position=l.00000000000000aa.7.0100000000000000.3&replay=true", c.text())
+
+	content, err := json.Marshal(definition{Format: 1, Name: "orders", Share: &Share{2, 4}, From: at})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"format":1,"name":"orders","share":{"index":2,"of":4},"from":"l.00000000000000aa.7.0100000000000000.3"}`, string(content))
+	content, err = json.Marshal(definition{Format: 1, Name: "orders", Deleted: true})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"format":1,"name":"orders","from":"","deleted":true}`, string(content))
+	content, err = json.Marshal(index{1, []string{"mail", "orders/2-of-4"}})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"format":1,"subscriptions":["mail","orders/2-of-4"]}`, string(content))
+	half := (&Feed{}).Subscription("orders", &SubscriptionOptions{Share: Share{2, 4}})
+	require.Equal(t, "$subscription-orders/2-of-4", half.chainID())
+}
+
+// The contents that wait for their handlers take a bounded size of memory.
+func TestContentsInFlightAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(&SubscriptionOptions{}, 100, record{}, time.Now())
+		large := Change{Changeset: ropewalk.Changeset{Content: make([]byte, maxBytes)}}
+		small := Change{Changeset: ropewalk.Changeset{Content: make([]byte, 1)}}
+		first, err := l.begin(t.Context(), large, Position{at: 1}, false)
+		require.NoError(t, err)
+		began := false
+		go func() {
+			_, err := l.begin(t.Context(), small, Position{at: 2}, false)
+			began = err == nil
+		}()
+		synctest.Wait()
+		require.False(t, began)
+		l.handled([]job{first})
+		synctest.Wait()
+		require.True(t, began)
 	})
 }
 
@@ -78,7 +122,8 @@ func TestCheckpointThatIsDamaged(t *testing.T) {
 	require.ErrorIs(t, err, ropewalk.ErrUnsupportedFormat)
 }
 
-// The share of an aggregate is stored, so to say, in the checkpoints.
+// A checkpoint means the changes of a share, so the share of an aggregate is a stored
+// format.
 func TestShareNeverChanges(t *testing.T) {
 	for id, want := range map[string]int{"a": 3, "b": 3, "order-4711": 4} {
 		for i := 1; i <= 4; i++ {

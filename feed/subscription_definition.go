@@ -179,11 +179,12 @@ func recordOf(h head.Head, d definition) (record, error) {
 // not exist.
 func (s *Subscription) create(ctx context.Context, after record) (record, error) {
 	from := s.options.From
+	err := s.feed.checkPosition(ctx, from)
 	if s.options.FromNow {
-		var err error
-		if from, err = s.feed.End(ctx); err != nil {
-			return record{}, err
-		}
+		from, err = s.feed.End(ctx)
+	}
+	if err != nil {
+		return record{}, err
 	}
 	if err := s.feed.addToIndex(ctx, s.key()); err != nil {
 		return record{}, err

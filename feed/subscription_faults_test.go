@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"ropewalk"
 	"ropewalk/faults"
 	"ropewalk/feed"
+	"ropewalk/head"
 )
 
 // Each request of creating, claiming, saving and giving up goes wrong once, in each
@@ -146,6 +148,46 @@ func TestReplacedOwnerEndsAtItsNextSave(t *testing.T) {
 	})
 }
 
+// conflicting claims of each swap that the record has changed.
+type conflicting struct {
+	head.PassThrough
+	swaps int
+}
+
+func (s *conflicting) Swap(context.Context, head.Head, head.Head) (head.Head, error) {
+	s.swaps++
+	return head.Head{}, &head.ConflictError{}
+}
+
+func TestConflictWithoutAChangeIsNotRepeatedForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsumers(t)
+		lying := &conflicting{PassThrough: head.NewPassThrough(c.db)}
+		err := feed.Open(ropewalk.New(c.db, lying, nil), nil).Subscription("orders", nil).Run(t.Context(), c.handle)
+		_, conflict := errors.AsType[*head.ConflictError](err)
+		require.True(t, conflict, "%v", err)
+		require.LessOrEqual(t, lying.swaps, 100)
+	})
+}
+
+// The handlers of a replaced owner get no time of grace.
+func TestReplacedOwnerEndsItsHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsumers(t)
+		c.write("a")
+		s := c.feed().Subscription("orders", nil)
+		r := start(t, s, func(ctx context.Context, _ feed.Change) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		require.NoError(t, s.Reset(t.Context(), feed.Position{}))
+		require.ErrorIs(t, <-r.done, feed.ErrReplaced)
+		require.LessOrEqual(t, time.Since(began), 5*time.Second)
+	})
+}
+
 func TestLateClaimOfADeadProcessDoesNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConsumers(t)
@@ -190,8 +232,8 @@ type killPlan struct {
 	window       int
 }
 
-// Processes are killed at any moment: their requests no longer arrive. Whatever they
-// had handled, the changes of each aggregate are handed over in order, without gaps,
+// Processes are killed at any moment: their requests no longer arrive. The
+// changes of each aggregate are handed over in order, without gaps,
 // and each at least once.
 func TestKilledProcessesLeaveNoGap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -15,6 +15,7 @@ import (
 	"ropewalk/faults"
 	"ropewalk/feed"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // consumers is a store with changes, and the processes that consume them.
@@ -59,10 +60,7 @@ func (c *consumers) writeContent(id, content string) {
 // erase erases an aggregate as package gc does.
 func (c *consumers) erase(id string) {
 	c.t.Helper()
-	tombstone := c.heads[id]
-	tombstone.State = head.Erased
-	tombstone.Revision++
-	_, err := c.db.Swap(c.t.Context(), c.heads[id], tombstone)
+	_, err := c.db.Swap(c.t.Context(), c.heads[id], link.Tombstone(c.heads[id]))
 	require.NoError(c.t, err)
 	c.db.Tamper(func(stored *memstore.Contents) {
 		for name := range stored.Objects {
@@ -79,9 +77,7 @@ func (c *consumers) fence(id string) {
 	for {
 		h, err := c.db.Load(c.t.Context(), id)
 		require.NoError(c.t, err)
-		next := h
-		next.Revision++
-		if _, err = c.db.Swap(c.t.Context(), h, next); err == nil {
+		if _, err = c.db.Swap(c.t.Context(), h, link.Fence(h)); err == nil {
 			return
 		}
 	}

@@ -79,7 +79,7 @@ func (r *run) acquire() bool {
 
 func (r *run) release() { <-r.lanes.slots }
 
-// take returns the next jobs of a lane. If there are none, the lane ends.
+// take returns the next jobs of a lane. An empty lane ends.
 func (r *run) take(lane string) []job {
 	l := &r.lanes
 	l.mu.Lock()
@@ -116,8 +116,6 @@ func (r *run) handOver(batch []job) bool {
 	case err == nil:
 		r.handled(batch)
 		return true
-	case r.ctx.Err() != nil: // the error may be a consequence of the end
-		return false
 	case len(batch) == 1:
 		return r.again(batch[0], err)
 	}
@@ -142,7 +140,7 @@ func (r *run) again(j job, err error) bool {
 			return true
 		}
 	}
-	if r.ctx.Err() != nil {
+	if r.ctx.Err() != nil { // the error may be a consequence of the end
 		return false
 	}
 	if r.options.Park {

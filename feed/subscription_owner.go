@@ -78,7 +78,7 @@ func (s *Subscription) swap(ctx context.Context, r record, c checkpoint) (record
 	if now.head.Ref == r.head.Ref && now.head.Revision > r.head.Revision && now.head.Checkpoint == next.Checkpoint {
 		return now, true, nil
 	}
-	if _, conflict := errors.AsType[*head.ConflictError](err); conflict {
+	if _, conflict := errors.AsType[*head.ConflictError](err); conflict && !sameRecord(now.head, r.head) {
 		err = nil
 	}
 	return now, false, err
@@ -157,14 +157,12 @@ func (s *Subscription) present(ctx context.Context, seen record) (record, error)
 }
 
 // take makes one attempt to own the subscription. Its error is errOwned if
-// another owner is alive.
+// another owner is alive: look again later.
 func (s *Subscription) take(ctx context.Context, r record, me string, w *watch) (record, error) {
 	return s.edit(ctx, r, func(r record) (checkpoint, error) {
-		if r.owner != "" && r.owner != me && !w.silent(r.head.Checkpoint) {
+		owned := r.owner != "" && r.owner != me && !w.silent(r.head.Checkpoint)
+		if owned || !r.exists() { // it may have been deleted since it was loaded
 			return checkpoint{}, errOwned
-		}
-		if !r.exists() {
-			return checkpoint{}, errOwned // deleted meanwhile
 		}
 		c := r.checkpoint
 		c.owner = me

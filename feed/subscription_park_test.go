@@ -199,6 +199,34 @@ func TestReplayThatFailsAgainParksFromThere(t *testing.T) {
 	})
 }
 
+// A change is under way when a replay is asked for, and its aggregate is parked then.
+// It stays parked, because it was not part of the replay, or failed in it.
+func TestReplayForgetsNothingThatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsumers(t)
+		c.write("a", "b", "b", "a", "b")
+		wrong := map[string]bool{"a0": true, "b0": true}
+		s := c.feed().Subscription("orders", &feed.SubscriptionOptions{Park: true, Parallel: 2})
+		r := start(t, s, func(ctx context.Context, change feed.Change) error {
+			if change.AggregateID == "b" {
+				time.Sleep(20 * time.Second)
+			}
+			return c.failing(wrong)(ctx, change)
+		})
+		time.Sleep(2 * time.Second) // the list is saved
+		c.allow(wrong, "a0")
+		require.NoError(t, s.Replay(t.Context()))
+		time.Sleep(time.Minute)
+		require.Equal(t, "a0 a1", c.seen())
+		require.Len(t, statusOf(t, s).Parked, 1)
+		require.Equal(t, uint64(0), statusOf(t, s).Parked[0].Version)
+		c.allow(wrong, "b0")
+		require.NoError(t, s.Replay(t.Context()))
+		require.NoError(t, r.stopAfter(2*time.Minute))
+		require.Equal(t, "a0 a1 b0 b1 b2", c.seen())
+	})
+}
+
 // A process that is killed during a replay leaves the rest of it to the next one.
 func TestReplayGoesOnAfterADeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

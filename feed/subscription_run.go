@@ -46,7 +46,7 @@ func (s *Subscription) run(ctx context.Context, size int, handle BatchHandler) e
 
 func newRun(ctx context.Context, t *tenure, size int, handle BatchHandler) *run {
 	options := &t.sub.options
-	limit := size
+	limit := options.Window
 	if options.Parallel > 1 {
 		limit = maxInFlight
 	}

@@ -198,7 +198,7 @@ func TestStopGivesHandlersTimeToEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConsumers(t)
 		c.write("a", "b")
-		s := c.feed().Subscription("orders", nil)
+		s := c.feed().Subscription("orders", &feed.SubscriptionOptions{Park: true})
 		r := start(t, s, func(ctx context.Context, change feed.Change) error {
 			select {
 			case <-time.After(9 * time.Second):
@@ -223,6 +223,7 @@ func TestStopGivesHandlersTimeToEnd(t *testing.T) {
 		require.NoError(t, r.stop(), "an unfinished change is not an error of its handler")
 		require.Equal(t, 10*time.Second, time.Since(began), "the time of grace")
 		require.Empty(t, statusOf(t, s).Owner)
+		require.Empty(t, statusOf(t, s).Parked)
 		require.NoError(t, start(t, s, c.handle).stopAfter(time.Second))
 		require.Equal(t, "a0 b0", c.seen())
 	})

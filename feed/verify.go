@@ -226,10 +226,17 @@ func (v *verification) unfed(ctx context.Context) iter.Seq2[Finding, error] {
 func unfedProblem(t *track, h head.Head) string {
 	switch {
 	case t == nil:
-		return fmt.Sprintf("versions 0 to %d are not fed yet", h.Version)
+		return missing(0, h.Version)
 	case t.next <= h.Version:
-		return fmt.Sprintf("versions %d to %d are not fed yet", t.next, h.Version)
+		return missing(t.next, h.Version)
 	default:
 		return "its erasure is not fed yet"
 	}
+}
+
+func missing(first, last uint64) string {
+	if first == last {
+		return fmt.Sprintf("version %d is not fed yet", first)
+	}
+	return fmt.Sprintf("versions %d to %d are not fed yet", first, last)
 }

@@ -14,6 +14,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/finding"
 )
 
 // bare has no optional interface: its feed is a chain, and its source a listing.
@@ -39,6 +40,8 @@ type streaming struct {
 	trimmed [shards]int
 	pages   *rand.Rand
 	reads   atomic.Int64 // of the stream
+	lists   atomic.Int64 // of all heads
+	broken  atomic.Bool  // the stream is disabled
 	hollow  bool         // hints come without a record
 }
 
@@ -78,6 +81,11 @@ func (r recorded) Swap(ctx context.Context, old, next head.Head) (head.Head, err
 	return h, err
 }
 
+func (r recorded) List(ctx context.Context, after string) iter.Seq2[head.Head, error] {
+	r.lists.Add(1)
+	return r.Store.List(ctx, after)
+}
+
 // trim loses the records of a shard that are older than a day, or all if asked.
 func (s *streaming) trim() {
 	s.mu.Lock()
@@ -113,6 +121,10 @@ func (s *source) Hints(ctx context.Context, cursor []byte) iter.Seq2[head.Hints,
 			}
 		}
 		for {
+			if s.of.broken.Load() {
+				yield(head.Hints{}, &finding.SetupError{What: "the stream is disabled"})
+				return
+			}
 			page, more := s.of.next(&at)
 			if !yield(page, ctx.Err()) || ctx.Err() != nil {
 				return

@@ -2,7 +2,6 @@ package dynamostore
 
 import (
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -43,17 +42,4 @@ func (p position) encode() ([]byte, error) {
 		kept.Shards[id] = p.Shards[id]
 	}
 	return json.Marshal(kept)
-}
-
-// parsePosition reads a cursor.
-func parsePosition(cursor []byte) (p position, err error) {
-	if err := json.Unmarshal(cursor, &p); err != nil {
-		return position{}, err
-	}
-	for _, place := range p.Shards {
-		if place == "" {
-			return position{}, errors.New("a shard has no place")
-		}
-	}
-	return p, nil
 }

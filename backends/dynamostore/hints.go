@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -80,8 +81,8 @@ func (f *follower) restore(ctx context.Context, cursor []byte) {
 	if cursor == nil {
 		return
 	}
-	p, err := parsePosition(cursor)
-	if err != nil {
+	var p position
+	if err := json.Unmarshal(cursor, &p); err != nil {
 		f.store.log.WarnContext(ctx, "the cursor of a stream is not readable", "table", f.store.table, "cause", err)
 		return
 	}

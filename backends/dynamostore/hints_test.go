@@ -324,7 +324,9 @@ func TestCursorOfAnotherStream(t *testing.T) {
 
 // TestBadCursor: what is not a cursor of this source is a loss, and no panic.
 func TestBadCursor(t *testing.T) {
-	for _, cursor := range []string{"", "{", "7", "null", "{}", `{"shards":{"a":""}}`, `{"stream":7}`, `{"stream":"` + testStream + `","shards":{"a":"1"}}`, `{"stream":"` + testStream + `"}`} {
+	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Format(time.RFC3339)
+	noPlace := fmt.Sprintf(`{"stream":%q,"since":%q,"shards":{"shardId-%020d-%08x":""}}`, testStream, now, 946684800000, 1)
+	for _, cursor := range []string{noPlace, "", "{", "7", "null", "{}", `{"shards":{"a":""}}`, `{"stream":7}`, `{"stream":"` + testStream + `","shards":{"a":"1"}}`, `{"stream":"` + testStream + `"}`} {
 		synctest.Test(t, func(t *testing.T) {
 			server := newStreamServer(t)
 			server.put(server.shards[0], "order-1")
@@ -489,6 +491,20 @@ func TestYoungRecord(t *testing.T) {
 	})
 }
 
+// TestSameSecond: a record that has the second of the call may be older than the call,
+// and more such records may follow.
+func TestSameSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newStreamServer(t)
+		server.perPage = 1
+		server.put(server.shards[0], "order-1")
+		server.put(server.shards[0], "order-2")
+		pages, err := server.follow(nil, caughtUp)
+		require.NoError(t, err)
+		require.Equal(t, []string{"order-1", "order-2"}, hinted(pages))
+	})
+}
+
 // TestPace: four reads a second while there is news, and one in two seconds while
 // nothing happens; each of these rounds without news says so.
 func TestPace(t *testing.T) {
@@ -629,6 +645,30 @@ func TestListThatDoesNotEnd(t *testing.T) {
 		_, err := server.follow(nil, caughtUp)
 		requireSetup(t, err, "not from DynamoDB Streams")
 		require.Equal(t, period+1, server.counts["DescribeStream"])
+	}
+}
+
+// TestOtherDescriptions: a reply that does not list the shards of the stream is an
+// error, and not a stream without shards.
+func TestOtherDescriptions(t *testing.T) {
+	const shards = `"Shards":[{"ShardId":"a","SequenceNumberRange":{"StartingSequenceNumber":"1"}}]`
+	for _, description := range []string{
+		`{}`, `{"StreamArn":"` + testStream + `","StreamStatus":"ENABLED"}`, `{"StreamArn":"` + testStream + `",` + shards + `}`,
+		`{"StreamArn":"` + testStream + `0","StreamStatus":"ENABLED",` + shards + `}`,
+		`{"StreamArn":"` + testStream + `","StreamStatus":"ENABLED","Shards":[{"ShardId":"a"}]}`,
+		`{"StreamArn":"` + testStream + `","StreamStatus":"ENABLED","Shards":[{"SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}`,
+	} {
+		server := newStreamServer(t)
+		server.instead = func(_ int, operation string, _ map[string]any) *answer {
+			if operation != "DescribeStream" {
+				return nil
+			}
+			a := good(`{"StreamDescription":` + description + `}`)
+			return &a
+		}
+		pages, err := server.follow(nil, caughtUp)
+		requireSetup(t, err, "not from DynamoDB Streams")
+		require.Empty(t, pages, description)
 	}
 }
 

@@ -272,6 +272,24 @@ func TestProvisionOfAnotherStream(t *testing.T) {
 	}
 }
 
+// TestProvisionMeetsAnotherStream that another process has just enabled.
+func TestProvisionMeetsAnotherStream(t *testing.T) {
+	server := goodTable(nil)
+	good := server.reply
+	server.reply = func(n int, operation string) reply {
+		switch {
+		case operation == "UpdateTable":
+			return reply{status: 400, code: "ValidationException"}
+		case operation == "DescribeTable" && !slices.Contains(server.operations, "UpdateTable"):
+			return reply{status: 200, body: table(onDemand)}
+		case operation == "DescribeTable":
+			return reply{status: 200, body: table(strings.Replace(withStream, "NEW_IMAGE", "KEYS_ONLY", 1))}
+		}
+		return good(n, operation)
+	}
+	requireSetup(t, open(t, server).Provision(t.Context()), "its stream has the view type KEYS_ONLY")
+}
+
 func TestProvisionThatMayNotEnableTheStream(t *testing.T) {
 	server := goodTable(map[string]reply{"DescribeTable": {status: 200, body: table(onDemand)}, "UpdateTable": {status: 400, code: "AccessDeniedException"}})
 	requireSetup(t, open(t, server).Provision(t.Context()), "DynamoDB denies access")

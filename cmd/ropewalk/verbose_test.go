@@ -123,7 +123,7 @@ func newMemoryS3(t *testing.T) *memoryS3 {
 	return s
 }
 
-var randomName = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+var randomName = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|feed-[0-9a-f]{16}|snapshots-[A-Za-z0-9_-]{43}`)
 
 // take returns the requests since the last call, sorted, without what differs
 // from run to run.

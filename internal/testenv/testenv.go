@@ -13,7 +13,10 @@ import (
 // names are the variables that the product reads, and prefixes begin the names
 // that the SDKs read.
 var (
-	names    = []string{"ROPEWALK_STORE", "NO_COLOR", "TERM", "ORDERS_ADDR", "ORDERS_STORE"}
+	names = []string{
+		"ROPEWALK_STORE", "ROPEWALK_ACCOUNT", "ROPEWALK_BUCKET", "ROPEWALK_CHANGESETS", "ROPEWALK_HEADS", "ROPEWALK_PREFIX", "ROPEWALK_TABLE",
+		"NO_COLOR", "TERM", "ORDERS_ADDR", "ORDERS_STORE", "FUNCTIONS_CUSTOMHANDLER_PORT",
+	}
 	prefixes = []string{"AWS_", "AZURE_"}
 )
 
