@@ -88,6 +88,9 @@ type Feed struct {
 	options Options
 }
 
+// windowBytes bounds what each of the reads of long advances holds ahead.
+const windowBytes = 4 << 20
+
 // Open returns the feed of a store. It does no I/O. Nil options stand for the
 // defaults.
 func Open(store *ropewalk.Store, options *Options) *Feed {
@@ -95,6 +98,7 @@ func Open(store *ropewalk.Store, options *Options) *Feed {
 	f.log, _ = head.As[head.Log](f.heads)
 	own := store.Options()
 	own.Compress = true
+	own.WindowBytes = min(own.WindowBytes, windowBytes)
 	f.store = ropewalk.New(store.Changesets(), f.heads, &own)
 	return f
 }

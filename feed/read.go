@@ -206,6 +206,10 @@ func (f *Feed) readBundle(ctx context.Context, b bundle) (d done, err error) {
 		if d.err = one.err; d.err != nil {
 			return d, nil
 		}
+		if len(one.rest) > 0 {
+			d.rest = append(one.rest, b[i+1:]...)
+			return d, nil
+		}
 		for _, read := range one.deliveries {
 			size += len(read.Content)
 		}
@@ -276,7 +280,7 @@ func (f *Feed) erasure(ref ropewalk.Ref, at Position) Change {
 	return Change{Changeset: ropewalk.Changeset{Header: ropewalk.Header{Ref: ref}}, Position: at, Erased: true}
 }
 
-// readSpan reads several versions of an aggregate.
+// readSpan reads several versions of an aggregate, as many as the budget allows.
 func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done) {
 	if p.failed != nil {
 		return f.unlessErased(ctx, p, p.failed)
@@ -288,6 +292,7 @@ func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done
 			return f.unlessErased(ctx, p, err)
 		}
 	}
+	size := 0
 	versions := ropewalk.Range{First: p.first, Last: p.last}
 	for c, err := range f.store.Chain(last.AggregateID).ReaderAt(newest).Changesets(ctx, versions) {
 		if err != nil {
@@ -295,6 +300,11 @@ func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done
 			return done{append(d.deliveries, rest.deliveries...), rest.err, nil}
 		}
 		d.deliveries = append(d.deliveries, delivery{Change{Changeset: c, Position: p.at(c.Version)}, changed})
+		if size += len(c.Content); size > budget && c.Version < p.last {
+			p.first, p.newest = c.Version+1, newest
+			d.rest = bundle{p}
+			return d
+		}
 	}
 	return d
 }

@@ -126,6 +126,38 @@ func TestContentsReadAheadAreBounded(t *testing.T) {
 	}
 }
 
+// An advance of many changesets, as a sweep of an old store writes it, is bounded too.
+func TestLongAdvancesReadAheadAreBounded(t *testing.T) {
+	const size, versions = 300 << 10, 200
+	db := memstore.New()
+	l := &library{Store: db}
+	store := ropewalk.New(l, bare{db}, nil)
+	for i := range 2 {
+		drafts := make([]ropewalk.Draft, versions)
+		for n := range drafts {
+			drafts[n].Content = append(make([]byte, size), fmt.Sprint(n)...)
+		}
+		_, err := store.Chain(fmt.Sprint(i)).Create(t.Context(), drafts...)
+		require.NoError(t, err)
+	}
+	_, err := feed.Open(store, nil).Relay(nil).Once(t.Context())
+	require.NoError(t, err)
+	l.bytes.Store(0)
+	for _, err := range feed.Open(store, &feed.Options{ReadAhead: 3}).After(t.Context(), feed.Position{}) {
+		require.NoError(t, err)
+		break
+	}
+	require.LessOrEqual(t, l.bytes.Load(), int64(6*(5<<20+2*size)), "3 that wait, and 3 under way")
+	got, err := ropewalk.Collect(feed.Open(store, nil).After(t.Context(), feed.Position{}))
+	require.NoError(t, err)
+	require.Len(t, got, 2*versions)
+	next := map[string]int{}
+	for _, c := range got {
+		require.Equal(t, fmt.Sprint(next[c.AggregateID]), string(c.Content[size:]))
+		next[c.AggregateID]++
+	}
+}
+
 func TestErasedAmongMany(t *testing.T) {
 	l, store := newLibrary(t, 200, func(int) int { return 10 })
 	_, err := gc.New(l, l, nil).Erase(t.Context(), "order-7")
