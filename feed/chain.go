@@ -40,15 +40,20 @@ func (j chainJournal) end(ctx context.Context) (Position, error) {
 	if err != nil || !h.Exists() {
 		return Position{}, err
 	}
-	newest, err := j.chain().ReaderAt(h).At(ctx, h.Version)
+	b, err := j.batchOf(ctx, h)
 	if err != nil {
 		return Position{}, err
 	}
-	b, err := decodeBatch(newest)
+	return j.endOf(h.Ref, b), nil
+}
+
+// batchOf returns the batch at a head.
+func (j chainJournal) batchOf(ctx context.Context, h head.Head) (batch, error) {
+	c, err := j.chain().ReaderAt(h).At(ctx, h.Version)
 	if err != nil {
-		return Position{}, err
+		return batch{}, err
 	}
-	return j.endOf(newest.Ref, b), nil
+	return decodeBatch(c)
 }
 
 // endOf returns the position after a batch.
@@ -142,11 +147,7 @@ func (j chainJournal) stages(ctx context.Context, h head.Head, from uint64) iter
 // waypoints returns the waypoints of the newest snapshot, or none if there is no
 // snapshot that can be read.
 func (j chainJournal) waypoints(ctx context.Context, h head.Head) ([]changeset.ID, error) {
-	newest, err := j.chain().ReaderAt(h).At(ctx, h.Version)
-	if err != nil {
-		return nil, err
-	}
-	b, err := decodeBatch(newest)
+	b, err := j.batchOf(ctx, h)
 	if err != nil || b.Snapshot == nil {
 		return nil, err
 	}

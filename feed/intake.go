@@ -96,17 +96,29 @@ var sweepPage = 256
 
 // sweep yields a hint for every head, and a last page that is caughtUp.
 func sweep(ctx context.Context, heads head.Store) iter.Seq2[page, error] {
+	return paged(func(yield func(pending, error) bool) {
+		for e, err := range headlist.All(ctx, heads, "") {
+			if !yield(pending{Hint: head.Hint{AggregateID: e.AggregateID, Head: e.Head}, swept: true}, err) {
+				return
+			}
+		}
+	})
+}
+
+// paged yields hints in pages, without the library's own chains. The last page is
+// caughtUp.
+func paged(hints iter.Seq2[pending, error]) iter.Seq2[page, error] {
 	return func(yield func(page, error) bool) {
 		var p page
-		for e, err := range headlist.All(ctx, heads, "") {
+		for h, err := range hints {
 			if err != nil {
 				yield(page{}, err)
 				return
 			}
-			if reserved.Is(e.AggregateID) {
+			if reserved.Is(h.AggregateID) {
 				continue
 			}
-			p.hints = append(p.hints, pending{Hint: head.Hint{AggregateID: e.AggregateID, Head: e.Head}, swept: true})
+			p.hints = append(p.hints, h)
 			if len(p.hints) == sweepPage {
 				if !yield(p, nil) {
 					return

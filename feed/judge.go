@@ -8,7 +8,6 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/pause"
-	"ropewalk/internal/walk"
 )
 
 // verdict is what a hint has come to.
@@ -139,13 +138,10 @@ func (f *Feed) find(ctx context.Context, h head.Head, version uint64) (changeset
 			return changeset.ID{}, nil
 		}
 		ref := changeset.Ref{AggregateID: h.AggregateID, Version: at, ID: id}
-		info, err := f.store.Changesets().Stat(ctx, ref)
-		if err == nil && info.Ref != ref {
-			err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + info.Ref.String()}
-		}
+		header, err := f.header(ctx, ref)
 		if err != nil {
-			return changeset.ID{}, walk.ReadError(ref, err)
+			return changeset.ID{}, err
 		}
-		index = info.Ancestors
+		index = header.Ancestors
 	}
 }

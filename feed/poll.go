@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ropewalk/head"
-	"ropewalk/internal/reserved"
 )
 
 // listing is the source for backends that have none: it goes through all heads,
@@ -46,27 +45,13 @@ func (l listing) once(ctx context.Context) iter.Seq2[page, error] {
 	if l.tagger == nil {
 		return sweep(ctx, l.heads)
 	}
-	return func(yield func(page, error) bool) {
-		var p page
+	return paged(func(yield func(pending, error) bool) {
 		for t, err := range l.tagger.Tags(ctx, "") {
-			if err != nil {
-				yield(page{}, err)
+			if !yield(pending{Hint: head.Hint{AggregateID: t.AggregateID}, tag: tagOf(t.Tag)}, err) {
 				return
 			}
-			if reserved.Is(t.AggregateID) {
-				continue
-			}
-			p.hints = append(p.hints, pending{Hint: head.Hint{AggregateID: t.AggregateID}, tag: tagOf(t.Tag)})
-			if len(p.hints) == sweepPage {
-				if !yield(p, nil) {
-					return
-				}
-				p = page{}
-			}
 		}
-		p.caughtUp = true
-		yield(p, nil)
-	}
+	})
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -14,7 +14,7 @@ import (
 )
 
 // Position is a place in a feed, after one change. Programs store its text and
-// pass it back. The zero Position is the beginning of whatever feed there is.
+// pass it back. The zero Position is the beginning of any feed.
 // A Position is an immutable value, comparable and safe for concurrent use.
 type Position struct {
 	generation string

@@ -356,14 +356,23 @@ func (f *Feed) admitted(c ropewalk.Changeset) (ropewalk.Changeset, error) {
 
 // headAt returns the head at a changeset.
 func (f *Feed) headAt(ctx context.Context, ref ropewalk.Ref) (head.Head, error) {
+	header, err := f.header(ctx, ref)
+	if err != nil {
+		return head.Head{}, err
+	}
+	return head.At(header), nil
+}
+
+// header returns the header of a changeset that a chain names.
+func (f *Feed) header(ctx context.Context, ref ropewalk.Ref) (ropewalk.Header, error) {
 	info, err := f.store.Changesets().Stat(ctx, ref)
 	if err == nil && info.Ref != ref {
 		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + info.Ref.String()}
 	}
 	if err != nil {
-		return head.Head{}, walk.ReadError(ref, err)
+		return ropewalk.Header{}, walk.ReadError(ref, err)
 	}
-	return head.At(info.Header), nil
+	return info.Header, nil
 }
 
 // pauses returns the pauses between looks at what other processes may change.

@@ -140,7 +140,7 @@ func (r *Relay) Run(ctx context.Context) error {
 // [Relay.Run], and the errors of the storage and the source.
 func (r *Relay) Once(ctx context.Context) (RelayReport, error) { return r.once(ctx, false) }
 
-// Sweep is [Relay.Once] that looks at every head, whatever the source says.
+// Sweep is [Relay.Once] that looks at every head, even if the source reports nothing.
 func (r *Relay) Sweep(ctx context.Context) (RelayReport, error) { return r.once(ctx, true) }
 
 func (r *Relay) once(ctx context.Context, sweeping bool) (RelayReport, error) {

@@ -133,11 +133,7 @@ var errUnusable = errors.New("the snapshot cannot be used")
 // restore sets the state to the newest usable snapshot of the feed up to h. Without
 // one the state stays empty, and the whole feed is folded.
 func (s *state) restore(ctx context.Context, h head.Head) error {
-	c, err := s.chain().ReaderAt(h).At(ctx, h.Version)
-	if err != nil {
-		return err
-	}
-	b, err := decodeBatch(c)
+	b, err := s.batchOf(ctx, h)
 	if err != nil {
 		return err
 	}

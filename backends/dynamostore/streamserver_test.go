@@ -25,7 +25,7 @@ type streamServer struct {
 	t       *testing.T
 	mu      sync.Mutex
 	options []func(*dynamodb.Options) // of its clients
-	stream  string                    // its ARN; empty if the table has none
+	stream  string                    // its ARN; empty if the table has no stream
 	status  string
 	shards  []*testShard // those that are listed
 	perPage int          // how many shards or records a page has at most; 0 is 100
