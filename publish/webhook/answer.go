@@ -69,8 +69,8 @@ type answer struct {
 	err    error         // the cause that the status does not say
 }
 
-// The limits of reading the body of an answer. What is within them is read so that the
-// connection can be used again.
+// The limits of reading the body of an answer. A body within the limits is read to its
+// end, so that the connection can be used again.
 const (
 	maxKept  = 1 << 10
 	maxRead  = 16 << 10

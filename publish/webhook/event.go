@@ -18,7 +18,7 @@ import (
 )
 
 // The types of the CloudEvents that are not events of an aggregate. They have no
-// prefix, so that a receiver knows them whatever the sender's options are.
+// prefix, so that they do not depend on the options of the sender.
 const (
 	// TypeChangeset is a changeset whose content is not in the form of package
 	// aggregate. The content is the data.
@@ -63,7 +63,7 @@ var traced = map[string]string{
 //	                 metadata of the event; other metadata is not sent
 //
 // The content of another changeset is a JSON value if its type is application/json and
-// it is valid, and otherwise base64. A content type that cannot be parsed becomes
+// it is valid, and otherwise base64. An invalid content type becomes
 // application/octet-stream.
 //
 // Events fails if a line of a changeset of events is not an event. A program that

@@ -25,16 +25,23 @@ import (
 	"ropewalk/publish/webhook"
 )
 
-// wire sends one event over connections that serve answers, byte by byte. It returns
-// the error, how long it took, how many connections were opened, and what was logged.
-func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (err error, took time.Duration, connections int, logs string) {
+// wired is what became of sending one event.
+type wired struct {
+	err         error
+	took        time.Duration
+	connections int
+	logs        string
+}
+
+// wire sends one event over connections that serve answers, byte by byte.
+func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (w wired) {
 	t.Helper()
 	var b bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		var servers sync.WaitGroup
 		transport := webhook.NewTransport()
 		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-			connections++
+			w.connections++
 			client, server := net.Pipe()
 			servers.Go(func() {
 				defer server.Close()
@@ -43,15 +50,16 @@ func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (err erro
 			return client, nil
 		}
 		options.Transport, options.AllowHTTP, options.Logger = transport, true, logTo(&b)
-		s, newErr := webhook.New("http://receiver.example/", []webhook.Secret{secret}, &options)
-		require.NoError(t, newErr)
+		s, err := webhook.New("http://receiver.example/", []webhook.Secret{secret}, &options)
+		require.NoError(t, err)
 		start := time.Now()
-		err = s.Send(t.Context(), placed())
-		took = time.Since(start)
+		w.err = s.Send(t.Context(), placed())
+		w.took = time.Since(start)
 		transport.CloseIdleConnections()
 		servers.Wait()
 	})
-	return err, took, connections, b.String()
+	w.logs = b.String()
+	return w
 }
 
 // answering reads the request and then writes.
@@ -105,22 +113,22 @@ func TestReceiversThatGiveNoAnswer(t *testing.T) {
 		"does not read":            func(net.Conn) { time.Sleep(time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took, connections, logs := wire(t, webhook.Options{RetryFor: time.Minute}, serve)
-			failure, ok := errors.AsType[*webhook.DeliveryError](err)
-			require.True(t, ok, "%v", err)
+			w := wire(t, webhook.Options{RetryFor: time.Minute}, serve)
+			failure, ok := errors.AsType[*webhook.DeliveryError](w.err)
+			require.True(t, ok, "%v", w.err)
 			require.Zero(t, failure.Status)
 			require.Greater(t, failure.Attempts, 1, "another attempt may succeed")
-			require.Equal(t, failure.Attempts, connections)
-			require.Less(t, took, time.Minute+time.Minute+15*time.Second)
-			require.NotContains(t, err.Error(), "private")
-			require.NotContains(t, logs, "private")
-			require.Less(t, len(err.Error()), 300)
+			require.Equal(t, failure.Attempts, w.connections)
+			require.Less(t, w.took, time.Minute+time.Minute+15*time.Second)
+			require.NotContains(t, w.err.Error(), "private")
+			require.NotContains(t, w.logs, "private")
+			require.Less(t, len(w.err.Error()), 300)
 		})
 	}
 }
 
-// The status decides. A receiver that has sent 2xx has accepted the event, whatever
-// becomes of the body, and is not waited for.
+// The status decides. A receiver that has sent 2xx has accepted the event, even if the
+// body breaks off. A slow body is not waited for.
 func TestReceiversThatAcceptAndThenMisbehave(t *testing.T) {
 	for name, serve := range map[string]func(net.Conn){
 		"closes before the body":    text(ok + "Content-Length: 100\r\n\r\n"),
@@ -135,10 +143,10 @@ func TestReceiversThatAcceptAndThenMisbehave(t *testing.T) {
 		"says that it is packed":    text(ok + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\na"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took, connections, _ := wire(t, webhook.Options{}, serve)
-			require.NoError(t, err)
-			require.LessOrEqual(t, took, time.Second)
-			require.Equal(t, 1, connections)
+			w := wire(t, webhook.Options{}, serve)
+			require.NoError(t, w.err)
+			require.LessOrEqual(t, w.took, time.Second)
+			require.Equal(t, 1, w.connections)
 		})
 	}
 }
@@ -150,14 +158,14 @@ func TestBodiesOfErrorsAreBounded(t *testing.T) {
 		"slow":    repeating("HTTP/1.1 400 No\r\n\r\n"+strings.Repeat("a", 1020), "a", 250*time.Millisecond),
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, took, _, _ := wire(t, webhook.Options{}, serve)
-			failure, ok := errors.AsType[*webhook.DeliveryError](err)
-			require.True(t, ok, "%v", err)
+			w := wire(t, webhook.Options{}, serve)
+			failure, ok := errors.AsType[*webhook.DeliveryError](w.err)
+			require.True(t, ok, "%v", w.err)
 			require.Equal(t, 400, failure.Status)
 			require.InDelta(t, 1024, len(failure.Body), 4)
 			require.LessOrEqual(t, len(failure.Body), 1024)
-			require.LessOrEqual(t, took, time.Second)
-			require.ErrorContains(t, err, "400 Bad Request")
+			require.LessOrEqual(t, w.took, time.Second)
+			require.ErrorContains(t, w.err, "400 Bad Request")
 		})
 	}
 }
@@ -165,18 +173,18 @@ func TestBodiesOfErrorsAreBounded(t *testing.T) {
 // A status without a meaning is no success.
 func TestStatusOfNoMeaning(t *testing.T) {
 	for _, status := range []string{"101 Switching Protocols", "299 Hello", "600 Hello", "999 Hello"} {
-		err, _, connections, _ := wire(t, webhook.Options{}, text("HTTP/1.1 "+status+"\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"))
-		require.Equal(t, status[0] == '2', err == nil, status)
-		require.Equal(t, 1, connections, status)
+		w := wire(t, webhook.Options{}, text("HTTP/1.1 "+status+"\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"))
+		require.Equal(t, status[0] == '2', w.err == nil, status)
+		require.Equal(t, 1, w.connections, status)
 	}
 }
 
-// A timeout bounds the whole attempt. The subscription reports it as such.
+// A timeout bounds the whole attempt. The error matches the error of a deadline.
 func TestASlowReceiverTimesOut(t *testing.T) {
-	err, took, connections, _ := wire(t, webhook.Options{Timeout: 3 * time.Second, RetryFor: -1}, repeating(ok, "A: b\r\n", time.Second))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, 3*time.Second, took)
-	require.Equal(t, 1, connections)
+	w := wire(t, webhook.Options{Timeout: 3 * time.Second, RetryFor: -1}, repeating(ok, "A: b\r\n", time.Second))
+	require.ErrorIs(t, w.err, context.DeadlineExceeded)
+	require.Equal(t, 3*time.Second, w.took)
+	require.Equal(t, 1, w.connections)
 }
 
 // A connection is used again, if the receiver behaves.

@@ -22,7 +22,7 @@ const firstPause = 500 * time.Millisecond
 // without space and dot.
 //
 //	answer                        what Send does
-//	2xx                           returns nil, whatever the body is
+//	2xx                           returns nil; the body does not matter
 //	408, 425, 429, 5xx            tries again, with growing pauses that have jitter
 //	no valid answer, or too late  tries again
 //	410                           returns an error that matches ErrGone

@@ -167,7 +167,7 @@ func TestSecretsRotate(t *testing.T) {
 	}
 }
 
-// The HMAC of the zero Secret has a key that everybody knows.
+// The HMAC of the zero Secret has a key that anybody can compute.
 func TestTheZeroSecretVerifiesNothing(t *testing.T) {
 	body := []byte("{}")
 	header := http.Header{
@@ -181,7 +181,7 @@ func TestTheZeroSecretVerifiesNothing(t *testing.T) {
 	require.ErrorIs(t, err, webhook.ErrSignature)
 }
 
-// Whatever one byte of a request is changed to, the request is not valid.
+// A request with one changed byte is not valid.
 func TestChangedRequestsAreNotValid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		header, body := published()
