@@ -107,9 +107,8 @@ func networks(all ...string) (prefixes []netip.Prefix) {
 }
 
 // isPublic reports whether an address, which is not an IPv4 address mapped to IPv6, is
-// one of the public internet.
+// one of the public internet. No network contains an address with a zone.
 func isPublic(ip netip.Addr) bool {
-	ip = ip.WithZone("")
 	if nat64.Contains(ip) {
 		bytes := ip.As16()
 		ip = netip.AddrFrom4([4]byte(bytes[12:]))

@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/publish/webhook"
@@ -31,11 +32,13 @@ type wired struct {
 	took        time.Duration
 	connections int
 	logs        string
+	answered    atomic.Int64 // bytes of the answers
 }
 
 // wire sends one event over connections that serve answers, byte by byte.
-func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (w wired) {
+func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) *wired {
 	t.Helper()
+	w := &wired{}
 	var b bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		var servers sync.WaitGroup
@@ -45,7 +48,7 @@ func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (w wired)
 			client, server := net.Pipe()
 			servers.Go(func() {
 				defer server.Close()
-				serve(server)
+				serve(counted{server, &w.answered})
 			})
 			return client, nil
 		}
@@ -60,6 +63,18 @@ func wire(t *testing.T, options webhook.Options, serve func(net.Conn)) (w wired)
 	})
 	w.logs = b.String()
 	return w
+}
+
+// counted counts the bytes that are written.
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // answering reads the request and then writes.
@@ -123,6 +138,7 @@ func TestReceiversThatGiveNoAnswer(t *testing.T) {
 			require.NotContains(t, w.err.Error(), "private")
 			require.NotContains(t, w.logs, "private")
 			require.Less(t, len(w.err.Error()), 300)
+			require.Less(t, w.answered.Load(), int64(w.connections)*(100<<10), "an answer is bounded")
 		})
 	}
 }
@@ -192,6 +208,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	var opened atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		assert.Empty(t, r.Header["Accept-Encoding"], "an answer that is packed could be a bomb")
 		_, _ = io.WriteString(w, "thanks")
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -258,6 +275,6 @@ func TestCertificatesAreVerified(t *testing.T) {
 	defer plain.Close()
 	s, err = webhook.New(strings.Replace(plain.URL, "http", "https", 1), []webhook.Secret{secret}, &webhook.Options{Allow: []netip.Prefix{loopback}, RetryFor: -1})
 	require.NoError(t, err)
-	require.ErrorIs(t, s.Send(t.Context(), placed()), http.ErrSchemeMismatch)
+	require.ErrorContains(t, s.Send(t.Context(), placed()), http.ErrSchemeMismatch.Error())
 	require.EqualValues(t, 1, requests.Load())
 }

@@ -148,6 +148,31 @@ func TestRetryAfterHoldsAllEventsBack(t *testing.T) {
 	}
 }
 
+// An answer without Retry-After, to an earlier request, does not end the pause.
+func TestRetryAfterIsNotShortened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		m := &memory{answer: func(n int, _ request) *http.Response {
+			switch n {
+			case 0:
+				time.Sleep(time.Second)
+				return reply(500)
+			case 1:
+				return reply(429, "Retry-After", "120")
+			}
+			return reply(200)
+		}}
+		s := sender(t, m, webhook.Options{})
+		var sends sync.WaitGroup
+		for range 2 {
+			sends.Go(func() { require.NoError(t, s.Send(t.Context(), placed())) })
+		}
+		sends.Wait()
+		require.Len(t, m.all(), 4)
+		require.Equal(t, 120*time.Second, m.all()[2].at.Sub(start))
+	})
+}
+
 // An absurd pause is cut off: a receiver cannot stop a subscription for ever.
 func TestRetryAfterIsBounded(t *testing.T) {
 	for _, header := range []string{"99999999", "18446744073709551616", "9223372036854775807", "Fri, 31 Dec 9999 23:59:59 GMT"} {
