@@ -116,7 +116,11 @@ func (r *run) replace(ctx context.Context, tx *sql.Tx, live row, onSwitch Switch
 			return false, fmt.Errorf("switch: %w", err)
 		}
 	}
-	if err := r.p.table.promote(ctx, tx, r.p.name, r.seen); err != nil {
+	err = r.p.table.promote(ctx, tx, r.p.name, r.seen)
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil {
+		err = ErrTransactionEnded
+	}
+	if err != nil {
 		return false, fmt.Errorf("make the version live: %w", err)
 	}
 	return true, nil
@@ -135,9 +139,6 @@ func (r *run) lock(ctx context.Context, tx *sql.Tx, live row) error {
 
 // switched finds out whether the version is live although the COMMIT has failed.
 func (r *run) switched(ctx context.Context, err error) (bool, error) {
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() == nil {
-		err = ErrTransactionEnded
-	}
 	rows, loadErr := r.p.load(context.WithoutCancel(ctx))
 	if loadErr != nil {
 		return false, fmt.Errorf("commit the switch: %w, and its outcome could not be read: %w", err, loadErr)

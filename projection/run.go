@@ -165,10 +165,11 @@ func (b *batch) add(s step, ok bool) bool {
 	return b.err == nil && !b.caughtUp
 }
 
-// caughtUp takes account of having handled everything that the feed has.
+// caughtUp takes account of having handled everything that the feed has. Its error is
+// errDone if this was the goal.
 func (r *run) caughtUp(ctx context.Context) error {
-	r.trouble.over()
 	if r.goal.caughtUp == nil {
+		r.trouble.over()
 		return nil
 	}
 	if r.reached != r.seen.position {
@@ -177,10 +178,14 @@ func (r *run) caughtUp(ctx context.Context) error {
 		}
 	}
 	done, err := r.goal.caughtUp(ctx, r)
-	if err == nil && done {
-		err = errDone
+	if err != nil {
+		return err
 	}
-	return err
+	r.trouble.over()
+	if done {
+		return errDone
+	}
+	return nil
 }
 
 // beat saves how far the run has come without changes that are selected, and shows

@@ -106,8 +106,7 @@ func eachStep(t testing.TB, s Subject, verdicts ...sqlfaults.Verdict) {
 				}
 				return sqlfaults.Pass
 			}}
-			err := w.process(script, s.Handler)
-			require.True(t, err == nil || script.Dead(), "step %d, verdict %d: %v", number, verdict, err)
+			_ = w.process(script, s.Handler) // it can fail, for example to give the projection up
 			w.finish()
 			require.Equal(t, want, w.model(), "the read model after step %d had verdict %d", number, verdict)
 			require.NoError(t, w.db.Close())

@@ -114,9 +114,9 @@ func expected(t testing.TB, s Subject, h *history) any {
 	return w.model()
 }
 
-// standby is longer than any check takes: a check frees the projection of an owner that
-// it has killed.
-const standby = time.Minute
+// standby is longer than a step takes. The checks do not wait for it: they free the
+// projection of an owner that they have killed.
+const standby = 3 * time.Second
 
 func (w *world) options() projection.Options {
 	o := w.subject.Options
