@@ -33,26 +33,41 @@ type Delivered[E any] struct {
 //
 // Handle panics where [Type.Check] finds an error.
 func Handle[S, E any](t Type[S, E], event func(context.Context, Delivered[E]) error, erased func(context.Context, string) error) feed.Handler {
-	p, err := t.plan()
-	if err != nil {
-		panic(err)
-	}
+	events := EventsOf(t)
 	return func(ctx context.Context, c feed.Change) error {
 		if c.Erased && erased != nil {
 			return erased(ctx, c.AggregateID)
 		}
-		if c.Erased {
-			return nil
-		}
-		records, err := p.read(c.Changeset)
-		if err != nil {
-			return err
-		}
-		for _, record := range records {
-			if err := event(ctx, Delivered[E]{record, c.AggregateID, c}); err != nil {
+		delivered, err := events(c)
+		for _, e := range delivered {
+			if err := event(ctx, e); err != nil {
 				return err
 			}
 		}
-		return nil
+		return err
+	}
+}
+
+// EventsOf returns a function that returns the events of a change, as [Handle] hands
+// them over: all events in order, or an error, and no event for an erasure. It is
+// for handlers of another form. It panics where [Type.Check] finds an error.
+func EventsOf[S, E any](t Type[S, E]) func(feed.Change) ([]Delivered[E], error) {
+	p, err := t.plan()
+	if err != nil {
+		panic(err)
+	}
+	return func(c feed.Change) ([]Delivered[E], error) {
+		if c.Erased {
+			return nil, nil
+		}
+		records, err := p.read(c.Changeset)
+		if err != nil {
+			return nil, err
+		}
+		events := make([]Delivered[E], len(records))
+		for i, record := range records {
+			events[i] = Delivered[E]{record, c.AggregateID, c}
+		}
+		return events, nil
 	}
 }
