@@ -141,19 +141,21 @@ func (p *Projection) rows(ctx context.Context) ([]row, error) {
 }
 
 // take makes one attempt to own the version. The next look sees whether it did. Its
-// error is errOwned if another owner is alive: look again later.
+// error is errOwned if another owner is alive, or if its last transaction may still lock
+// the row: look again later.
 func (p *Projection) take(ctx context.Context, seen row, me string, w *watch) error {
 	if !w.silent(seen) && seen.owner != "" {
 		return errOwned
 	}
-	request, cancel := context.WithTimeout(ctx, p.options.Standby/beats)
+	ctx, cancel := context.WithTimeout(ctx, p.options.Standby/beats)
 	defer cancel()
-	err := p.table.claim(request, p.db, p.name, seen, me)
-	if errors.Is(err, errMoved) {
-		return nil // the next look sees why
-	}
-	if err != nil && request.Err() != nil && ctx.Err() == nil {
-		return errOwned // a transaction of the owner has locked the row
+	err := p.table.claim(ctx, p.db, p.name, seen, me)
+	switch {
+	case err == nil || errors.Is(err, errMoved):
+		return nil
+	case seen.owner != "":
+		p.options.Logger.WarnContext(ctx, "projection not claimed, standing by", "projection", p.String(), "cause", err)
+		return errOwned
 	}
 	return err
 }

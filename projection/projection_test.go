@@ -16,9 +16,9 @@ func sqlite(t testing.TB) (driver, dsn string) {
 	return "sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)"
 }
 
-func TestOnSQLite(t *testing.T) {
-	projectiontests.Test(t, projectiontests.Database{
-		Dialect: projection.SQLite, Open: sqlite,
-		Bubble: func(t *testing.T, test func(t *testing.T)) { synctest.Test(t, test) },
-	})
+var database = projectiontests.Database{
+	Dialect: projection.SQLite, Open: sqlite,
+	Bubble: func(t *testing.T, test func(t *testing.T)) { synctest.Test(t, test) },
 }
+
+func TestOnSQLite(t *testing.T) { projectiontests.Test(t, database) }

@@ -65,7 +65,7 @@ func (r *run) at(position feed.Position) {
 // batch is what is handled by one transaction.
 type batch struct {
 	changes  []feed.Change
-	to       feed.Position // the place after all changes, selected or not; zero if there are none
+	to       feed.Position // the place after all changes, selected or not; zero if there were no steps
 	caughtUp bool
 	err      error // of the feed, after the changes
 }

@@ -42,7 +42,7 @@ func (p *Projection) Status(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
-// Live returns the version that is live, 0 if there is none, so that queries can choose
+// Live returns the version that is live, 0 if no version is, so that queries can choose
 // their tables. It does not depend on the version of p. It returns the errors of
 // [Projection.Status].
 func (p *Projection) Live(ctx context.Context) (int, error) {

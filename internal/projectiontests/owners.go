@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +21,10 @@ var ownerChecks = []check{
 	{"an owner without changes is not replaced", staysOwner},
 	{"an owner whose handler fails is not replaced", staysOwnerInTrouble},
 	{"an owner that stops hands over at once", handsOver},
+	{"of two processes that find no owner, one becomes the owner", claimsOnce},
 	{"an owner that dies is replaced after standby", takesOver},
 	{"a replaced owner calls no handler and commits nothing", shutsOut},
+	{"a replaced owner commits nothing, also if its successor has not committed yet", shutsOutAtOnce},
 	{"a replaced owner that is within a transaction commits nothing", shutsOutMidway},
 	{"many instances start at once, and each change counts once", startsAtOnce},
 }
@@ -91,6 +95,23 @@ func handsOver(w *world) {
 	require.NoError(w.t, second.stop())
 }
 
+// claimsOnce stops a process that has found no owner, just before its claim.
+func claimsOnce(w *world) {
+	w.write("a")
+	db, sleeps, wake := w.asleepAt(1, func(s sqlfaults.Step) bool { return strings.Contains(s.Query, "SET owner = ?") })
+	late := w.start(w.projection(db, 1), w.counting(1))
+	w.sees(sleeps)
+	owner := w.start(w.projection(w.process(nil), 1), w.counting(1))
+	w.handled(1, 1)
+	wake()
+	time.Sleep(standby / 2)
+	w.write("b")
+	w.handled(1, 2)
+	require.Equal(w.t, uint64(1), w.status(1).Fence)
+	require.NoError(w.t, owner.stop())
+	require.NoError(w.t, late.stop())
+}
+
 // dying returns a process that works until it is told to die, and then neither reads nor
 // writes.
 func (w *world) dying(handler projection.Handler) (r *running, die func()) {
@@ -124,48 +145,87 @@ func takesOver(w *world) {
 	<-first.done
 }
 
-// asleep returns a process that is stopped at a step for as long as wake is not closed.
-func (w *world) asleep(at func(sqlfaults.Step) bool) (db *sql.DB, sleeps <-chan struct{}, wake chan struct{}) {
-	reached := make(chan struct{})
-	wake = make(chan struct{})
-	var once atomic.Bool
+// asleep returns a process that is stopped before the BEGIN of one of its transactions,
+// until it is woken.
+func (w *world) asleep(nth int32) (db *sql.DB, sleeps <-chan struct{}, wake func()) {
+	return w.asleepAt(nth, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Begin })
+}
+
+// asleepAt returns a process that is stopped before the nth of its steps of a kind.
+func (w *world) asleepAt(nth int32, is func(sqlfaults.Step) bool) (db *sql.DB, sleeps <-chan struct{}, wake func()) {
+	reached, woken := make(chan struct{}), make(chan struct{})
+	var seen atomic.Int32
 	script := &sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
-		if at(s) && once.CompareAndSwap(false, true) {
+		if is(s) && seen.Add(1) == nth {
 			close(reached)
-			<-wake
+			<-woken
 		}
 		return sqlfaults.Pass
 	}}
-	return w.process(script), reached, wake
+	wake = sync.OnceFunc(func() { close(woken) })
+	db = w.process(script)
+	w.t.Cleanup(wake)
+	return db, reached, wake
+}
+
+// sees waits for an event of another process.
+func (w *world) sees(event <-chan struct{}) {
+	w.t.Helper()
+	select {
+	case <-event:
+	case <-time.After(time.Minute):
+		require.Fail(w.t, "it never happened")
+	}
 }
 
 // shutsOut stops an owner before the BEGIN of its second transaction. When it goes on,
 // another owner has handled its changes.
 func shutsOut(w *world) {
 	w.write("a")
-	begins := 0
-	db, sleeps, wake := w.asleep(func(s sqlfaults.Step) bool {
-		if s.Kind == sqlfaults.Begin {
-			begins++
-		}
-		return begins == 2
-	})
-	var late atomic.Int32
-	first := w.start(w.projection(db, 1), func(ctx context.Context, tx *sql.Tx, c feed.Change) error {
-		if c.AggregateID != "a" {
-			late.Add(1)
-		}
-		return w.counting(1)(ctx, tx, c)
-	})
+	db, sleeps, wake := w.asleep(2)
+	var late atomic.Bool
+	first := w.start(w.projection(db, 1), w.noting("b", &late))
 	w.handled(1, 1)
 	w.write("b")
-	<-sleeps
+	w.sees(sleeps)
 	second := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 2)
-	close(wake)
+	wake()
 	require.ErrorIs(w.t, first.wait(), projection.ErrReplaced)
-	require.Zero(w.t, late.Load(), "the handler of a replaced owner was called")
+	require.False(w.t, late.Load(), "the handler of a replaced owner was called")
 	require.Equal(w.t, Model{2, []string{"a0", "b0"}}, w.model(1))
+	require.NoError(w.t, second.stop())
+}
+
+// noting is the handler of the first version. It notes that it was called for an
+// aggregate.
+func (w *world) noting(id string, called *atomic.Bool) projection.Handler {
+	return func(ctx context.Context, tx *sql.Tx, c feed.Change) error {
+		if c.AggregateID == id {
+			called.Store(true)
+		}
+		return w.counting(1)(ctx, tx, c)
+	}
+}
+
+// shutsOutAtOnce also stops the second owner, before its first transaction.
+func shutsOutAtOnce(w *world) {
+	w.write("a")
+	db, sleeps, wake := w.asleep(2)
+	var late atomic.Bool
+	first := w.start(w.projection(db, 1), w.noting("b", &late))
+	w.handled(1, 1)
+	w.write("b")
+	w.sees(sleeps)
+	otherDB, otherSleeps, wakeOther := w.asleep(1)
+	second := w.start(w.projection(otherDB, 1), w.counting(1))
+	w.sees(otherSleeps)
+	wake()
+	require.ErrorIs(w.t, first.wait(), projection.ErrReplaced)
+	require.False(w.t, late.Load(), "the handler of a replaced owner was called")
+	require.Equal(w.t, Model{1, []string{"a0"}}, w.model(1))
+	wakeOther()
+	w.handled(1, 2)
 	require.NoError(w.t, second.stop())
 }
 
@@ -173,22 +233,24 @@ func shutsOut(w *world) {
 // rolls back, another owner comes, and then the first owner goes on.
 func shutsOutMidway(w *world) {
 	w.write("a")
-	reached, wake := make(chan struct{}), make(chan struct{})
+	reached, woken := make(chan struct{}), make(chan struct{})
+	wake := sync.OnceFunc(func() { close(woken) })
+	w.t.Cleanup(wake)
 	var calls atomic.Int32
 	first := w.start(w.projection(w.process(nil), 1), func(ctx context.Context, tx *sql.Tx, c feed.Change) error {
 		err := w.counting(1)(ctx, tx, c)
 		if calls.Add(1) == 1 {
 			err = errors.Join(err, tx.Rollback()) // as the server does when a connection ends
 			close(reached)
-			<-wake
+			<-woken
 			err = errors.Join(err, errBad)
 		}
 		return err
 	})
-	<-reached
+	w.sees(reached)
 	second := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
-	close(wake)
+	wake()
 	require.Error(w.t, first.wait())
 	require.Equal(w.t, int32(1), calls.Load())
 	require.Equal(w.t, Model{1, []string{"a0"}}, w.model(1))

@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,8 @@ type Database struct {
 	Open func(t testing.TB) (driver, dsn string)
 	// Bubble, if not nil, runs a test in virtual time.
 	Bubble func(t *testing.T, test func(t *testing.T))
+	// Sabotage, if not nil, breaks every process: see [Survivors].
+	Sabotage func(*sqlfaults.Script)
 }
 
 // Test tests package projection on a database.
@@ -36,13 +40,54 @@ func Test(t *testing.T, d Database) {
 	t.Run("kit", func(t *testing.T) { projectiontest.Test(t, Counter(d)) })
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			if d.Bubble == nil {
-				c.run(newWorld(t, d))
-				return
-			}
-			d.Bubble(t, func(t *testing.T) { c.run(newWorld(t, d)) })
+			d.inBubble(t, func(t *testing.T) { c.run(newWorld(t, d)) })
 		})
 	}
+}
+
+func (d Database) inBubble(t *testing.T, test func(t *testing.T)) {
+	if d.Bubble == nil {
+		test(t)
+		return
+	}
+	d.Bubble(t, test)
+}
+
+// Survivors returns which checks pass although the processes are sabotaged.
+func Survivors(t *testing.T, d Database) (names []string) {
+	for _, c := range checks {
+		d.inBubble(t, func(t *testing.T) {
+			if !fails(t, func(t testing.TB) { c.run(newWorld(t, d)) }) {
+				names = append(names, c.name)
+			}
+		})
+	}
+	return names
+}
+
+// fails reports whether a test fails.
+func fails(t testing.TB, test func(t testing.TB)) bool {
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		test(r)
+	}()
+	<-done
+	return r.failed.Load()
+}
+
+// recorder is a test whose failure is expected.
+type recorder struct {
+	testing.TB
+	failed atomic.Bool
+}
+
+func (r *recorder) Errorf(string, ...any) { r.failed.Store(true) }
+
+func (r *recorder) FailNow() {
+	r.failed.Store(true)
+	runtime.Goexit()
 }
 
 // check is one demand on package projection.
@@ -142,7 +187,7 @@ const standby = 1500 * time.Millisecond
 
 // world is a store with changes, and a database for their read model.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	d       Database
 	driver  string
 	dsn     string
@@ -153,7 +198,7 @@ type world struct {
 	options projection.Options
 }
 
-func newWorld(t *testing.T, d Database) *world {
+func newWorld(t testing.TB, d Database) *world {
 	w := &world{t: t, d: d, log: memstore.New(), heads: map[string]head.Head{}, options: projection.Options{Standby: standby, RetryPause: time.Millisecond, Retries: 2}}
 	w.driver, w.dsn = d.Open(t)
 	w.db = w.process(nil)
@@ -170,6 +215,9 @@ func (w *world) feedOf(log *memstore.Store) *feed.Feed {
 func (w *world) process(script *sqlfaults.Script) *sql.DB {
 	if script == nil {
 		script = &sqlfaults.Script{}
+	}
+	if w.d.Sabotage != nil {
+		w.d.Sabotage(script)
 	}
 	db, err := sqlfaults.Open(w.driver, w.dsn, script)
 	require.NoError(w.t, err)
@@ -243,7 +291,7 @@ func (w *world) end() feed.Position {
 
 // running is a run of a projection.
 type running struct {
-	t      *testing.T
+	t      testing.TB
 	cancel context.CancelFunc
 	done   chan error
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,28 +88,26 @@ func (w *world) heads0(id string) int {
 	return 0
 }
 
-// waitsForTheLive gives the rebuild a feed that is behind the live version.
+// waitsForTheLive stops a rebuild just before the transaction of the switch. Meanwhile a
+// change comes, and the live version handles it.
 func waitsForTheLive(w *world) {
-	w.write("a", "b", "c")
-	require.NoError(w.t, w.projection(w.db, 1).Once(w.t.Context(), w.feed, w.counting(1)))
-	var hold atomic.Bool
-	hold.Store(true)
-	w.options.Batch = 1
+	w.write("a")
+	live := w.start(w.projection(w.process(nil), 1), w.counting(1))
+	w.handled(1, 1)
+	db, sleeps, wake := w.asleep(2)
+	counts := []int{0, 0}
 	rebuild := w.begin(func(ctx context.Context) error {
-		return w.projection(w.process(nil), 2).Rebuild(ctx, w.feed, func(ctx context.Context, tx *sql.Tx, c feed.Change) error {
-			if c.AggregateID == "c" && hold.Load() {
-				return errBad
-			}
-			return w.counting(2)(ctx, tx, c)
-		}, nil)
+		return w.projection(db, 2).Rebuild(ctx, w.feed, w.counting(2), func(ctx context.Context, tx *sql.Tx) error {
+			return errors.Join(tx.QueryRowContext(ctx, "SELECT n FROM total").Scan(&counts[0]), tx.QueryRowContext(ctx, "SELECT n FROM total2").Scan(&counts[1]))
+		})
 	})
-	failed, ok := errors.AsType[*projection.HandlerError](rebuild.wait())
-	require.True(w.t, ok)
-	require.Equal(w.t, "c", failed.Ref.AggregateID)
-	require.True(w.t, w.status(1).Live, "switched to a version that is behind")
-	hold.Store(false)
-	require.NoError(w.t, w.projection(w.db, 2).Rebuild(w.t.Context(), w.feed, w.counting(2), nil))
-	require.Equal(w.t, w.model(1), w.model(2))
+	w.sees(sleeps)
+	w.write("b")
+	w.handled(1, 2)
+	wake()
+	require.NoError(w.t, rebuild.wait())
+	require.Equal(w.t, []int{2, 2}, counts, "what both versions had handled at the switch")
+	require.ErrorIs(w.t, live.wait(), projection.ErrReplaced)
 }
 
 func switchesAtOnce(w *world) {
@@ -222,17 +219,16 @@ func drops(w *world) {
 		return w.projection(w.process(nil), 2).Rebuild(ctx, w.feed, w.counting(2), func(context.Context, *sql.Tx) error { return errBad })
 	})
 	w.handled(2, 1)
-	clear := func(ctx context.Context, tx *sql.Tx) error {
+	empty := func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE total2 SET n = 0")
 		if err == nil {
 			_, err = tx.ExecContext(ctx, "DELETE FROM handled2")
 		}
 		return err
 	}
-	w.eventually(func() bool { return w.projection(w.db, 2).Drop(w.t.Context(), clear) == nil })
+	w.eventually(func() bool { return w.projection(w.db, 2).Drop(w.t.Context(), empty) == nil })
 	require.ErrorIs(w.t, rebuilding.wait(), projection.ErrReplaced)
 	require.Equal(w.t, Model{}, w.model(2))
 	require.NoError(w.t, w.projection(w.db, 2).Rebuild(w.t.Context(), w.feed, w.counting(2), nil))
 	require.Equal(w.t, w.model(1), w.model(2))
-
 }
