@@ -92,6 +92,9 @@ func (a *Archive) rewrite(ctx context.Context, m *manifest, f File, aggregates [
 		return 0, nil
 	}
 	content, err := a.readFile(ctx, f)
+	if isCorrupt(err) && a.superseded(ctx, m) {
+		return 0, errTaken // and so the file may be deleted
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -130,4 +133,10 @@ func hasRows(content []byte, of func(aggregateID string) bool) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// superseded reports whether another archiver has stored a manifest with the number.
+func (a *Archive) superseded(ctx context.Context, m *manifest) bool {
+	_, err := a.destination.Read(ctx, manifestName(m.Number), 0)
+	return err == nil
 }

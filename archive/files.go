@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+
+	"ropewalk/changeset"
 )
 
 // readFile returns the content of a file, proved against its manifest.
@@ -28,4 +30,10 @@ func (a *Archive) damaged(f File, err error) error {
 		return nil
 	}
 	return a.corrupt(f.Name, "%v", err)
+}
+
+// isCorrupt reports whether a file is missing or damaged.
+func isCorrupt(err error) bool {
+	_, corrupt := errors.AsType[*changeset.CorruptError](err)
+	return corrupt
 }

@@ -78,7 +78,9 @@ const (
 )
 
 // manifestName returns the name of a manifest.
-func manifestName(number uint64) string { return fmt.Sprintf("%s%012d%s", manifests, number, manifestType) }
+func manifestName(number uint64) string {
+	return fmt.Sprintf("%s%012d%s", manifests, number, manifestType)
+}
 
 // manifestNumber returns the number of the manifest with a name. It reports false if
 // the name is not the name of a manifest.
