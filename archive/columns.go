@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -14,27 +16,28 @@ import (
 
 const (
 	// formatKey is the key of the file's metadata that holds the format number.
-	formatKey = "ropewalk.format"
-	format    = "1"
+	formatKey    = "ropewalk.format"
+	formatNumber = "1"
 )
 
-// schema has the columns in their order. Their names are part of the format.
+// schema has the columns in their order, which is part of the format, as are their
+// names, types and encodings.
 var schema = parquet.SchemaOf(struct {
 	Aggregate   string `parquet:"aggregate,dict"`
-	Version     int64  `parquet:"version"`
-	Index       int32  `parquet:"index"`
+	Version     int64  `parquet:"version,plain"`
+	Index       int32  `parquet:"index,plain"`
 	Position    string `parquet:"position,optional,dict"`
 	Type        string `parquet:"type,optional,dict"`
-	Time        int64  `parquet:"time,optional,timestamp(microsecond)"`
-	RecordedAt  int64  `parquet:"recorded_at,timestamp(microsecond)"`
-	Data        string `parquet:"data,optional,json"`
-	Metadata    string `parquet:"metadata,optional,json"`
-	EventID     string `parquet:"event_id,optional"`
+	Time        int64  `parquet:"time,optional,plain,timestamp(microsecond)"`
+	RecordedAt  int64  `parquet:"recorded_at,plain,timestamp(microsecond)"`
+	Data        string `parquet:"data,optional,plain,json"`
+	Metadata    string `parquet:"metadata,optional,plain,json"`
+	EventID     string `parquet:"event_id,optional,plain"`
 	ChangesetID string `parquet:"changeset_id,dict"`
 	Digest      string `parquet:"digest,dict"`
 	ContentType string `parquet:"content_type,dict"`
-	Envelope    string `parquet:"envelope,optional,json"`
-	Content     []byte `parquet:"content,optional"`
+	Envelope    string `parquet:"envelope,optional,plain,json"`
+	Content     []byte `parquet:"content,optional,plain"`
 }{})
 
 // check returns an error if a file cannot have the row.
@@ -78,24 +81,22 @@ func optional(s string) parquet.Value {
 
 // rowOf returns the row with these values, and copies them. It fails if no [Writer]
 // writes such a row.
-func rowOf(v parquet.Row) (Row, error) {
-	if len(v) != len(schema.Columns()) {
-		return Row{}, fmt.Errorf("a row has %d columns", len(v))
-	}
-	text := func(i int) string { return string(v[i].ByteArray()) }
-	position, err1 := feed.ParsePosition(text(3))
-	id, err2 := changeset.ParseID(text(10))
-	digest, err3 := changeset.ParseDigest(text(11))
+func rowOf(v [15][]byte) (Row, error) {
+	position, err1 := feed.ParsePosition(string(v[3]))
+	id, err2 := changeset.ParseID(string(v[10]))
+	digest, err3 := changeset.ParseDigest(string(v[11]))
 	row := Row{
-		Aggregate: text(0), Version: uint64(v[1].Int64()), Index: int(v[2].Int32()), Position: position,
-		Type: text(4), RecordedAt: time.UnixMicro(v[6].Int64()).UTC(), Data: text(7), Metadata: text(8),
-		EventID: text(9), ChangesetID: id, Digest: digest, ContentType: text(12), Envelope: text(13),
+		Aggregate: string(v[0]), Version: binary.LittleEndian.Uint64(v[1]), Index: int(int32(binary.LittleEndian.Uint32(v[2]))),
+		Position: position, Type: string(v[4]), RecordedAt: timeOf(v[6]), Data: string(v[7]), Metadata: string(v[8]),
+		EventID: string(v[9]), ChangesetID: id, Digest: digest, ContentType: string(v[12]), Envelope: string(v[13]),
 	}
-	if !v[5].IsNull() {
-		row.Time = time.UnixMicro(v[5].Int64()).UTC()
+	if v[5] != nil {
+		row.Time = timeOf(v[5])
 	}
-	if content := text(14); content != "" {
-		row.Content = []byte(content)
+	if len(v[14]) > 0 {
+		row.Content = bytes.Clone(v[14])
 	}
 	return row, errors.Join(err1, err2, err3, changeset.ValidateAggregateID(row.Aggregate), row.check())
 }
+
+func timeOf(v []byte) time.Time { return time.UnixMicro(int64(binary.LittleEndian.Uint64(v))).UTC() }

@@ -42,13 +42,18 @@ func NewWriter(w io.Writer) *Writer {
 		parquet.Compression(&zstd.Codec{}),
 		parquet.CreatedBy("ropewalk", "1", "archive"),
 		parquet.DataPageVersion(1), // which every reader knows
+		parquet.DataPageStatistics(false),
 		parquet.DictionaryMaxBytes(pageBytes),
-		parquet.KeyValueMetadata(formatKey, format),
+		parquet.KeyValueMetadata(formatKey, formatNumber),
 		parquet.PageBufferSize(pageBytes),
-		parquet.SkipPageBounds("content"), parquet.SkipPageBounds("data"), parquet.SkipPageBounds("envelope"), parquet.SkipPageBounds("metadata"),
+		unbounded("content"), unbounded("data"), unbounded("envelope"), unbounded("event_id"), unbounded("metadata"), unbounded("type"),
 		parquet.SortingWriterConfig(order),
 	)}
 }
+
+// unbounded leaves out the least and the greatest value of a column, which can be long
+// and do not help a query.
+func unbounded(column string) parquet.WriterOption { return parquet.SkipPageBounds(column) }
 
 // Write adds a row. After an error, which may match [ErrRowTooLarge], the file is
 // not usable, and every later call returns the error.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/feed"
@@ -43,7 +44,7 @@ func TestRowGroupsAreBounded(t *testing.T) {
 		rows = slices.AppendSeq(rows, RowsOf(c, feed.Position{}))
 	}
 	file := written(t, rows)
-	f, err := open(bytes.NewReader(file), int64(len(file)))
+	f, err := parquet.OpenFile(bytes.NewReader(file), int64(len(file)))
 	require.NoError(t, err)
 	require.Len(t, f.RowGroups(), 3)
 	require.Equal(t, rows, roundTrip(t, rows))

@@ -6,11 +6,9 @@ import (
 	"io"
 	"iter"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
-
-// readRows is how many rows a read holds.
-const readRows = 64
 
 // DamagedError says that a file is not one that a [Writer] has written.
 type DamagedError struct {
@@ -26,17 +24,26 @@ func (e *DamagedError) Unwrap() error { return e.Reason }
 
 // Read yields the rows of a Parquet file that a [Writer] wrote, in their order. At
 // most one error ends the sequence: an error of the file's reader, or a
-// *DamagedError. It takes at most some 256 MiB of memory, whatever the file says.
+// *DamagedError. Read takes at most some 256 MiB of memory, whatever the file says.
+//
+// Read does not use the reader of the Parquet library, which trusts the sizes and the
+// counts in a file, and gives them whatever memory they ask for.
 func Read(file io.ReaderAt, size int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		source := &source{ReaderAt: file}
-		f, err := open(source, size)
+		meta, err := readFooter(source, size)
 		if err != nil {
 			yield(Row{}, source.judge(err))
 			return
 		}
-		for _, group := range f.RowGroups() {
-			for row, err := range rowsOf(group) {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			yield(Row{}, err)
+			return
+		}
+		defer decoder.Close()
+		for _, group := range meta.RowGroups {
+			for row, err := range rowsOf(source, decoder, group) {
 				if err != nil {
 					yield(Row{}, source.judge(err))
 					return
@@ -49,52 +56,52 @@ func Read(file io.ReaderAt, size int64) iter.Seq2[Row, error] {
 	}
 }
 
-// open opens a file that has the format.
-func open(file io.ReaderAt, size int64) (f *parquet.File, err error) {
-	return f, guarded(func() error {
-		f, err = parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-		if err != nil {
-			return err
-		}
-		if n, _ := f.Lookup(formatKey); n != format {
-			return fmt.Errorf("format %q, want %q", n, format)
-		}
-		if !parquet.EqualNodes(f.Schema(), schema) {
-			return errors.New("other columns")
-		}
-		return nil
-	})
-}
-
 // rowsOf yields the rows of a row group.
-func rowsOf(group parquet.RowGroup) iter.Seq2[Row, error] {
+func rowsOf(file io.ReaderAt, decoder *zstd.Decoder, group format.RowGroup) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		var rows parquet.Rows
-		err := guarded(func() error {
-			rows = group.Rows()
-			return nil
-		})
-		if err == nil {
-			defer func() { _ = guarded(rows.Close) }()
+		columns, err := columnReaders(file, decoder, group)
+		if err != nil {
+			yield(Row{}, err)
+			return
 		}
-		buffer := make([]parquet.Row, readRows)
-		for err == nil {
-			n := 0
-			err = guarded(func() (err error) {
-				n, err = rows.ReadRows(buffer)
-				return err
-			})
-			for _, values := range buffer[:n] {
-				row, err := rowOf(values)
-				if !yield(row, err) || err != nil {
-					return
-				}
+		for range group.NumRows {
+			var row Row
+			values, err := nextValues(columns)
+			if err == nil {
+				row, err = rowOf(values)
+			}
+			if !yield(row, err) || err != nil {
+				return
 			}
 		}
-		if !errors.Is(err, io.EOF) {
-			yield(Row{}, err)
+	}
+}
+
+func columnReaders(file io.ReaderAt, decoder *zstd.Decoder, group format.RowGroup) ([]*columnReader, error) {
+	fields := schema.Fields()
+	if len(group.Columns) != len(fields) {
+		return nil, fmt.Errorf("a row group has %d columns", len(group.Columns))
+	}
+	pages := &pageDecoder{zstd: decoder}
+	columns := make([]*columnReader, len(fields))
+	for i, field := range fields {
+		c, err := newColumnReader(file, pages, field, group.Columns[i].MetaData)
+		if err != nil {
+			return nil, err
+		}
+		columns[i] = c
+	}
+	return columns, nil
+}
+
+// nextValues returns the bytes of the next value of each column.
+func nextValues(columns []*columnReader) (values [15][]byte, err error) {
+	for i, c := range columns {
+		if values[i], err = c.next(); err != nil {
+			return values, fmt.Errorf("the column %q: %w", schema.Fields()[i].Name(), err)
 		}
 	}
+	return values, nil
 }
 
 // source remembers the error of a read, which says nothing about the file.
@@ -138,15 +145,4 @@ func rewriteWithout(w io.Writer, file io.ReaderAt, size int64, drop func(aggrega
 		kept++
 	}
 	return kept, dropped, out.Close()
-}
-
-// guarded calls f and makes an error of a panic: the Parquet library panics on some
-// files that it cannot read.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("parquet: %v", p)
-		}
-	}()
-	return f()
 }
