@@ -106,8 +106,16 @@ func commandLines(id string) []commandLine {
 		{args: []string{"subscriptions", "--delete", "--yes", "--", id}},
 		{args: []string{"migrate"}},
 		{args: []string{"migrate", "--", id}},
+		{args: []string{"archive", "DIR/archive"}},
+		{args: []string{"archive", "DIR/" + id}},
+		{args: []string{"archive", "s3://" + id}},
+		{args: []string{"verify", "--archive", "DIR/archive"}},
+		{args: []string{"verify", "--archive", "DIR/" + id}},
 		{args: []string{"erase", "--", at}},
 		{args: []string{"erase", "--yes", "--", at}},
+		{args: []string{"archive", "DIR/archive"}},
+		{args: []string{"archive", "erase", "DIR/archive"}},
+		{args: []string{"archive", "erase", "DIR/" + id}},
 	}
 }
 
