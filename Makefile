@@ -1,4 +1,4 @@
-# make test is all that a change has to pass; it needs Go, and for the emulators Python 3.11, Node.js, a JDK
+# make test is all that a change has to pass; it needs Go, and for the servers Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
 .PHONY: test quick check-deploy lint bench fuzz module mutants soak emulators emulators-stop
@@ -51,8 +51,8 @@ soak:
 	eval "$$(integration/emulators.sh env)" && go test -tags integration -count=1 -timeout 0 -v -run '^TestSoak' ./integration \
 		-soak -soak.duration=$(or $(DURATION),0s) -soak.seed=$(or $(SEED),0) -soak.stores=$(STORES) -soak.report=$(abspath $(REPORT))
 
-# Starts the emulators and leaves them running. It prints the variables that point the tests at them, and for each
-# cloud a line that points the command at it.
+# Starts the emulators and the databases, and leaves them running. It prints the variables that point the tests at
+# them, and for each cloud a line that points the command at it.
 emulators:
 	@integration/emulators.sh start
 	@integration/emulators.sh env

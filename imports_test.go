@@ -58,6 +58,7 @@ var importRules = map[string]importRule{
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
+	"examples/orderboard":             {code: "aggregate . changeset feed gc head internal", services: "github.com/aws"},
 	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults gc"},
 }
 

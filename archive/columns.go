@@ -46,7 +46,7 @@ func (r Row) check() error {
 	case r.Version > math.MaxInt64 || r.Index < 0 || r.Index > math.MaxInt32:
 		return fmt.Errorf("event %d of version %d of %q is beyond what a column can hold", r.Index, r.Version, r.Aggregate)
 	case r.size() > maxRowBytes:
-		return fmt.Errorf("event %d of version %d of %q: %w", r.Index, r.Version, r.Aggregate, ErrRowTooLarge)
+		return fmt.Errorf("event %d of version %d of %q takes more than %d bytes: %w", r.Index, r.Version, r.Aggregate, maxRowBytes, changeset.ErrStoredTooLarge)
 	}
 	return nil
 }

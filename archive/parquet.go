@@ -19,10 +19,6 @@ const (
 	maxRowBytes = 128 << 20
 )
 
-// ErrRowTooLarge means that a row is larger than a file of an archive can have: its
-// event takes more than 128 MiB.
-var ErrRowTooLarge = errors.New("the row is larger than 128 MiB")
-
 // Writer writes rows as a Parquet file. It holds one row group in memory: 65,536
 // rows or 16 MiB, or one larger row. Each row group is sorted by aggregate, version
 // and index; the whole file is sorted if the rows come in that order. The same rows
@@ -55,8 +51,8 @@ func NewWriter(w io.Writer) *Writer {
 // and do not help a query.
 func unbounded(column string) parquet.WriterOption { return parquet.SkipPageBounds(column) }
 
-// Write adds a row. After an error, which may match [ErrRowTooLarge], the file is
-// not usable, and every later call returns the error.
+// Write adds a row. After an error the file is not usable, and every later call fails.
+// The error matches ropewalk.ErrStoredTooLarge if the row takes more than 128 MiB.
 func (w *Writer) Write(row Row) error {
 	if w.err != nil {
 		return w.err

@@ -11,6 +11,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk/changeset"
 	"ropewalk/feed"
 )
 
@@ -55,7 +56,7 @@ func TestRowsThatNoFileCanHold(t *testing.T) {
 		w := NewWriter(&bytes.Buffer{})
 		err := errors.Join(w.Write(row), w.Close())
 		require.Error(t, err)
-		require.Equal(t, row.Content != nil, errors.Is(err, ErrRowTooLarge))
+		require.Equal(t, row.Content != nil, errors.Is(err, changeset.ErrStoredTooLarge))
 		require.Error(t, w.Write(Row{}), "the file is not usable")
 	}
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs, starts and stops the emulators of the integration tests: LocalStack (S3, DynamoDB, DynamoDB
-# Streams), versitygw (S3) and Azurite (Azure Blob Storage). It runs on Linux and needs Go, Python 3.11 with
-# venv, Node.js with npm, a JDK 17, Maven and curl, but no Docker; where Docker is at hand, compose.yaml does
-# the same.
+# Installs, starts and stops the servers of the integration tests: the emulators LocalStack (S3, DynamoDB, DynamoDB
+# Streams), versitygw (S3) and Azurite (Azure Blob Storage), and the databases PostgreSQL and MariaDB; it also installs
+# DuckDB, which is no server. It runs on Linux and needs Go, Python 3.11 with venv, Node.js with npm, a JDK 17, Maven
+# and curl, but no Docker; where Docker is at hand, compose.yaml does the same.
 #
 #   emulators.sh install   downloads what is missing; a second time it does nothing
 #   emulators.sh start     installs, starts on free ports and waits until all of them answer
@@ -14,12 +14,13 @@
 #
 # ROPEWALK_EMULATORS      where they are installed (~/.cache/ropewalk-emulators)
 # ROPEWALK_EMULATORS_RUN  pids, logs and data of the running ones (.cache/emulators in the checkout)
-# An emulator whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE) is already
-# set is neither installed nor started: what it names is used, be it a real account (see CONTRIBUTING.md).
+# A server whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE, ROPEWALK_TEST_POSTGRES,
+# ROPEWALK_TEST_MYSQL) is already set is neither installed nor started: what it names is used, be it a real account
+# (see CONTRIBUTING.md). The same goes for ROPEWALK_TEST_DUCKDB_PYTHON, a Python that can import duckdb.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for file in lib localstack versitygw azurite; do
+for file in lib localstack versitygw azurite postgres mariadb duckdb; do
   # shellcheck source=/dev/null
   source "$here/$file.sh"
 done
@@ -28,16 +29,20 @@ declare -A variable=(
   [localstack]=ROPEWALK_TEST_LOCALSTACK
   [versitygw]=ROPEWALK_TEST_S3
   [azurite]=ROPEWALK_TEST_AZURITE
+  [postgres]=ROPEWALK_TEST_POSTGRES
+  [mariadb]=ROPEWALK_TEST_MYSQL
+  [duckdb]=ROPEWALK_TEST_DUCKDB_PYTHON
 )
-emulators=(localstack versitygw azurite)
+emulators=(localstack versitygw azurite postgres mariadb)
+programs=(duckdb) # installed, never started
 declare -A cloud=([aws]=localstack [s3]=versitygw [azure]=azurite)
 
 given() { [[ -n ${!variable[$1]:-} ]]; }
 
-# ours: the emulators that no variable stands for.
+# ours NAME...: those that no variable stands for.
 ours() {
   local name
-  for name in "${emulators[@]}"; do
+  for name; do
     given "$name" || echo "$name"
   done
 }
@@ -46,11 +51,11 @@ install() {
   local name job failed=0
   need curl "the wait for the emulators" "install it, for example: apt-get install curl"
   need flock "the lock of the emulators" "install util-linux; on other systems than Linux use compose.yaml"
-  for name in $(ours); do "${name}_needs"; done
+  for name in $(ours "${emulators[@]}" "${programs[@]}"); do "${name}_needs"; done
   # Job control gives each installation a process group, which end_installations can end.
   set -m
   trap end_installations EXIT
-  for name in $(ours); do "${name}_install"; done
+  for name in $(ours "${emulators[@]}" "${programs[@]}"); do "${name}_install"; done
   for job in $(jobs -p); do wait "$job" || failed=1; done
   trap - EXIT
   set +m
@@ -69,8 +74,8 @@ start() {
   install
   mkdir -p "$RUN"
   trap stop EXIT # a start that fails or is interrupted leaves nothing behind
-  for name in $(ours); do alive "$name" || "${name}_start"; done
-  for name in $(ours); do await "$name"; done
+  for name in $(ours "${emulators[@]}"); do alive "$name" || "${name}_start"; done
+  for name in $(ours "${emulators[@]}"); do await "$name"; done
   trap - EXIT
 }
 
@@ -88,23 +93,27 @@ settled() { dead "$1" || "${1}_ready" "$2"; }
 
 # check_given: a variable that outlived its emulator would make every test fail in its own way.
 check_given() {
-  local name value url
+  local name value url address
   for name in "${emulators[@]}"; do
     given "$name" || continue
     value=${!variable[$name]}
     url=$(sed -n 's/^\(https*:.*\)$/\1/p; s/.*BlobEndpoint=\([^;]*\).*/\1/p' <<<"$value")
     [[ -z $url ]] || answers "$url" ||
       die "nothing answers at $url, which ${variable[$name]} names" "unset ${variable[$name]} to have $name started"
+    address=$(sed -n 's|^postgres.*[/@]\([^/@]*:[0-9]*\)/.*|\1|p; s|.*@tcp(\(.*:[0-9]*\))/.*|\1|p' <<<"$value")
+    [[ -z $address ]] || listens "$address" ||
+      die "nothing listens at $address, which ${variable[$name]} names" "unset ${variable[$name]} to have $name started"
     say "$name is not started: ${variable[$name]} is set"
   done
 }
 
 print_env() {
   local name
-  for name in $(ours); do
+  for name in $(ours "${emulators[@]}"); do
     alive "$name" || die "$name is not running" "start it: $here/emulators.sh start"
   done
-  for name in $(ours); do cat "$RUN/$name.env"; done
+  for name in $(ours "${emulators[@]}"); do cat "$RUN/$name.env"; done
+  for name in $(ours "${programs[@]}"); do "${name}_env"; done
 }
 
 # print_store CLOUD: for a shell, whether the emulator is ours or given.

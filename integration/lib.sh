@@ -43,12 +43,15 @@ fetch() { curl --silent --max-time 5 --noproxy '*' "$@" 2>/dev/null; }
 
 answers() { fetch --output /dev/null "$1"; }
 
+# listens HOST:PORT
+listens() { (exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null; }
+
 # free_port: a port that nobody listens on. It lies below the range that the kernel gives to clients, so
 # that no outgoing connection of another test takes it before the emulator does.
 free_port() {
   local port
   for port in $(shuf -i 20000-31999 -n 50); do
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    if ! listens "127.0.0.1:$port"; then
       echo "$port"
       return
     fi
@@ -94,6 +97,15 @@ build_failed() {
 # locked_pip VENV ARGUMENT...: installs only what is pinned with a hash.
 locked_pip() {
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps "${@:2}"
+}
+
+# need_maven WHAT-FOR
+need_maven() { need mvn "$1" "install Maven, for example: apt-get install maven"; }
+
+# maven_jars NAME FOLDER ARGUMENT...: downloads the jars that a POM of the pins names.
+maven_jars() {
+  mvn --quiet --batch-mode --file "$PINS/$1.xml" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$2" "${@:3}"
 }
 
 # check_sums FOLDER SUMS: fails unless the folder has exactly the files that are listed, with these SHA-256 sums.

@@ -22,7 +22,7 @@ localstack_needs() {
   built "$(localstack_dir)" || need_venv LocalStack
   if ! built "$(dynamodb_dir)"; then
     need jar "the installation of DynamoDB Local" "$jdk"
-    need mvn "the installation of DynamoDB Local" "install Maven, for example: apt-get install maven"
+    need_maven "the installation of DynamoDB Local"
   fi
 }
 
@@ -52,8 +52,7 @@ build_localstack() {
 
 # build_dynamodb DIR: the files that LocalStack would otherwise download, with the names that it looks for.
 build_dynamodb() {
-  mvn --quiet --batch-mode --file "$PINS/dynamodb-local.xml" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$1/DynamoDBLocal_lib"
+  maven_jars dynamodb-local "$1/DynamoDBLocal_lib"
   check_sums "$1/DynamoDBLocal_lib" "$PINS/dynamodb-local.sha256"
   mv "$1"/DynamoDBLocal_lib/byte-buddy-agent-*.jar "$1/ddb-local-loader-0.1.jar"
   dynamodb_manifest "$1" >"$1/manifest.txt"

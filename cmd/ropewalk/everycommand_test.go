@@ -61,6 +61,8 @@ func commandLines(id string) []commandLine {
 		{args: []string{"verify", "--digest", id, "--", at}},
 		{args: []string{"export"}, exact: true},
 		{args: []string{"export", "--", at}, exact: true},
+		{args: []string{"export", "--format", "parquet"}, exact: true},
+		{args: []string{"export", "--format", id}},
 		{args: []string{"import", "-"}, stdin: `{"aggregate":"other","type":"x"}` + "\n"},
 		{args: []string{"import", "-"}, stdin: `{"aggregate":"` + id + `","type":"x"}` + "\n"},
 		{args: []string{"import", "-"}, stdin: id + "\n"},
