@@ -180,8 +180,8 @@ type pageDecoder struct {
 // maxWindow is the largest window of a page, which the writer keeps below.
 const maxWindow = 32 << 20
 
-// maxHeld is how many bytes of pages a read holds: those of the largest row, and some
-// pages of every column.
+// maxHeld is how many bytes of pages a read holds: the pages with the largest row, and
+// some pages of every column.
 const maxHeld = maxRowBytes + 32<<20
 
 var errHeld = fmt.Errorf("its pages take more than %d bytes", maxHeld)
