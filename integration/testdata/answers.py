@@ -12,6 +12,7 @@ import sqlglot
 
 page = json.load(sys.stdin)
 connection = duckdb.connect()
+connection.execute("SET enable_progress_bar = false")  # it goes to stdout
 
 
 def rows(query):
