@@ -21,10 +21,15 @@ package archive
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 )
+
+// ErrNoArchive means that a destination has no archive: no run has ever written a
+// manifest there.
+var ErrNoArchive = errors.New("there is no archive")
 
 // Options are the settings of an [Archive]. Zero values stand for the defaults.
 type Options struct {
@@ -72,9 +77,9 @@ func Open(destination Destination, options *Options) *Archive {
 //
 // The error is a [*ropewalk.CorruptError] if a manifest is missing or damaged, matches
 // [ropewalk.ErrUnsupportedFormat] if a newer version of the library wrote it, or is the
-// destination's.
+// destination's. It matches [ErrNoArchive] if the destination has no archive.
 func (a *Archive) Files(ctx context.Context) ([]File, error) {
-	s, err := a.load(ctx)
+	s, err := a.loadExisting(ctx)
 	if err != nil {
 		return nil, err
 	}

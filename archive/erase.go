@@ -36,7 +36,7 @@ const eraseFiles = 64
 // before.
 func (a *Archive) Erase(ctx context.Context) (EraseReport, error) {
 	var r EraseReport
-	s, err := a.load(ctx)
+	s, err := a.loadExisting(ctx)
 	for err == nil {
 		err = a.eraseFrom(ctx, s, &r)
 		if err == nil {
@@ -44,7 +44,7 @@ func (a *Archive) Erase(ctx context.Context) (EraseReport, error) {
 			break
 		}
 		if errors.Is(err, errTaken) {
-			s, err = a.load(ctx)
+			s, err = a.loadExisting(ctx)
 		}
 	}
 	return r, err

@@ -1,9 +1,9 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -35,17 +35,28 @@ func (f Folder) Create(ctx context.Context, name string, content []byte) error {
 	}
 	target := f.Locate(name)
 	if err := f.makeFolders(filepath.Dir(target)); err != nil {
-		return err
+		return f.explain(err)
 	}
 	written, err := writeTemporary(target, content)
 	if err != nil {
-		return err
+		return f.explain(err)
 	}
 	err = os.Link(written, target)
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = &finding.SetupError{What: "the file system has no hard links", Hint: "archive to a folder on another file system", Err: err}
 	}
-	return errors.Join(err, os.Remove(written), syncFolder(filepath.Dir(target)))
+	return f.explain(errors.Join(err, os.Remove(written), syncFolder(filepath.Dir(target))))
+}
+
+// explain adds a hint to an error of the file system that is no answer.
+func (f Folder) explain(err error) error {
+	_, ofPath := errors.AsType[*fs.PathError](err)
+	_, ofLink := errors.AsType[*os.LinkError](err)
+	_, explained := errors.AsType[*finding.SetupError](err)
+	if !ofPath && !ofLink || explained || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &finding.SetupError{What: "the folder " + f.path + " cannot be used", Hint: "check the path, the disk, and the modes of the folder", Err: err}
 }
 
 // makeFolders makes a folder and the missing folders around it, up to the archive's
@@ -99,20 +110,25 @@ func (f Folder) Read(ctx context.Context, name string, limit int64) (content []b
 	}
 	file, err := os.Open(f.Locate(name))
 	if err != nil {
-		return nil, err
+		return nil, f.explain(err)
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, limit+1))
+	content, err = io.ReadAll(io.LimitReader(file, limit+1))
+	return content, f.explain(err)
 }
 
 // List walks the folder.
 func (f Folder) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		if info, err := os.Stat(f.path); err == nil && !info.IsDir() {
+			yield("", &finding.SetupError{What: f.path + " is not a folder", Hint: "check the path of the archive"})
+			return
+		}
 		err := filepath.WalkDir(f.path, func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) { // deleted since, or the archive is new
 				return nil
 			}
-			if err = errors.Join(err, ctx.Err()); err != nil || entry.IsDir() {
+			if err = cmp.Or(err, ctx.Err()); err != nil || entry.IsDir() {
 				return err
 			}
 			name, err := filepath.Rel(f.path, path)
@@ -122,7 +138,7 @@ func (f Folder) List(ctx context.Context, prefix string) iter.Seq2[string, error
 			return err
 		})
 		if err != nil && !errors.Is(err, errStopped) {
-			yield("", fmt.Errorf("list %s: %w", f.path, err))
+			yield("", f.explain(err))
 		}
 	}
 }
@@ -140,9 +156,9 @@ func (f Folder) Delete(ctx context.Context, name string) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return err
+		return f.explain(err)
 	}
-	return syncFolder(filepath.Dir(target))
+	return f.explain(syncFolder(filepath.Dir(target)))
 }
 
 // Locate returns the path of the file.

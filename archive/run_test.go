@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/feed"
 )
 
@@ -177,6 +178,19 @@ func TestFilesThatStay(t *testing.T) {
 	require.NotContains(t, d.names(""), orphan)
 	w.fill(1)
 	require.EqualValues(t, 1, run(t, w, d, nil).Orphans)
+}
+
+// A destination without an archive is not an archive in good order.
+func TestNoArchive(t *testing.T) {
+	w, d := newWorld(t), newMemory()
+	require.Equal(t, Report{}, run(t, w, d, nil), "the store is empty")
+	require.Empty(t, d.files)
+	_, err := Open(d, nil).Files(t.Context())
+	require.ErrorIs(t, err, ErrNoArchive)
+	_, err = Open(d, nil).Erase(t.Context())
+	require.ErrorIs(t, err, ErrNoArchive)
+	_, err = ropewalk.Collect(Open(d, nil).Verify(t.Context(), w.store))
+	require.ErrorIs(t, err, ErrNoArchive)
 }
 
 // A position that the feed does not have ends the run, and nothing is lost.

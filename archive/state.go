@@ -61,6 +61,15 @@ func (a *Archive) load(ctx context.Context) (*state, error) {
 	return s, nil
 }
 
+// loadExisting reads all manifests, of which there must be at least one.
+func (a *Archive) loadExisting(ctx context.Context) (*state, error) {
+	s, err := a.load(ctx)
+	if err == nil && s.number == 0 {
+		err = fmt.Errorf("%w in %s", ErrNoArchive, a.destination.Locate(""))
+	}
+	return s, err
+}
+
 // countManifests returns the number of manifests, which are numbered without gaps.
 func (a *Archive) countManifests(ctx context.Context) (count uint64, err error) {
 	var newest uint64

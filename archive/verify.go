@@ -68,7 +68,7 @@ var ErrChanged = errors.New("the archive was changed in the meantime")
 // meantime: verify again. Otherwise it is an error of [Archive.Run].
 func (a *Archive) Verify(ctx context.Context, store *ropewalk.Store) iter.Seq2[Proof, error] {
 	return func(yield func(Proof, error) bool) {
-		s, err := a.load(ctx)
+		s, err := a.loadExisting(ctx)
 		if err != nil {
 			yield(Proof{}, err)
 			return

@@ -71,13 +71,17 @@ func runArchive(ctx context.Context, std *ui.Streams, stores *storeFlags, dst st
 	})
 }
 
-// explainArchive adds a hint to the error of a run.
+// explainArchive adds a class and a hint to an error of an archive.
 func explainArchive(err error) error {
 	switch {
 	case errors.Is(err, feed.ErrOtherHistory):
 		return cliexit.WithHint(err, "the archive stays as it is: find out whether the store was restored or its feed dropped, and begin a new archive elsewhere")
 	case errors.Is(err, feed.ErrNoFeed):
 		return cliexit.WithHint(err, "a relay makes it: ropewalk relay --once")
+	case errors.Is(err, archive.ErrNoArchive):
+		return cliexit.WithHint(cliexit.Wrap(cliexit.NotFound, err), "check its name; ropewalk archive makes it, once the feed has changes")
+	case errors.Is(err, archive.ErrChanged):
+		return cliexit.WithHint(err, "verify it again, when ropewalk archive erase has ended")
 	}
 	return err
 }
@@ -85,6 +89,9 @@ func explainArchive(err error) error {
 func printArchived(std *ui.Streams, dst string, r archive.Report) error {
 	done := fmt.Sprintf("archived %s, %s in %s, %s",
 		ui.Plural(r.Changesets, "changeset"), ui.Plural(r.Rows, "row"), ui.Plural(r.Files, "file"), ui.SpacedSize(r.Bytes))
+	if r.Erased > 0 {
+		done += ", and recorded " + ui.Plural(r.Erased, "erasure")
+	}
 	if r.Pending > 0 {
 		defer std.Warn("%s may still have rows in the archive: ropewalk archive erase %s", ui.Plural(r.Pending, "erased aggregate"), ui.Operand(dst))
 	}

@@ -57,7 +57,7 @@ func runArchiveErase(ctx context.Context, std *ui.Streams, stores *storeFlags, d
 	report, err := archive.Open(d, &archive.Options{Logger: log, Progress: func(done int) { bar.Add(int64(done)) }}).Erase(ctx)
 	bar.End()
 	if err != nil && report.Files == 0 {
-		return err
+		return explainArchive(err)
 	}
 	return errors.Join(err, printArchiveErased(std, dst, report))
 }
