@@ -194,8 +194,8 @@ func (d *pageDecoder) hold(n int) error {
 	return nil
 }
 
-// decode decompresses a page to the given size. Whatever the page would become, it
-// gets no more room than that.
+// decode decompresses a page to the given size. It makes no more room than that,
+// whatever the page contains.
 func (d *pageDecoder) decode(compressed []byte, size int32) ([]byte, error) {
 	if err := d.hold(int(size)); err != nil {
 		return nil, err
