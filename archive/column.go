@@ -180,8 +180,8 @@ type pageDecoder struct {
 // maxWindow is the largest window of a page, which the writer keeps below.
 const maxWindow = 32 << 20
 
-// maxHeld is how many bytes of pages a read holds: those of the largest row, and some
-// pages of every column.
+// maxHeld is how many bytes of pages a read holds: the pages with the largest row, and
+// some pages of every column.
 const maxHeld = maxRowBytes + 32<<20
 
 var errHeld = fmt.Errorf("its pages take more than %d bytes", maxHeld)
@@ -194,8 +194,8 @@ func (d *pageDecoder) hold(n int) error {
 	return nil
 }
 
-// decode decompresses a page to the given size. Whatever the page would become, it
-// gets no more room than that.
+// decode decompresses a page to the given size. It makes no more room than that,
+// whatever the page contains.
 func (d *pageDecoder) decode(compressed []byte, size int32) ([]byte, error) {
 	if err := d.hold(int(size)); err != nil {
 		return nil, err

@@ -78,8 +78,8 @@ func readAt(file io.ReaderAt, at int64, n int) ([]byte, error) {
 }
 
 // decodeThrift decodes the structure that a text begins with, and returns the rest of
-// the text. It checks the structure before: the decoder makes whatever room a list
-// asks for.
+// the text. It checks the structure before: the decoder makes all the room that
+// a list asks for.
 func decodeThrift(text []byte, items int, to any) (rest []byte, err error) {
 	w := walker{rest: text, items: items}
 	if err := w.structure(0); err != nil {

@@ -27,7 +27,7 @@ func (e *DamagedError) Unwrap() error { return e.Reason }
 // *DamagedError. Read takes at most some 256 MiB of memory, whatever the file says.
 //
 // Read does not use the reader of the Parquet library, which trusts the sizes and the
-// counts in a file, and gives them whatever memory they ask for.
+// counts in a file, and makes all the room that they ask for.
 func Read(file io.ReaderAt, size int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		source := &source{ReaderAt: file}

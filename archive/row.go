@@ -175,7 +175,7 @@ func quoted(s string) []byte {
 }
 
 // Text returns the part of the changeset's content that the row is made of. It
-// fails if the row is none that [RowsOf] yields.
+// fails if [RowsOf] yields no such row.
 func (r Row) Text() ([]byte, error) {
 	if r.Envelope == "" {
 		return append([]byte(r.Data), r.Content...), nil
