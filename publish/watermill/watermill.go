@@ -112,11 +112,6 @@ func (s *Sender) HandleBatch(ctx context.Context, changes []feed.Change) error {
 	case err := <-published:
 		return err
 	case <-ctx.Done():
-	}
-	select {
-	case err := <-published:
-		return err
-	default:
 		return fmt.Errorf("the publisher has not returned in time: %w", ctx.Err())
 	}
 }
