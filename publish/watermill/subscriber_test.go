@@ -102,9 +102,13 @@ func TestMessageIsAcknowledgedWithinTheTimeOfGrace(t *testing.T) {
 		_, open = <-messages
 		require.False(t, open)
 
-		messages, err = watermill.NewSubscriber(s.feed(), nil).Subscribe(t.Context(), "orders")
+		subscriber = watermill.NewSubscriber(s.feed(), nil)
+		messages, err = subscriber.Subscribe(t.Context(), "orders")
 		require.NoError(t, err)
-		require.Equal(t, "b0.0", keptOf("", <-messages).String(), "it was not acknowledged")
+		third := <-messages
+		require.Equal(t, "b0.0", keptOf("", third).String(), "it was not acknowledged")
+		third.Ack()
+		require.NoError(t, subscriber.Close())
 	})
 }
 
