@@ -142,6 +142,13 @@ func keptOf(topic string, m *message.Message) kept {
 	return k
 }
 
+// called returns how often the broker was called.
+func (b *broker) called() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.calls
+}
+
 func (b *broker) all() []kept {
 	b.mu.Lock()
 	defer b.mu.Unlock()

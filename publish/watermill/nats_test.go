@@ -133,7 +133,7 @@ func TestNATS(t *testing.T) {
 // While the server is down, publishes fail and nothing is handled. Nothing is lost.
 func TestNATSIsDownForAWhile(t *testing.T) {
 	jetStream, s := startNATS(t), newShop(t)
-	publisher := jetStream.publisher(t, true)
+	publisher := &counting{Publisher: jetStream.publisher(t, true)}
 	s.write(1, "a", "b")
 	r := s.live(publisher, 1)
 	s.waitForCheckpoint()
@@ -141,7 +141,7 @@ func TestNATSIsDownForAWhile(t *testing.T) {
 
 	jetStream.stop()
 	s.write(1, "a", "b")
-	require.ErrorContains(t, publisher.Publish("orders", message.NewMessage("m", nil)), "sending message failed")
+	require.Eventually(t, func() bool { return publisher.failures() > 1 }, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, reached, statusOf(t, s.feed().Subscription("orders", nil)).Position)
 	jetStream.start(t)
 	s.waitForCheckpoint()
@@ -177,14 +177,16 @@ func (s *shop) waitForCheckpoint() {
 	}, 30*time.Second, 20*time.Millisecond)
 }
 
-// counting is a publisher that counts messages, and calls a function after some.
+// counting is a publisher that counts messages and failed calls. It calls a function
+// after some messages.
 type counting struct {
 	message.Publisher
 
-	mu    sync.Mutex
-	count int
-	left  int
-	die   func()
+	mu     sync.Mutex
+	count  int
+	failed int
+	left   int
+	die    func()
 }
 
 func (c *counting) dieAfter(n int, die func()) {
@@ -198,6 +200,9 @@ func (c *counting) Publish(topic string, messages ...*message.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count += len(messages)
+	if err != nil {
+		c.failed++
+	}
 	if before := c.left; before > 0 {
 		if c.left -= len(messages); c.left <= 0 {
 			c.die()
@@ -210,4 +215,10 @@ func (c *counting) published() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count
+}
+
+func (c *counting) failures() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
 }

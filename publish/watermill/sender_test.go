@@ -59,10 +59,10 @@ func TestTopics(t *testing.T) {
 		got = append(got, k.topic+" "+k.String())
 	}
 	require.Equal(t, []string{"placed order-17.0", "placed order-1!", "paid order-17.2", "paid order-1!"}, got)
-	require.Equal(t, 2, b.calls, "one for each topic")
+	require.Equal(t, 2, b.called(), "one for each topic")
 
 	require.NoError(t, sender.Handle(t.Context(), change(aggregate.ContentType, `{"type":"internal","data":2}`)))
-	require.Equal(t, 2, b.calls)
+	require.Equal(t, 2, b.called())
 }
 
 // A publisher may modify messages, as decorators do.
@@ -75,7 +75,7 @@ func TestEachTopicHasItsOwnMessages(t *testing.T) {
 	}
 	both := func(feed.Change, *message.Message) []string { return []string{"one", "two"} }
 	require.NoError(t, watermill.New(b, both, nil).Handle(t.Context(), change("", "x")))
-	require.Equal(t, 2, b.calls)
+	require.Equal(t, 2, b.called())
 }
 
 func TestMessagesHaveTheContextOfTheHandler(t *testing.T) {
@@ -233,7 +233,7 @@ func TestPublisherThatHangs(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "still at work")
 		require.Equal(t, 10*time.Second, time.Since(began))
-		require.Equal(t, 2, b.calls, "the publisher was not called for it")
+		require.Equal(t, 2, b.called(), "the publisher was not called for it")
 
 		time.AfterFunc(3*time.Second, func() { close(released) })
 		require.NoError(t, sender.Handle(t.Context(), first))
@@ -254,7 +254,7 @@ func TestNothingIsPublishedAfterTheTimeout(t *testing.T) {
 		both := func(feed.Change, *message.Message) []string { return []string{"one", "two"} }
 		require.ErrorIs(t, watermill.New(b, both, nil).Handle(t.Context(), change("", "x")), context.DeadlineExceeded)
 		time.Sleep(3 * time.Hour)
-		require.Equal(t, 1, b.calls)
+		require.Equal(t, 1, b.called())
 	})
 }
 
@@ -308,7 +308,7 @@ func TestBatchIsPublishedByOneCall(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.True(t, failed)
 		s.requireEachOnceInOrder(withoutRepetitions(b.all()))
-		require.Less(t, b.calls, 400)
+		require.Less(t, b.called(), 400)
 		require.NoError(t, r.stop())
 	})
 }
