@@ -89,9 +89,9 @@ func (s *Sender) Handle(ctx context.Context, change feed.Change) error {
 }
 
 // HandleBatch is [Sender.Handle] for several changes: all messages for one topic are
-// published by one call of the publisher. It is a [feed.BatchHandler]. It is worth
-// its while with a publisher that sends the messages of a call together, as publishers
-// of databases do; those of Kafka, NATS, SNS and SQS send one after another.
+// published by one call of the publisher. It is a [feed.BatchHandler]. It helps
+// with a publisher that sends the messages of a call together. Watermill's publishers
+// for Kafka, NATS, SNS and SQS send them one after another.
 func (s *Sender) HandleBatch(ctx context.Context, changes []feed.Change) error {
 	parcels, err := s.parcels(changes)
 	if err != nil || len(parcels) == 0 {
