@@ -161,5 +161,7 @@ func TestFIFO(t *testing.T) {
 	require.Equal(t, []string{"Gr%C3%B6%C3%9Fe%201 " + changesetID}, groups)
 }
 
-var _ feed.Handler = (*watermill.Sender)(nil).Handle
-var _ feed.BatchHandler = (*watermill.Sender)(nil).HandleBatch
+var (
+	_ feed.Handler      = (*watermill.Sender)(nil).Handle
+	_ feed.BatchHandler = (*watermill.Sender)(nil).HandleBatch
+)
