@@ -58,6 +58,8 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/figure":    {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible inspect", services: "modernc.org"},
 	"cmd/ropewalk/internal/importer":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible cmd/ropewalk/internal/ndjson", services: "modernc.org", tests: "backends/memstore"},
 	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible backends", services: services},
+	"publish/watermill":               {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore faults gc"},
+	"publish/webhook":                 {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore gc"},
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
@@ -71,7 +73,7 @@ const services = "github.com/aws github.com/Azure modernc.org"
 func TestImportsRunOneWay(t *testing.T) {
 	code, tests := imports(t)
 	for folder := range code {
-		if _, ruled := importRules[folder]; strings.HasPrefix(folder, "backends/") {
+		if _, ruled := importRules[folder]; below(folder, "backends publish") {
 			require.True(t, ruled, "%s has no rule", folder)
 		}
 	}
