@@ -112,3 +112,27 @@ func TestHandleReportsErasures(t *testing.T) {
 	ignoring := aggregate.Handle(logs(0), func(context.Context, aggregate.Delivered[Entry]) error { return nil }, nil)
 	require.NoError(t, ignoring(t.Context(), feed.Change{Erased: true}))
 }
+
+func TestEventsOfReturnsAllEventsOrAnError(t *testing.T) {
+	events := aggregate.EventsOf(logs(0))
+	good := `{"type":"entry","data":{"N":1}}` + "\n" + `{"type":"entry","data":{"N":2}}`
+	c := feed.Change{Changeset: ropewalk.Changeset{Content: []byte(good)}}
+	c.AggregateID, c.Version = "a", 7
+	all, err := events(c)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, 2, all[1].Event.N)
+	require.Equal(t, "a", all[1].AggregateID)
+	require.Equal(t, aggregate.Position{Version: 7, Index: 1}, all[1].Position)
+	require.Equal(t, c, all[1].Change)
+
+	c.Content = []byte(good + "\n" + `{"type":"unknown","data":1}`)
+	all, err = events(c)
+	require.Error(t, err)
+	require.Empty(t, all)
+
+	all, err = events(feed.Change{Erased: true})
+	require.NoError(t, err)
+	require.Empty(t, all)
+	require.Panics(t, func() { aggregate.EventsOf(aggregate.Type[Log, Entry]{}) })
+}

@@ -19,6 +19,9 @@ func replacing(from, to string) func(*sqlfaults.Script) {
 
 // Each statement of the checkpoint is broken in turn. The checks must notice.
 func TestEachRuleIsTested(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs every check for every rule")
+	}
 	for _, test := range []struct {
 		name     string
 		sabotage func(*sqlfaults.Script)

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,11 +36,15 @@ type Database struct {
 	Sabotage func(*sqlfaults.Script)
 }
 
-// Test tests package projection on a database.
+// Test tests package projection on a database. Without virtual time its checks run in
+// parallel.
 func Test(t *testing.T, d Database) {
 	t.Run("kit", func(t *testing.T) { projectiontest.Test(t, Counter(d)) })
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
+			if d.Bubble == nil {
+				t.Parallel() // the checks mostly wait
+			}
 			d.inBubble(t, func(t *testing.T) { c.run(newWorld(t, d)) })
 		})
 	}
@@ -96,7 +101,7 @@ type check struct {
 	run  func(w *world)
 }
 
-var checks = append(append(append([]check{}, deliveryChecks...), ownerChecks...), versionChecks...)
+var checks = slices.Concat(deliveryChecks, ownerChecks, versionChecks, storyChecks)
 
 // Counter is a projection that counts the changes of each aggregate, and in all. A change
 // that is counted twice breaks a constraint or the count.

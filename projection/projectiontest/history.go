@@ -86,7 +86,9 @@ func (h *history) copyTo(t testing.TB, db *memstore.Store, c feed.Change, at hea
 	stored, err := h.db.Get(t.Context(), c.Ref, nil)
 	require.NoError(t, err)
 	require.NoError(t, db.Put(t.Context(), stored))
-	next, err := db.Swap(t.Context(), at, link.Next(at, stored.Header))
+	next := link.Next(at, stored.Header)
+	next.Revision = at.Revision + 1 // the changesets of one append are copied one by one
+	next, err = db.Swap(t.Context(), at, next)
 	require.NoError(t, err)
 	return next
 }

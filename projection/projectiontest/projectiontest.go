@@ -54,7 +54,8 @@ type Subject struct {
 	Ordered bool
 }
 
-// Test lets everything go wrong. Each check is a subtest.
+// Test lets everything go wrong. Each check is a subtest. With -short, a sample of the steps
+// goes wrong.
 func Test(t *testing.T, s Subject) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.run(t, s) })
