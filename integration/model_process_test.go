@@ -40,7 +40,7 @@ type modelProcess struct {
 }
 
 // losing opens a database whose connections break at every tenth commit or so: half of
-// them before the server has it, half of them after. Whoever commits cannot see which.
+// them before the server has it, half of them after. The process cannot see which.
 func losing(d database) (*sql.DB, error) {
 	return sqlfaults.Open(d.Driver, d.DSN, &sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
 		if s.Kind != sqlfaults.Commit {
