@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/walk"
 )
 
@@ -132,24 +133,9 @@ func (c *Chain) headOf(ctx context.Context, ref changeset.Ref) (head.Head, error
 	return head.At(header), nil
 }
 
-// find returns the ID that a version has in the chain of h: from the ancestor
-// index of h, or through the indexes of the nearest changesets above the version.
+// find returns the ID that a version has in the chain of h.
 func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
-	index := h.Ancestors
-	for {
-		at, id, ok := index.Nearest(version)
-		if !ok {
-			return changeset.ID{}, fmt.Errorf("version %d of %q, which is at %d: %w", version, c.id, h.Version, ErrNotFound)
-		}
-		if at == version {
-			return id, nil
-		}
-		header, err := c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: at, ID: id})
-		if err != nil {
-			return changeset.ID{}, err
-		}
-		index = header.Ancestors
-	}
+	return link.Find(h, version, func(ref changeset.Ref) (changeset.Header, error) { return c.stat(ctx, ref) })
 }
 
 // has reports whether the chain of h has the changeset.

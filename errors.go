@@ -27,6 +27,9 @@ var (
 	// ErrStoredTooLarge means that stored content is larger than
 	// [Options.MaxContentSize]. It was not read, or not decompressed.
 	ErrStoredTooLarge = changeset.ErrStoredTooLarge
+	// ErrArchived means that an object is in an archive tier of the storage, to which a
+	// rule for the lifecycle has moved it. It can be read after it was restored.
+	ErrArchived = changeset.ErrArchived
 	// ErrHeadLost means that the head is missing or older than one that was
 	// read before: the storage was restored or tampered with. It is never a
 	// conflict, and repeating does not help: see "Restored heads" in DESIGN.md.

@@ -24,11 +24,12 @@ func TestMain(m *testing.M) {
 
 // The experiments that need no servers run, quick, from measuring to the page.
 func TestQuickExperiments(t *testing.T) {
+	t.Setenv("ROPEWALK_TEST_DUCKDB_PYTHON", "")
 	l, err := newLaboratory(true, 1, t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(l.close)
 	out := t.TempDir()
-	for _, e := range []experiment{embeddedExperiment, operationsExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment} {
+	for _, e := range []experiment{embeddedExperiment, operationsExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment} {
 		require.NoError(t, l.experiment(t.Context(), e, filepath.Join(out, "results")), e.name)
 		r, err := report.Load(filepath.Join(out, "results"), e.name)
 		require.NoError(t, err)

@@ -27,6 +27,7 @@ type experiment struct {
 var experiments = []experiment{
 	walkExperiment, spanExperiment, tableExperiment, hotExperiment,
 	embeddedExperiment, operationsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
+	queryExperiment,
 }
 
 // laboratory is what all experiments of one run share. It must be closed.

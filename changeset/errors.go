@@ -23,6 +23,9 @@ var (
 	// ErrStoredTooLarge means that content in the storage is larger than the
 	// limit for reads. It matches [ErrTooLarge] as well.
 	ErrStoredTooLarge = fmt.Errorf("stored %w", ErrTooLarge)
+	// ErrArchived means that the object is in an archive tier of the storage, and must
+	// be restored before it can be read.
+	ErrArchived = errors.New("the object is in an archive tier")
 )
 
 // CorruptError says that a stored object or record cannot be as it was written:

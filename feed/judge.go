@@ -7,6 +7,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
 )
 
@@ -120,28 +121,23 @@ func (s *state) compare(ctx context.Context, aggregateID string, h head.Head, f 
 	return v, nil
 }
 
+// errErased ends the search for a version in a chain whose objects are gone.
+var errErased = errors.New("the aggregate is erased")
+
 // find returns the ID that a version has in the chain of h. It returns the zero ID
 // if h is a tombstone and its index does not have the version.
 func (f *Feed) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
 	if h.Version == version {
 		return h.ID, nil
 	}
-	for index := h.Ancestors; ; {
-		at, id, ok := index.Nearest(version)
-		if !ok {
-			return changeset.ID{}, fmt.Errorf("version %d of %q, which is at %d: %w", version, h.AggregateID, h.Version, changeset.ErrNotFound)
-		}
-		if at == version {
-			return id, nil
-		}
+	id, err := link.Find(h, version, func(ref changeset.Ref) (changeset.Header, error) {
 		if h.State == head.Erased {
-			return changeset.ID{}, nil
+			return changeset.Header{}, errErased
 		}
-		ref := changeset.Ref{AggregateID: h.AggregateID, Version: at, ID: id}
-		header, err := f.header(ctx, ref)
-		if err != nil {
-			return changeset.ID{}, err
-		}
-		index = header.Ancestors
+		return f.header(ctx, ref)
+	})
+	if errors.Is(err, errErased) {
+		return changeset.ID{}, nil
 	}
+	return id, err
 }

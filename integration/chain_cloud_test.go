@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"ropewalk/archive"
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/chaintest"
@@ -88,6 +89,8 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 type site interface {
 	// stores returns the backends, over clients that retry within milliseconds.
 	stores(t testing.TB, way http.RoundTripper) (changeset.Store, head.Store)
+	// files returns an empty destination of archives.
+	files(t testing.TB, way http.RoundTripper) archive.Destination
 	// address returns the host and port of the service.
 	address(t testing.TB) string
 	// url names the place to the command, and environment lets it in there.

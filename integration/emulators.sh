@@ -16,7 +16,7 @@
 # ROPEWALK_EMULATORS_RUN  pids, logs and data of the running ones (.cache/emulators in the checkout)
 # A server whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE, ROPEWALK_TEST_POSTGRES,
 # ROPEWALK_TEST_MYSQL) is already set is neither installed nor started: what it names is used, be it a real account
-# (see CONTRIBUTING.md). The same goes for ROPEWALK_TEST_DUCKDB_PYTHON, a Python that can import duckdb.
+# (see CONTRIBUTING.md). The same goes for ROPEWALK_TEST_DUCKDB_PYTHON, a Python that can import duckdb and sqlglot.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

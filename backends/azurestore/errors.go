@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
+	"ropewalk/changeset"
 	"ropewalk/internal/finding"
 	"ropewalk/internal/transport"
 )
@@ -177,6 +178,10 @@ var (
 		What: "the service is busy",
 		Hint: "try again later; if it lasts, look at the account's rate of requests and at the status of Azure",
 	}
+	archived = SetupError{
+		What: changeset.ErrArchived.Error(), Kind: changeset.ErrArchived,
+		Hint: "move it to the hot tier with az storage blob set-tier, wait until it is there, and try again; see \"Colder tiers\" in docs/analytics.md",
+	}
 	leased = SetupError{
 		What: "the blob is leased",
 		Hint: "break the lease: nobody but this library may lock these blobs, and it never does",
@@ -211,6 +216,8 @@ var setups = map[bloberror.Code]SetupError{
 		What: "the blob is immutable",
 		Hint: "remove the immutability policy or the legal hold: heads must be replaceable, and orphans deletable",
 	},
+	bloberror.BlobArchived:                          archived,
+	bloberror.BlobBeingRehydrated:                   archived,
 	bloberror.ServerBusy:                            busy,
 	bloberror.OperationTimedOut:                     busy,
 	bloberror.LeaseIDMissing:                        leased,

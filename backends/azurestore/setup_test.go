@@ -160,3 +160,34 @@ func TestHintsNameCommands(t *testing.T) {
 		require.NotContains(t, f.Hint, "Provision")
 	}
 }
+
+// A blob in the archive tier is neither missing nor damaged, if Azure says so: the reply
+// of another server says nothing.
+func TestArchivedBlobs(t *testing.T) {
+	c, next := built(t)
+	for _, code := range []string{"BlobArchived", "BlobBeingRehydrated"} {
+		var log bytes.Buffer
+		s, wire := cannedStore(t, &log, failing(http.StatusConflict, code))
+		_, get := s.Get(t.Context(), c.Ref, nil)
+		_, load := s.Load(t.Context(), c.AggregateID)
+		require.Len(t, wire.take(), 2, "repeating does not help")
+		for _, err := range []error{get, load} {
+			requireReadError(t, &log, err, true)
+			require.ErrorIs(t, err, changeset.ErrArchived)
+			require.ErrorContains(t, err, "the object is in an archive tier: ")
+			_, corrupt := errors.AsType[*changeset.CorruptError](err)
+			require.False(t, corrupt)
+			setup, _ := errors.AsType[*azurestore.SetupError](err)
+			require.Contains(t, setup.Hint, "az storage blob set-tier")
+		}
+		_, err := s.Swap(t.Context(), head.Head{}, next)
+		require.NotEqual(t, conflict, fateOf(t, err))
+	}
+	s, _ := cannedStore(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+		reply, err := failing(http.StatusConflict, "")(r)
+		return with(reply, "x-ms-error-code", "BlobArchived"), err
+	})
+	_, err := s.Get(t.Context(), c.Ref, nil)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, changeset.ErrArchived)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"ropewalk/changeset"
 	"ropewalk/internal/awscall"
 	"ropewalk/internal/finding"
 )
@@ -66,9 +67,17 @@ func (s *Store) explain(call *awscall.Call, err error) error {
 	case wrongRegion[code] || code == "BadRequest" && region != "" && region != s.region():
 		return s.misplaced(err, region)
 	case code == "InvalidObjectState":
-		return &finding.SetupError{What: "the object is in an archive tier", Hint: "restore it first, and keep lifecycle rules from moving changesets to tiers that cannot be read at once", Err: err}
+		return archived(err)
 	}
 	return call.Setup(err)
+}
+
+// archived returns the error of an object that a rule for the lifecycle has moved.
+func archived(err error) error {
+	return &finding.SetupError{
+		What: changeset.ErrArchived.Error(), Kind: changeset.ErrArchived, Err: err,
+		Hint: "restore it with aws s3api restore-object, wait until it is restored, and try again; see \"Colder tiers\" in docs/analytics.md",
+	}
 }
 
 // notOffered reports whether an S3-compatible server says that it lacks the

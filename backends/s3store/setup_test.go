@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/s3store"
+	"ropewalk/changeset"
 )
 
 func TestNew(t *testing.T) {
@@ -117,4 +119,32 @@ func TestUnreachable(t *testing.T) {
 	begin := time.Now()
 	requireSetup(t, s.Put(t.Context(), c), "S3 cannot be reached")
 	require.Less(t, time.Since(begin), 10*time.Second)
+}
+
+// An object in an archive tier is neither missing nor damaged, if S3 says so: the reply
+// of another server says nothing.
+func TestArchivedObjects(t *testing.T) {
+	c, _ := build(t, "")
+	archived := reply{status: 403, code: "InvalidObjectState"}
+	s := open(t, always(archived))
+	_, get := s.Get(t.Context(), c.Ref, nil)
+	_, load := s.Load(t.Context(), c.AggregateID)
+	for _, err := range []error{get, load} {
+		require.ErrorIs(t, err, changeset.ErrArchived)
+		require.NotErrorIs(t, err, changeset.ErrNotFound)
+		_, corrupt := errors.AsType[*changeset.CorruptError](err)
+		require.False(t, corrupt)
+		require.ErrorContains(t, err, "the object is in an archive tier: ")
+		setup, ok := errors.AsType[*s3store.SetupError](err)
+		require.True(t, ok)
+		require.Contains(t, setup.Hint, "aws s3api restore-object")
+	}
+	elsewhere := reply{status: 403, header: bare(nil), body: "<html>InvalidObjectState</html>"}
+	_, err := open(t, always(elsewhere)).Get(t.Context(), c.Ref, nil)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, changeset.ErrArchived)
+	for _, code := range []string{"AccessDenied", "NoSuchKey"} {
+		_, err := open(t, always(reply{status: 403, code: code})).Get(t.Context(), c.Ref, nil)
+		require.NotErrorIs(t, err, changeset.ErrArchived)
+	}
 }

@@ -61,6 +61,8 @@ func commandLines(id string) []commandLine {
 		{args: []string{"verify", "--digest", id, "--", at}},
 		{args: []string{"export"}, exact: true},
 		{args: []string{"export", "--", at}, exact: true},
+		{args: []string{"export", "--format", "parquet"}, exact: true},
+		{args: []string{"export", "--format", id}},
 		{args: []string{"import", "-"}, stdin: `{"aggregate":"other","type":"x"}` + "\n"},
 		{args: []string{"import", "-"}, stdin: `{"aggregate":"` + id + `","type":"x"}` + "\n"},
 		{args: []string{"import", "-"}, stdin: id + "\n"},
@@ -106,8 +108,16 @@ func commandLines(id string) []commandLine {
 		{args: []string{"subscriptions", "--delete", "--yes", "--", id}},
 		{args: []string{"migrate"}},
 		{args: []string{"migrate", "--", id}},
+		{args: []string{"archive", "DIR/archive"}},
+		{args: []string{"archive", "DIR/" + id}},
+		{args: []string{"archive", "s3://" + id}},
+		{args: []string{"verify", "--archive", "DIR/archive"}},
+		{args: []string{"verify", "--archive", "DIR/" + id}},
 		{args: []string{"erase", "--", at}},
 		{args: []string{"erase", "--yes", "--", at}},
+		{args: []string{"archive", "DIR/archive"}},
+		{args: []string{"archive", "erase", "DIR/archive"}},
+		{args: []string{"archive", "erase", "DIR/" + id}},
 	}
 }
 

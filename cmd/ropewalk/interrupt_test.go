@@ -34,9 +34,9 @@ func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr strin
 }
 
 // stuckCommands has arguments for every command, with which it writes to stdout.
-func stuckCommands(ref string) map[string][]string {
+func stuckCommands(ref, dir string) map[string][]string {
 	return map[string][]string{
-		"append": {"order", "--any"}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "erase": {"order", "--yes"}, "export": nil,
+		"append": {"order", "--any"}, "archive": {dir}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "erase": {"order", "--yes"}, "export": nil,
 		"feed": {"status"}, "gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "migrate": nil, "rebuild-head": {"order"}, "relay": nil,
 		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "subscriptions": nil, "verify": {"--all"}, "version": nil, "watch": {"--from", "start", "--until-end"},
 	}
@@ -49,13 +49,14 @@ func TestInterruptWhileStandardOutputIsFull(t *testing.T) {
 		if slices.Contains([]string{"backup", "demo", "restore"}, name) { // need a SQLite file, and print as the others do
 			continue
 		}
+		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			p := newTestPlace()
 			require.Zero(t, p.run(t.Context(), "{}\n", "append", "order", "--new").exit)
 			p.subscribe(t, "orders", nil)
 			h, err := p.memory.Load(t.Context(), "order")
 			require.NoError(t, err)
-			args, ok := stuckCommands(h.Ref.String())[name]
+			args, ok := stuckCommands(h.Ref.String(), dir)[name]
 			require.True(t, ok, "%s: say how it is run", name)
 			for _, more := range [][]string{nil, {"--json"}} {
 				exit, stderr, took := stuckRun(t, p, append(append([]string{name}, args...), more...))

@@ -112,6 +112,7 @@ func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 	return []*cobra.Command{
 		newAppend(std, stores),
+		newArchive(std, stores),
 		newBackup(std, stores),
 		newBench(std, stores),
 		newCat(std, stores),

@@ -54,6 +54,7 @@ func TestBrokenStdout(t *testing.T) {
 		{"cat", "order"},
 		{"cat", "order@0.."},
 		{"export"},
+		{"export", "--format", "parquet"},
 		{"import", "-", "--allow-empty"},
 		{"init"},
 		{"init", "--print-policy", "reader"},

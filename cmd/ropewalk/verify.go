@@ -17,13 +17,13 @@ import (
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
 	all, headers, internal bool
-	digest                 string
+	digest, archive        string
 }
 
 func newVerify(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify ID... | --all",
+		Use:   "verify ID... | --all | --archive DST",
 		Short: "Prove that the stored objects are as they were written",
 		Long: `Read every stored object of the aggregates, committed and orphaned alike, and check
 its hashes, its links and the digests that chain the whole history. Each fault is
@@ -32,10 +32,17 @@ failure.
 
 With --digest, the chain must have a changeset with that digest. If you kept a
 digest (ropewalk head --json prints it), verify proves that nothing up to there
-has changed since.`,
+has changed since.
+
+With --archive, every row of an archive is proved against its chain: the files are
+as the manifests say, and have the rows of each changeset up to the archive's
+position exactly once, as the changeset says, and no others. Rows of an aggregate
+that was erased in the meantime cannot be proved, and are counted. They are no
+failure until ropewalk archive erase has removed them.`,
 		Example: `  ropewalk verify order-4711 order-4712
   ropewalk verify --all --headers
-  ropewalk verify order-4711 --digest t9Qw5u4pWv1f4hJ0b8C3mX6yZ2aR7dE9kL1nO5sT0gU`,
+  ropewalk verify order-4711 --digest t9Qw5u4pWv1f4hJ0b8C3mX6yZ2aR7dE9kL1nO5sT0gU
+  ropewalk verify --archive ./orders-archive`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runVerify(cmd, std, stores, f, args) },
 	}
@@ -44,17 +51,24 @@ has changed since.`,
 	flags.BoolVar(&f.headers, "headers", false, "leave the contents unread: metadata only")
 	addInternal(cmd, &f.internal, "verify")
 	flags.StringVar(&f.digest, "digest", "", "the chain must have a changeset with this `DIGEST`")
+	flags.StringVar(&f.archive, "archive", "", "prove the archive in `DST`: a folder, s3:// or azure://")
 	return cmd
 }
 
 func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verifyFlags, args []string) error {
+	// The record of each object, and each row of a batch, lives until it is proved.
+	// Collecting earlier keeps the heap smaller.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	if cmd.Flags().Changed("archive") {
+		if len(args) > 0 || f != (verifyFlags{archive: f.archive}) {
+			return cliexit.Usagef("--archive stands alone: the whole archive is verified")
+		}
+		return verifyArchive(cmd.Context(), std, stores, f.archive)
+	}
 	ids, kept, err := f.parse(args)
 	if err != nil {
 		return err
 	}
-	// The record of each object lives until its aggregate is done. Collecting earlier
-	// keeps the heap smaller.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return withStore(cmd.Context(), stores, func(s *store) error {
 		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Internal: f.internal, Progress: func() { v.bar.Add(1) }})

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,13 +23,22 @@ import (
 // is longer than a request may take, with what an append takes to learn its outcome.
 const shutdownTimeout = 40 * time.Second
 
+// settings are what the flags say.
+type settings struct {
+	addr, store, views string
+	rebuild            bool
+}
+
 func main() {
-	addr := flag.String("addr", cmp.Or(os.Getenv("ORDERS_ADDR"), "localhost:8080"), "address to listen on")
-	storeURL := flag.String("store", cmp.Or(os.Getenv("ORDERS_STORE"), "file:orders.db"), "store: file:, mem:, aws:// or azure://")
+	var o settings
+	flag.StringVar(&o.addr, "addr", cmp.Or(os.Getenv("ORDERS_ADDR"), "localhost:8080"), "address to listen on")
+	flag.StringVar(&o.store, "store", cmp.Or(os.Getenv("ORDERS_STORE"), "file:orders.db"), "store: file:, mem:, aws:// or azure://")
+	flag.StringVar(&o.views, "views", os.Getenv("ORDERS_VIEWS"), "file of the read model (default orders-views.db, and no file for mem:)")
+	flag.BoolVar(&o.rebuild, "rebuild", false, "rebuild the read model, also while orders are served, and end")
 	flag.Parse()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *addr, *storeURL, log)
+	err := run(ctx, o, log)
 	stop()
 	if err != nil {
 		log.Error("orders", "error", err)
@@ -36,25 +46,46 @@ func main() {
 	}
 }
 
-// run serves until the context ends.
-func run(ctx context.Context, addr, storeURL string, log *slog.Logger) (err error) {
-	store, closeStore, err := open(ctx, storeURL, &ropewalk.Options{Logger: log})
+// run serves until the context ends, or rebuilds the read model.
+func run(ctx context.Context, o settings, log *slog.Logger) (err error) {
+	store, closeStore, err := open(ctx, o.store, &ropewalk.Options{Logger: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
+	if o.views == "" && o.store == "mem:" {
+		o.views = inMemory
+	}
+	model, err := openReadModel(ctx, cmp.Or(o.views, "orders-views.db"), store, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, model.db.Close()) }()
+	if o.rebuild {
+		return model.rebuild(ctx)
+	}
+	return serveBoth(ctx, o.addr, newService(store, log), model, log)
+}
+
+// serveBoth serves orders and the read model, and feeds the read model meanwhile.
+func serveBoth(ctx context.Context, addr string, s *service, model *openOrders, log *slog.Logger) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
 	log.Info("serving orders", "addr", listener.Addr().String())
-	return serve(ctx, listener, newService(store, log))
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running.Go(func() { model.run(ctx) })
+	return serve(ctx, listener, s, model)
 }
 
 // serve answers requests until the context ends. Then it takes no new ones,
 // and returns when those under way are answered and their snapshots written.
-func serve(ctx context.Context, listener net.Listener, s *service) error {
-	server := newServer(s)
+func serve(ctx context.Context, listener net.Listener, s *service, model http.Handler) error {
+	server := newServer(s, model)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -72,9 +103,12 @@ func serve(ctx context.Context, listener net.Listener, s *service) error {
 }
 
 // newServer returns a server that no client can hold for long.
-func newServer(s *service) *http.Server {
+func newServer(s *service, model http.Handler) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /open-orders", model)
+	mux.Handle("/", s.routes())
 	return &http.Server{
-		Handler:           s.routes(),
+		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      shutdownTimeout, // of all; each answer has its own, shorter time

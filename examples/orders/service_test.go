@@ -230,7 +230,7 @@ func TestGracefulShutdown(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, listener, s) }()
+	go func() { ended <- serve(ctx, listener, s, http.NotFoundHandler()) }()
 
 	c := client{t, "http://" + listener.Addr().String()}
 	c.create("4711") // two changesets
@@ -254,7 +254,7 @@ func TestRunOnAFile(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	path := filepath.Join(t.TempDir(), "orders.db")
-	require.NoError(t, run(ctx, "127.0.0.1:0", "file:"+path, slog.New(slog.DiscardHandler)))
+	require.NoError(t, run(ctx, settings{addr: "127.0.0.1:0", store: "file:" + path, views: inMemory}, slog.New(slog.DiscardHandler)))
 	require.FileExists(t, path)
 }
 

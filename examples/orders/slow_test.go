@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,7 +77,7 @@ func holdOn(t *testing.T, sent string, held time.Duration) {
 	listener := pipes{make(chan net.Conn), make(chan struct{})}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, listener, s) }()
+	go func() { ended <- serve(ctx, listener, s, http.NotFoundHandler()) }()
 
 	clients := make([]net.Conn, 40)
 	for i := range clients {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"slices"
 )
 
 // space is what JSON allows between tokens. Other white space is not blank: a
@@ -66,9 +67,36 @@ func Fields(object []byte) iter.Seq2[string, json.RawMessage] {
 	}
 }
 
+// ReplaceData returns the line of an event with another JSON value as its data.
+// All else stays as it is, byte for byte. A line without data is returned as it
+// is. The line must be one that [Parse] accepts.
+func ReplaceData(line, data []byte) []byte {
+	for quoted, at := range spans(line) {
+		if unquote(quoted) == "data" {
+			return slices.Concat(line[:at.start], data, line[at.end:])
+		}
+	}
+	return line
+}
+
 // members yields what Fields yields, with names as they are written.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
+		for name, at := range spans(object) {
+			if !yield(name, object[at.start:at.end:at.end]) {
+				return
+			}
+		}
+	}
+}
+
+// span is the place of a value in a text.
+type span struct{ start, end int }
+
+// spans yields the names of an object's fields, as they are written, and the
+// places of their values.
+func spans(object []byte) iter.Seq2[[]byte, span] {
+	return func(yield func(name []byte, value span) bool) {
 		rest := bytes.TrimLeft(object, space)
 		for len(rest) > 0 {
 			rest = bytes.TrimLeft(rest[1:], space) // the brace or a comma
@@ -80,7 +108,8 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 			rest = bytes.TrimLeft(rest[end:], space)
 			rest = bytes.TrimLeft(rest[1:], space) // the colon
 			end = valueEnd(rest)
-			if !yield(name, rest[:end:end]) {
+			start := len(object) - len(rest)
+			if !yield(name, span{start, start + end}) {
 				return
 			}
 			rest = bytes.TrimLeft(rest[end:], space)

@@ -35,6 +35,8 @@ type SetupError struct {
 	What string
 	// Hint says what to do.
 	Hint string
+	// Kind is an error that this one matches, or nil.
+	Kind error
 	// Err is the cause, or nil.
 	Err error
 }
@@ -49,3 +51,6 @@ func (e *SetupError) Error() string {
 
 // Unwrap returns the cause.
 func (e *SetupError) Unwrap() error { return e.Err }
+
+// Is reports whether target is the kind of the error.
+func (e *SetupError) Is(target error) bool { return e.Kind != nil && target == e.Kind }

@@ -1,6 +1,6 @@
 // Package link builds the changesets and the heads that link a chain: the
 // changesets of an append, the head that commits them, fences and tombstones. It
-// stores nothing.
+// also follows the links to a version. It stores nothing.
 package link
 
 import (
@@ -55,6 +55,27 @@ func Batch(after head.Head, aggregateID string, appends [][]body.Draft, now time
 		}
 	}
 	return built, newest, nil
+}
+
+// Find returns the ID that a version has in the chain of h: from the ancestor index
+// of h, or from the headers of the nearest changesets above the version, whose
+// indexes lead on. Its error matches [changeset.ErrNotFound] if the chain has no
+// such version, or is an error of header.
+func Find(h head.Head, version uint64, header func(changeset.Ref) (changeset.Header, error)) (changeset.ID, error) {
+	for index := h.Ancestors; ; {
+		at, id, ok := index.Nearest(version)
+		if !ok {
+			return changeset.ID{}, fmt.Errorf("version %d of %q, which is at %d: %w", version, h.AggregateID, h.Version, changeset.ErrNotFound)
+		}
+		if at == version {
+			return id, nil
+		}
+		nearest, err := header(changeset.Ref{AggregateID: h.AggregateID, Version: at, ID: id})
+		if err != nil {
+			return changeset.ID{}, err
+		}
+		index = nearest.Ancestors
+	}
 }
 
 // build returns one changeset after newest, without the fields that its place in

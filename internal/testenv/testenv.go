@@ -15,7 +15,7 @@ import (
 var (
 	names = []string{
 		"ROPEWALK_STORE", "ROPEWALK_ACCOUNT", "ROPEWALK_BUCKET", "ROPEWALK_CHANGESETS", "ROPEWALK_HEADS", "ROPEWALK_PREFIX", "ROPEWALK_TABLE",
-		"NO_COLOR", "TERM", "ORDERS_ADDR", "ORDERS_STORE", "FUNCTIONS_CUSTOMHANDLER_PORT",
+		"NO_COLOR", "TERM", "ORDERS_ADDR", "ORDERS_STORE", "ORDERS_VIEWS", "FUNCTIONS_CUSTOMHANDLER_PORT",
 	}
 	prefixes = []string{"AWS_", "AZURE_"}
 )
@@ -37,7 +37,7 @@ func Clear() {
 
 // hostile are values with which nothing works.
 var hostile = []string{
-	"ROPEWALK_STORE=s3://hostile/?region=nowhere", "NO_COLOR=1", "TERM=xterm-256color", "ORDERS_ADDR=nowhere", "ORDERS_STORE=nothing:",
+	"ROPEWALK_STORE=s3://hostile/?region=nowhere", "NO_COLOR=1", "TERM=xterm-256color", "ORDERS_ADDR=nowhere", "ORDERS_STORE=nothing:", "ORDERS_VIEWS=/nowhere/views.db",
 	"AWS_REGION=nowhere", "AWS_PROFILE=nobody", "AWS_CONFIG_FILE=/nonexistent", "AWS_CA_BUNDLE=/nonexistent", "AWS_ENDPOINT_URL=http://127.0.0.1:1",
 	"AZURE_STORAGE_CONNECTION_STRING=nonsense", "AZURE_TOKEN_CREDENTIALS=nonsense",
 }

@@ -37,6 +37,8 @@ func Classify(ctx context.Context, err error) Class {
 		return Corrupt
 	case errors.Is(err, ropewalk.ErrStoredTooLarge):
 		return Oversized
+	case errors.Is(err, ropewalk.ErrArchived):
+		return Archived
 	case errors.Is(err, ropewalk.ErrHeadLost):
 		return HeadLost
 	case errors.Is(err, ropewalk.ErrUnsupportedFormat):

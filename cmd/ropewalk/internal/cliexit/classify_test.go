@@ -11,6 +11,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/feed"
+	"ropewalk/internal/finding"
 )
 
 // The class of an error is the first that it matches, in the order that the
@@ -39,6 +40,7 @@ func TestClasses(t *testing.T) {
 		{t.Context(), ropewalk.ErrErased, Erased},
 		{t.Context(), &ropewalk.CorruptError{}, Corrupt},
 		{t.Context(), ropewalk.ErrStoredTooLarge, Oversized},
+		{t.Context(), fmt.Errorf("read: %w", &finding.SetupError{Kind: ropewalk.ErrArchived, Hint: "restore"}), Archived},
 		{t.Context(), ropewalk.ErrHeadLost, HeadLost},
 		{t.Context(), ropewalk.ErrUnsupportedFormat, UnknownFormat},
 		{t.Context(), fmt.Errorf("%w: %w", ropewalk.ErrNotFound, context.DeadlineExceeded), Storage},

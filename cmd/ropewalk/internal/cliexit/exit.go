@@ -34,6 +34,7 @@ var (
 	UnknownFormat = Class{6, "unsupported-format"}
 	Found         = Class{6, "found"} // verify found a fault
 	Storage       = Class{7, "storage"}
+	Archived      = Class{7, "archived"}
 	CheckFailed   = Class{7, "check-failed"}
 	Interrupted   = Class{130, "interrupted"}
 	ClosedPipe    = Class{141, "closed-pipe"} // the exit code of a process that SIGPIPE ended

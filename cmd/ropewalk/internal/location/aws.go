@@ -55,13 +55,9 @@ func parseAWS(rawURL string) (Location, error) {
 func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp, error) {
 	cfg, err := p.config(ctx)
 	if err != nil {
-		return nil, nil, nil, &finding.SetupError{What: "the AWS configuration cannot be read", Hint: "check the files and variables of the AWS SDK", Err: err}
+		return nil, nil, nil, err
 	}
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.UsePathStyle = p.pathStyle
-		o.DisableLogOutputChecksumValidationSkipped = true
-	})
-	objects, err := s3store.New(client, p.bucket, &s3store.Options{Prefix: p.prefix})
+	objects, err := s3store.New(p.s3(cfg), p.bucket, &s3store.Options{Prefix: p.prefix})
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
@@ -75,6 +71,14 @@ func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
 	return objects, table, []setUp{objects, table}, nil
+}
+
+// s3 returns the client of S3.
+func (p awsLocation) s3(cfg aws.Config) *s3.Client {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = p.pathStyle
+		o.DisableLogOutputChecksumValidationSkipped = true
+	})
 }
 
 // config returns the SDK's configuration with the region and the endpoint of the
@@ -93,7 +97,11 @@ func (p awsLocation) config(ctx context.Context) (aws.Config, error) {
 	if p.endpoint != "" {
 		options = append(options, config.WithBaseEndpoint(p.endpoint))
 	}
-	return config.LoadDefaultConfig(ctx, options...)
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return cfg, &finding.SetupError{What: "the AWS configuration cannot be read", Hint: "check the files and variables of the AWS SDK", Err: err}
+	}
+	return cfg, nil
 }
 
 func (p awsLocation) Open(ctx context.Context, _ bool) (*Opened, error) {

@@ -1,6 +1,7 @@
 package location
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/storeurl"
 )
 
 // connectionVariable is the variable of the service's own tools that holds the
@@ -33,21 +35,29 @@ func parseAzure(rawURL string, env map[string]string) (Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := azureLocation{account: u.Host, connection: env[connectionVariable], options: azurestore.Options{
-		Prefix: u.Prefix, ChangesetsContainer: u.Parameters["changesets"], HeadsContainer: u.Parameters["heads"],
-	}}
+	p, err := azureAccount(rawURL, u, env)
+	if err != nil {
+		return nil, err
+	}
+	p.options.ChangesetsContainer, p.options.HeadsContainer = u.Parameters["changesets"], u.Parameters["heads"]
+	return p, nil
+}
+
+// azureAccount returns the account that a URL names, without the containers.
+func azureAccount(rawURL string, u storeurl.URL, env map[string]string) (p azureLocation, err error) {
+	p = azureLocation{account: u.Host, connection: env[connectionVariable], options: azurestore.Options{Prefix: u.Prefix}}
 	if p.endpoint, err = u.Endpoint(); err != nil {
-		return nil, usage(err)
+		return p, usage(err)
 	}
 	switch named := connectionAccount(p.connection); {
 	case p.account == "" && p.connection == "":
-		return nil, cliexit.WithHint(cliexit.Usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
+		return p, cliexit.WithHint(cliexit.Usagef("store %q names no account", rawURL), "write azure://ACCOUNT/, or set %s", connectionVariable)
 	case strings.HasPrefix(p.endpoint, "http:"):
-		return nil, cliexit.WithHint(cliexit.Usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
+		return p, cliexit.WithHint(cliexit.Usagef("endpoint %s: tokens are sent over https alone", p.endpoint), "for an emulator set %s", connectionVariable)
 	case p.connection != "" && p.endpoint != "":
-		return nil, cliexit.Usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
+		return p, cliexit.Usagef("store %q has an endpoint, and so has %s", rawURL, connectionVariable)
 	case p.connection != "" && p.account != "" && named != p.account:
-		return nil, cliexit.Usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
+		return p, cliexit.Usagef("store %q names account %q, and %s names %q", rawURL, p.account, connectionVariable, named)
 	}
 	return p, nil
 }
@@ -64,22 +74,26 @@ func connectionAccount(connection string) string {
 
 // store returns the store. It sends no request.
 func (p azureLocation) store() (*azurestore.Store, error) {
+	return openAzure(p, azurestore.New, azurestore.NewFromConnectionString)
+}
+
+// openAzure opens what is in the account by one of two constructors.
+func openAzure[T any](p azureLocation,
+	byCredential func(string, azcore.TokenCredential, *azurestore.Options) (T, error), byConnection func(string, *azurestore.Options) (T, error),
+) (opened T, err error) {
 	options := p.options
 	options.Client = limitedAzure()
 	if p.connection != "" {
-		s, err := azurestore.NewFromConnectionString(p.connection, &options)
-		return s, azureProblem(err)
+		opened, err = byConnection(p.connection, &options)
+		return opened, azureProblem(err)
 	}
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
-		return nil, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check the credentials of the environment, or set " + connectionVariable, Err: err}
+		return opened, &finding.SetupError{What: "the Azure configuration cannot be used", Hint: "check the credentials of the environment, or set " + connectionVariable, Err: err}
 	}
-	endpoint := p.endpoint
-	if endpoint == "" {
-		endpoint = "https://" + p.account + ".blob.core.windows.net/"
-	}
-	s, err := azurestore.New(endpoint, explainedCredential{credential}, &options)
-	return s, azureProblem(err)
+	endpoint := cmp.Or(p.endpoint, "https://"+p.account+".blob.core.windows.net/")
+	opened, err = byCredential(endpoint, explainedCredential{credential}, &options)
+	return opened, azureProblem(err)
 }
 
 // azureProblem returns the error of a store that cannot be made: the URL is wrong,
