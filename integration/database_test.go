@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -67,18 +69,31 @@ func databaseVariable(t testing.TB, variable string) string {
 
 func databaseName() string { return "ropewalk_" + strings.ReplaceAll(uuid.NewString(), "-", "") }
 
+// servers are the databases that make and remove the others: one for each server, and
+// never closed.
+var servers sync.Map
+
 func execute(t testing.TB, d database, statement string) {
 	t.Helper()
 	db, err := sql.Open(d.Driver, d.DSN)
 	require.NoError(t, err)
-	defer db.Close()
-	_, err = db.Exec(statement)
+	first, _ := servers.LoadOrStore(d, db)
+	_, err = first.(*sql.DB).Exec(statement)
 	require.NoError(t, err)
 }
 
-// Each test has a database of its own, on either server.
+// newSQLiteFile returns a file of its own.
+func newSQLiteFile(t testing.TB) database {
+	t.Helper()
+	return database{"sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)"}
+}
+
+// databases are the places for read models.
+var databases = map[string]func(testing.TB) database{"sqlite": newSQLiteFile, "postgres": newPostgres, "mysql": newMySQL}
+
+// Each test has a database of its own.
 func TestDatabasesAreSeparate(t *testing.T) {
-	for name, fresh := range map[string]func(testing.TB) database{"postgres": newPostgres, "mysql": newMySQL} {
+	for name, fresh := range databases {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
 				db := fresh(t).open(t)

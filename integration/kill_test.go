@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(context.Background(), place))
 		os.Exit(1)
 	}
+	if process := os.Getenv(modelVariable); process != "" {
+		os.Exit(runModelProcess(context.Background(), process))
+	}
 	os.Exit(m.Run())
 }
 

@@ -34,7 +34,8 @@ mariadb_start() {
   mkdir -p "$data"
   program=(env -i PATH="$PATH" "$dir/mariadbd" --no-defaults --datadir="$data"
     --lc-messages-dir="$dir/share" --character-sets-dir="$dir/share/charsets"
-    --skip-grant-tables --skip-ssl --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0)
+    --skip-grant-tables --skip-ssl --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0
+    --innodb-flush-method=nosync)
   ((EUID != 0)) || program+=(--user=root)
   mariadb_tables "$dir/share" | "${program[@]}" --bootstrap >"$RUN/mariadb-bootstrap.log" 2>&1 ||
     die "the bootstrap of MariaDB failed; the whole log: $RUN/mariadb-bootstrap.log"

@@ -98,7 +98,9 @@ func handsOver(w *world) {
 // claimsOnce stops a process that has found no owner, just before its claim.
 func claimsOnce(w *world) {
 	w.write("a")
-	db, sleeps, wake := w.asleepAt(1, func(s sqlfaults.Step) bool { return strings.Contains(s.Query, "SET owner = ?") })
+	db, sleeps, wake := w.asleepAt(1, func(s sqlfaults.Step) bool {
+		return strings.Contains(s.Query, "SET owner") && strings.Contains(s.Query, "fence + 1")
+	})
 	late := w.start(w.projection(db, 1), w.counting(1))
 	w.sees(sleeps)
 	owner := w.start(w.projection(w.process(nil), 1), w.counting(1))

@@ -88,6 +88,7 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 }
 
 func (c *conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	ctx = context.WithoutCancel(ctx) // pgx keeps it for COMMIT, which can be late
 	var begun driver.Tx
 	err := c.script.step(Begin, "", func() (err error) {
 		if b, ok := c.Conn.(driver.ConnBeginTx); ok {
