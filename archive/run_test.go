@@ -83,8 +83,7 @@ func TestSameFiles(t *testing.T) {
 	require.Equal(t, one.files, other.files)
 }
 
-// Whatever request fails, before or after its effect, and whether the process
-// survives or not: a reader sees no row twice, the next run adds what is missing, and
+// Any request can fail, before or after its effect, and the process can end there: a reader sees no row twice, the next run adds what is missing, and
 // leaves no other files.
 func TestFaultsOfRun(t *testing.T) {
 	w := newWorld(t)
