@@ -59,15 +59,14 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/ndjson":    {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit", services: "modernc.org"},
 	"cmd/ropewalk/internal/figure":    {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible inspect", services: "modernc.org"},
 	"cmd/ropewalk/internal/importer":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible cmd/ropewalk/internal/ndjson", services: "modernc.org", tests: "backends/memstore"},
-	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible backends", services: services},
+	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible archive backends", services: services},
 	"publish/watermill":               {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore faults gc"},
 	"publish/webhook":                 {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore gc"},
-	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible archive backends", services: services},
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
 	"examples/orderboard":             {code: "aggregate . changeset feed gc head internal", services: "github.com/aws"},
-	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults gc"},
+	"examples/orders":                 {code: "aggregate projection backends . changeset feed gc head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.
