@@ -22,7 +22,7 @@ import (
 const changesetID = "0199a0b2-0000-7000-8000-000000000001"
 
 func TestMessagesOfEvents(t *testing.T) {
-	c := change(aggregate.ContentType, `{"type":"placed","id":"e1","time":"2026-11-28T12:00:00+02:00","data":{"b":1, "a":[1e2]},"meta":{"correlation":"91c2","traceparent":"00-1","other":"x"}}
+	c := change(aggregate.ContentType, `{"type":"placed","id":"e1","time":"2026-11-28T12:00:00+02:00","data":{"b":1, "a":[1e2]},"meta":{"correlation":"91c2","traceparent":"00-1","other":"x","version":"99"}}
 
 		{"type":"paid","data":"äöü"}`)
 	messages, err := watermill.Form{Metadata: []string{aggregate.Traceparent, "missing", watermill.Version}}.Messages(c)

@@ -96,7 +96,9 @@ func TestMessageIsAcknowledgedWithinTheTimeOfGrace(t *testing.T) {
 		require.Equal(t, "b0.0", keptOf("", second).String())
 		closed := make(chan error, 1)
 		go func() { closed <- subscriber.Close() }()
-		time.Sleep(11 * time.Second)
+		time.Sleep(9 * time.Second)
+		require.Empty(t, closed)
+		time.Sleep(2 * time.Second)
 		require.Error(t, second.Context().Err(), "after the time of grace")
 		require.NoError(t, <-closed)
 		_, open = <-messages
@@ -109,6 +111,29 @@ func TestMessageIsAcknowledgedWithinTheTimeOfGrace(t *testing.T) {
 		require.Equal(t, "b0.0", keptOf("", third).String(), "it was not acknowledged")
 		third.Ack()
 		require.NoError(t, subscriber.Close())
+	})
+}
+
+// A message that no handler has taken does not hold up the end. The context of a message
+// ends with its acknowledgement.
+func TestMessageThatIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		s.write(1, "a", "b")
+		subscriber := watermill.NewSubscriber(s.feed(), nil)
+		messages, err := subscriber.Subscribe(t.Context(), "orders")
+		require.NoError(t, err)
+		first := <-messages
+		require.NoError(t, first.Context().Err())
+		first.Ack()
+		time.Sleep(time.Minute)
+		require.Error(t, first.Context().Err())
+		began := time.Now()
+		require.NoError(t, subscriber.Close())
+		require.Zero(t, time.Since(began))
+		_, open := <-messages
+		require.False(t, open)
+		require.Empty(t, statusOf(t, s.feed().Subscription("orders", nil)).Owner)
 	})
 }
 
