@@ -20,6 +20,7 @@ var versionChecks = []check{
 	{"another version is refused", refusesOtherVersions},
 	{"a version is built beside the live one, which then ends", rebuilds},
 	{"a version is not switched to before it has handled as much as the live one", waitsForTheLive},
+	{"a version is not switched to if the live one is found to be ahead", waitsEarlier},
 	{"the switch and the function for it are one transaction", switchesAtOnce},
 	{"a switch whose COMMIT is not answered is found out", survivesLostSwitches},
 	{"each step of a rebuild and of its switch fails, or ends the process", rebuildsThroughFaults},
@@ -93,10 +94,20 @@ func (w *world) heads0(id string) int {
 // waitsForTheLive stops a rebuild just before the transaction of the switch. Meanwhile a
 // change comes, and the live version handles it.
 func waitsForTheLive(w *world) {
+	w.waitsAt(2, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Begin })
+}
+
+// waitsEarlier stops it before it looks where the live version is. It has read the rows
+// twice before, to find its own row missing and to see that it owns the row.
+func waitsEarlier(w *world) {
+	w.waitsAt(3, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Query })
+}
+
+func (w *world) waitsAt(nth int32, is func(sqlfaults.Step) bool) {
 	w.write("a")
 	live := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
-	db, sleeps, wake := w.asleep(2)
+	db, sleeps, wake := w.asleepAt(nth, is)
 	counts := []int{0, 0}
 	rebuild := w.begin(func(ctx context.Context) error {
 		return w.projection(db, 2).Rebuild(ctx, w.feed, w.counting(2), func(ctx context.Context, tx *sql.Tx) error {
@@ -104,6 +115,7 @@ func waitsForTheLive(w *world) {
 		})
 	})
 	w.sees(sleeps)
+	require.Equal(w.t, 1, w.model(2).Total, "it has not caught up yet")
 	w.write("b")
 	w.handled(1, 2)
 	wake()
