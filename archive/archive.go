@@ -8,7 +8,7 @@
 // of event, and in each file the rows sorted by aggregate, version and index. A
 // numbered manifest then names the files and the new position. Readers take the
 // files that a manifest has added and no later manifest has removed
-// ([Archive.Files]), so that they see each row once, whatever was interrupted.
+// ([Archive.Files]), so that they see each row once, also after an interruption.
 //
 // An archive is in a [Destination]: a folder, or a service in a cloud. Manifests are
 // create-only, so that any number of archivers may run: the manifest of one wins, and
@@ -33,10 +33,10 @@ var ErrNoArchive = errors.New("there is no archive")
 
 // Options are the settings of an [Archive]. Zero values stand for the defaults.
 type Options struct {
-	// BatchRows is the largest number of rows between two manifests, 100,000 by
+	// BatchRows is the largest number of rows between two manifests, 50,000 by
 	// default, and BatchBytes about how many bytes these rows take in memory, 32 MiB
-	// by default. A changeset is never divided. An archiver takes about four times
-	// BatchBytes of memory.
+	// by default. A changeset is never divided. With the defaults, an archiver holds
+	// about 120 MiB.
 	BatchRows  int
 	BatchBytes int
 	// Progress, if not nil, is called with the number of changesets or files that were
@@ -49,7 +49,7 @@ type Options struct {
 
 func (o *Options) withDefaults() Options {
 	out := *cmp.Or(o, &Options{})
-	out.BatchRows = cmp.Or(max(out.BatchRows, 0), 100_000)
+	out.BatchRows = cmp.Or(max(out.BatchRows, 0), 50_000)
 	out.BatchBytes = cmp.Or(max(out.BatchBytes, 0), 32<<20)
 	out.Logger = cmp.Or(out.Logger, slog.New(slog.DiscardHandler))
 	if out.Progress == nil {

@@ -92,7 +92,7 @@ func TestErasureWithinABatch(t *testing.T) {
 	}
 }
 
-// Whatever request fails, and whether the process survives or not: readers see the
+// Any request can fail, and the process can end there: readers see the
 // rows of the others once, and after the next erasure nothing is left of the erased
 // aggregates, in any file.
 func TestFaultsOfErase(t *testing.T) {

@@ -41,6 +41,26 @@ func TestRun(t *testing.T) {
 	require.Equal(t, before, d.names(""))
 }
 
+// A batch ends with the changeset that fills it, by rows or by bytes.
+func TestBatchesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.fill(100) // with at most 3 rows each, of some 300 bytes
+	for _, options := range []*Options{{BatchRows: 10}, {BatchBytes: 3000}} {
+		d := newMemory()
+		run(t, w, d, options)
+		for _, name := range d.names(manifests) {
+			m, err := decodeManifest(d.files[name])
+			require.NoError(t, err)
+			rows := int64(0)
+			for _, f := range m.add {
+				rows += f.Rows
+			}
+			require.LessOrEqual(t, rows, int64(12))
+			require.NotZero(t, rows)
+		}
+	}
+}
+
 // Runs that end at any place give the rows of one run.
 func TestResumedRuns(t *testing.T) {
 	w, d := newWorld(t), newMemory()
@@ -63,8 +83,7 @@ func TestSameFiles(t *testing.T) {
 	require.Equal(t, one.files, other.files)
 }
 
-// Whatever request fails, before or after its effect, and whether the process
-// survives or not: a reader sees no row twice, the next run adds what is missing, and
+// Any request can fail, before or after its effect, and the process can end there: a reader sees no row twice, the next run adds what is missing, and
 // leaves no other files.
 func TestFaultsOfRun(t *testing.T) {
 	w := newWorld(t)

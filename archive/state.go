@@ -15,12 +15,12 @@ import (
 
 // state is what all manifests say together.
 type state struct {
-	number   uint64 // of the newest manifest; 0 if there is none
+	number   uint64 // of the newest manifest; 0 without a manifest
 	newest   changeset.Digest
 	position feed.Position
 	live     map[string]File
 	// erased are the aggregates whose erasure the feed has reported. The value says
-	// whether they have no rows any more.
+	// whether they have no rows from here on.
 	erased map[string]bool
 	// batches are the manifests that have moved the position.
 	batches []batchEnd

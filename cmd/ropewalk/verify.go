@@ -56,6 +56,9 @@ failure until ropewalk archive erase has removed them.`,
 }
 
 func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verifyFlags, args []string) error {
+	// The record of each object, and each row of a batch, lives until it is proved.
+	// Collecting earlier keeps the heap smaller.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	if cmd.Flags().Changed("archive") {
 		if len(args) > 0 || f != (verifyFlags{archive: f.archive}) {
 			return cliexit.Usagef("--archive stands alone: the whole archive is verified")
@@ -66,9 +69,6 @@ func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verify
 	if err != nil {
 		return err
 	}
-	// The record of each object lives until its aggregate is done. Collecting earlier
-	// keeps the heap smaller.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return withStore(cmd.Context(), stores, func(s *store) error {
 		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Internal: f.internal, Progress: func() { v.bar.Add(1) }})
