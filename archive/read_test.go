@@ -88,7 +88,7 @@ func TestFilesThatAskForMemory(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"a long footer":          ended([]byte{}, 1<<32-1),
 		"a list of row groups":   ended([]byte("PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07"), 9),
-		"many row groups":        ended(append([]byte("PAR1\x15\x02\x19\xfc\x80\x80\x40"), make([]byte, 1<<20)...), 1<<20+7),
+		"many row groups":        ended(append(binary.AppendUvarint([]byte("PAR1\x15\x02\x19\xfc"), maxFooter-9), make([]byte, maxFooter-8)...), maxFooter),
 		"a page beyond the end":  bomb(t, nil, 8, 1<<31-1),
 		"a string":               ended([]byte("PAR1\x15\x02\x18\xff\xff\xff\xff\x07"), 8),
 		"deep structures":        ended(bytes.Repeat([]byte{0x1c}, 1<<20), 1<<20),
@@ -123,19 +123,51 @@ func compressed(t *testing.T, content []byte) []byte {
 // bomb returns a file whose first page is the given page. The page says that it has so
 // many bytes, and that more are compressed than there are.
 func bomb(t *testing.T, page []byte, size, more int32) []byte {
-	meta := footerOf(t, written(t, manyRows(1)))
-	protocol := new(thrift.CompactProtocol)
-	header, err := thrift.Marshal(protocol, &format.PageHeader{
+	return withPage(t, page, format.PageHeader{
 		Type: format.DataPage, UncompressedPageSize: size, CompressedPageSize: int32(len(page)) + more,
 		DataPageHeader: thrift.New(format.DataPageHeader{NumValues: 1, Encoding: format.Plain}),
 	})
+}
+
+// withPage returns a file of two rows that has the page for its aggregates.
+func withPage(t *testing.T, page []byte, h format.PageHeader) []byte {
+	file := written(t, manyRows(1))
+	meta := footerOf(t, file)
+	protocol := new(thrift.CompactProtocol)
+	header, err := thrift.Marshal(protocol, &h)
 	require.NoError(t, err)
-	file := append(append([]byte(magic), header...), page...)
+	start := len(file)
+	file = append(append(file, header...), page...)
 	chunk := &meta.RowGroups[0].Columns[0].MetaData
-	chunk.DataPageOffset, chunk.DictionaryPageOffset, chunk.TotalCompressedSize = 4, 0, int64(len(file)-4)+int64(more)
+	chunk.DataPageOffset, chunk.DictionaryPageOffset = int64(start), 0
+	chunk.TotalCompressedSize = int64(len(header)) + int64(h.CompressedPageSize)
 	footer, err := thrift.Marshal(protocol, meta)
 	require.NoError(t, err)
 	return ended(append(file, footer...), uint32(len(footer)))
+}
+
+// A page has as many bytes as it says, and not fewer values than none.
+func TestPagesThatLie(t *testing.T) {
+	values := []byte("\x01\x00\x00\x00a\x01\x00\x00\x00b")
+	for _, test := range []struct {
+		page  []byte
+		count int32
+		sound bool
+	}{
+		{values, 2, true},
+		{append(values[:10:10], 'x'), 2, false},
+		{values[:9], 2, false},
+		{values, -1, false},
+		{values, 1, false},
+	} {
+		page := compressed(t, test.page)
+		rows, err := readAll(t, withPage(t, page, format.PageHeader{
+			Type: format.DataPage, UncompressedPageSize: int32(len(values)), CompressedPageSize: int32(len(page)),
+			DataPageHeader: thrift.New(format.DataPageHeader{NumValues: test.count, Encoding: format.Plain}),
+		}))
+		require.Equal(t, test.sound, err == nil)
+		require.Equal(t, test.sound, rows == 2)
+	}
 }
 
 func footerOf(t *testing.T, file []byte) *format.FileMetaData {

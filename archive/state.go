@@ -70,6 +70,15 @@ func (a *Archive) loadExisting(ctx context.Context) (*state, error) {
 	return s, err
 }
 
+// reload reads all manifests again, after another archiver has stored the next one.
+func (a *Archive) reload(ctx context.Context, old *state) (*state, error) {
+	s, err := a.load(ctx)
+	if err == nil && s.number == old.number {
+		err = a.corrupt(manifestName(old.number+1), "it exists, and the listing does not have it")
+	}
+	return s, err
+}
+
 // countManifests returns the number of manifests, which are numbered without gaps.
 func (a *Archive) countManifests(ctx context.Context) (count uint64, err error) {
 	var newest uint64
