@@ -32,6 +32,8 @@ var importRules = map[string]importRule{
 	"feed/feedtest":                   {code: "changeset head internal", tests: "backends/memstore"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
+	"archive":                         {code: ". changeset feed gc head internal", tests: "archive/archivetest backends/memstore backends/sqlitestore faults modernc.org"},
+	"archive/archivetest":             {code: "archive . changeset feed gc head internal"},
 	"aggregate":                       {code: ". changeset feed gc head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},
 	"aggregate/aggregatetest":         {code: "aggregate . changeset feed gc head faults internal backends/memstore"},
 	"projection":                      {code: "aggregate . changeset feed gc head internal", tests: "backends/memstore projection/projectiontest modernc.org"},
@@ -57,12 +59,14 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/ndjson":    {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit", services: "modernc.org"},
 	"cmd/ropewalk/internal/figure":    {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible inspect", services: "modernc.org"},
 	"cmd/ropewalk/internal/importer":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible cmd/ropewalk/internal/ndjson", services: "modernc.org", tests: "backends/memstore"},
-	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible backends", services: services},
+	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible archive backends", services: services},
+	"publish/watermill":               {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore faults gc"},
+	"publish/webhook":                 {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore gc"},
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
 	"examples/orderboard":             {code: "aggregate . changeset feed gc head internal", services: "github.com/aws"},
-	"examples/orders":                 {code: "aggregate backends . changeset feed gc head internal", services: services, tests: "faults gc"},
+	"examples/orders":                 {code: "aggregate projection backends . changeset feed gc head internal", services: services, tests: "faults gc"},
 }
 
 // services are where client libraries come from.
@@ -71,7 +75,7 @@ const services = "github.com/aws github.com/Azure modernc.org"
 func TestImportsRunOneWay(t *testing.T) {
 	code, tests := imports(t)
 	for folder := range code {
-		if _, ruled := importRules[folder]; strings.HasPrefix(folder, "backends/") {
+		if _, ruled := importRules[folder]; below(folder, "backends publish") {
 			require.True(t, ruled, "%s has no rule", folder)
 		}
 	}

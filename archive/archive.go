@@ -8,7 +8,7 @@
 // of event, and in each file the rows sorted by aggregate, version and index. A
 // numbered manifest then names the files and the new position. Readers take the
 // files that a manifest has added and no later manifest has removed
-// ([Archive.Files]), so that they see each row once, whatever was interrupted.
+// ([Archive.Files]), so that they see each row once, also after an interruption.
 //
 // An archive is in a [Destination]: a folder, or a service in a cloud. Manifests are
 // create-only, so that any number of archivers may run: the manifest of one wins, and

@@ -25,9 +25,8 @@ type columnReader struct {
 	pages    *pageDecoder
 
 	dictionary [][]byte
-	held       int    // bytes of the page
 	left       int32  // values left in the page
-	levels     *runs  // whether a value is NULL; nil if none is
+	levels     *runs  // whether a value is NULL; nil if no value may be
 	indexes    *runs  // into the dictionary; nil if the page has the values
 	plain      []byte // the values
 }
@@ -123,10 +122,10 @@ func (c *columnReader) readPage() error {
 // setDictionary takes the dictionary, which stays until the end of the row group.
 func (c *columnReader) setDictionary(compressed []byte, header format.PageHeader) error {
 	values, err := c.pages.decode(compressed, header.UncompressedPageSize)
-	if err != nil || c.dictionary != nil || c.kind != parquet.ByteArray {
+	if err != nil || c.kind != parquet.ByteArray {
 		return errors.Join(err, errPage)
 	}
-	c.dictionary = [][]byte{}
+	c.dictionary = nil
 	for len(values) > 0 {
 		value, rest, err := cut(values, c.kind)
 		if err != nil {
@@ -142,14 +141,14 @@ func (c *columnReader) setDictionary(compressed []byte, header format.PageHeader
 
 // setPage takes a page of values in place of the page before.
 func (c *columnReader) setPage(compressed []byte, header format.PageHeader) error {
-	c.pages.held -= c.held
-	c.held, c.plain, c.indexes, c.levels = 0, nil, nil, nil
+	c.plain, c.indexes, c.levels = nil, nil, nil
 	page, err := c.pages.decode(compressed, header.UncompressedPageSize)
 	if err != nil {
 		return err
 	}
-	c.held = len(page)
-	c.left = max(0, header.DataPageHeader.V.NumValues)
+	if c.left = header.DataPageHeader.V.NumValues; c.left < 0 {
+		return errPage
+	}
 	if c.optional {
 		levels, rest, err := cut(page, parquet.ByteArray) // both have their length first
 		if err != nil {
@@ -161,7 +160,7 @@ func (c *columnReader) setPage(compressed []byte, header format.PageHeader) erro
 	case format.Plain:
 		c.plain = page
 		return nil
-	case format.RLEDictionary, format.PlainDictionary:
+	case format.RLEDictionary:
 		if len(page) > 0 {
 			c.indexes = &runs{data: page[1:], width: int(page[0])}
 			return nil
@@ -170,23 +169,23 @@ func (c *columnReader) setPage(compressed []byte, header format.PageHeader) erro
 	return errPage
 }
 
-// pageDecoder decompresses the pages of a row group, as many at once as fit into
-// memory.
+// pageDecoder decompresses the pages of a row group.
 type pageDecoder struct {
 	zstd *zstd.Decoder
-	held int // bytes
+	held int // bytes that the pages had so far
 }
 
-// maxWindow is the largest window of a page, which the writer keeps below.
-const maxWindow = 32 << 20
+const (
+	// maxHeld is the largest row group: the group of the largest row, with room for
+	// what Parquet adds.
+	maxHeld = maxRowBytes + 32<<20
+	// maxWindow is the largest window of a page, which the writer keeps below.
+	maxWindow = 32 << 20
+)
 
-// maxHeld is how many bytes of pages a read holds: the pages with the largest row, and
-// some pages of every column.
-const maxHeld = maxRowBytes + 32<<20
+var errHeld = fmt.Errorf("the pages of a row group take more than %d bytes", maxHeld)
 
-var errHeld = fmt.Errorf("its pages take more than %d bytes", maxHeld)
-
-// hold counts bytes that are held.
+// hold counts bytes as held until the end of the row group.
 func (d *pageDecoder) hold(n int) error {
 	if d.held += n; n < 0 || d.held > maxHeld {
 		return errHeld

@@ -44,7 +44,7 @@ func (a *Archive) Erase(ctx context.Context) (EraseReport, error) {
 			break
 		}
 		if errors.Is(err, errTaken) {
-			s, err = a.loadExisting(ctx)
+			s, err = a.reload(ctx, s)
 		}
 	}
 	return r, err

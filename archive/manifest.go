@@ -129,7 +129,7 @@ func decodeManifest(content []byte) (*manifest, error) {
 	m := &manifest{}
 	lines := json.NewDecoder(bytes.NewReader(content))
 	if err := lines.Decode(&m.preamble); err != nil {
-		return nil, fmt.Errorf("the first line is not that of a manifest: %w", err)
+		return nil, fmt.Errorf("the first line is not the first line of a manifest: %w", err)
 	}
 	if m.Format > manifestFormat {
 		return nil, fmt.Errorf("%w: %d, and this version reads %d", changeset.ErrUnsupportedFormat, m.Format, manifestFormat)

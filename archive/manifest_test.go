@@ -45,6 +45,15 @@ func TestGoldenManifest(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+// DESIGN.md shows the golden manifest.
+func TestManifestOfDesign(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "manifest.ndjson"))
+	require.NoError(t, err)
+	design, err := os.ReadFile("../DESIGN.md")
+	require.NoError(t, err)
+	require.Contains(t, string(design), string(golden))
+}
+
 // A manifest of a later format is not taken for a damaged one.
 func TestLaterFormat(t *testing.T) {
 	_, err := decodeManifest([]byte(`{"format":2,"numbers":[1]}` + "\n"))

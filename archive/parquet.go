@@ -24,7 +24,7 @@ const (
 // and index; the whole file is sorted if the rows come in that order. The same rows
 // in the same order make the same bytes. A Writer is not safe for concurrent use.
 type Writer struct {
-	file  *parquet.Writer
+	file  *parquet.GenericWriter[any]
 	rows  []Row
 	bytes int
 	err   error
@@ -34,7 +34,7 @@ type Writer struct {
 // file is complete after [Writer.Close].
 func NewWriter(w io.Writer) *Writer {
 	order := parquet.SortingColumns(parquet.Ascending("aggregate"), parquet.Ascending("version"), parquet.Ascending("index"))
-	return &Writer{file: parquet.NewWriter(w, schema,
+	return &Writer{file: parquet.NewGenericWriter[any](w, schema,
 		parquet.Compression(&zstd.Codec{}),
 		parquet.CreatedBy("ropewalk", "1", "archive"),
 		parquet.DataPageVersion(1), // which every reader knows
@@ -42,7 +42,7 @@ func NewWriter(w io.Writer) *Writer {
 		parquet.DictionaryMaxBytes(pageBytes),
 		parquet.KeyValueMetadata(formatKey, formatNumber),
 		parquet.PageBufferSize(pageBytes),
-		unbounded("content"), unbounded("data"), unbounded("envelope"), unbounded("event_id"), unbounded("metadata"), unbounded("type"),
+		unbounded("content"), unbounded("data"), unbounded("digest"), unbounded("envelope"), unbounded("event_id"), unbounded("metadata"), unbounded("type"),
 		parquet.SortingWriterConfig(order),
 	)}
 }
@@ -69,10 +69,9 @@ func (w *Writer) Write(row Row) error {
 // destination.
 func (w *Writer) Close() error {
 	w.flush()
-	if w.err != nil {
-		return w.err
+	if w.err == nil {
+		w.err = guarded(w.file.Close)
 	}
-	w.err = guarded(w.file.Close)
 	if w.err != nil {
 		return w.err
 	}

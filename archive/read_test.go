@@ -88,12 +88,14 @@ func TestFilesThatAskForMemory(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"a long footer":          ended([]byte{}, 1<<32-1),
 		"a list of row groups":   ended([]byte("PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07"), 9),
+		"many row groups":        ended(append(binary.AppendUvarint([]byte("PAR1\x15\x02\x19\xfc"), maxFooter-9), make([]byte, maxFooter-8)...), maxFooter),
+		"a page beyond the end":  bomb(t, nil, 8, 1<<31-1),
 		"a string":               ended([]byte("PAR1\x15\x02\x18\xff\xff\xff\xff\x07"), 8),
 		"deep structures":        ended(bytes.Repeat([]byte{0x1c}, 1<<20), 1<<20),
-		"a page of zeros":        bomb(t, compressed(t, make([]byte, 256<<20)), 256<<20),
-		"a page that is larger":  bomb(t, compressed(t, make([]byte, 256<<20)), 8),
-		"a page without its end": bomb(t, nil, 1<<31-1),
-		"frames":                 bomb(t, bytes.Repeat(compressed(t, make([]byte, 1<<20)), 1000), 1<<20),
+		"a page of zeros":        bomb(t, compressed(t, make([]byte, 256<<20)), 256<<20, 0),
+		"a page that is larger":  bomb(t, compressed(t, make([]byte, 256<<20)), 8, 0),
+		"a page without its end": bomb(t, nil, 1<<31-1, 0),
+		"frames":                 bomb(t, bytes.Repeat(compressed(t, make([]byte, 1<<20)), 1000), 1<<20, 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -102,6 +104,7 @@ func TestFilesThatAskForMemory(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			require.Error(t, err)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*maxHeld))
+			require.Less(t, int64(after.StackSys)-int64(before.StackSys), int64(16<<20))
 		})
 	}
 }
@@ -117,21 +120,54 @@ func compressed(t *testing.T, content []byte) []byte {
 	return e.EncodeAll(content, nil)
 }
 
-// bomb returns a file whose first page is the given page.
-func bomb(t *testing.T, page []byte, size int32) []byte {
-	meta := footerOf(t, written(t, manyRows(1)))
-	protocol := new(thrift.CompactProtocol)
-	header, err := thrift.Marshal(protocol, &format.PageHeader{
-		Type: format.DataPage, UncompressedPageSize: size, CompressedPageSize: int32(len(page)),
+// bomb returns a file whose first page is the given page. The page says that it has so
+// many bytes, and that more are compressed than there are.
+func bomb(t *testing.T, page []byte, size, more int32) []byte {
+	return withPage(t, page, format.PageHeader{
+		Type: format.DataPage, UncompressedPageSize: size, CompressedPageSize: int32(len(page)) + more,
 		DataPageHeader: thrift.New(format.DataPageHeader{NumValues: 1, Encoding: format.Plain}),
 	})
+}
+
+// withPage returns a file of two rows that has the page for its aggregates.
+func withPage(t *testing.T, page []byte, h format.PageHeader) []byte {
+	file := written(t, manyRows(1))
+	meta := footerOf(t, file)
+	protocol := new(thrift.CompactProtocol)
+	header, err := thrift.Marshal(protocol, &h)
 	require.NoError(t, err)
-	file := append(append([]byte(magic), header...), page...)
+	start := len(file)
+	file = append(append(file, header...), page...)
 	chunk := &meta.RowGroups[0].Columns[0].MetaData
-	chunk.DataPageOffset, chunk.DictionaryPageOffset, chunk.TotalCompressedSize = 4, 0, int64(len(file)-4)
+	chunk.DataPageOffset, chunk.DictionaryPageOffset = int64(start), 0
+	chunk.TotalCompressedSize = int64(len(header)) + int64(h.CompressedPageSize)
 	footer, err := thrift.Marshal(protocol, meta)
 	require.NoError(t, err)
 	return ended(append(file, footer...), uint32(len(footer)))
+}
+
+// A page has as many bytes as it says, and not fewer values than none.
+func TestPagesThatLie(t *testing.T) {
+	values := []byte("\x01\x00\x00\x00a\x01\x00\x00\x00b")
+	for _, test := range []struct {
+		page  []byte
+		count int32
+		sound bool
+	}{
+		{values, 2, true},
+		{append(values[:10:10], 'x'), 2, false},
+		{values[:9], 2, false},
+		{values, -1, false},
+		{values, 1, false},
+	} {
+		page := compressed(t, test.page)
+		rows, err := readAll(t, withPage(t, page, format.PageHeader{
+			Type: format.DataPage, UncompressedPageSize: int32(len(values)), CompressedPageSize: int32(len(page)),
+			DataPageHeader: thrift.New(format.DataPageHeader{NumValues: test.count, Encoding: format.Plain}),
+		}))
+		require.Equal(t, test.sound, err == nil)
+		require.Equal(t, test.sound, rows == 2)
+	}
 }
 
 func footerOf(t *testing.T, file []byte) *format.FileMetaData {
@@ -146,6 +182,7 @@ func TestOtherFormats(t *testing.T) {
 		"format":     func(m *format.FileMetaData) { m.KeyValueMetadata[0].Value = "2" },
 		"columns":    func(m *format.FileMetaData) { m.Schema = m.Schema[:5] },
 		"the column": func(m *format.FileMetaData) { m.Schema[3].Name = "x" },
+		"too long":   func(m *format.FileMetaData) { m.CreatedBy = strings.Repeat("x", maxFooter) },
 		"has 14":     func(m *format.FileMetaData) { m.RowGroups[0].Columns = m.RowGroups[0].Columns[:14] },
 		"decode":     func(m *format.FileMetaData) { m.RowGroups[0].Columns[2].MetaData.Codec = format.Gzip },
 	} {
@@ -189,4 +226,26 @@ func FuzzRead(f *testing.F) {
 	f.Add(written(f, nil))
 	f.Add(ended([]byte("PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07"), 9))
 	f.Fuzz(func(t *testing.T, file []byte) { _, _ = readAll(t, file) })
+}
+
+// Numbers of a run that the page does not have.
+func TestRunsThatOverflow(t *testing.T) {
+	for _, r := range []runs{
+		{},
+		{data: []byte{0x80}},
+		{data: binary.AppendUvarint(nil, 1<<61|1), width: 16}, // 16 · 2⁶⁰ is 0 in 64 bits
+		{data: []byte{3, 1}, width: 16},
+		{data: []byte{2}, width: 1},
+	} {
+		_, err := r.next()
+		require.ErrorIs(t, err, errPage)
+	}
+}
+
+// A row that the chains cannot have.
+func TestRowsOfNoAggregate(t *testing.T) {
+	row := manyRows(1)[0]
+	row.Aggregate = "$feed\x00"
+	_, err := readAll(t, written(t, []Row{row}))
+	require.ErrorContains(t, err, "invalid aggregate ID")
 }

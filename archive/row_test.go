@@ -26,7 +26,7 @@ func changesetOf(aggregate string, version uint64, contentType, content string) 
 
 func TestRowsOfEvents(t *testing.T) {
 	c := changesetOf("order-1", 4, "application/x-ndjson", `{"type":"opened","id":"e1","time":"2026-03-01T11:00:00.123456789+01:00","data": {"a": "<>"} ,"meta":{"k":"v"}}`+"\n\n"+
-		`{"aggregate":"order-1","type":"paid","cents":7}`+"\r\n"+`{"n":1}`+"\n"+`half {`+"\n")
+		`{"aggregate":"order-1","type":"paid","cents":7}`+"\r\n"+`{"n":1}`+"\n"+`half {`+"\n \n")
 	c.Metadata = map[string]string{"k": "w", "import": "<1>"}
 	rows := slices.Collect(RowsOf(c, feed.Position{}))
 	require.Len(t, rows, 4)
@@ -43,7 +43,7 @@ func TestRowsOfEvents(t *testing.T) {
 	third.Index, third.Data = 2, `{"n":1}`+"\n"
 	require.Equal(t, third, rows[2])
 	fourth := base
-	fourth.Index, fourth.Content = 3, []byte("half {\n")
+	fourth.Index, fourth.Content = 3, []byte("half {\n \n")
 	require.Equal(t, fourth, rows[3])
 }
 

@@ -44,7 +44,7 @@ func (a *Archive) Run(ctx context.Context, f *feed.Feed) (Report, error) {
 			break
 		}
 		if errors.Is(err, errTaken) { // what another archiver has written counts
-			s, err = a.load(ctx)
+			s, err = a.reload(ctx, s)
 		}
 	}
 	if s != nil {

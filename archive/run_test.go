@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -44,7 +45,7 @@ func TestRun(t *testing.T) {
 // A batch ends with the changeset that fills it, by rows or by bytes.
 func TestBatchesAreBounded(t *testing.T) {
 	w := newWorld(t)
-	w.fill(100) // with at most 3 rows each, of some 300 bytes
+	w.fill(40) // with at most 3 rows each, of some 300 bytes
 	for _, options := range []*Options{{BatchRows: 10}, {BatchBytes: 3000}} {
 		d := newMemory()
 		run(t, w, d, options)
@@ -83,15 +84,14 @@ func TestSameFiles(t *testing.T) {
 	require.Equal(t, one.files, other.files)
 }
 
-// Whatever request fails, before or after its effect, and whether the process
-// survives or not: a reader sees no row twice, the next run adds what is missing, and
+// Any request can fail, before or after its effect, and the process can end there: a reader sees no row twice, the next run adds what is missing, and
 // leaves no other files.
 func TestFaultsOfRun(t *testing.T) {
 	w := newWorld(t)
-	w.fill(7)
+	w.fill(3)
 	old := newMemory()
 	run(t, w, old, small)
-	w.fill(20)
+	w.fill(7) // two batches
 	everyFault(t, func(t *testing.T, fault func(Destination) *faulty) {
 		d := &memory{files: maps.Clone(old.files)}
 		f := fault(d)
@@ -156,15 +156,39 @@ func TestSecondArchiver(t *testing.T) {
 	requireNoOrphans(t, d)
 }
 
+// hiding is a destination whose listing lacks the manifest that another archiver has
+// stored.
+type hiding struct{ *memory }
+
+func (h hiding) List(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for name, err := range h.memory.List(ctx, prefix) {
+			if name != manifestName(1) && !yield(name, err) {
+				return
+			}
+		}
+	}
+}
+
+// A listing that lacks a manifest ends the run: it would go on for ever.
+func TestListingWithoutAManifest(t *testing.T) {
+	w, d := newWorld(t), newMemory()
+	w.fill(3)
+	run(t, w, d, nil)
+	w.fill(1)
+	_, err := Open(hiding{d}, nil).Run(t.Context(), w.feed())
+	requireCorrupt(t, err, "the listing does not have it")
+}
+
 func TestManyArchivers(t *testing.T) {
 	w, d := newWorld(t), newMemory()
-	w.fill(100)
+	w.fill(30)
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	added := int64(0)
-	for i := range 4 {
+	for i := range 3 {
 		group.Go(func() {
-			report, err := Open(d, &Options{BatchRows: 5 + i}).Run(t.Context(), w.feed())
+			report, err := Open(d, &Options{BatchRows: 15 + i}).Run(t.Context(), w.feed())
 			require.NoError(t, err)
 			mu.Lock()
 			defer mu.Unlock()
@@ -224,6 +248,8 @@ func TestOtherHistory(t *testing.T) {
 	_, err := Open(d, nil).Run(t.Context(), other.feed())
 	require.ErrorIs(t, err, feed.ErrOtherHistory)
 	require.Equal(t, before, d.files)
+	_, err = ropewalk.Collect(Open(d, nil).Verify(t.Context(), other.store))
+	require.ErrorIs(t, err, feed.ErrOtherHistory)
 }
 
 func TestMissingManifest(t *testing.T) {

@@ -41,7 +41,7 @@ func (r *runs) next() (uint32, error) {
 // begin begins the next run.
 func (r *runs) begin() error {
 	head, n := binary.Uvarint(r.data)
-	if n <= 0 || r.width > 32 {
+	if n <= 0 {
 		return errPage
 	}
 	r.data = r.data[n:]

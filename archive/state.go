@@ -15,12 +15,12 @@ import (
 
 // state is what all manifests say together.
 type state struct {
-	number   uint64 // of the newest manifest; 0 if there is none
+	number   uint64 // of the newest manifest; 0 without a manifest
 	newest   changeset.Digest
 	position feed.Position
 	live     map[string]File
 	// erased are the aggregates whose erasure the feed has reported. The value says
-	// whether they have no rows any more.
+	// whether they have no rows from here on.
 	erased map[string]bool
 	// batches are the manifests that have moved the position.
 	batches []batchEnd
@@ -66,6 +66,15 @@ func (a *Archive) loadExisting(ctx context.Context) (*state, error) {
 	s, err := a.load(ctx)
 	if err == nil && s.number == 0 {
 		err = fmt.Errorf("%w in %s", ErrNoArchive, a.destination.Locate(""))
+	}
+	return s, err
+}
+
+// reload reads all manifests again, after another archiver has stored the next one.
+func (a *Archive) reload(ctx context.Context, old *state) (*state, error) {
+	s, err := a.load(ctx)
+	if err == nil && s.number == old.number {
+		err = a.corrupt(manifestName(old.number+1), "it exists, and the listing does not have it")
 	}
 	return s, err
 }

@@ -90,14 +90,14 @@ type verification struct {
 	store  *ropewalk.Store
 	feed   *feed.Feed
 	files  map[uint64][]File // by their batch
-	chains map[string]link
+	chains map[string]chained
 	gone   map[string]bool // aggregates that the store or the archive knows to be erased
 	batch  *batch
 	proof  Proof
 }
 
-// link is the last changeset of an aggregate that was taken.
-type link struct {
+// chained is the last changeset of an aggregate that was taken.
+type chained struct {
 	version uint64
 	id      ropewalk.ID
 	digest  ropewalk.Digest
@@ -106,7 +106,7 @@ type link struct {
 func newVerification(a *Archive, s *state, store *ropewalk.Store) *verification {
 	v := &verification{
 		Archive: a, state: s, store: store, feed: feed.Open(store, &feed.Options{Logger: a.options.Logger}),
-		files: map[uint64][]File{}, chains: map[string]link{}, gone: map[string]bool{}, batch: newBatch(),
+		files: map[uint64][]File{}, chains: map[string]chained{}, gone: map[string]bool{}, batch: newBatch(),
 	}
 	for id := range s.erased {
 		v.gone[id] = true
@@ -174,19 +174,10 @@ func (v *verification) take(c feed.Change) {
 		v.gone[c.AggregateID] = true
 		return
 	}
-	parent := v.chains[c.AggregateID]
-	if err := verifyNext(c.Header, parent); err != nil {
+	if err := c.Header.Verify(v.chains[c.AggregateID].digest); err != nil {
 		v.find(c.Ref, "", err)
 	}
-	v.chains[c.AggregateID] = link{c.Version, c.ID, c.Digest}
-}
-
-// verifyNext returns an error if a header does not follow its parent in a chain.
-func verifyNext(h ropewalk.Header, parent link) error {
-	if h.Parent != parent.id || h.Version > 0 && h.Version != parent.version+1 {
-		return errors.New("it does not follow the version before it in the feed")
-	}
-	return h.Verify(parent.digest)
+	v.chains[c.AggregateID] = chained{c.Version, c.ID, c.Digest}
 }
 
 // find adds a finding about a changeset, or about a file.

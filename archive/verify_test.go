@@ -16,6 +16,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/feed"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 // verify returns the sum of all proofs.
@@ -178,6 +179,13 @@ func TestVerifyFindsRowsOfErased(t *testing.T) {
 	require.Contains(t, findings[0].String(), "although the aggregate was erased")
 }
 
+// objectOf returns a changeset as it is stored.
+func objectOf(t *testing.T, c changeset.Changeset) *memstore.Object {
+	metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
+	require.NoError(t, err)
+	return &memstore.Object{Metadata: metadata, ContentType: c.ContentType, Body: c.Body}
+}
+
 // A chain that has lost its head, or was cut or changed, is not the chain that was
 // archived.
 func TestVerifyFindsOtherChains(t *testing.T) {
@@ -187,6 +195,16 @@ func TestVerifyFindsOtherChains(t *testing.T) {
 		},
 		"head was restored or": func(older ropewalk.Head, stored *memstore.Contents) {
 			stored.Heads[head.ObjectName("order-1")], _ = head.EncodeJSON(older)
+		},
+		"another changeset at this version": func(older ropewalk.Head, stored *memstore.Contents) {
+			newest := older
+			for newest.Version < 3 { // where the archive ends
+				all, h, err := link.Extend(newest, "order-1", []changeset.Draft{{}}, time.Now())
+				require.NoError(t, err)
+				stored.Objects[all[0].ObjectName()] = objectOf(t, all[0])
+				newest = h
+			}
+			stored.Heads[head.ObjectName("order-1")], _ = head.EncodeJSON(newest)
 		},
 		"digest does not match": func(older ropewalk.Head, stored *memstore.Contents) {
 			for name, o := range stored.Objects {

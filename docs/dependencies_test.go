@@ -3,6 +3,7 @@ package docs_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,11 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDependenciesAreListed holds the page to go.mod: every module that is
-// required directly is on it, and no other.
+// TestDependenciesAreListed holds the page to go.mod, and to the go.mod files below
+// publish: every module that is required directly is on it, and no other.
 func TestDependenciesAreListed(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{if not (or .Indirect .Main)}}{{.Path}}{{end}}", "all").Output()
+	publishers, err := filepath.Glob("../publish/*/go.mod")
 	require.NoError(t, err)
+	require.NotEmpty(t, publishers)
+	required := requirements(t, "..")
+	for _, file := range publishers {
+		required = append(required, requirements(t, filepath.Dir(file))...)
+	}
 	page, err := os.ReadFile("dependencies.md")
 	require.NoError(t, err)
 	var listed []string
@@ -25,14 +31,24 @@ func TestDependenciesAreListed(t *testing.T) {
 			}
 		}
 	}
-	required := strings.Fields(string(out))
-	require.NotEmpty(t, required)
 	for _, module := range required {
 		require.Truef(t, matches(listed, module), "%s is not listed", module)
 	}
 	for _, name := range listed {
 		require.Truef(t, matches([]string{name}, required...), "%s is not required", name)
 	}
+}
+
+// requirements returns the modules that the module in a folder requires directly, except
+// a module that it replaces by a folder.
+func requirements(t *testing.T, folder string) (paths []string) {
+	c := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{if not (or .Indirect .Main .Replace)}}{{.Path}}{{end}}", "all")
+	c.Dir = folder
+	out, err := c.Output()
+	require.NoError(t, err)
+	paths = strings.Fields(string(out))
+	require.NotEmpty(t, paths)
+	return paths
 }
 
 // matches reports whether one of the names is one of the modules; a name that

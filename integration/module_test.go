@@ -69,10 +69,17 @@ func TestModuleCanBeRenamed(t *testing.T) {
 	}
 	// The rules for imports, the README's programs, and the stored formats still hold.
 	runIn(t, folder, "go", "test", "-run", "Imports|QuickStart|Golden", ".", "./changeset", "./head")
-	runIn(t, filepath.Join(folder, "bench"), "go", "list", "-deps", "./...")
+	modules, err := filepath.Glob(filepath.Join(folder, "publish", "*", "go.mod"))
+	require.NoError(t, err)
+	require.NotEmpty(t, modules)
+	for _, file := range append(modules, filepath.Join(folder, "bench", "go.mod")) {
+		inner := strings.TrimSpace(runIn(t, filepath.Dir(file), "go", "list", "-m"))
+		require.True(t, strings.HasPrefix(inner, module+"/"), inner)
+		runIn(t, filepath.Dir(file), "go", "list", "-deps", "-test", "./...")
+	}
 
 	leftover := regexp.MustCompile(`(?m)^\s*([\w.]+ )?"ropewalk(/[^"]*)?"$`)
-	for _, name := range []string{"README.md", "example_test.go", "docs/aws.md", "bench/memory.go"} {
+	for _, name := range []string{"README.md", "example_test.go", "docs/aws.md", "bench/memory.go", "publish/watermill/watermill.go"} {
 		text, err := os.ReadFile(filepath.Join(folder, name))
 		require.NoError(t, err)
 		require.Contains(t, string(text), `"`+module, name)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities that the module's code reaches, and fails when there are any. Where the
+# Looks for known vulnerabilities that the code of the module, and of the modules below publish/, reaches, and fails when
+# there are any. Where the
 # database cannot be had (no network, a closed one) it says so and goes on.
 # GOVULNDB: another database, https:// or file://
 set -euo pipefail
@@ -12,3 +13,4 @@ if ! curl --silent --show-error --fail --location --max-time 15 --output /dev/nu
   exit 0
 fi
 go tool govulncheck -db "$db" ./...
+integration/publish.sh go tool -modfile=../../go.mod govulncheck -db "$db" ./...

@@ -104,7 +104,7 @@ func (p *Projection) present(ctx context.Context, g *goal) (row, error) {
 	switch {
 	case g.rebuild && mine.live:
 		return row{}, errDone
-	case exists && g.rebuild == !mine.live:
+	case exists && g.rebuild != mine.live:
 		return mine, nil
 	case g.rebuild || len(rows) == 0:
 		// If another process comes first, the insert fails, and the next look finds out.

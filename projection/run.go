@@ -120,33 +120,46 @@ func (r *run) read(ctx context.Context, from feed.Position, steps chan<- step) {
 	}
 }
 
-// next returns the steps that have come, as far as they belong in one transaction. It
-// waits for the first step, and updates the row while it waits.
+// next waits for a step, and returns it with the steps that have come meanwhile, as far as
+// they belong in one transaction.
 func (r *run) next(ctx context.Context, steps <-chan step) (b batch, err error) {
-	for {
-		timer := time.NewTimer(time.Until(r.beatAt.Add(r.p.options.Standby / beats)))
+	s, ok, err := r.first(ctx, steps)
+	if err != nil {
+		return b, err
+	}
+	for more := b.add(s, ok); more && len(b.changes) < r.p.options.Batch && r.untilBeat() > 0; {
 		select {
-		case s, ok := <-steps:
-			timer.Stop()
-			for more := b.add(s, ok); more && len(b.changes) < r.p.options.Batch; {
-				select {
-				case s, ok = <-steps:
-					more = b.add(s, ok)
-				default:
-					more = false
-				}
+		case s, ok = <-steps:
+			more = b.add(s, ok)
+		default:
+			more = false
+		}
+	}
+	return b, nil
+}
+
+// first waits for a step. It updates the row whenever that is due.
+func (r *run) first(ctx context.Context, steps <-chan step) (s step, ok bool, err error) {
+	for {
+		if r.untilBeat() <= 0 {
+			if err := r.beat(ctx); err != nil {
+				return s, ok, err
 			}
-			return b, nil
+		}
+		timer := time.NewTimer(r.untilBeat())
+		select {
+		case s, ok = <-steps:
+			timer.Stop()
+			return s, ok, nil
 		case <-ctx.Done():
 			timer.Stop()
-			return b, context.Cause(ctx)
+			return s, ok, context.Cause(ctx)
 		case <-timer.C:
-			if err := r.beat(ctx); err != nil {
-				return b, err
-			}
 		}
 	}
 }
+
+func (r *run) untilBeat() time.Duration { return time.Until(r.beatAt.Add(r.p.options.Standby / beats)) }
 
 // add adds a step. It reports whether another step can follow in the batch.
 func (b *batch) add(s step, ok bool) bool {

@@ -9,11 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
-	"ropewalk/archive"
 	"ropewalk/backends/azurestore"
 )
-
-var _ archive.Destination = (*azurestore.Files)(nil)
 
 // cannedFiles returns files on a service with that answer.
 func cannedFiles(t testing.TB, answer func(r *http.Request) (*http.Response, error)) (*azurestore.Files, *canned) {

@@ -14,11 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk"
-	"ropewalk/archive"
 	"ropewalk/backends/s3store"
 )
-
-var _ archive.Destination = (*s3store.Files)(nil)
 
 func openFiles(t testing.TB, transport aws.HTTPClient) *s3store.Files {
 	t.Helper()

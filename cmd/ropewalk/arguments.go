@@ -14,6 +14,7 @@ var argumentNames = map[string]string{
 	"ID|RANGE":  "the aggregate, or some of its versions",
 	"REF":       "the changeset",
 	"REF|RANGE": "the changeset, or some versions of an aggregate",
+	"DST":       "the archive",
 	"FILE":      "the file",
 	"URL":       "the store",
 }
@@ -52,13 +53,13 @@ func explainArguments(cmd *cobra.Command) {
 }
 
 func missingArgument(cmd *cobra.Command) error {
-	if names := parts(cmd); len(names) > 0 {
+	placeholder := strings.Fields(cmd.Use)[1]
+	if names := parts(cmd); placeholder == "COMMAND" {
 		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(names, ", ")), "for example: %s", strings.TrimSpace(cmd.Example))
 	}
 	if len(cmd.ValidArgs) > 0 {
 		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(cmd.ValidArgs, ", ")), "for example: %s %s", cmd.CommandPath(), cmd.ValidArgs[0])
 	}
-	placeholder := strings.Fields(cmd.Use)[1]
 	what, ok := argumentNames[placeholder]
 	if !ok {
 		what = placeholder

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/archive"
 	"ropewalk/changeset"
 	"ropewalk/faults"
@@ -92,7 +93,6 @@ func TestParquetOfDamage(t *testing.T) {
 	p.script.Every(faults.Get, faults.Fault{Kind: faults.Dropped, Err: context.DeadlineExceeded})
 	got = p.run(t.Context(), "", "export", "--format", "parquet")
 	require.NotZero(t, got.exit)
-	for _, err := range archive.Read(strings.NewReader(got.stdout), int64(len(got.stdout))) {
-		require.Error(t, err)
-	}
+	_, err := ropewalk.Collect(archive.Read(strings.NewReader(got.stdout), int64(len(got.stdout))))
+	require.Error(t, err)
 }

@@ -184,3 +184,14 @@ func TestFieldsOfAnObjectBetweenSpaces(t *testing.T) {
 	}
 	require.Equal(t, []string{"a=1", `a={"b":[2]}`}, names)
 }
+
+func TestReplaceData(t *testing.T) {
+	for line, want := range map[string]string{
+		` {"type":"a", "data" : {"data":1} , "meta":{"data":2}}` + "\r": ` {"type":"a", "data" : null , "meta":{"data":2}}` + "\r",
+		`{"\u0064ata":[1],"type":"a"}`:                                  `{"\u0064ata":null,"type":"a"}`,
+		`{"type":"data","Data":1}`:                                      `{"type":"data","Data":1}`,
+	} {
+		got := eventline.ReplaceData([]byte(line), []byte("null"))
+		require.Equal(t, want, string(got))
+	}
+}

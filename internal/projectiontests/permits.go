@@ -22,8 +22,8 @@ import (
 	"ropewalk/projection"
 )
 
-var storyChecks = []check{
-	{"open permits by department, with two instances, ten kills, lost COMMITs, a rebuild and a switch", tellsStory},
+var permitChecks = []check{
+	{"open permits by department, with two instances, ten kills, lost COMMITs, a rebuild and a switch", followsPermits},
 }
 
 // step is an event of a permit.
@@ -190,10 +190,10 @@ func (s *story) open(suffix string) map[string]int {
 // maxKills is how often processes are killed while others are alive.
 const maxKills = 10
 
-// tellsStory imports permits while two processes run the projection. They are killed ten
+// followsPermits imports permits while two processes run the projection. They are killed ten
 // times, and replies of COMMIT are lost. In the middle a process builds the second version
 // and switches over, while the processes of the first one go on.
-func tellsStory(w *world) {
+func followsPermits(w *world) {
 	lines := w.lines()
 	s := &story{world: w, typ: permits(lines)}
 	s.setUp("")

@@ -32,7 +32,7 @@ type Database struct {
 	Open func(t testing.TB) (driver, dsn string)
 	// Bubble, if not nil, runs a test in virtual time.
 	Bubble func(t *testing.T, test func(t *testing.T))
-	// Sabotage, if not nil, breaks every process: see [Survivors].
+	// Sabotage, if not nil, breaks every process: see [Notices].
 	Sabotage func(*sqlfaults.Script)
 }
 
@@ -58,16 +58,18 @@ func (d Database) inBubble(t *testing.T, test func(t *testing.T)) {
 	d.Bubble(t, test)
 }
 
-// Survivors returns which checks pass although the processes are sabotaged.
-func Survivors(t *testing.T, d Database) (names []string) {
+// Notices reports whether a check fails because the processes are sabotaged.
+func Notices(t *testing.T, d Database, name string) (noticed bool) {
 	for _, c := range checks {
-		d.inBubble(t, func(t *testing.T) {
-			if !fails(t, func(t testing.TB) { c.run(newWorld(t, d)) }) {
-				names = append(names, c.name)
-			}
-		})
+		if c.name == name {
+			d.inBubble(t, func(t *testing.T) {
+				noticed = fails(t, func(t testing.TB) { c.run(newWorld(t, d)) })
+			})
+			return noticed
+		}
 	}
-	return names
+	require.Fail(t, "there is no such check", name)
+	return false
 }
 
 // fails reports whether a test fails.
@@ -101,7 +103,7 @@ type check struct {
 	run  func(w *world)
 }
 
-var checks = slices.Concat(deliveryChecks, ownerChecks, versionChecks, storyChecks)
+var checks = slices.Concat(deliveryChecks, ownerChecks, versionChecks, permitChecks)
 
 // Counter is a projection that counts the changes of each aggregate, and in all. A change
 // that is counted twice breaks a constraint or the count.

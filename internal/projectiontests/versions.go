@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,8 +20,10 @@ var versionChecks = []check{
 	{"another version is refused", refusesOtherVersions},
 	{"a version is built beside the live one, which then ends", rebuilds},
 	{"a version is not switched to before it has handled as much as the live one", waitsForTheLive},
+	{"a version is not switched to if the live one is found to be ahead", waitsEarlier},
 	{"the switch and the function for it are one transaction", switchesAtOnce},
 	{"a switch whose COMMIT is not answered is found out", survivesLostSwitches},
+	{"each step of a rebuild and of its switch fails, or ends the process", rebuildsThroughFaults},
 	{"a rebuild that is interrupted goes on", resumesRebuilds},
 	{"a switch can be taken back", switchesBack},
 	{"a rebuild is the way out of another history", rebuildsInOtherHistory},
@@ -91,10 +94,20 @@ func (w *world) heads0(id string) int {
 // waitsForTheLive stops a rebuild just before the transaction of the switch. Meanwhile a
 // change comes, and the live version handles it.
 func waitsForTheLive(w *world) {
+	w.waitsAt(2, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Begin })
+}
+
+// waitsEarlier stops it before it looks where the live version is. It has read the rows
+// twice before, to find its own row missing and to see that it owns the row.
+func waitsEarlier(w *world) {
+	w.waitsAt(3, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Query })
+}
+
+func (w *world) waitsAt(nth int32, is func(sqlfaults.Step) bool) {
 	w.write("a")
 	live := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
-	db, sleeps, wake := w.asleep(2)
+	db, sleeps, wake := w.asleepAt(nth, is)
 	counts := []int{0, 0}
 	rebuild := w.begin(func(ctx context.Context) error {
 		return w.projection(db, 2).Rebuild(ctx, w.feed, w.counting(2), func(ctx context.Context, tx *sql.Tx) error {
@@ -102,6 +115,7 @@ func waitsForTheLive(w *world) {
 		})
 	})
 	w.sees(sleeps)
+	require.Equal(w.t, 1, w.model(2).Total, "it has not caught up yet")
 	w.write("b")
 	w.handled(1, 2)
 	wake()
@@ -140,14 +154,27 @@ func switchesAtOnce(w *world) {
 func survivesLostSwitches(w *world) {
 	w.write("a")
 	require.NoError(w.t, w.projection(w.db, 1).Once(w.t.Context(), w.feed, w.counting(1)))
-	for _, verdict := range []sqlfaults.Verdict{sqlfaults.Refuse, sqlfaults.Lose} {
-		from := w.liveVersion()
-		to := 3 - from
-		commits, calls := 0, 0
+	for _, test := range []struct {
+		commit sqlfaults.Verdict
+		load   sqlfaults.Verdict // of the position afterwards
+		calls  int               // of the switch function
+	}{
+		{sqlfaults.Refuse, sqlfaults.Pass, 2},
+		{sqlfaults.Lose, sqlfaults.Pass, 1},
+		{sqlfaults.Refuse, sqlfaults.Refuse, 2},
+		{sqlfaults.Lose, sqlfaults.Refuse, 1},
+	} {
+		to := 3 - w.liveVersion()
+		commits, loads, calls := 0, 0, 0
 		script := &sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
 			if s.Kind == sqlfaults.Commit && calls > 0 {
 				if commits++; commits == 1 {
-					return verdict
+					return test.commit
+				}
+			}
+			if s.Kind == sqlfaults.Query && commits > 0 {
+				if loads++; loads == 1 {
+					return test.load
 				}
 			}
 			return sqlfaults.Pass
@@ -157,8 +184,54 @@ func survivesLostSwitches(w *world) {
 			return nil
 		}))
 		require.Equal(w.t, to, w.liveVersion())
-		require.Equal(w.t, map[sqlfaults.Verdict]int{sqlfaults.Refuse: 2, sqlfaults.Lose: 1}[verdict], calls)
+		require.Equal(w.t, test.calls, calls)
 	}
+}
+
+func rebuildsThroughFaults(w *world) {
+	w.write("a", "b", "a")
+	require.NoError(w.t, w.projection(w.db, 1).Once(w.t.Context(), w.feed, w.counting(1)))
+	verdicts := []sqlfaults.Verdict{sqlfaults.Refuse, sqlfaults.Lose, sqlfaults.KillBefore, sqlfaults.KillAfter}
+	stride := 1
+	if testing.Short() {
+		stride = 11
+	}
+	for i := 0; ; i += stride {
+		reached := w.fails(i/len(verdicts)+1, verdicts[i%len(verdicts)])
+		if !reached {
+			require.Greater(w.t, i, 10*len(verdicts))
+			return
+		}
+	}
+}
+
+// fails rebuilds the projection in another database, where one step fails. It reports
+// whether there is such a step.
+func (w *world) fails(number int, verdict sqlfaults.Verdict) (reached bool) {
+	w.t.Helper()
+	other := newWorld(w.t, w.d)
+	other.log, other.feed, other.options.Batch = w.log, w.feed, 1
+	first, second := other.projection(other.db, 1), other.projection(other.db, 2)
+	require.NoError(w.t, first.Once(w.t.Context(), w.feed, w.counting(1)))
+	script := &sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
+		if s.Number == number {
+			reached = true
+			return verdict
+		}
+		return sqlfaults.Pass
+	}}
+	ctx, kill := context.WithCancel(w.t.Context())
+	defer kill()
+	script.Killed = kill
+	_ = other.projection(other.process(script), 2).Rebuild(ctx, w.feed, w.counting(2), nil)
+	_, err := other.db.ExecContext(w.t.Context(), "UPDATE ropewalk_projections SET owner = ''") // a dead owner is silent for long
+	require.NoError(w.t, err)
+	require.NoError(w.t, second.Rebuild(w.t.Context(), w.feed, w.counting(2), nil), "step %d, verdict %d", number, verdict)
+	require.Equal(w.t, 2, other.liveVersion(), "step %d, verdict %d", number, verdict)
+	require.Equal(w.t, w.model(1), other.model(2), "step %d, verdict %d", number, verdict)
+	require.ErrorIs(w.t, first.Once(w.t.Context(), w.feed, w.counting(1)), projection.ErrOtherVersion)
+	require.NoError(w.t, other.db.Close())
+	return reached
 }
 
 func (w *world) liveVersion() int {

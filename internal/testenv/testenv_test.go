@@ -13,7 +13,8 @@ import (
 
 var readsVariable = regexp.MustCompile(`(?:Getenv|LookupEnv)\("([A-Za-z_]+)"\)|\b[Ee]nv\["([A-Za-z_]+)"\]`)
 
-// Every variable that the product reads by name is one that Clear unsets.
+// Every variable that the product reads by name is one that Clear unsets. Variables of
+// tests stay.
 func TestEveryVariableIsCleared(t *testing.T) {
 	found := map[string]bool{}
 	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -28,7 +29,7 @@ func TestEveryVariableIsCleared(t *testing.T) {
 	}))
 	require.Contains(t, found, "ROPEWALK_STORE")
 	for name := range found {
-		require.True(t, Read(name), "%s is read, and names lacks it", name)
+		require.True(t, Read(name) || strings.HasPrefix(name, "ROPEWALK_TEST_"), "%s is read, and names lacks it", name)
 	}
 }
 

@@ -38,8 +38,8 @@ func lengths() Subject {
 		},
 		Fill: func(ctx context.Context, store *ropewalk.Store) error {
 			heads := map[string]head.Head{}
-			for i := range 8 {
-				id := fmt.Sprint("n", i%3)
+			for i := range 4 {
+				id := fmt.Sprint("n", i%2)
 				h, err := store.Chain(id).Append(ctx, heads[id], ropewalk.Draft{Content: fmt.Append(nil, i)}, ropewalk.Draft{Content: fmt.Append(nil, -i)})
 				if err != nil {
 					return err
@@ -106,6 +106,9 @@ const (
 // The effect is in another database than the position: it is there twice if the
 // transaction of the position is not committed.
 func TestWithoutTheSharedTransactionTheSuiteFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the sample of steps can miss it")
+	}
 	s := lengths()
 	var other *sql.DB
 	setup, query := s.Setup, s.Query
@@ -132,6 +135,9 @@ func TestWithoutTheSharedTransactionTheSuiteFails(t *testing.T) {
 }
 
 func TestTheSuiteFindsHandlersThatAreWrong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the sample of steps can miss it")
+	}
 	for name, test := range map[string]struct {
 		change  func(s *Subject)
 		noticed []string
