@@ -102,9 +102,10 @@ locked_pip() {
 # need_maven WHAT-FOR
 need_maven() { need mvn "$1" "install Maven, for example: apt-get install maven"; }
 
-# maven_jars NAME FOLDER ARGUMENT...: downloads the jars that a POM of the pins names.
+# maven_jars NAME FOLDER ARGUMENT...: downloads the jars that a POM of the pins names. One Maven at a time: several would
+# write the same files into an empty repository.
 maven_jars() {
-  mvn --quiet --batch-mode --file "$PINS/$1.xml" dependency:copy-dependencies \
+  flock "$CACHE/maven.lock" mvn --quiet --batch-mode --file "$PINS/$1.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$2" "${@:3}"
 }
 
