@@ -294,7 +294,7 @@ func (s *Subscription) Delete(ctx context.Context) error {
 		if err == nil || errors.Is(err, ropewalk.ErrNotFound) {
 			return err
 		}
-		if err := trouble.wait(ctx, err); err != nil {
+		if err := trouble.Wait(ctx, err); err != nil {
 			return err
 		}
 	}

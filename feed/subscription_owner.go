@@ -135,12 +135,12 @@ func (s *Subscription) claim(ctx context.Context) (*tenure, error) {
 			s.options.Logger.InfoContext(ctx, "subscription claimed", "subscription", s.key(), "fence", r.fence)
 			return &tenure{s, r, since}, nil
 		case errors.Is(err, errOwned):
-			trouble.over()
+			trouble.Over()
 			if err := sleep(ctx, s.options.Standby/looks); err != nil {
 				return nil, err
 			}
 		default:
-			if err := trouble.wait(ctx, err); err != nil {
+			if err := trouble.Wait(ctx, err); err != nil {
 				return nil, fmt.Errorf("claim subscription %q: %w", s.key(), err)
 			}
 		}
@@ -219,32 +219,8 @@ func (s *Subscription) replaced(r record) error {
 }
 
 // patience bounds how long requests may fail one after another.
-type patience struct {
-	sub    *Subscription
-	pauses *pause.Pauses
-	since  time.Time
-}
-
-func (s *Subscription) patience() *patience { return &patience{sub: s, pauses: pause.New()} }
-
-// over says that a request has succeeded.
-func (p *patience) over() {
-	p.since = time.Time{}
-	p.pauses.Reset()
-}
-
-// wait pauses before another attempt. It returns err if another attempt is of no
-// use or the time is up, or the error of the context.
-func (p *patience) wait(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	if !transient(err) || time.Since(p.since) >= p.sub.options.Standby {
-		return err
-	}
-	p.sub.options.Logger.WarnContext(ctx, "request failed, trying again", "subscription", p.sub.key(), "cause", err)
-	return p.pauses.Wait(ctx)
+func (s *Subscription) patience() *pause.Patience {
+	return &pause.Patience{For: s.options.Standby, Passing: transient, Warn: func(ctx context.Context, err error) {
+		s.options.Logger.WarnContext(ctx, "request failed, trying again", "subscription", s.key(), "cause", err)
+	}}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // run is one run of a subscription by its owner. The dispatcher reads the feed and
@@ -142,7 +143,7 @@ func (r *run) dispatch() error {
 		if errors.Is(err, errReplay) {
 			continue
 		}
-		if err = trouble.wait(r.ctx, err); err != nil {
+		if err = trouble.Wait(r.ctx, err); err != nil {
 			return r.sub.withAdvice(err)
 		}
 	}
@@ -161,7 +162,7 @@ var errFeedEnded = errors.New("the feed has ended")
 
 // follow dispatches the changes of the feed after the last one that was begun. Its
 // error is errReplay if parked aggregates are to be replayed first.
-func (r *run) follow(trouble *patience) error {
+func (r *run) follow(trouble *pause.Patience) error {
 	ctx, cancel := r.untilReplay(r.ctx)
 	defer cancel()
 	wanted := func(a head.Advance) bool { return r.options.wants(a) && !r.isParked(a.AggregateID) }
@@ -175,7 +176,7 @@ func (r *run) follow(trouble *patience) error {
 		if err != nil {
 			return err
 		}
-		trouble.over()
+		trouble.Over()
 	}
 	return errFeedEnded
 }

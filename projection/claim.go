@@ -70,7 +70,7 @@ func (r *run) claim(ctx context.Context) error {
 		if err == nil && mine.owner == me {
 			r.seen, r.reached, r.beatAt = mine, mine.position, time.Now()
 			r.p.options.Logger.InfoContext(ctx, "projection claimed", "projection", r.p.String(), "fence", mine.fence)
-			r.trouble.over()
+			r.trouble.Over()
 			return nil
 		}
 		if err == nil {
@@ -79,10 +79,10 @@ func (r *run) claim(ctx context.Context) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, errOwned):
-			r.trouble.over()
+			r.trouble.Over()
 			err = sleep(ctx, r.p.options.Standby/looks)
 		default:
-			err = r.trouble.wait(ctx, err)
+			err = r.trouble.Wait(ctx, err)
 		}
 		if err != nil {
 			return err
@@ -176,37 +176,11 @@ func (w *watch) silent(seen row) bool {
 }
 
 // patience bounds how long the database and the feed may fail.
-type patience struct {
-	p      *Projection
-	pauses *pause.Pauses
-	since  time.Time
-}
-
-func (p *Projection) patience() *patience { return &patience{p: p, pauses: pause.New()} }
-
-// over says that something has succeeded.
-func (p *patience) over() {
-	p.since = time.Time{}
-	p.pauses.Reset()
-}
-
-// wait pauses before another attempt. It returns err if another attempt is of no use
-// or the time is up, or the error of the context.
-func (p *patience) wait(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	if lasting(err) || time.Since(p.since) >= p.p.options.Standby {
-		return err
-	}
-	p.p.options.Logger.WarnContext(ctx, "projection failed, trying again", "projection", p.p.String(), "cause", err)
-	if p.pauses.Wait(ctx) != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+func (p *Projection) patience() *pause.Patience {
+	passing := func(err error) bool { return !lasting(err) }
+	return &pause.Patience{For: p.options.Standby, Passing: passing, Warn: func(ctx context.Context, err error) {
+		p.options.Logger.WarnContext(ctx, "projection failed, trying again", "projection", p.String(), "cause", err)
+	}}
 }
 
 // sleep waits. It returns the cause of the context's end if the context ends first.

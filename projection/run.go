@@ -17,7 +17,7 @@ type run struct {
 	feed    *feed.Feed
 	handler Handler
 	goal    *goal
-	trouble *patience
+	trouble *pause.Patience
 
 	seen    row           // as this run knows it to be
 	reached feed.Position // seen.position, or after it if the changes between are not selected
@@ -32,7 +32,7 @@ func (r *run) work(ctx context.Context) error {
 			if errors.Is(err, errDone) {
 				return err
 			}
-			if err := r.trouble.wait(ctx, err); err != nil {
+			if err := r.trouble.Wait(ctx, err); err != nil {
 				return err
 			}
 		}
@@ -182,7 +182,7 @@ func (b *batch) add(s step, ok bool) bool {
 // errDone if this was the goal.
 func (r *run) caughtUp(ctx context.Context) error {
 	if r.goal.caughtUp == nil {
-		r.trouble.over()
+		r.trouble.Over()
 		return nil
 	}
 	if r.reached != r.seen.position {
@@ -194,7 +194,7 @@ func (r *run) caughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.trouble.over()
+	r.trouble.Over()
 	if done {
 		return errDone
 	}

@@ -40,7 +40,7 @@ func (r *run) commit(ctx context.Context, changes []feed.Change, to feed.Positio
 
 func (r *run) committed(to feed.Position) {
 	r.at(to)
-	r.trouble.over()
+	r.trouble.Over()
 }
 
 // guarded calls a function of the program. A panic becomes an error.
