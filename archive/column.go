@@ -176,7 +176,7 @@ type pageDecoder struct {
 }
 
 const (
-	// maxHeld is the largest row group: that of the largest row, with room for what
+	// maxHeld is the largest row group: the group of the largest row, with room for what
 	// Parquet adds.
 	maxHeld = maxRowBytes + 32<<20
 	// maxWindow is the largest window of a page, which the writer keeps below.
