@@ -176,8 +176,8 @@ type pageDecoder struct {
 }
 
 const (
-	// maxHeld is the largest row group: the group of the largest row, with room for
-	// what Parquet adds.
+	// maxHeld is the largest row group: the largest row, with room for what Parquet
+	// adds.
 	maxHeld = maxRowBytes + 32<<20
 	// maxWindow is the largest window of a page, which the writer keeps below.
 	maxWindow = 32 << 20

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 const (
@@ -35,7 +34,7 @@ type Writer struct {
 func NewWriter(w io.Writer) *Writer {
 	order := parquet.SortingColumns(parquet.Ascending("aggregate"), parquet.Ascending("version"), parquet.Ascending("index"))
 	return &Writer{file: parquet.NewGenericWriter[any](w, schema,
-		parquet.Compression(&zstd.Codec{}),
+		parquet.Compression(&parquet.Zstd),
 		parquet.CreatedBy("ropewalk", "1", "archive"),
 		parquet.DataPageVersion(1), // which every reader knows
 		parquet.DataPageStatistics(false),

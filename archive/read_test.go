@@ -66,8 +66,11 @@ func TestDamagedFiles(t *testing.T) {
 	file := written(t, manyRows(3))
 	sound, err := readAll(t, file)
 	require.NoError(t, err)
-	refused := 0
-	for i := range file {
+	refused, step := 0, 1
+	if testing.Short() {
+		step = 7
+	}
+	for i := 0; i < len(file); i += step {
 		for _, b := range []byte{0xff, file[i] ^ 4} {
 			changed := bytes.Clone(file)
 			changed[i] = b
@@ -80,7 +83,7 @@ func TestDamagedFiles(t *testing.T) {
 		_, err := readAll(t, file[:i])
 		require.Error(t, err, "%d bytes of the file", i)
 	}
-	require.Greater(t, refused, len(file))
+	require.Greater(t, refused, len(file)/step)
 }
 
 // Files of a few kilobytes that ask for gigabytes.
