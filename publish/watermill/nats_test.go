@@ -1,6 +1,7 @@
 package watermill_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -68,13 +69,14 @@ func (s *natsServer) connect(t *testing.T) *nats.Conn {
 }
 
 // publisher returns Watermill's publisher for JetStream. With track, the UUID of a
-// message is the ID by which JetStream leaves out repetitions.
-func (s *natsServer) publisher(t *testing.T, track bool) message.Publisher {
+// message is the ID by which JetStream leaves out repetitions. It waits so long for an
+// answer.
+func (s *natsServer) publisher(t *testing.T, track bool, wait time.Duration) message.Publisher {
 	t.Helper()
 	publisher, err := wmnats.NewPublisher(wmnats.PublisherConfig{
 		URL:         s.ClientURL(),
 		NatsOptions: reconnecting,
-		JetStream:   wmnats.JetStreamConfig{TrackMsgId: track, ConnectOptions: []nats.JSOpt{nats.MaxWait(200 * time.Millisecond)}},
+		JetStream:   wmnats.JetStreamConfig{TrackMsgId: track, ConnectOptions: []nats.JSOpt{nats.MaxWait(wait)}},
 	}, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = publisher.Close() })
@@ -106,7 +108,7 @@ func TestNATS(t *testing.T) {
 	for _, track := range []bool{true, false} {
 		t.Run(fmt.Sprint("dedupe ", track), func(t *testing.T) {
 			jetStream, s := startNATS(t), newShop(t)
-			publisher := &counting{Publisher: jetStream.publisher(t, track)}
+			publisher := &counting{Publisher: jetStream.publisher(t, track, time.Minute)}
 			for i := range 60 {
 				s.write(1+i%3, fmt.Sprint("order-", i%7))
 			}
@@ -133,7 +135,7 @@ func TestNATS(t *testing.T) {
 // While the server is down, publishes fail and nothing is handled. Nothing is lost.
 func TestNATSIsDownForAWhile(t *testing.T) {
 	jetStream, s := startNATS(t), newShop(t)
-	publisher := &counting{Publisher: jetStream.publisher(t, true)}
+	publisher := &counting{Publisher: jetStream.publisher(t, true, 200*time.Millisecond)}
 	s.write(1, "a", "b")
 	r := s.live(publisher, 1)
 	s.waitForCheckpoint()
@@ -155,14 +157,29 @@ func (s *shop) killed(publisher *counting, after int) {
 	publisher.dieAfter(after, func() {
 		script.Every(faults.Swap, faults.Fault{Kind: faults.Refused, Err: errors.New("killed")})
 	})
-	sub := s.process(&script).Subscription("orders", &feed.SubscriptionOptions{Window: 8, Standby: 300 * time.Millisecond})
+	sub := s.process(&script).Subscription("orders", &feed.SubscriptionOptions{Window: 8, Standby: standby})
 	err := sub.Run(s.t.Context(), watermill.New(publisher, orders, nil).Handle)
 	require.ErrorContains(s.t, err, "killed")
 }
 
+// standby is short, so that a dead process is soon replaced.
+const standby = 500 * time.Millisecond
+
+// live runs a process that begins again after it was replaced, as it may be if the
+// machine is busy.
 func (s *shop) live(publisher message.Publisher, parallel int) *running {
-	sub := s.feed().Subscription("orders", &feed.SubscriptionOptions{Parallel: parallel, Retries: feed.Forever, RetryPause: time.Second, SaveEvery: 50 * time.Millisecond, Standby: 300 * time.Millisecond})
-	return s.start(sub, watermill.New(publisher, orders, nil).Handle)
+	sub := s.feed().Subscription("orders", &feed.SubscriptionOptions{
+		Parallel: parallel, Retries: feed.Forever, RetryPause: time.Second, SaveEvery: 50 * time.Millisecond, Standby: standby,
+	})
+	sender := watermill.New(publisher, orders, nil)
+	return start(s.t, func(ctx context.Context) error {
+		for {
+			err := sub.Run(ctx, sender.Handle)
+			if !errors.Is(err, feed.ErrReplaced) {
+				return err
+			}
+		}
+	})
 }
 
 // waitForCheckpoint waits until the checkpoint is at the end of the feed.

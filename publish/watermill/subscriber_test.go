@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,10 +143,10 @@ func TestParkedMessages(t *testing.T) {
 		s, b := newShop(t), &broker{}
 		s.write(1, "a", "b", "a")
 		options := &watermill.SubscriberOptions{Subscription: feed.SubscriptionOptions{Park: true, Retries: 2}}
-		attempts := 0
+		var attempts atomic.Int32
 		stop := routed(t, s.feed(), options, func(m *message.Message) error {
 			if m.Metadata.Get(watermill.Aggregate) == "a" {
-				attempts++
+				attempts.Add(1)
 				panic("broken") // the router recovers, and refuses the message
 			}
 			b.keep("", m)
@@ -153,7 +154,7 @@ func TestParkedMessages(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		require.Equal(t, "b0.0", b.seen())
-		require.Equal(t, 3, attempts)
+		require.Equal(t, int32(3), attempts.Load())
 		require.Len(t, statusOf(t, s.feed().Subscription("orders", nil)).Parked, 1)
 		require.NoError(t, stop())
 	})
