@@ -194,7 +194,7 @@ func (d *pageDecoder) hold(n int) error {
 }
 
 // decode decompresses a page to the given size. It makes no more room than that,
-// whatever the page contains.
+// no matter what the page has.
 func (d *pageDecoder) decode(compressed []byte, size int32) ([]byte, error) {
 	if err := d.hold(int(size)); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (e *DamagedError) Unwrap() error { return e.Reason }
 
 // Read yields the rows of a Parquet file that a [Writer] wrote, in their order. At
 // most one error ends the sequence: an error of the file's reader, or a
-// *DamagedError. Read takes at most some 256 MiB of memory, whatever the file says.
+// *DamagedError. Read takes at most some 256 MiB of memory for any file.
 //
 // Read does not use the reader of the Parquet library, which trusts the sizes and the
 // counts in a file, and makes all the room that they ask for.

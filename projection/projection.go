@@ -7,7 +7,7 @@
 // The position of a projection in the feed is kept in the same database, in the
 // table ropewalk_projections. A handler gets the transaction in which the position
 // moves. Both are committed, or neither is. So each change has its effect exactly
-// once, whatever fails and however often a process is killed, as long as the
+// once, no matter what fails and how often a process is killed, as long as the
 // effect is in that transaction.
 //
 // Any number of processes may run a projection: one owns it, and the others stand by.

@@ -79,7 +79,7 @@ func (f *Files) Read(ctx context.Context, name string, limit int64) ([]byte, err
 }
 
 // readLimited reads and closes a body, of which limit + 1 bytes are enough. A body of
-// unknown size that was cut cannot be told from a whole body.
+// unknown size that was cut looks like a whole body.
 func readLimited(out *s3.GetObjectOutput, limit int64) ([]byte, error) {
 	defer out.Body.Close()
 	switch size := out.ContentLength; {

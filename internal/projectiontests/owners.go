@@ -114,7 +114,7 @@ func claimsOnce(w *world) {
 	require.NoError(w.t, late.stop())
 }
 
-// dying returns a process that works until it is told to die, and then neither reads nor
+// dying returns a process that works until it must die, and then neither reads nor
 // writes.
 func (w *world) dying(handler projection.Handler) (r *running, die func()) {
 	var dead atomic.Bool
