@@ -44,6 +44,7 @@ var importRules = map[string]importRule{
 	"internal/admission":              {code: "changeset internal/unwrap"},
 	"internal/eventline":              {},
 	"internal/pause":                  {},
+	"internal/permits":                {},
 	"internal/commitlog":              {code: "changeset head internal/reserved internal/unwrap", tests: "internal/body internal/link"},
 	"backends/backendtest":            {code: "changeset head internal", tests: "backends/memstore"},
 	"backends/memstore":               {code: "changeset head internal/body internal/commitlog internal/reserved internal/unwrap", tests: "backends/backendtest internal"},

@@ -1,12 +1,7 @@
 package aggregate_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"io"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -17,6 +12,7 @@ import (
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
 	"ropewalk/head"
+	"ropewalk/internal/permits"
 )
 
 // Permit is the state of a case of the permit office.
@@ -62,8 +58,8 @@ func (p Permit) step(s PermitStep) Permit {
 	return p
 }
 
-// permits returns the type for the event types that there are.
-func permits(types []string) aggregate.Type[Permit, PermitStep] {
+// permitType returns the type for the event types that there are.
+func permitType(types []string) aggregate.Type[Permit, PermitStep] {
 	events := aggregate.Events[PermitStep]{}
 	for _, name := range types {
 		events[name] = PermitStep{Type: name}
@@ -74,44 +70,22 @@ func permits(types []string) aggregate.Type[Permit, PermitStep] {
 	}
 }
 
-// permitLine is a line of the data: {"aggregate","type","time","data"}.
+// permitLine is an event of the log of permits.
 type permitLine struct {
-	Aggregate string     `json:"aggregate"`
-	Type      string     `json:"type"`
-	Time      time.Time  `json:"time"`
-	Data      PermitStep `json:"data"`
+	permits.Line
+	Step PermitStep
 }
 
-// permitLines reads the file that ROPEWALK_TEST_PERMITS names, or makes lines
-// of the same form.
 func permitLines(t *testing.T) []permitLine {
-	source := generatedPermits(t)
-	if path := os.Getenv("ROPEWALK_TEST_PERMITS"); path != "" {
-		f, err := os.Open(path)
-		require.NoError(t, err)
-		defer f.Close()
-		source = f
-	}
-	var lines []permitLine
-	for s := bufio.NewScanner(source); s.Scan(); {
-		var l permitLine
-		require.NoError(t, json.Unmarshal(s.Bytes(), &l))
-		l.Data.Type, l.Data.At = l.Type, l.Time.UTC()
-		lines = append(lines, l)
+	log, err := permits.Log(400)
+	require.NoError(t, err)
+	lines := make([]permitLine, len(log))
+	for i, l := range log {
+		lines[i].Line = l
+		require.NoError(t, json.Unmarshal(l.Data, &lines[i].Step))
+		lines[i].Step.Type, lines[i].Step.At = l.Type, l.Time.UTC()
 	}
 	return lines
-}
-
-func generatedPermits(t *testing.T) io.Reader {
-	var b bytes.Buffer
-	start := time.Date(2010, 10, 2, 9, 20, 39, 266e6, time.FixedZone("", 7200))
-	for i := range 400 {
-		id := i * i % 23 // of different lengths, interleaved
-		_, err := fmt.Fprintf(&b, `{"aggregate":"case-%d","type":"T%02d Step","time":%q,"data":{"instance":"task-%d","group":"Group %d","resource":"Resource%02d","channel":"Desk","department":"General %d","responsible":"Resource00"}}`+"\n",
-			id, i%9, start.Add(time.Duration(i)*time.Minute).Format(time.RFC3339Nano), i, i%4, i%7, i%2)
-		require.NoError(t, err)
-	}
-	return &b
 }
 
 // Every line is an event of its own aggregate, saved as it comes; what loads
@@ -124,14 +98,14 @@ func TestPermits(t *testing.T) {
 		if !slices.Contains(types, l.Type) {
 			types = append(types, l.Type)
 		}
-		plain[l.Aggregate] = plain[l.Aggregate].step(l.Data)
+		plain[l.Aggregate] = plain[l.Aggregate].step(l.Step)
 	}
 	db := memstore.New()
-	repo := aggregate.New(ropewalk.New(db, db, nil), permits(types), nil)
+	repo := aggregate.New(ropewalk.New(db, db, nil), permitType(types), nil)
 	require.NoError(t, savePermits(t, repo, lines))
 	require.NoError(t, savePermits(t, repo, lines), "again: each has happened")
 
-	reader := aggregate.New(ropewalk.New(db, db, nil), permits(types), nil)
+	reader := aggregate.New(ropewalk.New(db, db, nil), permitType(types), nil)
 	longest := head.Head{}
 	for id, want := range plain {
 		l, err := reader.Load(t.Context(), id)
@@ -154,8 +128,8 @@ func TestPermits(t *testing.T) {
 // savePermits saves each line once, under a key that follows from it.
 func savePermits(t *testing.T, repo *aggregate.Repository[Permit, PermitStep], lines []permitLine) error {
 	for _, l := range lines {
-		decide := func(Permit) ([]PermitStep, error) { return []PermitStep{l.Data}, nil }
-		_, err := repo.Upsert(t.Context(), l.Aggregate, decide, aggregate.Once(l.Data.Instance), aggregate.At(l.Time))
+		decide := func(Permit) ([]PermitStep, error) { return []PermitStep{l.Step}, nil }
+		_, err := repo.Upsert(t.Context(), l.Aggregate, decide, aggregate.Once(l.Step.Instance), aggregate.At(l.Time))
 		if err == nil {
 			err = repo.Wait(t.Context()) // so that no snapshot is left out
 		}

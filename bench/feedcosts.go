@@ -161,16 +161,16 @@ func runFeedCosts(ctx context.Context, l *laboratory, r *report.Results) error {
 
 // idleRelay counts what a relay asks of DynamoDB while nothing happens.
 func (l *laboratory) idleRelay(ctx context.Context, r *report.Results) error {
-	store, wire, err := l.streamed(ctx, "idle")
+	s, err := l.streamed(ctx, "idle")
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- feed.Open(store, nil).Relay(nil).Run(ctx) }()
+	go func() { ended <- feed.Open(s.store, nil).Relay(nil).Run(ctx) }()
 	time.Sleep(20 * time.Second) // the pauses are at their longest
 	const counted = 30 * time.Second
-	n, _ := wire.Requests(func() error { time.Sleep(counted); return nil })
+	n, _ := s.wire.Requests(func() error { time.Sleep(counted); return nil })
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		return err

@@ -34,6 +34,7 @@ func (l *laboratory) handlerLatency(ctx context.Context, r *report.Results) erro
 		{"Ropewalk on SQLite", "append to handler, in one process", l.inOneProcess},
 		{"Ropewalk on SQLite", "append to handler, in another process", l.acrossProcesses},
 		{"polling a table", "append to handler, at a pause of 100 ms", l.byPolling},
+		{"Ropewalk on DynamoDB and S3", "append to feed, by a relay", l.toTheFeed},
 		{"Ropewalk on DynamoDB and S3", "append to handler, by a relay", l.byRelay},
 	} {
 		millis, err := v.run(ctx, pick(l, 200, 3))
@@ -241,18 +242,27 @@ func pollUntil(ctx context.Context, table *peers.Polling, n int, handle func()) 
 
 // byRelay follows a table in DynamoDB through its stream, with changesets in S3.
 func (l *laboratory) byRelay(ctx context.Context, n int) ([]float64, error) {
+	return l.throughRelay(ctx, "latency", n, func(s streamed) *feed.Feed { return feed.Open(s.store, nil) })
+}
+
+// toTheFeed is byRelay up to the commit of the batch: a follower without distance looks
+// for it all the time.
+func (l *laboratory) toTheFeed(ctx context.Context, n int) ([]float64, error) {
+	return l.throughRelay(ctx, "fed", n, func(s streamed) *feed.Feed { return feed.Open(s.near, &feed.Options{Poll: time.Millisecond}) })
+}
+
+func (l *laboratory) throughRelay(ctx context.Context, name string, n int, follower func(streamed) *feed.Feed) ([]float64, error) {
 	if l.quick {
 		return nil, errNoServers
 	}
-	store, _, err := l.streamed(ctx, "latency")
+	s, err := l.streamed(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	f := feed.Open(store, nil)
 	relayCtx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- f.Relay(nil).Run(relayCtx) }()
-	millis, err := followed(ctx, store, f, n)
+	go func() { ended <- feed.Open(s.store, nil).Relay(nil).Run(relayCtx) }()
+	millis, err := followed(ctx, s.store, follower(s), n)
 	stop()
 	if relayErr := <-ended; !errors.Is(relayErr, context.Canceled) {
 		err = errors.Join(err, relayErr)
@@ -260,24 +270,29 @@ func (l *laboratory) byRelay(ctx context.Context, n int) ([]float64, error) {
 	return millis, err
 }
 
-// streamed returns a store of its own in DynamoDB Local, which has a stream, and the
-// S3 server, both at their usual distance; and the wire to DynamoDB.
-func (l *laboratory) streamed(ctx context.Context, name string) (*ropewalk.Store, *lab.Wire, error) {
+// streamed is a store in DynamoDB Local, which has a stream, and the S3 server.
+type streamed struct {
+	store *ropewalk.Store // at the usual distance
+	near  *ropewalk.Store // the same without distance
+	wire  *lab.Wire       // to DynamoDB
+}
+
+func (l *laboratory) streamed(ctx context.Context, name string) (streamed, error) {
 	b, err := l.newBucket(ctx, "feed-"+name, farAway)
 	if err != nil {
-		return nil, nil, err
+		return streamed{}, err
 	}
 	if err := l.startDynamoDB(ctx); err != nil {
-		return nil, nil, err
+		return streamed{}, err
 	}
 	wire := lab.NewWire(tableAway, connections)
 	heads, err := dynamostore.New(l.aws.DynamoDB(wire), "feed-"+name, nil)
 	if err != nil {
-		return nil, nil, err
+		return streamed{}, err
 	}
 	near, err := dynamostore.New(l.aws.DynamoDB(lab.NewWire(0, connections)), "feed-"+name, nil)
 	if err != nil {
-		return nil, nil, err
+		return streamed{}, err
 	}
-	return ropewalk.New(b.far, heads, nil), wire, near.Provision(ctx)
+	return streamed{ropewalk.New(b.far, heads, nil), ropewalk.New(b.near, near, nil), wire}, near.Provision(ctx)
 }

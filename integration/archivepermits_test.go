@@ -3,51 +3,30 @@
 package integration_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/aggregate"
 	"ropewalk/archive"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/feed"
-
-	"ropewalk"
+	"ropewalk/internal/permits"
 )
-
-// archivedPermits returns the log that ROPEWALK_TEST_PERMITS names, or lines of the same
-// form.
-func archivedPermits(t *testing.T) (lines [][]byte) {
-	if path := os.Getenv("ROPEWALK_TEST_PERMITS"); path != "" {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		return bytes.SplitAfter(bytes.TrimSpace(text), []byte("\n"))
-	}
-	at := time.Date(2010, 10, 2, 9, 20, 39, 266e6, time.FixedZone("", 7200))
-	for i := range 400 {
-		lines = append(lines, fmt.Appendf(nil, `{"aggregate":"case-%d","type":"T%02d Step, 100%%","time":%q,"data":{"instance":"task-%d", "group": "Größe"}}`+"\n",
-			i*i%23, i%9, at.Add(time.Duration(i)*time.Minute).Format(time.RFC3339Nano), i))
-	}
-	return lines
-}
 
 // DuckDB reads every row of an archive as the chains have it.
 func TestDuckDBReadsAnArchiveOfPermits(t *testing.T) {
 	a := &analytics{T: t, folder: t.TempDir(), db: memstore.New()}
 	a.store = ropewalk.New(a.db, a.db, nil)
-	lines := archivedPermits(t)
-	for _, line := range lines {
-		var of struct{ Aggregate string }
-		require.NoError(t, json.Unmarshal(line, &of))
-		a.append(of.Aggregate, changeset.Draft{Content: line, ContentType: aggregate.ContentType})
+	lines, err := permits.Log(400)
+	require.NoError(t, err)
+	for _, l := range lines {
+		a.append(l.Aggregate, changeset.Draft{Content: l.Text, ContentType: aggregate.ContentType})
 	}
-	_, err := archive.Open(archive.NewFolder(a.path("orders-archive")), &archive.Options{BatchRows: len(lines)/3 + 1}).Run(t.Context(), feed.Open(a.store, nil))
+	_, err = archive.Open(archive.NewFolder(a.path("orders-archive")), &archive.Options{BatchRows: len(lines)/3 + 1}).Run(t.Context(), feed.Open(a.store, nil))
 	require.NoError(t, err)
 
 	s := statements{Run: []string{statementsOf(t, "../docs/analytics.md").Run[0], `

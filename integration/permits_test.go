@@ -3,19 +3,16 @@
 package integration_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ropewalk"
 	"ropewalk/aggregate"
+	"ropewalk/internal/permits"
 )
 
 // permitStep is an event of a permit: all types have the same form.
@@ -39,12 +36,10 @@ func (s permitStep) open() int {
 	return 1
 }
 
-// permitLine is a line of the log of permits.
+// permitLine is an event of the log of permits.
 type permitLine struct {
-	Aggregate string     `json:"aggregate"`
-	Type      string     `json:"type"`
-	Time      time.Time  `json:"time"`
-	Data      permitStep `json:"data"`
+	permits.Line
+	step permitStep
 }
 
 // permitLog is a log of permits, in order of time.
@@ -53,36 +48,18 @@ type permitLog struct {
 	types aggregate.Type[struct{}, permitStep]
 }
 
-// readPermits reads the log that ROPEWALK_TEST_PERMITS names, or makes a log of the
-// same form.
 func readPermits() (log permitLog, err error) {
-	text := generatedPermits()
-	if path := os.Getenv("ROPEWALK_TEST_PERMITS"); path != "" {
-		if text, err = os.ReadFile(path); err != nil {
+	lines, err := permits.Log(600)
+	for _, line := range lines {
+		l := permitLine{Line: line}
+		if err := json.Unmarshal(line.Data, &l.step); err != nil {
 			return log, err
 		}
-	}
-	for line := range bytes.Lines(text) {
-		var l permitLine
-		if err := json.Unmarshal(line, &l); err != nil {
-			return log, err
-		}
-		l.Data.Type = l.Type
+		l.step.Type = l.Type
 		log.lines = append(log.lines, l)
 	}
 	log.types = permitType(log.names())
-	return log, nil
-}
-
-// generatedPermits makes permits of different lengths, interleaved.
-func generatedPermits() []byte {
-	var b bytes.Buffer
-	start := time.Date(2010, 10, 2, 9, 20, 39, 266e6, time.UTC)
-	for i := range 600 {
-		fmt.Fprintf(&b, `{"aggregate":"case-%d","type":"T%02d Step","time":%q,"data":{"instance":"task-%d","resource":"Resource%02d","department":"Department %d"}}`+"\n",
-			i*i%89, i%9, start.Add(time.Duration(i)*time.Minute).Format(time.RFC3339Nano), i, i%7, i%5)
-	}
-	return b.Bytes()
+	return log, err
 }
 
 // names returns the names of the types of events.
@@ -110,16 +87,16 @@ func permitType(names []string) aggregate.Type[struct{}, permitStep] {
 // appendTo appends every line to its permit, permits side by side.
 func (l permitLog) appendTo(ctx context.Context, store *ropewalk.Store) error {
 	repo := aggregate.New(store, l.types, nil)
-	permits := map[string][]permitLine{}
+	byPermit := map[string][]permitLine{}
 	for _, line := range l.lines {
-		permits[line.Aggregate] = append(permits[line.Aggregate], line)
+		byPermit[line.Aggregate] = append(byPermit[line.Aggregate], line)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
-	for id, lines := range permits {
+	for id, lines := range byPermit {
 		group.Go(func() error {
 			for _, line := range lines {
-				happen := func(struct{}) ([]permitStep, error) { return []permitStep{line.Data}, nil }
+				happen := func(struct{}) ([]permitStep, error) { return []permitStep{line.step}, nil }
 				if _, err := repo.Upsert(ctx, id, happen, aggregate.At(line.Time)); err != nil {
 					return err
 				}
@@ -144,15 +121,15 @@ type department struct{ Open, Events int }
 // fold is what the read model must be: the open permits of each department, and the
 // events that happened in it.
 func (l permitLog) fold() map[string]department {
-	permits, departments := map[string]permitStep{}, map[string]department{}
+	latest, departments := map[string]permitStep{}, map[string]department{}
 	for _, line := range l.lines {
-		if before, seen := permits[line.Aggregate]; seen {
+		if before, seen := latest[line.Aggregate]; seen {
 			d := departments[before.Department]
 			departments[before.Department] = department{d.Open - before.open(), d.Events}
 		}
-		permits[line.Aggregate] = line.Data
-		d := departments[line.Data.Department]
-		departments[line.Data.Department] = department{d.Open + line.Data.open(), d.Events + 1}
+		latest[line.Aggregate] = line.step
+		d := departments[line.step.Department]
+		departments[line.step.Department] = department{d.Open + line.step.open(), d.Events + 1}
 	}
 	return departments
 }

@@ -1,15 +1,12 @@
 package projectiontests
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +15,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/aggregate"
+	"ropewalk/internal/permits"
 	"ropewalk/internal/sqlfaults"
 	"ropewalk/projection"
 )
@@ -34,37 +32,22 @@ type step struct {
 
 func (s step) EventName() string { return s.Type }
 
-// line is a line of the data.
+// line is an event of the log of permits.
 type line struct {
-	Aggregate string `json:"aggregate"`
-	Type      string `json:"type"`
-	Data      step   `json:"data"`
+	permits.Line
+	step step
 }
 
-// lines reads the file that ROPEWALK_TEST_PERMITS names, or makes lines of the same form.
-func (w *world) lines() (all []line) {
-	var source io.Reader = strings.NewReader(generated())
-	if path := os.Getenv("ROPEWALK_TEST_PERMITS"); path != "" {
-		f, err := os.Open(path)
-		require.NoError(w.t, err)
-		defer f.Close()
-		source = f
-	}
-	for s := bufio.NewScanner(source); s.Scan(); {
-		var l line
-		require.NoError(w.t, json.Unmarshal(s.Bytes(), &l))
-		l.Data.Type = l.Type
-		all = append(all, l)
+func (w *world) lines() []line {
+	log, err := permits.Log(400)
+	require.NoError(w.t, err)
+	all := make([]line, len(log))
+	for i, l := range log {
+		all[i].Line = l
+		require.NoError(w.t, json.Unmarshal(l.Data, &all[i].step))
+		all[i].step.Type = l.Type
 	}
 	return all
-}
-
-func generated() string {
-	var b strings.Builder
-	for i := range 400 {
-		_, _ = fmt.Fprintf(&b, `{"aggregate":"case-%d","type":"T%02d Step","data":{"department":"General %d"}}`+"\n", i*i%97, i%37, i%3)
-	}
-	return b.String()
 }
 
 // closes reports whether a step closes a permit.
@@ -75,8 +58,8 @@ func (s step) closes() bool { return strings.HasPrefix(s.Type, "T10") }
 func fold(lines []line) map[string]int {
 	at, closed := map[string]string{}, map[string]bool{}
 	for _, l := range lines {
-		at[l.Aggregate] = l.Data.Department
-		closed[l.Aggregate] = closed[l.Aggregate] || l.Data.closes()
+		at[l.Aggregate] = l.step.Department
+		closed[l.Aggregate] = closed[l.Aggregate] || l.step.closes()
 	}
 	open := map[string]int{}
 	for id, department := range at {
@@ -87,8 +70,8 @@ func fold(lines []line) map[string]int {
 	return open
 }
 
-// permits are the events of the lines.
-func permits(lines []line) aggregate.Type[int, step] {
+// permitType has the events of the lines.
+func permitType(lines []line) aggregate.Type[int, step] {
 	events := aggregate.Events[step]{}
 	for _, l := range lines {
 		events[l.Type] = step{Type: l.Type}
@@ -195,7 +178,7 @@ const maxKills = 10
 // and switches over, while the processes of the first one go on.
 func followsPermits(w *world) {
 	lines := w.lines()
-	s := &story{world: w, typ: permits(lines)}
+	s := &story{world: w, typ: permitType(lines)}
 	s.setUp("")
 	s.setUp("2")
 	var old []*running
@@ -232,7 +215,7 @@ func (s *story) save(lines []line) {
 	s.t.Helper()
 	store := ropewalk.New(s.log, s.log, nil)
 	for i, l := range lines {
-		content, err := s.typ.Encode(aggregate.Recorded[step]{Event: l.Data})
+		content, err := s.typ.Encode(aggregate.Recorded[step]{Event: l.step})
 		require.NoError(s.t, err)
 		s.heads[l.Aggregate], err = store.Chain(l.Aggregate).Append(s.t.Context(), s.heads[l.Aggregate], ropewalk.Draft{Content: content, ContentType: aggregate.ContentType})
 		require.NoError(s.t, err)
