@@ -25,7 +25,7 @@ type awsWire struct {
 func (w *awsWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.requests = append(w.requests, awsOperation(r))
-	lost := w.skip == 0 && w.losses > 0
+	lose, lost := w.lose, w.skip == 0 && w.losses > 0
 	if lost {
 		w.losses--
 	}
@@ -37,7 +37,7 @@ func (w *awsWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
 	response.Body.Close()
-	return w.lose(r)
+	return lose(r)
 }
 
 // losing makes the wire lose the next n replies in that way, and forget what

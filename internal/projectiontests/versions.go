@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -93,21 +94,22 @@ func (w *world) heads0(id string) int {
 
 // waitsForTheLive stops a rebuild just before the transaction of the switch. Meanwhile a
 // change comes, and the live version handles it.
-func waitsForTheLive(w *world) {
-	w.waitsAt(2, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Begin })
-}
+func waitsForTheLive(w *world) { w.waitsBefore(sqlfaults.Begin) }
 
-// waitsEarlier stops it before it looks where the live version is. It has read the rows
-// twice before, to find its own row missing and to see that it owns the row.
-func waitsEarlier(w *world) {
-	w.waitsAt(3, func(s sqlfaults.Step) bool { return s.Kind == sqlfaults.Query })
-}
+// waitsEarlier stops it before it looks where the live version is.
+func waitsEarlier(w *world) { w.waitsBefore(sqlfaults.Query) }
 
-func (w *world) waitsAt(nth int32, is func(sqlfaults.Step) bool) {
+// waitsBefore stops a rebuild before its first step of a kind after its first COMMIT, by
+// which it has caught up.
+func (w *world) waitsBefore(kind string) {
 	w.write("a")
 	live := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
-	db, sleeps, wake := w.asleepAt(nth, is)
+	var committed atomic.Bool
+	db, sleeps, wake := w.asleepAt(1, func(s sqlfaults.Step) bool {
+		committed.CompareAndSwap(false, s.Kind == sqlfaults.Commit)
+		return committed.Load() && s.Kind == kind
+	})
 	counts := []int{0, 0}
 	rebuild := w.begin(func(ctx context.Context) error {
 		return w.projection(db, 2).Rebuild(ctx, w.feed, w.counting(2), func(ctx context.Context, tx *sql.Tx) error {
