@@ -23,7 +23,7 @@ type RelayOptions struct {
 	// ListEvery is the pause between two listings of all heads, for backends that have
 	// no source of hints; 10 seconds by default.
 	ListEvery time.Duration
-	// Parallel is the largest number of heads that are judged at once; 128 by default.
+	// Parallel is the largest number of heads that are judged at once; 160 by default.
 	Parallel int
 	// Progress, if not nil, is called after each batch with the number of its
 	// advances, by one goroutine at a time for each call of a method of the relay.
@@ -71,7 +71,7 @@ func (o *RelayOptions) withDefaults() RelayOptions {
 	out := *cmp.Or(o, &RelayOptions{})
 	out.BatchEvery = cmp.Or(max(out.BatchEvery, 0), 100*time.Millisecond)
 	out.ListEvery = cmp.Or(max(out.ListEvery, 0), 10*time.Second)
-	out.Parallel = cmp.Or(max(out.Parallel, 0), 128)
+	out.Parallel = cmp.Or(max(out.Parallel, 0), 160)
 	if out.Progress == nil {
 		out.Progress = func(int) {}
 	}
