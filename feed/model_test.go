@@ -282,7 +282,7 @@ func (h *history) checkReader(all []feed.Change) {
 // Whatever writers, relays and the storage do, the feed has every change once and in
 // the order of its aggregate.
 func TestTheFeedHasEveryChangeOnce(t *testing.T) {
-	feed.SetSizes(1<<10, 2)
+	t.Cleanup(feed.SetSizes(1<<10, 2))
 	for seed := range uint64(histories()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
