@@ -175,15 +175,8 @@ func (p *plan[S, E]) decode(content []byte) ([]Recorded[E], error) {
 }
 
 func decodeLine(text []byte) (Raw, error) {
-	l, err := eventline.Parse(text)
-	if err != nil {
-		return Raw{}, err
-	}
-	e, err := l.Event()
-	if err != nil {
-		return Raw{Type: l.Type}, err
-	}
-	return Raw{Type: e.Type, ID: e.ID, Time: e.Time, Metadata: e.Metadata, Data: e.Data}, nil
+	e, err := eventline.ParseEvent(text)
+	return Raw{Type: e.Type, ID: e.ID, Time: e.Time, Metadata: e.Metadata, Data: e.Data}, err
 }
 
 // append adds the present events that a stored one stands for.

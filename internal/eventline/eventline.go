@@ -171,6 +171,20 @@ type Event struct {
 	Metadata map[string]string
 }
 
+// ParseEvent reads one line as an event. Next to an error the event has only its type,
+// if the line has one. The error is an error of [Parse] or [Line.Event].
+func ParseEvent(text []byte) (Event, error) {
+	line, err := Parse(text)
+	if err != nil {
+		return Event{}, err
+	}
+	e, err := line.Event()
+	if err != nil {
+		return Event{Type: line.Type}, err
+	}
+	return e, nil
+}
+
 // Event returns the event of a line. It fails if the line lacks data, or has an
 // ID that is not a string, a time that is not one of RFC 3339, or metadata that
 // is not an object of strings.

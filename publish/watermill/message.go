@@ -89,11 +89,7 @@ func (f Form) Messages(change feed.Change) ([]*message.Message, error) {
 // events returns a message of each line of the content.
 func (f Form) events(change feed.Change) (messages []*message.Message, err error) {
 	for i, text := range eventline.Lines(change.Content) {
-		line, err := eventline.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("event %d of %s: %w", i, change.Ref, err)
-		}
-		e, err := line.Event()
+		e, err := eventline.ParseEvent(text)
 		if err != nil {
 			return nil, fmt.Errorf("event %d of %s: %w", i, change.Ref, err)
 		}

@@ -99,11 +99,7 @@ func (s *Sender) event(change feed.Change, suffix, typ string) event.Event {
 // lines returns an event for each line of the content.
 func (s *Sender) lines(change feed.Change) (events []event.Event, err error) {
 	for i, text := range eventline.Lines(change.Content) {
-		line, err := eventline.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("line %d of %s: %w", i, change.Ref, err)
-		}
-		recorded, err := line.Event()
+		recorded, err := eventline.ParseEvent(text)
 		if err != nil {
 			return nil, fmt.Errorf("line %d of %s: %w", i, change.Ref, err)
 		}
