@@ -276,7 +276,7 @@ func (a *Appender) committed(ctx context.Context, b, ahead *batch, got head.Head
 		// Another writer needs this time to read, put and swap. Without the gap
 		// the head would always have moved on before its swap.
 		a.work.streak = 0
-		sleep(ctx, min(gap*a.work.took, maxGap))
+		_ = pause.Sleep(ctx, min(gap*a.work.took, maxGap))
 	}
 	if ahead != nil && ahead.adopt(got) {
 		return ahead
@@ -292,16 +292,6 @@ func (a *Appender) retreat(ctx context.Context, winner head.Head) {
 	if a.work.conflicts++; a.work.conflicts > 1 {
 		_ = a.work.pauses.Wait(ctx) // the next batch sees the end of ctx
 		a.work.headKnown = false
-	}
-}
-
-// sleep waits for d, or until the last caller has returned.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

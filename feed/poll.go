@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ropewalk/head"
+	"ropewalk/internal/pause"
 )
 
 // listing is the source for backends that have none: it goes through all heads,
@@ -32,7 +33,7 @@ func (l listing) hints(ctx context.Context, _ json.RawMessage) iter.Seq2[page, e
 					return
 				}
 			}
-			if err := sleep(ctx, l.every); err != nil {
+			if err := pause.Sleep(ctx, l.every); err != nil {
 				yield(page{}, err)
 				return
 			}
@@ -52,14 +53,4 @@ func (l listing) once(ctx context.Context) iter.Seq2[page, error] {
 			}
 		}
 	})
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
 }

@@ -218,7 +218,7 @@ func (r *Relay) standBy(ctx context.Context, st *state) error {
 
 // watch waits, and folds what was fed meanwhile. It reports whether anything was.
 func (r *Relay) watch(ctx context.Context, st *state, d time.Duration) (bool, error) {
-	if err := sleep(ctx, d); err != nil {
+	if err := pause.Sleep(ctx, d); err != nil {
 		return false, err
 	}
 	return st.catchUp(ctx)

@@ -123,12 +123,12 @@ func (s *Subscription) claim(ctx context.Context) (*tenure, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	me := hex.EncodeToString(random[:])
-	watch := watch{standby: s.options.Standby}
+	silence := pause.Silence[string]{For: s.options.Standby}
 	for r, trouble := (record{}), s.patience(); ; {
 		now, err := s.present(ctx, r)
 		since := time.Now()
 		if err == nil {
-			r, err = s.take(ctx, now, me, &watch)
+			r, err = s.take(ctx, now, me, &silence)
 		}
 		switch {
 		case err == nil:
@@ -136,7 +136,7 @@ func (s *Subscription) claim(ctx context.Context) (*tenure, error) {
 			return &tenure{s, r, since}, nil
 		case errors.Is(err, errOwned):
 			trouble.Over()
-			if err := sleep(ctx, s.options.Standby/looks); err != nil {
+			if err := pause.Sleep(ctx, s.options.Standby/looks); err != nil {
 				return nil, err
 			}
 		default:
@@ -158,9 +158,9 @@ func (s *Subscription) present(ctx context.Context, seen record) (record, error)
 
 // take makes one attempt to own the subscription. Its error is errOwned if
 // another owner is alive: look again later.
-func (s *Subscription) take(ctx context.Context, r record, me string, w *watch) (record, error) {
+func (s *Subscription) take(ctx context.Context, r record, me string, silence *pause.Silence[string]) (record, error) {
 	return s.edit(ctx, r, func(r record) (checkpoint, error) {
-		owned := r.owner != "" && r.owner != me && !w.silent(r.head.Checkpoint)
+		owned := r.owner != "" && r.owner != me && !silence.Lasts(r.head.Checkpoint)
 		if owned || !r.exists() { // it may have been deleted since it was loaded
 			return checkpoint{}, errOwned
 		}
@@ -170,21 +170,6 @@ func (s *Subscription) take(ctx context.Context, r record, me string, w *watch) 
 		c.beat++
 		return c, nil
 	})
-}
-
-// watch sees by its own clock whether an owner is alive.
-type watch struct {
-	standby time.Duration
-	last    string
-	since   time.Time
-}
-
-// silent reports whether the checkpoint has not changed for the time of standby.
-func (w *watch) silent(checkpoint string) bool {
-	if checkpoint != w.last {
-		w.last, w.since = checkpoint, time.Now()
-	}
-	return time.Since(w.since) >= w.standby
 }
 
 // save saves the state of the run, with this owner. If the record has a new request

@@ -65,7 +65,7 @@ func (r *run) claim(ctx context.Context) error {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	me := hex.EncodeToString(random[:])
-	for w := (watch{standby: r.p.options.Standby}); ; {
+	for silence := (pause.Silence[row]{For: r.p.options.Standby}); ; {
 		mine, err := r.p.present(ctx, r.goal)
 		if err == nil && mine.owner == me {
 			r.seen, r.reached, r.beatAt = mine, mine.position, time.Now()
@@ -74,13 +74,14 @@ func (r *run) claim(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			err = r.p.take(ctx, mine, me, &w)
+			err = r.p.take(ctx, mine, me, &silence)
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errOwned):
 			r.trouble.Over()
-			err = sleep(ctx, r.p.options.Standby/looks)
+			_ = pause.Sleep(ctx, r.p.options.Standby/looks)
+			err = context.Cause(ctx) // nil while the context goes on
 		default:
 			err = r.trouble.Wait(ctx, err)
 		}
@@ -143,8 +144,8 @@ func (p *Projection) rows(ctx context.Context) ([]row, error) {
 // take makes one attempt to own the version. The next look sees whether it did. Its
 // error is errOwned if another owner is alive, or if its last transaction may still lock
 // the row: look again later.
-func (p *Projection) take(ctx context.Context, seen row, me string, w *watch) error {
-	if !w.silent(seen) && seen.owner != "" {
+func (p *Projection) take(ctx context.Context, seen row, me string, silence *pause.Silence[row]) error {
+	if !silence.Lasts(seen) && seen.owner != "" {
 		return errOwned
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.options.Standby/beats)
@@ -160,37 +161,10 @@ func (p *Projection) take(ctx context.Context, seen row, me string, w *watch) er
 	return err
 }
 
-// watch sees by its own clock whether an owner is alive.
-type watch struct {
-	standby time.Duration
-	last    row
-	since   time.Time
-}
-
-// silent reports whether a row has not changed for the time of standby.
-func (w *watch) silent(seen row) bool {
-	if seen != w.last || w.since.IsZero() {
-		w.last, w.since = seen, time.Now()
-	}
-	return time.Since(w.since) >= w.standby
-}
-
 // patience bounds how long the database and the feed may fail.
 func (p *Projection) patience() *pause.Patience {
 	passing := func(err error) bool { return !lasting(err) }
 	return &pause.Patience{For: p.options.Standby, Passing: passing, Warn: func(ctx context.Context, err error) {
 		p.options.Logger.WarnContext(ctx, "projection failed, trying again", "projection", p.String(), "cause", err)
 	}}
-}
-
-// sleep waits. It returns the cause of the context's end if the context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -48,7 +48,12 @@ func New(options ...Option) *Pauses {
 // Wait sleeps until the next try. It returns the context's error if the
 // context ends first.
 func (p *Pauses) Wait(ctx context.Context) error {
-	timer := time.NewTimer(p.backoff.NextBackOff())
+	return Sleep(ctx, p.backoff.NextBackOff())
+}
+
+// Sleep waits for a time. It returns the context's error if the context ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
