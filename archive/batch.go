@@ -71,7 +71,7 @@ func (a *Archive) write(ctx context.Context, s *state, b *batch) (*manifest, err
 		if err := a.addFile(ctx, m, folder, file, content); err != nil {
 			return nil, err
 		}
-		delete(b.folders, folder) // what is written needs no memory
+		delete(b.folders, folder) // written rows need no memory
 	}
 	m.erased = slices.Sorted(maps.Keys(b.erased))
 	if len(s.live) == 0 {

@@ -83,7 +83,7 @@ func textOf(t require.TestingT, rows []Row) string {
 	return string(all)
 }
 
-// The texts of the rows are the content, whatever the content is.
+// The texts of the rows are the content, for any content.
 func TestRowsKeepEveryByte(t *testing.T) {
 	piece := rapid.OneOf(rapid.SampledFrom([]string{
 		"\n", "\r\n", " ", "\t", "\u00a0", "{}", `{"type":"a"}`, `{"type":"a","data":1}`, `{"data":null,"type":"b"}`, `{ "type" : "a" , "data" : [ "}" ] , "x" : 2 }`,

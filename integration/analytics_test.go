@@ -122,7 +122,7 @@ type analytics struct {
 	store  *ropewalk.Store
 	db     *memstore.Store
 	events []orderEvent
-	late   map[string]uint64 // what was appended after the first run: the first version
+	late   map[string]uint64 // the first version that was appended after the first run
 }
 
 func newAnalytics(t *testing.T) *analytics {

@@ -121,7 +121,7 @@ func (c *child) kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, c.cmd.Process.Kill())
 	<-c.ended
-	require.False(t, c.cmd.ProcessState.Exited(), "the process had ended by itself")
+	require.False(t, c.cmd.ProcessState.Exited(), "the process ended before it was killed")
 }
 
 // permitStore is where the permits are: in a file, or in a bucket, whose feed needs a

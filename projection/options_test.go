@@ -83,7 +83,7 @@ func TestTheTableIsCreatedOnlyIfItIsMissing(t *testing.T) {
 	require.Equal(t, 1, live)
 }
 
-// Two versions cannot be live, whatever programs do.
+// The database refuses a second live version.
 func TestOneVersionIsLive(t *testing.T) {
 	db := open(t)
 	_, err := db.ExecContext(t.Context(), projection.New(db, projection.SQLite, "a", 1, nil).Schema())

@@ -183,13 +183,8 @@ func (w *world) sees(event <-chan struct{}) {
 // shutsOut stops an owner before the BEGIN of its second transaction. When it goes on,
 // another owner has handled its changes.
 func shutsOut(w *world) {
-	w.write("a")
-	db, sleeps, wake := w.asleep(2)
 	var late atomic.Bool
-	first := w.start(w.projection(db, 1), w.noting("b", &late))
-	w.handled(1, 1)
-	w.write("b")
-	w.sees(sleeps)
+	first, wake := w.asleepBeforeB(&late)
 	second := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 2)
 	wake()
@@ -197,6 +192,18 @@ func shutsOut(w *world) {
 	require.False(w.t, late.Load(), "the handler of a replaced owner was called")
 	require.Equal(w.t, Model{2, []string{"a0", "b0"}}, w.model(1))
 	require.NoError(w.t, second.stop())
+}
+
+// asleepBeforeB starts an owner that is stopped before the BEGIN of its second
+// transaction, for a change of b.
+func (w *world) asleepBeforeB(called *atomic.Bool) (owner *running, wake func()) {
+	w.write("a")
+	db, sleeps, wake := w.asleep(2)
+	owner = w.start(w.projection(db, 1), w.noting("b", called))
+	w.handled(1, 1)
+	w.write("b")
+	w.sees(sleeps)
+	return owner, wake
 }
 
 // noting is the handler of the first version. It notes that it was called for an
@@ -212,13 +219,8 @@ func (w *world) noting(id string, called *atomic.Bool) projection.Handler {
 
 // shutsOutAtOnce also stops the second owner, before its first transaction.
 func shutsOutAtOnce(w *world) {
-	w.write("a")
-	db, sleeps, wake := w.asleep(2)
 	var late atomic.Bool
-	first := w.start(w.projection(db, 1), w.noting("b", &late))
-	w.handled(1, 1)
-	w.write("b")
-	w.sees(sleeps)
+	first, wake := w.asleepBeforeB(&late)
 	otherDB, otherSleeps, wakeOther := w.asleep(1)
 	second := w.start(w.projection(otherDB, 1), w.counting(1))
 	w.sees(otherSleeps)

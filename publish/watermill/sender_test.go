@@ -145,7 +145,7 @@ func TestErrorStopsTheSubscription(t *testing.T) {
 }
 
 // Each kind of failure parks the aggregate, and the others go on. Replay publishes
-// what is missing, in order.
+// the missing messages, in order.
 func TestFailuresPark(t *testing.T) {
 	for reason, fail := range map[string]func(*message.Message) error{
 		"error": func(*message.Message) error { return errors.New("refused") },
