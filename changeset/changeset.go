@@ -29,8 +29,13 @@ import (
 )
 
 const (
-	// Format is the format number of the changesets that this package writes and reads.
+	// Format is the format number of chains with one object for each changeset.
 	Format = 1
+	// FormatPacked is the format number of packed chains, whose newest changesets are in
+	// the head, and whose objects hold several changesets each.
+	FormatPacked = 2
+	// MaxFormat is the highest format number that this package reads and writes.
+	MaxFormat = FormatPacked
 	// MaxPerAppend is the largest number of changesets in one atomic append.
 	MaxPerAppend = 256
 	// MaxCommandID is the largest size of a command ID, in bytes once percent-encoded.
@@ -41,6 +46,8 @@ const (
 	MaxContentType = 128
 	// DefaultContentType is the content type of a draft that names none.
 	DefaultContentType = "application/octet-stream"
+	// ContentTypeLines is the content type of an object whose body is lines.
+	ContentTypeLines = "application/x-ndjson"
 	// EncodingZstd is the encoding of a body that is one zstd frame (RFC 8878),
 	// which states the size of the content.
 	EncodingZstd = "zstd"
@@ -88,7 +95,8 @@ type Header struct {
 	// on, 0 if the chain had no head. It enters its chain by the swap from that
 	// revision, or never.
 	AfterRevision uint64
-	// Ancestors holds the IDs of some ancestors, the parent among them.
+	// Ancestors holds the IDs of some ancestors, the parent among them. It is zero in
+	// format 2.
 	Ancestors Index
 	// ContentType is the media type of the content.
 	ContentType string
@@ -109,6 +117,27 @@ type Header struct {
 	Part Part
 	// Metadata is the caller's own metadata; nil if none.
 	Metadata map[string]string
+	// Pack is what the header of an object of format 2 has besides. It is nil for a
+	// changeset of format 2, and in format 1.
+	Pack *Pack
+
+	// text is the header of a changeset of format 2 as it stands in its line. The
+	// digest covers it.
+	text string
+}
+
+// Pack is what the header of an object of format 2 has besides. The other fields of
+// such a header describe the object: AfterRevision is the revision of the head that
+// the object was put for, Parent is the changeset before the first one of the
+// object, and Digest is the digest of its last one.
+type Pack struct {
+	// Lines means that the body is the lines of the changesets. Otherwise the body is the
+	// content of one changeset, and the header is the changeset's too.
+	Lines bool
+	// ParentDigest is the digest of Parent; zero at version 0.
+	ParentDigest Digest
+	// Index holds some of the objects before.
+	Index ObjectIndex
 }
 
 // Changeset is one atomic change to one aggregate.
@@ -153,14 +182,25 @@ func (h Header) Verify(parent Digest) error {
 	return nil
 }
 
+// Format returns the number of the header's format: [FormatPacked] for a changeset that
+// was appended to a packed chain, and for an object of such a chain.
+func (h Header) Format() int {
+	if h.Pack != nil || h.text != "" {
+		return FormatPacked
+	}
+	return Format
+}
+
 // VerifyLink checks that parent is the header that h was built on: the
-// aggregate, the version, the ID, the ancestor index and the order of their
-// revisions and times. It returns a [*CorruptError].
+// aggregate, the version, the ID, the ancestor index of format 1 and the order of
+// their revisions and times. It returns a [*CorruptError].
 func (h Header) VerifyLink(parent Header) error {
 	switch {
 	case h.AggregateID != parent.AggregateID || h.Version != parent.Version+1 || h.Parent != parent.ID:
 		return &CorruptError{Ref: h.Ref, Reason: "parent is " + h.Parent.String() + ", not " + parent.Ref.String()}
-	case h.Ancestors != parent.Ancestors.Push(parent.ID):
+	case parent.Format() > h.Format():
+		return &CorruptError{Ref: h.Ref, Reason: "a changeset of format 1 cannot follow one of format 2"}
+	case h.Format() == Format && h.Ancestors != parent.Ancestors.Push(parent.ID):
 		return &CorruptError{Ref: h.Ref, Reason: "ancestor index does not follow from the parent's"}
 	case !h.follows(parent):
 		return &CorruptError{Ref: h.Ref, Reason: "after-revision and append do not follow from the parent's"}

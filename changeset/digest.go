@@ -40,8 +40,12 @@ func (d *Digest) UnmarshalText(text []byte) error {
 
 // ComputeDigest returns the digest of a changeset with this header, given its
 // parent's digest (ignored at version 0). It reads every field but Digest and
-// BodySize, which BodySHA256 implies.
+// BodySize, which BodySHA256 implies. In format 2 it is the digest of a changeset,
+// and undefined for an object of lines.
 func (h Header) ComputeDigest(parent Digest) Digest {
+	if h.text != "" {
+		return h.packedDigest(parent)
+	}
 	first := h.Version == 0
 	user := encodeUser(h.Metadata)
 	d := make(digester, 0, digestSize).
@@ -59,6 +63,18 @@ func (h Header) ComputeDigest(parent Digest) Digest {
 		text(h.Encoding, h.Encoding != "").
 		text(user, user != "").
 		text(h.Ancestors.packed, !first).
+		bytes(h.BodySHA256[:], true)
+	return sha256.Sum256(d)
+}
+
+// packedDigest is the digest of format 2. The header's text is covered as it stands,
+// so that fields of later versions are proved too.
+func (h Header) packedDigest(parent Digest) Digest {
+	d := make(digester, 0, digestSize).
+		text("ropewalk/2", true).
+		text(h.AggregateID, true).
+		bytes(parent[:], h.Version > 0).
+		text(h.text, true).
 		bytes(h.BodySHA256[:], true)
 	return sha256.Sum256(d)
 }

@@ -44,6 +44,15 @@ const (
 	keyUser          = "user"
 )
 
+// The keys that only objects of format 2 have, or have instead.
+const (
+	keyCount        = "changesets"
+	keyObjectID     = "object-id"
+	keyParentDigest = "parent-digest"
+	keyObjects      = "objects"
+	keyIndex        = "index"
+)
+
 // Encode returns a header's metadata for storage, except the content type and
 // the size, which are the object's own. An invalid header is an error.
 func Encode(h Header, s KeyStyle) (map[string]string, error) {
@@ -58,15 +67,18 @@ func Encode(h Header, s KeyStyle) (map[string]string, error) {
 type pair struct{ key, value string }
 
 // maxPairs is how many pairs there are at most.
-const maxPairs = 14
+const maxPairs = 17
 
 // texts returns the pairs except the pairs of bytes, in the order of their keys.
-func (h Header) texts() [11]pair {
+func (h Header) texts() [14]pair {
+	if h.Pack != nil {
+		return h.packedTexts()
+	}
 	parent := ""
 	if h.Version > 0 {
 		parent = h.Parent.String()
 	}
-	return [...]pair{
+	return [14]pair{
 		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
 		{keyAggregateID, Escape(h.AggregateID)},
 		{keyVersion, strconv.FormatUint(h.Version, 10)},
@@ -81,13 +93,50 @@ func (h Header) texts() [11]pair {
 	}
 }
 
+// packedTexts is texts for an object of format 2. Only the header of an object that is
+// one changeset has a time.
+func (h Header) packedTexts() [14]pair {
+	parent, digest, recorded := "", "", ""
+	if h.First() > 0 {
+		parent, digest = h.Parent.String(), h.Pack.ParentDigest.String()
+	}
+	if !h.Pack.Lines {
+		recorded = FormatTime(h.RecordedAt)
+	}
+	return [14]pair{
+		{keyAfterRevision, strconv.FormatUint(h.AfterRevision, 10)},
+		{keyAggregateID, Escape(h.AggregateID)},
+		{keyVersion, strconv.FormatUint(h.Version, 10)},
+		{keyAppend, h.Part.String()},
+		{keyCount, strconv.Itoa(int(h.Count))},
+		{keyCommandID, Escape(h.CommandID)},
+		{keyEncoding, h.Encoding},
+		{keyFormat, strconv.Itoa(FormatPacked)},
+		{keyObjectID, h.ID.String()},
+		{keyObjects, strconv.FormatUint(h.Pack.Index.Objects(), 10)},
+		{keyParent, parent},
+		{keyParentDigest, digest},
+		{keyRecordedAt, recorded},
+		{keyUser, encodeUser(h.Metadata)},
+	}
+}
+
 // bytes returns the pairs of bytes, in base64.
 func (h Header) bytes() [3]pair {
-	return [...]pair{
-		{keyAncestors, base64.RawURLEncoding.EncodeToString(h.Ancestors.Packed())},
+	key, index := h.index()
+	return [3]pair{
+		{key, base64.RawURLEncoding.EncodeToString(index)},
 		{keySHA256, h.BodySHA256.String()},
 		{keyDigest, h.Digest.String()},
 	}
+}
+
+// index returns the key and the packed form of the header's index.
+func (h Header) index() (key string, packed []byte) {
+	if h.Pack != nil {
+		return keyIndex, h.Pack.Index.Packed()
+	}
+	return keyAncestors, h.Ancestors.Packed()
 }
 
 // pairs yields the pairs that are present.
@@ -141,60 +190,106 @@ type Stored struct {
 // anything else is a [*CorruptError] that names the object. A format or an
 // encoding of a newer version is an error that matches [ErrUnsupportedFormat].
 func Decode(o Stored, s KeyStyle) (Header, error) {
-	if f := o.Metadata[keyFormat]; f != strconv.Itoa(Format) {
-		if n, err := ParseDecimal(f); err == nil && n > Format {
-			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, Format)
+	read := decode
+	switch f := o.Metadata[keyFormat]; f {
+	case strconv.Itoa(Format):
+	case strconv.Itoa(FormatPacked):
+		read = decodePacked
+	default:
+		if n, err := ParseDecimal(f); err == nil && n > MaxFormat {
+			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, MaxFormat)
 		}
 		return Header{}, &CorruptError{o.Ref, o.Object, fmt.Sprintf("metadata has no valid format: %q", f)}
 	}
 	if e := o.Metadata[keyEncoding]; !isKnownEncoding(e) {
 		return Header{}, fmt.Errorf("%s (%s): %w: content encoding %q", o.Ref, o.Object, ErrUnsupportedFormat, e)
 	}
-	h, err := decode(o, s)
+	h, err := read(o, s)
+	if err == nil {
+		err = h.isOf(o, s)
+	}
 	if err != nil {
 		return Header{}, &CorruptError{o.Ref, o.Object, err.Error()}
 	}
 	return h, nil
 }
 
+// isOf checks a decoded header against the object that it was read from.
+func (h Header) isOf(o Stored, s KeyStyle) error {
+	if h.Ref != o.Ref {
+		return fmt.Errorf("metadata belongs to %s", h.Ref)
+	}
+	if err := h.validate(); err != nil {
+		return err
+	}
+	if !h.isEncodedAs(o.Metadata, s) {
+		return fmt.Errorf("metadata is not in its canonical form")
+	}
+	return nil
+}
+
+// decode reads the metadata of format 1.
 func decode(o Stored, s KeyStyle) (Header, error) {
 	p := parser{metadata: o.Metadata, spelling: s}
-	h := Header{
-		Ref: Ref{
-			AggregateID: parse(&p, keyAggregateID, Unescape),
-			Version:     parse(&p, keyVersion, ParseDecimal),
-			ID:          parse(&p, keyID, ParseID),
-		},
-		Parent:        parse(&p, keyParent, optional(ParseID)),
-		AfterRevision: parse(&p, keyAfterRevision, ParseDecimal),
-		ContentType:   o.ContentType,
-		Encoding:      o.Metadata[s.key(keyEncoding)],
-		BodySize:      o.Size,
-		BodySHA256:    parse(&p, keySHA256, ParseDigest),
-		Digest:        parse(&p, keyDigest, ParseDigest),
-		RecordedAt:    parse(&p, keyRecordedAt, ParseTime),
-		CommandID:     parse(&p, keyCommandID, Unescape),
-		Part:          parse(&p, keyAppend, optional(parsePart)),
-		Metadata:      parse(&p, keyUser, optional(decodeUser)),
-	}
+	h := p.header(o)
+	h.ID = parse(&p, keyID, ParseID)
+	h.RecordedAt = parse(&p, keyRecordedAt, ParseTime)
 	packed := parse(&p, keyAncestors, base64.RawURLEncoding.DecodeString)
 	if p.err != nil {
 		return Header{}, p.err
 	}
 	var err error
-	if h.Ancestors, err = ParseIndex(h.Version, packed); err != nil {
-		return Header{}, err
+	h.Ancestors, err = ParseIndex(h.Version, packed)
+	return h, err
+}
+
+// decodePacked reads the metadata of an object of format 2.
+func decodePacked(o Stored, s KeyStyle) (Header, error) {
+	p := parser{metadata: o.Metadata, spelling: s}
+	h := p.header(o)
+	h.ID = parse(&p, keyObjectID, ParseID)
+	h.Count = parse(&p, keyCount, parseCount)
+	h.RecordedAt = parse(&p, keyRecordedAt, optional(ParseTime))
+	h.Pack = &Pack{Lines: h.RecordedAt.IsZero(), ParentDigest: parse(&p, keyParentDigest, optional(ParseDigest))}
+	objects := parse(&p, keyObjects, ParseDecimal)
+	packed := parse(&p, keyIndex, base64.RawURLEncoding.DecodeString)
+	switch {
+	case p.err != nil:
+		return Header{}, p.err
+	case h.Version < uint64(h.Count)-1:
+		return Header{}, fmt.Errorf("%d changesets cannot end at version %d", h.Count, h.Version)
 	}
-	if h.Ref != o.Ref {
-		return Header{}, fmt.Errorf("metadata belongs to %s", h.Ref)
+	var err error
+	h.Pack.Index, err = ParseObjectIndex(objects, h.First(), packed)
+	return h, err
+}
+
+// header reads the fields that both formats have.
+func (p *parser) header(o Stored) Header {
+	return Header{
+		Ref: Ref{
+			AggregateID: parse(p, keyAggregateID, Unescape),
+			Version:     parse(p, keyVersion, ParseDecimal),
+		},
+		Parent:        parse(p, keyParent, optional(ParseID)),
+		AfterRevision: parse(p, keyAfterRevision, ParseDecimal),
+		ContentType:   o.ContentType,
+		Encoding:      o.Metadata[p.spelling.key(keyEncoding)],
+		BodySize:      o.Size,
+		BodySHA256:    parse(p, keySHA256, ParseDigest),
+		Digest:        parse(p, keyDigest, ParseDigest),
+		CommandID:     parse(p, keyCommandID, Unescape),
+		Part:          parse(p, keyAppend, optional(parsePart)),
+		Metadata:      parse(p, keyUser, optional(decodeUser)),
 	}
-	if err := h.validate(); err != nil {
-		return Header{}, err
+}
+
+func parseCount(s string) (uint16, error) {
+	n, err := ParseDecimal(s)
+	if err != nil || n == 0 || n > MaxCount {
+		return 0, fmt.Errorf("%q is not a count of 1 to %d", s, MaxCount)
 	}
-	if !h.isEncodedAs(o.Metadata, s) {
-		return Header{}, fmt.Errorf("metadata is not in its canonical form")
-	}
-	return h, nil
+	return uint16(n), nil
 }
 
 // parser keeps the first error, so that decode can read as a list of fields.

@@ -159,7 +159,7 @@ func TestDecodeChecksTheObjectsOwnProperties(t *testing.T) {
 }
 
 func TestNewerFormatsAreNamed(t *testing.T) {
-	for key, value := range map[string]string{"format": "2", "encoding": "br"} {
+	for key, value := range map[string]string{"format": "3", "encoding": "br"} {
 		o := stored(t, samples(t)[1], changeset.Hyphenated)
 		o.Metadata[key] = value
 		_, err := changeset.Decode(o, changeset.Hyphenated)

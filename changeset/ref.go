@@ -1,6 +1,7 @@
 package changeset
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,17 +15,39 @@ const MaxAggregateID = 128
 // Folder is the folder, below a store's prefix, of all changeset objects.
 const Folder = "changesets/"
 
+// MaxCount is the largest number of changesets in one object.
+const MaxCount = 1<<16 - 1
+
 // Ref is the reference of a changeset: aggregate ID, version and changeset ID
 // together. It is comparable.
+//
+// A Ref also names the objects that a [Store] keeps. In format 1 each changeset is
+// an object of the same reference. The reference of an object of format 2 has the
+// object's own ID, and a Count.
 type Ref struct {
 	AggregateID string
-	Version     uint64
-	ID          ID
+	// Version is the version of the changeset, or of the newest changeset in the object.
+	Version uint64
+	ID      ID
+	// Count is the number of consecutive changesets in an object of format 2, at most
+	// [MaxCount]. It is 0 in the reference of a changeset.
+	Count uint16
 }
 
-// String returns the text of the reference: "order-1@7.<uuid>".
+// First returns the version of the first changeset in the object.
+func (r Ref) First() uint64 { return r.Version + 1 - uint64(max(r.Count, 1)) }
+
+// IsPacked reports whether the reference names an object of format 2.
+func (r Ref) IsPacked() bool { return r.Count > 0 }
+
+// String returns the text of the reference: "order-1@7.<uuid>", or
+// "order-1@4-7.<uuid>" if it names an object of format 2.
 func (r Ref) String() string {
-	return r.AggregateID + "@" + strconv.FormatUint(r.Version, 10) + "." + r.ID.String()
+	versions := strconv.FormatUint(r.Version, 10)
+	if r.IsPacked() {
+		versions = strconv.FormatUint(r.First(), 10) + "-" + versions
+	}
+	return r.AggregateID + "@" + versions + "." + r.ID.String()
 }
 
 // ParseRef parses the text of a full reference, "order-1@7.<uuid>", split at
@@ -46,14 +69,25 @@ func ParseRef(s string) (Ref, error) {
 	if err != nil {
 		return Ref{}, fmt.Errorf("%q is not a reference: %w", s, err)
 	}
-	return Ref{s[:at], v, parsed}, nil
+	return Ref{AggregateID: s[:at], Version: v, ID: parsed}, nil
 }
 
-// ObjectName returns the name, below a store's prefix, of the object that
-// keeps the changeset. Names of one aggregate sort by version.
+// ObjectName returns the name, below a store's prefix, of the object that the
+// reference names. Names of one aggregate sort by the object's first version.
 func (r Ref) ObjectName() string {
-	version := strconv.FormatUint(r.Version, 10)
-	return Folder + Escape(r.AggregateID) + "/" + "00000000000000000000"[len(version):] + version + "-" + r.ID.String()
+	name := FolderOf(r.AggregateID) + versionName(r.First()) + "-"
+	if r.IsPacked() {
+		name += versionName(r.Version) + "-"
+	}
+	return name + r.ID.String()
+}
+
+// versionDigits is the length of a version in an object's name.
+const versionDigits = 20
+
+func versionName(version uint64) string {
+	digits := strconv.FormatUint(version, 10)
+	return "00000000000000000000"[len(digits):] + digits
 }
 
 // FolderOf returns the folder, below a store's prefix, of an aggregate's changeset objects.
@@ -67,20 +101,36 @@ func ParseObjectName(name string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	version, id, _ := strings.Cut(base, "-")
-	v, err := strconv.ParseUint(version, 10, 64)
-	if err != nil {
-		return Ref{}, fmt.Errorf("%q is not the name of a changeset object: no version", name)
-	}
-	parsed, err := ParseID(id)
+	ref, err := parseObjectBase(base)
 	if err != nil {
 		return Ref{}, fmt.Errorf("%q is not the name of a changeset object: %w", name, err)
 	}
-	ref := Ref{aggregateID, v, parsed}
+	ref.AggregateID = aggregateID
 	if ValidateAggregateID(aggregateID) != nil || ref.ObjectName() != name {
 		return Ref{}, fmt.Errorf("%q is not the name of a changeset object", name)
 	}
 	return ref, nil
+}
+
+// parseObjectBase parses VERSION-UUID or FIRST-LAST-UUID.
+func parseObjectBase(base string) (r Ref, err error) {
+	first, rest, _ := strings.Cut(base, "-")
+	from, err := strconv.ParseUint(first, 10, 64)
+	if err != nil {
+		return r, errors.New("no version")
+	}
+	r.Version = from
+	if last, id, ok := strings.Cut(rest, "-"); ok && len(last) == versionDigits {
+		if r.Version, err = strconv.ParseUint(last, 10, 64); err != nil {
+			return r, errors.New("no last version")
+		}
+		if r.Version < from || r.Version-from >= MaxCount {
+			return r, fmt.Errorf("no object has the versions %d to %d", from, r.Version)
+		}
+		r.Count, rest = uint16(r.Version-from+1), id
+	}
+	r.ID, err = ParseID(rest)
+	return r, err
 }
 
 // ValidateAggregateID checks that id is valid UTF-8 without control characters

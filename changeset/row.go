@@ -14,7 +14,8 @@ type Row struct {
 	// Metadata is the rest of the metadata: one JSON text, an object of strings with sorted
 	// keys, compact.
 	Metadata string
-	// Ancestors is the packed ancestor index; empty at version 0.
+	// Ancestors is the packed ancestor index, empty at version 0. Of an object of format 2
+	// it is the packed object index.
 	Ancestors []byte
 	// BodySHA256 and Digest have 32 bytes each.
 	BodySHA256, Digest []byte
@@ -25,8 +26,9 @@ func EncodeRow(h Header) (Row, error) {
 	if err := h.validate(); err != nil {
 		return Row{}, fmt.Errorf("encode %s: %w", h.Ref, err)
 	}
+	_, index := h.index()
 	// Slices of the arrays themselves would move the whole header to the heap.
-	return Row{h.json(), h.Ancestors.Packed(), bytes.Clone(h.BodySHA256[:]), bytes.Clone(h.Digest[:])}, nil
+	return Row{h.json(), index, bytes.Clone(h.BodySHA256[:]), bytes.Clone(h.Digest[:])}, nil
 }
 
 // json needs no escapes: neither keys nor values have characters for them.
@@ -49,7 +51,11 @@ func (h Header) json() string {
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
 	o.Metadata = make(map[string]string, maxPairs)
-	for key, value := range map[string][]byte{keyAncestors: r.Ancestors, keySHA256: r.BodySHA256, keyDigest: r.Digest} {
+	index := keyAncestors
+	if o.Ref.IsPacked() {
+		index = keyIndex
+	}
+	for key, value := range map[string][]byte{index: r.Ancestors, keySHA256: r.BodySHA256, keyDigest: r.Digest} {
 		if len(value) > 0 {
 			o.Metadata[key] = base64.RawURLEncoding.EncodeToString(value)
 		}

@@ -61,7 +61,7 @@ func TestRow(t *testing.T) {
 			require.Equal(t, o.Object, corrupt.Object)
 			require.Zero(t, got, what)
 		}
-		row.Metadata = strings.Replace(row.Metadata, `"format":"1"`, `"format":"2"`, 1)
+		row.Metadata = strings.Replace(row.Metadata, `"format":"1"`, `"format":"3"`, 1)
 		_, err = changeset.DecodeRow(o, row)
 		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	}

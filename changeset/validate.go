@@ -46,6 +46,11 @@ func (h Header) validate() error {
 	if err := validateContentType(h.ContentType); err != nil {
 		return err
 	}
+	if h.Pack != nil {
+		if err := h.validatePack(); err != nil {
+			return err
+		}
+	}
 	if y := h.RecordedAt.UTC().Year(); y < 0 || y > 9999 {
 		return fmt.Errorf("recorded-at: year %d has not four digits", y)
 	}
@@ -61,14 +66,35 @@ func (h Header) validateLinks() error {
 		return fmt.Errorf("changeset ID is missing")
 	case h.Version == 1<<64-1:
 		return fmt.Errorf("version %d is beyond the last one", h.Version)
-	case h.Parent.IsZero() != (h.Version == 0):
-		return fmt.Errorf("parent and version %d do not agree", h.Version)
-	case h.Ancestors.Version() != h.Version || h.Ancestors.Parent() != h.Parent:
+	case h.Parent.IsZero() != (h.First() == 0):
+		return fmt.Errorf("parent and version %d do not agree", h.First())
+	case (h.Pack != nil) != h.Ref.IsPacked():
+		return fmt.Errorf("%s and its format do not agree", h.Ref)
+	case h.Format() == Format && (h.Ancestors.Version() != h.Version || h.Ancestors.Parent() != h.Parent):
 		return fmt.Errorf("ancestor index does not end in the parent")
 	case p != Part{} && (p.Of < 2 || p.Of > MaxPerAppend || p.Number < 1 || p.Number > p.Of):
 		return fmt.Errorf("append %s is not a part of 2 to %d", p, MaxPerAppend)
 	case p.Number > 1 && h.Version < uint64(p.Number-1):
 		return fmt.Errorf("append %s cannot be at version %d", p, h.Version)
+	}
+	return nil
+}
+
+// validatePack checks what only the header of an object of format 2 holds.
+func (h Header) validatePack() error {
+	switch {
+	case uint64(h.Count)-1 > h.Version:
+		return fmt.Errorf("%d changesets cannot end at version %d", h.Count, h.Version)
+	case h.Pack.Index.Next() != h.First():
+		return fmt.Errorf("object index is of an object at version %d, not %d", h.Pack.Index.Next(), h.First())
+	case h.Pack.ParentDigest.IsZero() != (h.First() == 0):
+		return fmt.Errorf("parent digest and version %d do not agree", h.First())
+	case !h.Pack.Lines:
+		if h.Count != 1 || h.RecordedAt.IsZero() {
+			return fmt.Errorf("an object whose body is content has one changeset, with its time")
+		}
+	case h.ContentType != ContentTypeLines || !h.RecordedAt.IsZero() || h.CommandID != "" || h.Part != (Part{}) || len(h.Metadata) > 0:
+		return fmt.Errorf("an object of lines has no header fields of a changeset")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"ropewalk/changeset"
 )
@@ -29,6 +30,17 @@ const (
 	FieldCheckpoint = "checkpoint"
 )
 
+// The names of the fields that only the record of a packed chain has. Each is missing
+// if it has no value.
+const (
+	FieldTip          = "tip"
+	FieldIndex        = "index"
+	FieldObjects      = "objects"
+	FieldPackedDigest = "packed-digest"
+	// FieldPackedID is missing if it is the ID of the newest object.
+	FieldPackedID = "packed-changeset-id"
+)
+
 // EncodeJSON returns the record as its one JSON text: an object with sorted
 // keys, compact. Unknown fields that [DecodeJSON] met are in it again.
 func EncodeJSON(h Head) ([]byte, error) {
@@ -47,17 +59,23 @@ func appendJSON(known object, h Head, whole bool) ([]byte, error) {
 		known.base64(FieldAncestors, h.Ancestors.Packed())
 	}
 	known.text(FieldChangesetID, h.ID.String())
-	if h.Checkpoint != "" {
-		known.text(FieldCheckpoint, h.Checkpoint)
-	}
+	known.optional(FieldCheckpoint, h.Checkpoint)
 	if whole {
 		known.text(FieldDigest, h.Digest.String())
 	}
+	packed := h.PackedTexts()
 	known.number(FieldFormat, f.Written)
+	known.optional(FieldIndex, packed[FieldIndex])
 	known.number(FieldMinReader, f.MinReader)
 	known.number(FieldMinWriter, f.MinWriter)
+	if n := h.Index.Objects(); n > 0 {
+		known.number(FieldObjects, n)
+	}
+	known.optional(FieldPackedID, packed[FieldPackedID])
+	known.optional(FieldPackedDigest, packed[FieldPackedDigest])
 	known.number(FieldRevision, h.Revision)
 	known.text(FieldState, string(h.State))
+	known.lines(FieldTip, h.Tip)
 	known.text(FieldUpdatedAt, changeset.FormatTime(h.UpdatedAt))
 	known = append(known, '}')
 	if h.extra == "" {
@@ -164,13 +182,17 @@ func decodeFields(record []byte, beside map[string]string) (Head, error) {
 		texts[name] = text
 		delete(fields, name)
 	}
-	if raw, ok := fields[FieldCheckpoint]; ok {
-		text, err := scalar(raw, false)
-		if err != nil || text == "" {
-			return Head{}, fmt.Errorf("%s: %w", FieldCheckpoint, cmp.Or(err, errors.New("it is empty")))
+	for name, read := range optionalFields {
+		raw, ok := fields[name]
+		if !ok {
+			continue
 		}
-		texts[FieldCheckpoint] = text
-		delete(fields, FieldCheckpoint)
+		text, err := read(raw)
+		if err != nil || text == "" {
+			return Head{}, fmt.Errorf("%s: %w", name, cmp.Or(err, errors.New("it is empty")))
+		}
+		texts[name] = text
+		delete(fields, name)
 	}
 	h, err := ParseFields(texts)
 	if err == nil && len(fields) > 0 {
@@ -184,6 +206,32 @@ func decodeFields(record []byte, beside map[string]string) (Head, error) {
 var knownFields = []string{
 	FieldFormat, FieldMinReader, FieldMinWriter, FieldState, FieldAggregateID, FieldVersion,
 	FieldChangesetID, FieldAncestors, FieldDigest, FieldRevision, FieldUpdatedAt,
+}
+
+// optionalFields are the fields that a record need not have, and how their texts are read.
+var optionalFields = map[string]func(json.RawMessage) (string, error){
+	FieldCheckpoint:   stringOf,
+	FieldTip:          linesOf,
+	FieldIndex:        stringOf,
+	FieldObjects:      func(raw json.RawMessage) (string, error) { return scalar(raw, true) },
+	FieldPackedDigest: stringOf,
+	FieldPackedID:     stringOf,
+}
+
+func stringOf(raw json.RawMessage) (string, error) { return scalar(raw, false) }
+
+// linesOf returns the elements of a JSON array, each with a line end.
+func linesOf(raw json.RawMessage) (string, error) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(raw, &elements); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, e := range elements {
+		b.Write(e)
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
 }
 
 var numeric = map[string]bool{
@@ -254,6 +302,26 @@ func (o *object) number(name string, n uint64) {
 func (o *object) text(name, value string) {
 	o.name(name)
 	*o = append(append(append(*o, '"'), value...), '"')
+}
+
+// optional writes nothing if the value is empty.
+func (o *object) optional(name, value string) {
+	if value != "" {
+		o.text(name, value)
+	}
+}
+
+// lines writes lines as the elements of an array, and nothing without lines.
+func (o *object) lines(name, lines string) {
+	if lines == "" {
+		return
+	}
+	o.name(name)
+	*o = append(*o, '[')
+	for line := range strings.Lines(lines) {
+		*o = append(append(*o, strings.TrimSuffix(line, "\n")...), ',')
+	}
+	(*o)[len(*o)-1] = ']'
 }
 
 func (o *object) base64(name string, value []byte) {

@@ -162,22 +162,22 @@ func TestMinReaderAndMinWriter(t *testing.T) {
 		return strings.NewReplacer(`"format":1`, fmt.Sprintf(`"format":%d`, written), `"min-reader":1`, fmt.Sprintf(`"min-reader":%d`, reader),
 			`"min-writer":1`, fmt.Sprintf(`"min-writer":%d`, writer)).Replace(encode(t, headAt("order-4711", 2)))
 	}
-	_, err := head.DecodeJSON("order-4711", "mem://head", []byte(format(3, 2, 2)))
+	_, err := head.DecodeJSON("order-4711", "mem://head", []byte(format(4, 3, 3)))
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
-	require.ErrorContains(t, err, "format 2")
+	require.ErrorContains(t, err, "format 3")
 	require.ErrorContains(t, err, "mem://head")
 
-	h, err := head.DecodeJSON("order-4711", "mem://head", []byte(format(2, 1, 2)))
+	h, err := head.DecodeJSON("order-4711", "mem://head", []byte(format(3, 1, 3)))
 	require.NoError(t, err, "this version may read it")
 	_, _, err = link.Extend(h, "order-4711", make([]changeset.Draft, 1), noon)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
-	require.ErrorContains(t, err, "format 2")
+	require.ErrorContains(t, err, "format 3")
 
 	ours := h
 	ours.Formats = head.Formats{} // as in a head that was rebuilt from a changeset
 	for _, next := range []head.Head{link.Fence(h), link.Fence(ours)} {
 		err := head.CheckSwap(h, next)
-		requireNotApplied(t, err, "format 2")
+		requireNotApplied(t, err, "format 3")
 		require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	}
 }

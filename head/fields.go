@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"ropewalk/changeset"
@@ -27,16 +28,103 @@ func ParseFields(texts map[string]string) (Head, error) {
 	h.Revision, errs[4] = changeset.ParseDecimal(texts[FieldRevision])
 	h.UpdatedAt, errs[5] = changeset.ParseTime(texts[FieldUpdatedAt])
 	packed, err := parseBase64(texts[FieldAncestors])
-	if errs[6] = err; err == nil {
+	if formats != (Formats{}).Numbers() {
+		h.Formats = formats
+	}
+	switch errs[6] = err; {
+	case err != nil:
+	case h.IsPacked():
+		errs[7] = h.parsePacked(texts, packed)
+	default:
 		h.Ancestors, errs[7] = changeset.ParseIndex(h.Version+1, packed)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return Head{}, err
 	}
-	if formats != (Formats{}).Numbers() {
-		h.Formats = formats
-	}
 	return h, h.Validate()
+}
+
+// parsePacked reads the fields of the record of a packed chain. A tombstone has none
+// of them.
+func (h *Head) parsePacked(texts map[string]string, ancestors []byte) error {
+	h.Tip = texts[FieldTip]
+	next := h.Version + 1 - uint64(strings.Count(h.Tip, "\n"))
+	if h.State == Erased {
+		next = 0
+	}
+	objects, err := optionalNumber(texts[FieldObjects])
+	if err != nil {
+		return fmt.Errorf("%s: %w", FieldObjects, err)
+	}
+	index, err := parseBase64(texts[FieldIndex])
+	if err != nil {
+		return fmt.Errorf("%s: %w", FieldIndex, err)
+	}
+	if h.Index, err = changeset.ParseObjectIndex(objects, next, index); err != nil {
+		return err
+	}
+	if objects == 0 {
+		if h.Ancestors, err = changeset.ParseIndex(next, ancestors); err != nil {
+			return err
+		}
+	}
+	if h.PackedDigest, err = optionalDigest(texts[FieldPackedDigest]); err != nil {
+		return fmt.Errorf("%s: %w", FieldPackedDigest, err)
+	}
+	h.PackedID = h.impliedID()
+	if text := texts[FieldPackedID]; text != "" {
+		if h.PackedID, err = changeset.ParseID(text); err != nil {
+			return fmt.Errorf("%s: %w", FieldPackedID, err)
+		}
+	}
+	return nil
+}
+
+// impliedID returns the ID of the newest object. It is the ID of the newest changeset
+// in objects unless the object has an ID of its own.
+func (h Head) impliedID() changeset.ID {
+	if e, ok := h.Index.Latest(); ok {
+		return e.ID
+	}
+	return h.Ancestors.Parent()
+}
+
+// PackedTexts returns the texts of the fields that only the record of a packed chain
+// has, except the tip. A field without a value is absent.
+func (h Head) PackedTexts() map[string]string {
+	if !h.IsPacked() {
+		return nil
+	}
+	texts := map[string]string{}
+	if n := h.Index.Objects(); n > 0 {
+		texts[FieldObjects] = strconv.FormatUint(n, 10)
+		texts[FieldIndex] = base64.RawURLEncoding.EncodeToString(h.Index.Packed())
+	}
+	if !h.PackedDigest.IsZero() {
+		texts[FieldPackedDigest] = h.PackedDigest.String()
+	}
+	if h.PackedID != h.impliedID() {
+		texts[FieldPackedID] = h.PackedID.String()
+	}
+	return texts
+}
+
+func optionalNumber(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := changeset.ParseDecimal(s)
+	if err == nil && n == 0 {
+		err = errors.New("it is 0")
+	}
+	return n, err
+}
+
+func optionalDigest(s string) (changeset.Digest, error) {
+	if s == "" {
+		return changeset.Digest{}, nil
+	}
+	return changeset.ParseDigest(s)
 }
 
 func parseFormats(texts map[string]string) (f Formats, err error) {
@@ -50,14 +138,13 @@ func parseFormats(texts map[string]string) (f Formats, err error) {
 	if f.Written == 0 || f.MinReader == 0 || f.MinWriter == 0 || f.MinReader > f.Written || f.MinWriter > f.Written {
 		return f, fmt.Errorf("format %d, min-reader %d and min-writer %d are no format numbers that go together", f.Written, f.MinReader, f.MinWriter)
 	}
-	if f.MinReader > changeset.Format {
-		return f, fmt.Errorf("%w: only readers of format %d and above may trust it, this version reads %d", changeset.ErrUnsupportedFormat, f.MinReader, changeset.Format)
+	if f.MinReader > changeset.MaxFormat {
+		return f, fmt.Errorf("%w: only readers of format %d and above may trust it, this version reads up to %d", changeset.ErrUnsupportedFormat, f.MinReader, changeset.MaxFormat)
 	}
 	return f, nil
 }
 
-// Numbers returns the format numbers to store: for the zero value this
-// version's own.
+// Numbers returns the format numbers to store: 1 throughout for the zero value.
 func (f Formats) Numbers() Formats {
 	if f == (Formats{}) {
 		return Formats{changeset.Format, changeset.Format, changeset.Format}
@@ -85,8 +172,57 @@ func (h Head) Validate() error {
 		return fmt.Errorf("state %q is not known", h.State)
 	case h.UpdatedAt.UTC().Year() < 0 || h.UpdatedAt.UTC().Year() > 9999:
 		return fmt.Errorf("updated-at: year %d has not four digits", h.UpdatedAt.UTC().Year())
+	case h.point:
+		return errors.New("it is a point of the history, not a record")
+	case h.IsPacked():
+		return h.validatePacked()
+	case h.Tip != "" || h.Index != changeset.ObjectIndex{} || h.PackedID != changeset.ID{} || h.PackedDigest != changeset.Digest{}:
+		return errors.New("only the head of a packed chain has a tip and an object index")
 	case h.Ancestors.Version() != h.Version+1 || h.Ancestors.Parent() != h.ID:
 		return errors.New("ancestor index does not end in the newest changeset")
+	}
+	return nil
+}
+
+// validatePacked checks the record of a packed chain, and proves its tip: the lines
+// must lead from the newest changeset in objects to the newest changeset.
+func (h Head) validatePacked() error {
+	objects, next := h.Index.Objects(), h.Index.Next()
+	switch {
+	case h.State == Erased:
+		if h.Tip != "" || h.Index != (changeset.ObjectIndex{}) || h.Ancestors != (changeset.Index{}) || !h.PackedID.IsZero() || !h.PackedDigest.IsZero() {
+			return errors.New("the head of an erased packed chain has neither tip nor index")
+		}
+		return nil
+	case len(h.Tip) > MaxTip:
+		return fmt.Errorf("tip has %d bytes, more than %d", len(h.Tip), MaxTip)
+	case objects == 0 && (h.Ancestors.Version() != next || h.Ancestors.Parent() != h.PackedID):
+		return errors.New("ancestor index does not end in the newest changeset of format 1")
+	case objects > 0 && h.Ancestors != changeset.Index{}:
+		return errors.New("there is an ancestor index beside the object index")
+	case h.PackedID.IsZero() != (next == 0) || h.PackedDigest.IsZero() != (next == 0):
+		return errors.New("what is in objects has no ID, or no digest")
+	case h.Tip == "" && (next != h.Version+1 || h.PackedID != h.ID || h.PackedDigest != h.Digest):
+		return errors.New("object index does not end in the newest changeset")
+	}
+	return h.proveTip()
+}
+
+func (h Head) proveTip() error {
+	tip, err := h.TipChangesets()
+	if err != nil || len(tip) == 0 {
+		return err
+	}
+	newest := tip[len(tip)-1]
+	switch {
+	case newest.Ref != h.Ref || newest.Digest != h.Digest:
+		return fmt.Errorf("its tip does not lead to %s and its digest", h.Ref)
+	case !newest.Part.Last():
+		return fmt.Errorf("its tip ends in the middle of an append")
+	case !newest.RecordedAt.Equal(h.UpdatedAt):
+		return fmt.Errorf("its updated-at is not when %s was recorded", h.Ref)
+	case h.Revision <= newest.AfterRevision:
+		return fmt.Errorf("its revision %d is not above %d, on which its changeset was built", h.Revision, newest.AfterRevision)
 	}
 	return nil
 }

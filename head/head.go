@@ -31,8 +31,8 @@ const Folder = "heads/"
 // if heads are kept as objects.
 func ObjectName(aggregateID string) string { return Folder + changeset.Escape(aggregateID) }
 
-// Formats are the format numbers of a head record. The zero value stands for
-// the numbers of this version, 1 throughout.
+// Formats are the format numbers of a head record. The zero value stands for 1
+// throughout, the numbers of a chain that is not packed.
 type Formats struct {
 	// Written is the format of the version that wrote the record.
 	Written uint64
@@ -45,11 +45,17 @@ type Formats struct {
 // CheckWritable returns an error that matches [changeset.ErrUnsupportedFormat] if
 // this version must not replace the record.
 func (f Formats) CheckWritable() error {
-	if f.MinWriter > changeset.Format {
-		return fmt.Errorf("%w: only writers of format %d and above may replace it, this version writes %d", changeset.ErrUnsupportedFormat, f.MinWriter, changeset.Format)
+	if f.MinWriter > changeset.MaxFormat {
+		return fmt.Errorf("%w: only writers of format %d and above may replace it, this version writes up to %d", changeset.ErrUnsupportedFormat, f.MinWriter, changeset.MaxFormat)
 	}
 	return nil
 }
+
+// Packed are the format numbers of the heads of packed chains.
+var Packed = Formats{changeset.FormatPacked, changeset.FormatPacked, changeset.FormatPacked}
+
+// MaxTip is the largest size of a tip that a reader accepts, in bytes.
+const MaxTip = 256 << 10
 
 // MaxCheckpoint is the largest size of a checkpoint in bytes.
 const MaxCheckpoint = 64 << 10
@@ -62,8 +68,20 @@ type Head struct {
 	changeset.Ref
 	// Digest is the newest changeset's digest, which commits to the whole history.
 	Digest changeset.Digest
-	// Ancestors is the ancestor index of the next changeset.
+	// Ancestors is the ancestor index of the next changeset. In a packed chain it is the
+	// index of the changeset after the newest one of format 1, until there is an object of
+	// format 2; then it is zero.
 	Ancestors changeset.Index
+	// Tip has the newest changesets of a packed chain, which are not in any object: one
+	// line each, with its line end, the oldest first. At most [MaxTip] bytes.
+	Tip string
+	// Index is the index of the next object of a packed chain. Its Next is the first version
+	// that is not in objects.
+	Index changeset.ObjectIndex
+	// PackedID and PackedDigest are the ID and the digest of the newest changeset in the
+	// objects of a packed chain. They are zero if the chain has no objects.
+	PackedID     changeset.ID
+	PackedDigest changeset.Digest
 	// Revision counts the swaps of this head, from 1.
 	Revision uint64
 	// UpdatedAt is the newest changeset's RecordedAt.
@@ -77,8 +95,8 @@ type Head struct {
 	// Formats are the record's format numbers.
 	Formats Formats
 
-	token, extra string
-	midAppend    bool
+	token, extra     string
+	midAppend, point bool
 }
 
 // Exists reports whether h names a changeset; the zero Head does not.
@@ -92,6 +110,19 @@ func (h Head) Len() uint64 {
 	}
 	return h.Version + 1
 }
+
+// IsPacked reports whether the chain is packed.
+func (h Head) IsPacked() bool { return h.Formats.MinReader >= changeset.FormatPacked }
+
+// IsPoint reports whether h names a point of a packed chain, and is not a record: it
+// was made from the header of a changeset, which does not say where the changesets
+// are stored. Nothing can be built on a point. The reader of chains, and an append,
+// load the record first.
+func (h Head) IsPoint() bool { return h.point }
+
+// IsPlaced reports whether h says where its changesets are stored. It is false only
+// for some points.
+func (h Head) IsPlaced() bool { return !h.point || h.Tip != "" || h.Index.Next() > 0 }
 
 // Token returns what the storage needs to swap exactly this record, such as an
 // ETag; empty if it is not known. Only backends use it.
@@ -114,24 +145,52 @@ func (h Head) WithExtra(extra string) Head {
 }
 
 // SameRecord reports whether h and other agree in everything that the condition
-// of a swap tests: reference, revision and digest.
+// of a swap tests: reference, revision, digest and object index. Two records may
+// differ in the index alone, where a head was restored after its tip was moved to an
+// object. A point is not a record.
 func (h Head) SameRecord(other Head) bool {
-	return h.Ref == other.Ref && h.Revision == other.Revision && h.Digest == other.Digest
+	return h.Ref == other.Ref && h.Revision == other.Revision && h.Digest == other.Digest && h.Index == other.Index &&
+		!h.point && !other.point
 }
 
 // At returns the head as it was, or would have been, when the changeset with
-// this header was the newest. Such a head names a point of the history: it has
-// no token, and no revision of a later swap.
+// this header was the newest. It has no token, and no revision of a later swap. In a
+// packed chain it is a point of the history, see [Head.IsPoint].
 func At(newest changeset.Header) Head {
-	return Head{
+	h := Head{
 		Ref:       newest.Ref,
 		Digest:    newest.Digest,
-		Ancestors: newest.Ancestors.Push(newest.ID),
 		Revision:  newest.AfterRevision + 1,
 		UpdatedAt: newest.RecordedAt,
 		State:     Live,
 		midAppend: !newest.Part.Last(),
 	}
+	if newest.Format() == changeset.Format {
+		h.Ancestors = newest.Ancestors.Push(newest.ID)
+	} else {
+		h.Formats, h.point = Packed, true
+	}
+	return h
+}
+
+// PackedHeader returns what the head of a packed chain says of the newest changeset in
+// objects: its reference and its digest. It is the parent of the first changeset of
+// the tip. It is the zero Header, apart from the aggregate ID, if there are no objects.
+func (h Head) PackedHeader() changeset.Header {
+	newest := changeset.Header{Ref: changeset.Ref{AggregateID: h.AggregateID, ID: h.PackedID}, Digest: h.PackedDigest}
+	if !h.PackedID.IsZero() {
+		newest.Version = h.Index.Next() - 1
+	}
+	return newest
+}
+
+// TipChangesets returns the changesets of the tip, proved from PackedDigest on. The
+// stores of heads have proved that the last one has the digest of the head.
+func (h Head) TipChangesets() ([]changeset.Changeset, error) {
+	if h.Tip == "" {
+		return nil, nil
+	}
+	return changeset.DecodeLines(h.PackedHeader(), []byte(h.Tip))
 }
 
 // MidAppend reports whether h names a changeset that is not the last of its
@@ -166,7 +225,7 @@ func (h Head) VerifyNewest(newest changeset.Header) error {
 		reason = "it names " + h.Ref.String() + ", not " + newest.Ref.String()
 	case h.Digest != newest.Digest:
 		reason = "its digest is not the digest of " + newest.Ref.String()
-	case h.Ancestors != newest.Ancestors.Push(newest.ID):
+	case newest.Format() == changeset.Format && h.Ancestors != newest.Ancestors.Push(newest.ID):
 		reason = "its ancestor index does not follow from the index of " + newest.Ref.String()
 	case !h.UpdatedAt.Equal(newest.RecordedAt):
 		reason = "its updated-at is not when " + newest.Ref.String() + " was recorded"

@@ -74,6 +74,13 @@ type Combined interface {
 	Holds(changesets changeset.Store) bool
 }
 
+// Tipper is what a [Store] implements if the heads of packed chains should have tips.
+type Tipper interface {
+	// TipSize must return how many bytes the tip of a head should have at most, 0 if
+	// heads should have no tip. It sends nothing, and is at most [MaxTip].
+	TipSize() int
+}
+
 // Locator is what a [Store] implements if it can name the records for people.
 type Locator interface {
 	// LocateHead must return the record's own name in its storage, without any
@@ -133,6 +140,8 @@ func CheckSwap(old, next Head) error {
 		err = fmt.Errorf("version %d cannot follow %d", next.Version, old.Version)
 	case old.State == Erased:
 		err = errors.New("the chain is erased")
+	case old.point:
+		err = errors.New("a point of the history cannot be swapped")
 	default:
 		err = cmp.Or(old.Formats.CheckWritable(), next.Formats.CheckWritable())
 	}

@@ -33,7 +33,7 @@ func TestCheckSwap(t *testing.T) {
 		"revision is 0":                  func(_, next *head.Head) { next.Revision = 0 },
 		"changeset ID is missing":        func(_, next *head.Head) { next.ID = changeset.ID{} },
 		"invalid aggregate ID":           func(_, next *head.Head) { *next = head.Head{} },
-		"unsupported format":             func(_, next *head.Head) { next.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 2} },
+		"unsupported format":             func(_, next *head.Head) { next.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 3} },
 	} {
 		old, next := old, next
 		change(&old, &next)

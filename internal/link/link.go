@@ -35,10 +35,7 @@ func Batch(after head.Head, aggregateID string, appends [][]body.Draft, now time
 	if err != nil {
 		return nil, head.Head{}, err
 	}
-	at := now.UTC() // drops the monotonic reading too, which is not stored
-	if at.Before(after.UpdatedAt) {
-		at = after.UpdatedAt
-	}
+	at := recordedAt(after, now)
 	built := make([]changeset.Changeset, 0, size)
 	newest := after
 	for _, drafts := range appends {
@@ -55,6 +52,16 @@ func Batch(after head.Head, aggregateID string, appends [][]body.Draft, now time
 		}
 	}
 	return built, newest, nil
+}
+
+// recordedAt returns the time of an append: the writer's clock, but never before
+// the time of the head.
+func recordedAt(after head.Head, now time.Time) time.Time {
+	at := now.UTC() // drops the monotonic reading too, which is not stored
+	if at.Before(after.UpdatedAt) {
+		at = after.UpdatedAt
+	}
+	return at
 }
 
 // Find returns the ID that a version has in the chain of h: from the ancestor index
@@ -108,6 +115,9 @@ func checkAppends(after head.Head, aggregateID string, appends [][]body.Draft) (
 	}
 	if after.Exists() && after.AggregateID != aggregateID {
 		return 0, fmt.Errorf("the head belongs to %q, not to %q", after.AggregateID, aggregateID)
+	}
+	if after.IsPoint() {
+		return 0, fmt.Errorf("%s is a point of the history: nothing can be built on it before the record is loaded", after.Ref)
 	}
 	if after.MidAppend() {
 		return 0, fmt.Errorf("%s is in the middle of an append: nothing can be built on it", after.Ref)
@@ -174,9 +184,14 @@ func Fence(h head.Head) head.Head {
 }
 
 // Tombstone returns the head that replaces h for good. It keeps reference and
-// digest. Its revision shuts out every append that was built on h.
+// digest. Its revision shuts out every append that was built on h. In a packed chain it
+// has no tip and no index.
 func Tombstone(h head.Head) head.Head {
 	h.Revision++
 	h.State = head.Erased
+	if h.IsPacked() {
+		h.Tip, h.Index, h.Ancestors = "", changeset.ObjectIndex{}, changeset.Index{}
+		h.PackedID, h.PackedDigest = changeset.ID{}, changeset.Digest{}
+	}
 	return h
 }
