@@ -41,6 +41,7 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
 
@@ -50,6 +51,7 @@ type Store struct {
 	changesets changeset.Store
 	heads      head.Store
 	combined   head.Combined // nil where put and swap are two steps
+	layout     link.Layout
 	options    Options
 }
 
@@ -62,7 +64,20 @@ func New(changesets changeset.Store, heads head.Store, options *Options) *Store 
 	if c, ok := head.As[head.Combined](heads); ok && holds(c, changesets) {
 		s.combined = c
 	}
+	s.layout = s.layoutOf(heads)
 	return s
+}
+
+// layoutOf returns how appends are stored.
+func (s *Store) layoutOf(heads head.Store) link.Layout {
+	l := link.Layout{Packed: s.options.Packed, Tip: s.options.TipSize, Compress: s.options.Compress}
+	if tipper, ok := head.As[head.Tipper](heads); ok && l.Tip == 0 {
+		l.Tip = tipper.TipSize()
+	}
+	if s.combined != nil {
+		l.Tip = 0
+	}
+	return l
 }
 
 // holds looks through decorators: a commit need not go through them.
@@ -131,6 +146,17 @@ type Options struct {
 	// whether Compress is set or not. Other tools that read the bucket then find
 	// zstd frames.
 	Compress bool
+	// Packed makes appends to new chains, and to chains of format 1, begin packed chains:
+	// the newest changesets are in the head, and older ones share objects, so that an
+	// append is usually one request. Off by default. A chain that is packed stays packed,
+	// whatever the option says. Programs of versions that do not know packed chains
+	// refuse them. See "Packed chains" in DESIGN.md, also for what it means for backups.
+	Packed bool
+	// TipSize is how many bytes of changesets the head of a packed chain may hold. By
+	// default it is what suits the backend: 3 KiB on DynamoDB, 64 KiB where heads are
+	// objects. A negative TipSize means no tip. It is at most [head.MaxTip]. A backend that
+	// puts and swaps in one step never has a tip.
+	TipSize int
 }
 
 func (o *Options) withDefaults() Options {
@@ -139,6 +165,7 @@ func (o *Options) withDefaults() Options {
 	out.MaxContentSize = cmp.Or(max(out.MaxContentSize, 0), 64<<20)
 	out.WindowCount = max(out.WindowCount, 0)
 	out.WindowBytes = cmp.Or(max(out.WindowBytes, 0), 64<<20)
+	out.TipSize = min(out.TipSize, head.MaxTip)
 	out.SettleTimeout = cmp.Or(max(out.SettleTimeout, 0), 10*time.Second)
 	return out
 }
