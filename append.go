@@ -25,7 +25,11 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 // Append adds one changeset for each draft, all or none, after the head that
 // the caller has read. It returns the head of this append, ready for the next
 // one. An append that meets no fault takes two round trips: the objects are
-// put, all at once, and then the head is swapped.
+// put, all at once, and then the head is swapped. In a packed chain it takes one if the
+// changesets fit into the tip of the head.
+//
+// If the head was made from a header ([head.Head.IsPoint]), the append loads the
+// record first. It is a conflict if the chain has moved on.
 //
 // A context that ends before the swap is sent ends the append with its own
 // error. After that the append outlives its context until the outcome is known,
@@ -54,13 +58,21 @@ func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset
 	if after.MidAppend() {
 		return head.Head{}, c.refuseMidAppend(ctx, after)
 	}
-	encoded := body.Drafts(drafts, c.store.options.Compress)
+	if after.IsPoint() {
+		got, err := c.recordOf(ctx, after, drafts)
+		fence, ok := errors.AsType[*fencedError](err)
+		if !ok {
+			return got, err
+		}
+		after = fence.head
+	}
+	encoded := c.store.layout.Drafts(after, drafts)
 	for {
 		a, err := c.prepare(after, encoded)
 		if err != nil {
 			return head.Head{}, err
 		}
-		if err := c.put(ctx, a.changesets); err != nil {
+		if err := c.put(ctx, a.objects); err != nil {
 			return head.Head{}, fmt.Errorf("append to %q: %w", c.id, err)
 		}
 		got, err := a.commit(ctx)
@@ -103,6 +115,20 @@ func (c *Chain) refuseMidAppend(ctx context.Context, after head.Head) error {
 	return &ConflictError{Expected: after, Actual: h}
 }
 
+// recordOf loads the record of a point, which an append of the drafts is to be built
+// on. It returns the record as a *fencedError. Any other result is the outcome of the
+// append, as if it had been sent and another append had come first.
+func (c *Chain) recordOf(ctx context.Context, point head.Head, drafts []changeset.Draft) (head.Head, error) {
+	if err := link.ValidateAppend(drafts); err != nil {
+		return head.Head{}, err
+	}
+	before := point
+	before.Revision-- // the record of the point itself is as good as a later one
+	first := changeset.Changeset{Header: changeset.Header{Ref: changeset.Ref{AggregateID: c.id, Version: point.Version + 1, ID: changeset.NewID()}}}
+	a := &attempt{chain: c, changesets: []changeset.Changeset{first}, from: before, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}
+	return a.reload(ctx)
+}
+
 // attempt is one append in flight: changesets that are built on one revision
 // of the head, and the one swap that can commit them. The functions below stand
 // in the order in which they happen: prepare and put, then commit with its
@@ -111,6 +137,7 @@ func (c *Chain) refuseMidAppend(ctx context.Context, after head.Head) error {
 type attempt struct {
 	chain      *Chain
 	changesets []changeset.Changeset
+	objects    []changeset.Changeset // to put before the swap
 	from, to   head.Head
 	commandID  string // empty if the attempt has no command, or commands of several callers
 }
@@ -121,23 +148,26 @@ func (a *attempt) last() changeset.Ref { return a.to.Ref }
 
 // prepare builds the append's changesets and the head that commits them.
 func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
-	built, next, err := link.Batch(after, c.id, [][]body.Draft{drafts}, time.Now())
+	built, err := link.Build(after, c.id, [][]body.Draft{drafts}, time.Now(), c.store.layout)
 	if err != nil {
 		return nil, err
 	}
-	return &attempt{chain: c, changesets: built, from: after, to: next, commandID: built[0].CommandID}, nil
+	return &attempt{
+		chain: c, changesets: built.Changesets, objects: built.Objects,
+		from: after, to: built.Next, commandID: built.Changesets[0].CommandID,
+	}, nil
 }
 
-// put stores changesets, all in parallel: each already has its parent's ID. If
+// put stores objects, all in parallel: each already has its parent's ID. If
 // a put fails for good, no head will name any of them. If put and swap are one
 // step, put sends nothing.
-func (c *Chain) put(ctx context.Context, changesets []changeset.Changeset) error {
+func (c *Chain) put(ctx context.Context, objects []changeset.Changeset) error {
 	if c.store.combined != nil {
 		return ctx.Err()
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, cs := range changesets {
-		group.Go(func() error { return c.store.changesets.Put(ctx, cs) })
+	for _, o := range objects {
+		group.Go(func() error { return c.store.changesets.Put(ctx, o) })
 	}
 	return group.Wait()
 }
@@ -179,7 +209,7 @@ func (a *attempt) swap(ctx context.Context) (head.Head, error) {
 		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	if combined := a.chain.store.combined; combined != nil {
-		return combined.Commit(ctx, a.changesets, a.from, a.to)
+		return combined.Commit(ctx, a.objects, a.from, a.to)
 	}
 	return a.chain.store.heads.Swap(ctx, a.from, a.to)
 }
@@ -258,19 +288,22 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 // locate decides by the changeset at the attempt's first version in the chain
 // of h, which other appends may have extended since.
 func (a *attempt) locate(ctx context.Context, h head.Head) (head.Head, error) {
-	id, err := a.chain.find(ctx, h, a.first().Version)
+	at, err := a.chain.find(ctx, h, a.first().Version)
 	if err != nil {
 		return head.Head{}, err
 	}
-	if id == a.first().ID {
+	if at.id == a.first().ID {
 		return a.committedHead(ctx, h)
 	}
+	if at.known && a.from.Exists() && at.place.Header.Parent != a.from.ID {
+		return head.Head{}, headLost(a.from, h)
+	}
 	if a.commandID != "" {
-		winner, err := a.chain.stat(ctx, changeset.Ref{AggregateID: a.chain.id, Version: a.first().Version, ID: id})
+		winner, err := a.chain.placeOf(ctx, at)
 		if err != nil {
 			return head.Head{}, err
 		}
-		if winner.CommandID == a.commandID {
+		if winner.Header.CommandID == a.commandID {
 			return a.chain.headOfCommand(ctx, h, winner)
 		}
 	}
@@ -280,11 +313,11 @@ func (a *attempt) locate(ctx context.Context, h head.Head) (head.Head, error) {
 // committedHead returns the head of an attempt whose first changeset is in the
 // chain of h. Its last changeset must be there too: one swap commits them all.
 func (a *attempt) committedHead(ctx context.Context, h head.Head) (head.Head, error) {
-	id, err := a.chain.find(ctx, h, a.last().Version)
+	at, err := a.chain.find(ctx, h, a.last().Version)
 	if err != nil {
 		return head.Head{}, err
 	}
-	if id != a.last().ID {
+	if at.id != a.last().ID {
 		return head.Head{}, &CorruptError{Ref: a.last(), Reason: "the chain has the first changeset of its append, but not this, its last one"}
 	}
 	return a.to.WithToken(""), nil

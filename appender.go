@@ -78,7 +78,7 @@ func (c *Chain) NewAppender(options *AppenderOptions) *Appender {
 type stage int
 
 const (
-	queued    stage = iota // nothing of it is stored
+	waiting   stage = iota // nothing of it is stored
 	sealed                 // in a batch, whose objects are being put
 	sent                   // the swap of its batch may commit it
 	abandoned              // its caller has returned before the swap was sent
@@ -94,6 +94,7 @@ type call struct {
 	done   chan result   // receives one
 	stored chan struct{} // of a sealed call: closed when its puts have ended
 	putErr error         // of the puts; valid when stored is closed
+	again  bool          // its puts have failed, and it was queued again
 }
 
 // result is what Append returns.
@@ -130,7 +131,7 @@ func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]cha
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}
-	c := &call{ctx: ctx, drafts: body.Drafts(drafts, a.chain.store.options.Compress), since: time.Now(), done: make(chan result, 1)}
+	c := &call{ctx: ctx, drafts: a.chain.store.layout.Drafts(head.Head{}, drafts), since: time.Now(), done: make(chan result, 1)}
 	for _, d := range c.drafts {
 		c.bytes += int64(len(d.Bytes))
 	}
@@ -256,7 +257,7 @@ func (a *Appender) requeue(calls []*call) (kept int) {
 		case c.ctx.Err() != nil:
 			c.done <- result{err: a.failed(c.ctx.Err())}
 		default:
-			c.stage = queued
+			c.stage = waiting
 			again = append(again, c)
 		}
 	}
@@ -296,6 +297,13 @@ func (a *Appender) idle() bool {
 	defer a.mu.Unlock()
 	a.running = len(a.queue) > 0
 	return !a.running
+}
+
+// queued returns the number of queued calls.
+func (a *Appender) queued() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.queue)
 }
 
 // waited returns how long the oldest queued call has waited.

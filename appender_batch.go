@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ropewalk/changeset"
@@ -22,7 +23,7 @@ const (
 	gap    = 4
 	maxGap = time.Second
 	// gather divides the duration of a swap: a call waits this part of it for
-	// others to join the batch that is prepared while a swap is under way.
+	// others to join its batch.
 	gather = 8
 	// maxConflictPause bounds the pauses after repeated conflicts with another
 	// appender, whose gaps are short.
@@ -111,7 +112,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	for i, c := range calls {
 		appends[i] = c.drafts
 	}
-	built, next, err := link.Batch(after, a.chain.id, appends, time.Now())
+	built, err := link.Build(after, a.chain.id, appends, time.Now(), a.chain.store.layout)
 	if err != nil {
 		for _, c := range calls {
 			close(c.stored)
@@ -121,8 +122,12 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 	}
 	// The attempt has no command ID: another writer's changeset with the command
 	// of one call says nothing about the other calls.
-	b := &batch{calls: calls, attempt: &attempt{chain: a.chain, changesets: built, from: after, to: next}}
-	a.put(b)
+	b := &batch{calls: calls, attempt: &attempt{chain: a.chain, changesets: built.Changesets, objects: built.Objects, from: after, to: built.Next}}
+	if built.Next.IsPacked() {
+		a.putPacks(b)
+	} else {
+		a.put(b)
+	}
 	return b
 }
 
@@ -139,6 +144,25 @@ func (a *Appender) put(b *batch) {
 	})
 }
 
+// putPacks starts the puts of objects that several calls share. They end if the
+// context of any call ends: the batch must be built again without that call.
+func (a *Appender) putPacks(b *batch) {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	var stops []func() bool
+	for _, c := range b.calls {
+		stops = append(stops, context.AfterFunc(c.ctx, cancel))
+	}
+	go func() {
+		err := a.putWithin(ctx, b.attempt.objects)
+		for i, c := range b.calls {
+			stops[i]()
+			c.putErr = err
+			close(c.stored)
+		}
+	}()
+}
+
 // each calls do with every call and its changesets.
 func (b *batch) each(do func(*call, []changeset.Changeset)) {
 	rest := b.attempt.changesets
@@ -151,11 +175,18 @@ func (b *batch) each(do func(*call, []changeset.Changeset)) {
 // putOwn puts the objects of one call, until the call's context ends or the
 // context of all puts of the batch.
 func (a *Appender) putOwn(all context.Context, c *call, own []changeset.Changeset) error {
-	late := fmt.Errorf("not all objects were put within %s", a.options.PutTimeout)
-	ctx, cancel := context.WithTimeoutCause(c.ctx, a.options.PutTimeout, late)
+	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	defer context.AfterFunc(all, cancel)()
-	err := a.chain.put(ctx, own)
+	return a.putWithin(ctx, own)
+}
+
+// putWithin puts objects within the time for it.
+func (a *Appender) putWithin(ctx context.Context, objects []changeset.Changeset) error {
+	late := fmt.Errorf("not all objects were put within %s", a.options.PutTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, a.options.PutTimeout, late)
+	defer cancel()
+	err := a.chain.put(ctx, objects)
 	if err != nil && context.Cause(ctx) == late {
 		err = fmt.Errorf("%w: %w", late, err)
 	}
@@ -171,12 +202,12 @@ func (a *Appender) finish(ctx context.Context, b *batch) *batch {
 	}
 	var got head.Head
 	var err error
-	predicted, start, done := b.attempt.to, time.Now(), make(chan struct{})
+	start, done := time.Now(), make(chan struct{})
 	go func() {
 		defer close(done)
 		got, err = b.attempt.commit(ctx)
 	}()
-	ahead := a.prepare(predicted, done)
+	ahead := a.prepare(b, done)
 	<-done
 	a.work.took = time.Since(start)
 	return a.conclude(ctx, b, ahead, got, err)
@@ -188,32 +219,55 @@ func (a *Appender) finish(ctx context.Context, b *batch) *batch {
 // other calls are then built again, in a batch without new calls, so that the
 // number of attempts is bounded.
 func (a *Appender) awaitPuts(b *batch) bool {
-	var stored []*call
+	var kept []*call
+	stored := true
 	for _, c := range b.calls {
-		if <-c.stored; c.putErr != nil {
-			c.done <- result{err: a.failed(c.putErr)}
+		<-c.stored
+		stored = stored && c.putErr == nil
+		if c.putErr == nil || b.retries(c) {
+			kept = append(kept, c)
 		} else {
-			stored = append(stored, c)
+			c.done <- result{err: a.failed(c.putErr)}
 		}
 	}
-	if len(stored) == len(b.calls) && a.markSent(stored) {
+	if stored && a.markSent(kept) {
 		return true
 	}
-	a.work.limit = a.requeue(stored)
+	a.work.limit = a.requeue(kept)
 	return false
 }
 
-// prepare builds a batch on the head that the swap under way will make, as soon
-// as a call has waited long enough for others to join it. It returns nil if the
-// swap ends before that, and if put and swap are one step.
-func (a *Appender) prepare(predicted head.Head, done <-chan struct{}) *batch {
-	if a.chain.store.combined != nil {
+// retries reports whether a call whose puts have failed is to be built again, with new
+// IDs. In a packed chain the calls of a batch share their objects, so the failure is
+// not a call's own: each call is built again once, and once more for each other caller
+// that has left.
+func (b *batch) retries(c *call) bool {
+	if !b.attempt.to.IsPacked() {
+		return false
+	}
+	if slices.ContainsFunc(b.calls, func(c *call) bool { return c.ctx.Err() != nil }) {
+		return true
+	}
+	first := !c.again
+	c.again = true
+	return first
+}
+
+// prepare builds a batch on the head that the swap of b, which is under way, will
+// make, as soon as a call has waited long enough for others to join it. It returns
+// nil if the swap ends before that, and if put and swap are one step.
+//
+// It also returns nil if b has no objects. Objects that were put ahead would be built
+// on a revision that nothing stored shows to be pending: if the process died, they
+// would look like the objects of a head that was rolled back.
+func (a *Appender) prepare(b *batch, done <-chan struct{}) *batch {
+	if a.chain.store.combined != nil || len(b.attempt.objects) == 0 {
 		return nil
 	}
 	for age := a.work.took / gather; ; {
 		waited, ok := a.waited()
 		if ok && waited >= age {
-			return a.build(a.dequeue(0), predicted)
+			return a.build(a.dequeue(0), b.attempt.to)
 		}
 		var ripe <-chan time.Time
 		if ok {
@@ -282,7 +336,24 @@ func (a *Appender) committed(ctx context.Context, b, ahead *batch, got head.Head
 		return ahead
 	}
 	a.requeueAll(ahead)
+	if ahead == nil && got.IsPacked() && a.chain.store.combined == nil {
+		a.awaitCallers(len(b.calls))
+	}
 	return nil
+}
+
+// awaitCallers waits until as many calls are queued as the last batch had. Its callers
+// often call again at once, and no batch was prepared for them while its swap was
+// under way.
+func (a *Appender) awaitCallers(size int) {
+	patience := time.After(a.work.took / gather)
+	for size > 1 && a.queued() < size {
+		select {
+		case <-patience:
+			return
+		case <-a.arrived:
+		}
+	}
 }
 
 // retreat makes way for a faster writer: the first conflict in a row goes on at

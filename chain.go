@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,11 +96,12 @@ func (c *Chain) HeadAt(ctx context.Context, version uint64) (head.Head, error) {
 	if err != nil || h.Version == version {
 		return h, err
 	}
-	id, err := c.find(ctx, h, version)
+	at, err := c.find(ctx, h, version)
 	if err != nil {
 		return head.Head{}, err
 	}
-	return c.headOf(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
+	place, err := c.placeOf(ctx, at)
+	return place.At, err
 }
 
 // HeadOf returns the head as it was when the changeset of a reference was the
@@ -115,55 +117,87 @@ func (c *Chain) HeadOf(ctx context.Context, ref changeset.Ref) (head.Head, error
 	if ref.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("%s is not in chain %q: %w", ref, c.id, ErrNotFound)
 	}
-	id, err := c.find(ctx, h, ref.Version)
+	at, err := c.find(ctx, h, ref.Version)
 	if err != nil {
 		return head.Head{}, err
 	}
-	if id != ref.ID {
-		return head.Head{}, fmt.Errorf("%s is not in the chain, which has %s there: %w", ref, id, ErrNotFound)
+	if at.id != ref.ID {
+		return head.Head{}, fmt.Errorf("%s is not in the chain, which has %s there: %w", ref, at.id, ErrNotFound)
 	}
-	return c.headOf(ctx, ref)
+	place, err := c.placeOf(ctx, at)
+	return place.At, err
 }
 
-func (c *Chain) headOf(ctx context.Context, ref changeset.Ref) (head.Head, error) {
+// found is a changeset that was found in a chain. In a packed chain its place is known.
+// In format 1 only its ID is, which costs no request for the changeset itself.
+type found struct {
+	version uint64
+	id      changeset.ID
+	place   link.Place
+	known   bool
+}
+
+// find returns the changeset that a version has in the chain of h.
+func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (found, error) {
+	if h.IsPacked() {
+		place, err := c.locate(ctx, h, version)
+		return found{version, place.Header.ID, place, true}, err
+	}
+	id, err := link.Find(h, version, func(ref changeset.Ref) (changeset.Header, error) { return c.stat(ctx, ref) })
+	return found{version: version, id: id}, err
+}
+
+// locate returns the place of a version in the packed chain of h. If an object is
+// missing, it was replaced since by a later head, or the chain is damaged.
+func (c *Chain) locate(ctx context.Context, h head.Head, version uint64) (link.Place, error) {
+	place, err := link.Locate(ctx, c.store.changesets, h, version)
+	missing, ok := errors.AsType[*link.MissingError](err)
+	if !ok {
+		return place, c.unlessErased(ctx, c.store.located(err))
+	}
+	now, err := c.load(ctx)
+	if err == nil && now.Revision > h.Revision {
+		return c.locate(ctx, now, version)
+	}
+	return place, cmp.Or(err, c.store.located(walk.ReadError(missing.Ref, ErrNotFound)))
+}
+
+// placeOf returns the place of a changeset that was found.
+func (c *Chain) placeOf(ctx context.Context, at found) (link.Place, error) {
+	if at.known {
+		return at.place, nil
+	}
+	ref := changeset.Ref{AggregateID: c.id, Version: at.version, ID: at.id}
 	header, err := c.stat(ctx, ref)
 	if err != nil {
-		return head.Head{}, err
+		return link.Place{}, err
 	}
-	return head.At(header), nil
-}
-
-// find returns the ID that a version has in the chain of h.
-func (c *Chain) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
-	return link.Find(h, version, func(ref changeset.Ref) (changeset.Header, error) { return c.stat(ctx, ref) })
-}
-
-// has reports whether the chain of h has the changeset.
-func (c *Chain) has(ctx context.Context, h head.Head, ref changeset.Ref) (bool, error) {
-	if !h.Exists() || h.Version < ref.Version {
-		return false, nil
-	}
-	id, err := c.find(ctx, h, ref.Version)
-	return id == ref.ID, err
+	return link.Place{Header: header, Object: ref, At: head.At(header)}, nil
 }
 
 // headWith returns the head that the append of a changeset in h's chain made.
-func (c *Chain) headWith(ctx context.Context, h head.Head, ref changeset.Ref) (head.Head, error) {
-	if ref == h.Ref {
+func (c *Chain) headWith(ctx context.Context, h head.Head, at found) (head.Head, error) {
+	if at.version == h.Version {
 		return h, nil
 	}
-	member, err := c.stat(ctx, ref)
+	member, err := c.placeOf(ctx, at)
 	if err != nil {
 		return head.Head{}, err
 	}
-	last, err := c.headerAt(ctx, h, endOf(member), member)
+	last, err := c.placeAt(ctx, h, endOf(member.Header), member)
 	if err != nil {
 		return head.Head{}, err
 	}
-	if last.Version == h.Version {
-		return h, nil
+	return c.headAt(h, last), nil
+}
+
+// headAt returns h if a place is the place of its newest changeset, and the head as of
+// that changeset otherwise.
+func (c *Chain) headAt(h head.Head, place link.Place) head.Head {
+	if place.Header.Version == h.Version {
+		return h
 	}
-	return head.At(last), nil
+	return place.At
 }
 
 // endOf returns the version of the last changeset of a changeset's append.
@@ -176,36 +210,33 @@ func endOf(member changeset.Header) uint64 {
 // batch of several callers, and the command's own caller has not read the other
 // callers' changesets. Then the head is in the middle of an append: it can be
 // read at, and an append after it is a conflict, as if the others had come later.
-func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first changeset.Header) (head.Head, error) {
-	last, low, high := first, first.Version, endOf(first)
+func (c *Chain) headOfCommand(ctx context.Context, h head.Head, first link.Place) (head.Head, error) {
+	last, low, high := first, first.Header.Version, endOf(first.Header)
 	for probe := high; low < high; probe = low + (high-low+1)/2 {
-		at, err := c.headerAt(ctx, h, probe, first)
+		at, err := c.placeAt(ctx, h, probe, first)
 		if err != nil {
 			return head.Head{}, err
 		}
-		if at.CommandID == first.CommandID {
+		if at.Header.CommandID == first.Header.CommandID {
 			last, low = at, probe
 		} else {
 			high = probe - 1
 		}
 	}
-	if last.Version == h.Version {
-		return h, nil
-	}
-	return head.At(last), nil
+	return c.headAt(h, last), nil
 }
 
-// headerAt returns the header at a version in the chain of h. It makes no request
-// if that is the known header.
-func (c *Chain) headerAt(ctx context.Context, h head.Head, version uint64, known changeset.Header) (changeset.Header, error) {
-	if version == known.Version {
+// placeAt returns the place of a version in the chain of h. It makes no request if
+// that is the known place.
+func (c *Chain) placeAt(ctx context.Context, h head.Head, version uint64, known link.Place) (link.Place, error) {
+	if version == known.Header.Version {
 		return known, nil
 	}
-	id, err := c.find(ctx, h, version)
+	at, err := c.find(ctx, h, version)
 	if err != nil {
-		return changeset.Header{}, err
+		return link.Place{}, err
 	}
-	return c.stat(ctx, changeset.Ref{AggregateID: c.id, Version: version, ID: id})
+	return c.placeOf(ctx, at)
 }
 
 // stat returns the header of a changeset that is in the chain.

@@ -65,12 +65,12 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 	if err != nil {
 		return head.Head{}, err
 	}
-	committed, err := c.has(ctx, h, ref)
+	at, err := c.has(ctx, h, ref)
 	switch {
 	case err != nil:
 		return head.Head{}, err
-	case committed:
-		return c.headWith(ctx, h, ref)
+	case at.id == ref.ID && !ref.ID.IsZero():
+		return c.headWith(ctx, h, at)
 	case h.Revision > afterRevision:
 		return head.Head{}, &ConflictError{Actual: h, Settled: ref}
 	case h.Revision < afterRevision:
@@ -80,6 +80,18 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 	default:
 		return head.Head{}, c.fence(ctx, h, ref)
 	}
+}
+
+// has returns what the chain of h has at the version of a changeset; nothing if the
+// chain does not have the version.
+func (c *Chain) has(ctx context.Context, h head.Head, ref changeset.Ref) (found, error) {
+	switch {
+	case !h.Exists() || h.Version < ref.Version:
+		return found{}, nil
+	case h.Version == ref.Version:
+		return found{version: h.Version, id: h.ID}, nil
+	}
+	return c.find(ctx, h, ref.Version)
 }
 
 // fence makes sure that a changeset that was built on h never enters the chain,

@@ -14,8 +14,9 @@ import (
 
 // Update reads, decides and appends as one step. It calls decide with a reader
 // at the chain's head (at an empty history if the chain does not exist yet), and
-// appends the drafts that decide returns. On a conflict it pauses, with jitter,
-// and starts again at the present head, until it succeeds or the context ends.
+// appends the drafts that decide returns. After a first conflict it decides again at
+// once, at the head that has won. After each later conflict it pauses, with jitter, and
+// starts again at the present head, until it succeeds or the context ends.
 // Changesets that were read before are not fetched again, within
 // [Options.WindowBytes]. If decide returns no drafts, Update appends nothing, and
 // returns the head that decide saw.
@@ -34,7 +35,8 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		return head.Head{}, err
 	}
 	known := &readCache{PassThrough: changeset.NewPassThrough(c.store.changesets), room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
-	for pauses := pause.New(); ; {
+	pauses := pause.New()
+	for first := true; ; first = false {
 		drafts, err := decide(ctx, &Reader{c.store, known, c.id, h})
 		if err != nil || len(drafts) == 0 {
 			return h, err
@@ -44,12 +46,15 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 		if !ok {
 			return next, err
 		}
+		if h = conflict.Actual; first {
+			continue
+		}
 		if err := pauses.Wait(ctx); err != nil {
 			return head.Head{}, errors.Join(err, conflict)
 		}
 		// With many writers the head from before the pause is old by now, and a
 		// decision on it would lose again and again.
-		if h, err = c.reload(ctx, conflict.Actual); err != nil {
+		if h, err = c.reload(ctx, h); err != nil {
 			return head.Head{}, err
 		}
 	}

@@ -40,6 +40,16 @@ func Drafts(drafts []changeset.Draft, compress bool) []Draft {
 	return all
 }
 
+// LargeDrafts returns the drafts with their bodies. Only contents of more than over
+// bytes are compressed.
+func LargeDrafts(drafts []changeset.Draft, compress bool, over int) []Draft {
+	all := make([]Draft, len(drafts))
+	for i, d := range drafts {
+		all[i] = Draft{d, Encode(d.Content, compress && len(d.Content) > over)}
+	}
+	return all
+}
+
 // Encode returns the body of content. With compress it is compressed if that
 // makes it smaller. Encode is safe for concurrent use.
 func Encode(content []byte, compress bool) Body {

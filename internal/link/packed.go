@@ -36,8 +36,16 @@ type Append struct {
 // larger content has an object of its own.
 const MaxLine = changeset.MaxPackBody
 
-// Build is [Batch] for a layout. The bodies of drafts for a packed chain must be the
-// contents as they are, except bodies of more than [MaxLine] bytes of content.
+// Drafts returns drafts with their bodies, for appends after a head. Lines are not
+// compressed one by one.
+func (l Layout) Drafts(after head.Head, drafts []changeset.Draft) []body.Draft {
+	if after.IsPacked() || l.Packed {
+		return body.LargeDrafts(drafts, l.Compress, MaxLine)
+	}
+	return body.Drafts(drafts, l.Compress)
+}
+
+// Build is [Batch] for a layout.
 //
 // Its errors are the errors of [Extend].
 func Build(after head.Head, aggregateID string, appends [][]body.Draft, now time.Time, l Layout) (Append, error) {
@@ -73,7 +81,7 @@ func seal(after head.Head, aggregateID string, appends [][]body.Draft, size int,
 			if size > 1 {
 				c.Part = changeset.Part{Number: len(built) + 1, Of: size}
 			}
-			if len(draft.Content) > MaxLine {
+			if draft.Encoding == "" || len(draft.Content) > MaxLine {
 				c.Body, c.Encoding, c.BodySHA256 = draft.Bytes, draft.Encoding, draft.SHA256
 			}
 			c, err := changeset.Seal(c, parent)

@@ -26,8 +26,8 @@ type Place struct {
 // version in the tip. For a version in an object of lines it reads a few headers for
 // the way there, and the object.
 //
-// Its error matches [changeset.ErrNotFound] if the chain has no such version, or if an
-// object is missing, which get and stat report.
+// Its error matches [changeset.ErrNotFound] if the chain has no such version. It is a
+// [*MissingError] if an object is missing.
 func Locate(ctx context.Context, store changeset.Store, h head.Head, version uint64) (Place, error) {
 	if version > h.Version || !h.Exists() {
 		return Place{}, fmt.Errorf("version %d of %q, which is at %d: %w", version, h.AggregateID, h.Version, changeset.ErrNotFound)
@@ -39,6 +39,28 @@ func Locate(ctx context.Context, store changeset.Store, h head.Head, version uin
 		return inObjects(ctx, store, h, version)
 	}
 	return inFormat1(ctx, store, h, version)
+}
+
+// MissingError says that an object is not stored, although a chain names it.
+type MissingError struct{ Ref changeset.Ref }
+
+// Error names the object.
+func (e *MissingError) Error() string { return e.Ref.String() + " is missing" }
+
+// stat reads the header of an object that a chain names.
+func stat(ctx context.Context, store changeset.Store, ref changeset.Ref) (changeset.Header, error) {
+	info, err := store.Stat(ctx, ref)
+	return info.Header, readError(ref, err)
+}
+
+func readError(ref changeset.Ref, err error) error {
+	if errors.Is(err, changeset.ErrNotFound) {
+		return &MissingError{ref}
+	}
+	if _, ok := errors.AsType[*changeset.CorruptError](err); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("read %s: %w", ref, err)
 }
 
 func inTip(h head.Head, version uint64) (Place, error) {
@@ -74,12 +96,12 @@ func inObjects(ctx context.Context, store changeset.Store, h head.Head, version 
 		if object.First() <= version {
 			return inObject(ctx, store, object, version)
 		}
-		info, err := store.Stat(ctx, object)
+		header, err := stat(ctx, store, object)
 		if err != nil {
 			return Place{}, err
 		}
-		if index = info.Pack.Index; index.Objects() == 0 {
-			return belowObjects(ctx, store, info.Header, version)
+		if index = header.Pack.Index; index.Objects() == 0 {
+			return belowObjects(ctx, store, header, version)
 		}
 	}
 }
@@ -94,7 +116,7 @@ func inObject(ctx context.Context, store changeset.Store, object changeset.Ref, 
 		err = &changeset.CorruptError{Ref: object, Reason: "the object belongs to " + c.Ref.String()}
 	}
 	if err != nil {
-		return Place{}, err
+		return Place{}, readError(object, err)
 	}
 	headers, err := headersOf(c)
 	if err != nil {
@@ -147,21 +169,18 @@ func linesOnly(h changeset.Header) error {
 // belowObjects finds a version below the first object of format 2.
 func belowObjects(ctx context.Context, store changeset.Store, first changeset.Header, version uint64) (Place, error) {
 	parent := first.ParentOf()
-	info, err := store.Stat(ctx, parent.Ref)
+	header, err := stat(ctx, store, parent.Ref)
 	if err != nil {
 		return Place{}, err
 	}
 	if parent.Version == version {
-		return Place{Header: info.Header, Object: info.Ref, At: head.At(info.Header)}, nil
+		return Place{Header: header, Object: header.Ref, At: head.At(header)}, nil
 	}
-	return inFormat1(ctx, store, head.At(info.Header), version)
+	return inFormat1(ctx, store, head.At(header), version)
 }
 
 func inFormat1(ctx context.Context, store changeset.Store, h head.Head, version uint64) (Place, error) {
-	header := func(ref changeset.Ref) (changeset.Header, error) {
-		info, err := store.Stat(ctx, ref)
-		return info.Header, err
-	}
+	header := func(ref changeset.Ref) (changeset.Header, error) { return stat(ctx, store, ref) }
 	id, err := Find(h, version, header)
 	if err != nil {
 		return Place{}, err

@@ -1,4 +1,4 @@
-package link_test
+package ropewalk_test
 
 import (
 	"fmt"
