@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/internal/chaintest"
 )
@@ -28,6 +29,35 @@ func TestEveryOutcomeIsTrue(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// TestEveryOutcomeOfPackedChainsIsTrue does so for packed chains: with a tip that has
+// room, with a tip that the append moves into a pack, without a tip, after changesets
+// of format 1, and beside writers of format 1.
+func TestEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
+	options := func(tip int) ropewalk.Options { return ropewalk.Options{Packed: true, TipSize: tip} }
+	for name, layout := range map[string]struct{ mine, others ropewalk.Options }{
+		"inline": {options(64 << 10), options(64 << 10)},
+		"spill":  {options(450), options(450)},
+		"no tip": {options(-1), options(-1)},
+		"mixed":  {options(450), ropewalk.Options{}},
+	} {
+		for _, situation := range chaintest.Situations() {
+			situation.Packed = true
+			t.Run(fmt.Sprintf("%s %+v", name, situation), func(t *testing.T) {
+				t.Parallel()
+				for _, step := range situation.Steps(time.Second) {
+					t.Run(step.String(), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							s := inMemory()
+							s.Mine, s.Others = layout.mine, layout.others
+							chaintest.TestOutcome(t, s, situation, step)
+						})
+					})
+				}
+			})
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ type Storage struct {
 	// delayed by a few, appends settle for ten. In virtual time it is a second;
 	// in real time it must be well above a request's duration.
 	Unit time.Duration
+	// Mine and Others are the options of the chain under test, and of other writers,
+	// apart from the timeouts.
+	Mine, Others ropewalk.Options
 	// Slack is how much longer an append may take than virtual time allows. It
 	// is zero in virtual time; in real time it covers a busy machine.
 	Slack time.Duration
@@ -36,7 +39,11 @@ type Storage struct {
 
 // Direct returns the chain under test, without faults.
 func (s Storage) Direct() *ropewalk.Chain {
-	return ropewalk.New(s.Changesets, s.Heads, nil).Chain(s.AggregateID)
+	heads := s.Heads
+	if s.Others.Packed {
+		heads = faults.TwoSteps(heads) // in one step there is no tip
+	}
+	return ropewalk.New(s.Changesets, heads, &s.Others).Chain(s.AggregateID)
 }
 
 // Faulty returns the chain under test, under the script's faults; twoSteps
@@ -46,8 +53,9 @@ func (s Storage) Faulty(script *faults.Script, twoSteps bool) *ropewalk.Chain {
 	if twoSteps {
 		heads = faults.TwoSteps(heads)
 	}
-	options := &ropewalk.Options{SettleTimeout: 10 * s.Unit}
-	return ropewalk.New(script.Changesets(s.Changesets), heads, options).Chain(s.AggregateID)
+	options := s.Mine
+	options.SettleTimeout = 10 * s.Unit
+	return ropewalk.New(script.Changesets(s.Changesets), heads, &options).Chain(s.AggregateID)
 }
 
 // Contents returns all contents of the chain, none if the chain does not exist.

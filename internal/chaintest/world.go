@@ -25,6 +25,7 @@ type Situation struct {
 	Combined bool   // put and swap in one step, where the storage can
 	Rival    bool   // another writer appends when the fault strikes
 	Timeout  bool   // the caller's context ends soon
+	Packed   bool   // the append is to a packed chain
 }
 
 // Situations returns every situation.
@@ -33,7 +34,7 @@ func Situations() (all []Situation) {
 		for _, size := range []int{1, 3} {
 			for _, command := range []string{"", "command-1"} {
 				for bits := range 8 {
-					all = append(all, Situation{existing, size, command, bits&1 > 0, bits&2 > 0, bits&4 > 0})
+					all = append(all, Situation{existing, size, command, bits&1 > 0, bits&2 > 0, bits&4 > 0, false})
 				}
 			}
 		}
@@ -57,6 +58,9 @@ func (s Step) String() string {
 // Steps returns every request of the situation's append, gone wrong in every way.
 func (s Situation) Steps(unit time.Duration) (all []Step) {
 	calls := map[faults.Op]int{faults.Put: s.Size, faults.Swap: 2, faults.Load: 2, faults.Stat: 1}
+	if s.Packed {
+		calls[faults.Put], calls[faults.Get] = 1, 1
+	}
 	if s.Combined {
 		delete(calls, faults.Put)
 	}
@@ -121,7 +125,7 @@ func TestOutcome(t testing.TB, s Storage, situation Situation, step Step) {
 		step.Fault.After = w.AppendRival
 	}
 	w.Script.On(step.Op, step.Call, step.Fault)
-	if step.Op == faults.Load || step.Op == faults.Stat { // reached only when a swap goes wrong first
+	if step.Op == faults.Load || step.Op == faults.Stat || step.Op == faults.Get { // reached only when a swap goes wrong first
 		w.Script.On(faults.Swap, 1, faults.Fault{Kind: faults.Lost})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*s.Unit+2*s.Slack)
