@@ -119,7 +119,10 @@ func (l *ledger) settle(t *testing.T, s chaintest.Storage) {
 // hotWorld is a chain of three changesets. Requests to it take a while and go
 // wrong by script.
 func hotWorld(t *testing.T, script *faults.Script, twoSteps bool, existing int) (chaintest.Storage, *ropewalk.Appender) {
-	s := inMemory()
+	return hotIn(t, inMemory(), script, twoSteps, existing)
+}
+
+func hotIn(t *testing.T, s chaintest.Storage, script *faults.Script, twoSteps bool, existing int) (chaintest.Storage, *ropewalk.Appender) {
 	for range existing {
 		rival(t, s)
 	}
@@ -157,7 +160,7 @@ func TestAppenderEveryOutcomeIsTrue(t *testing.T) {
 					for _, f := range chaintest.Faults(op, time.Second) {
 						for bits := range 12 {
 							step := chaintest.Step{Op: op, Call: call + 1, Fault: f}
-							synctest.Test(t, func(t *testing.T) { outcome(t, step, twoSteps, bits) })
+							synctest.Test(t, func(t *testing.T) { outcome(t, inMemory(), step, twoSteps, bits) })
 							require.False(t, t.Failed(), "%s, %d", step, bits)
 						}
 					}
@@ -167,9 +170,28 @@ func TestAppenderEveryOutcomeIsTrue(t *testing.T) {
 	}
 }
 
-func outcome(t *testing.T, step chaintest.Step, twoSteps bool, bits int) {
+// TestAppenderEveryOutcomeOfPackedChainsIsTrue does so for packed chains, whose batches
+// are in the tip or share objects.
+func TestAppenderEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
+	for op, n := range map[faults.Op]int{faults.Put: 4, faults.Swap: 5, faults.Load: 3, faults.Get: 1} {
+		t.Run(fmt.Sprint(op), func(t *testing.T) {
+			t.Parallel()
+			for call := range n {
+				for _, f := range chaintest.Faults(op, time.Second) {
+					for bits := range 12 {
+						step := chaintest.Step{Op: op, Call: call + 1, Fault: f}
+						synctest.Test(t, func(t *testing.T) { outcome(t, packedInMemory(), step, true, bits) })
+						require.False(t, t.Failed(), "%s, %d", step, bits)
+					}
+				}
+			}
+		})
+	}
+}
+
+func outcome(t *testing.T, s chaintest.Storage, step chaintest.Step, twoSteps bool, bits int) {
 	var script faults.Script
-	s, appender := hotWorld(t, &script, twoSteps, 3*(bits&1))
+	s, appender := hotIn(t, s, &script, twoSteps, 3*(bits&1))
 	switch bits >> 2 {
 	case 1:
 		step.Fault.After = func() { rival(t, s) }
@@ -180,7 +202,7 @@ func outcome(t *testing.T, step chaintest.Step, twoSteps bool, bits int) {
 	if twoSteps {
 		committing = faults.Swap
 	}
-	if step.Op == faults.Load || step.Op == faults.Stat {
+	if step.Op == faults.Load || step.Op == faults.Stat || step.Op == faults.Get {
 		script.On(committing, 2, faults.Fault{Kind: faults.Lost})
 	}
 	for _, op := range []faults.Op{faults.Put, committing} {
@@ -213,12 +235,16 @@ func TestAppendersContend(t *testing.T) {
 	for seed := range seeds(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { contend(t, seed) })
+			s := inMemory()
+			if seed%2 > 0 {
+				s = packedInMemory()
+			}
+			synctest.Test(t, func(t *testing.T) { contend(t, s, seed) })
 		})
 	}
 }
 
-func contend(t *testing.T, seed uint64) {
+func contend(t *testing.T, s chaintest.Storage, seed uint64) {
 	var script faults.Script
 	random := rand.New(rand.NewPCG(seed, 7))
 	kinds := []faults.Kind{faults.Dropped, faults.Lost, faults.Late, faults.Refused, faults.HangBefore, faults.HangAfter}
@@ -231,7 +257,7 @@ func contend(t *testing.T, seed uint64) {
 		return f
 	})
 	twoSteps := seed%3 > 0
-	s, one := hotWorld(t, &script, twoSteps, 0)
+	s, one := hotIn(t, s, &script, twoSteps, 0)
 	other := s.Faulty(&script, twoSteps).NewAppender(nil)
 	l := &ledger{}
 	atOnce(12, func(n int) {

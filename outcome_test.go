@@ -17,6 +17,15 @@ func inMemory() chaintest.Storage {
 	return chaintest.Storage{Changesets: db, Heads: db, AggregateID: "order-1", Unit: time.Second}
 }
 
+// packedInMemory is such a storage of packed chains, with room for a few changesets in
+// the tip.
+func packedInMemory() chaintest.Storage {
+	s := inMemory()
+	s.Mine = ropewalk.Options{Packed: true, TipSize: 900}
+	s.Others = s.Mine
+	return s
+}
+
 // TestEveryOutcomeIsTrue lets every request of an append go wrong, in every
 // way, in every situation.
 func TestEveryOutcomeIsTrue(t *testing.T) {
