@@ -21,10 +21,14 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// packedIn returns a store of packed chains in memory, in two steps and with tips,
-// and its meter.
-func packedIn(db *memstore.Store, tip int) (*ropewalk.Store, *meter.Meter) {
-	m := meter.New(latency)
+// packedIn returns a store of packed chains in memory, in two steps and with tips.
+func packedIn(db *memstore.Store, tip int) *ropewalk.Store {
+	return ropewalk.New(db, faults.TwoSteps(db), &ropewalk.Options{Packed: true, TipSize: tip})
+}
+
+// meteredPacked returns such a store, whose requests take a latency, and its meter.
+func meteredPacked(tip int) (*ropewalk.Store, *meter.Meter) {
+	m, db := meter.New(latency), memstore.New()
 	return ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), &ropewalk.Options{Packed: true, TipSize: tip}), m
 }
 
@@ -34,7 +38,7 @@ func draft(size int) ropewalk.Draft {
 
 func TestPackedAppends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 2000)
+		store, m := meteredPacked(2000)
 		chain := store.Chain("order-1")
 		var h head.Head
 		for i := range 40 {
@@ -59,7 +63,7 @@ func TestPackedAppends(t *testing.T) {
 // a header drops the tip, with one writer and no fault.
 func TestAnAppendAfterAPointKeepsTheTip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 4000)
+		store, m := meteredPacked(4000)
 		chain := store.Chain("order-1")
 		var h head.Head
 		for range 3 {
@@ -92,41 +96,39 @@ func TestAnAppendAfterAPointKeepsTheTip(t *testing.T) {
 }
 
 func TestPackedHeadsOfThePast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, _ := packedIn(memstore.New(), 2000)
-		chain := store.Chain("order-1")
-		var h head.Head
-		var heads []head.Head
-		for i := range 30 {
-			var err error
-			h, err = chain.Append(t.Context(), h, ropewalk.Draft{CommandID: fmt.Sprint("c", i), Content: make([]byte, 300)})
+	store := packedIn(memstore.New(), 2000)
+	chain := store.Chain("order-1")
+	var h head.Head
+	var heads []head.Head
+	for i := range 30 {
+		var err error
+		h, err = chain.Append(t.Context(), h, ropewalk.Draft{CommandID: fmt.Sprint("c", i), Content: make([]byte, 300)})
+		require.NoError(t, err)
+		heads = append(heads, h)
+	}
+	for i, past := range heads {
+		at, err := chain.HeadAt(t.Context(), uint64(i))
+		require.NoError(t, err)
+		require.Equal(t, past.Ref, at.Ref)
+		require.Equal(t, past.Digest, at.Digest)
+		of, err := chain.HeadOf(t.Context(), past.Ref)
+		require.NoError(t, err)
+		require.Equal(t, at, of)
+		settled, err := chain.Settle(t.Context(), past.Ref, past.Revision-1)
+		require.NoError(t, err)
+		require.Equal(t, past.Ref, settled.Ref)
+		if i > 0 {
+			again, err := chain.Append(t.Context(), heads[i-1], ropewalk.Draft{CommandID: fmt.Sprint("c", i)})
 			require.NoError(t, err)
-			heads = append(heads, h)
+			require.Equal(t, past.Ref, again.Ref)
 		}
-		for i, past := range heads {
-			at, err := chain.HeadAt(t.Context(), uint64(i))
-			require.NoError(t, err)
-			require.Equal(t, past.Ref, at.Ref)
-			require.Equal(t, past.Digest, at.Digest)
-			of, err := chain.HeadOf(t.Context(), past.Ref)
-			require.NoError(t, err)
-			require.Equal(t, at, of)
-			settled, err := chain.Settle(t.Context(), past.Ref, past.Revision-1)
-			require.NoError(t, err)
-			require.Equal(t, past.Ref, settled.Ref)
-			if i > 0 {
-				again, err := chain.Append(t.Context(), heads[i-1], ropewalk.Draft{CommandID: fmt.Sprint("c", i)})
-				require.NoError(t, err)
-				require.Equal(t, past.Ref, again.Ref)
-			}
-		}
-		_, err := chain.HeadOf(t.Context(), changeset.Ref{AggregateID: "order-1", Version: 3, ID: changeset.NewID()})
-		require.ErrorIs(t, err, ropewalk.ErrNotFound)
-		settled := heads[3].Ref
-		settled.ID = changeset.NewID()
-		_, err = chain.Settle(t.Context(), settled, 4)
-		require.ErrorAs(t, err, new(*ropewalk.ConflictError))
-	})
+	}
+	_, err := chain.HeadOf(t.Context(), changeset.Ref{AggregateID: "order-1", Version: 3, ID: changeset.NewID()})
+	require.ErrorIs(t, err, ropewalk.ErrNotFound)
+	settled := heads[3].Ref
+	settled.ID = changeset.NewID()
+	_, err = chain.Settle(t.Context(), settled, 4)
+	require.ErrorAs(t, err, new(*ropewalk.ConflictError))
 }
 
 // TestAppenderOfPackedChains counts what 64 callers cost: each batch takes one trip, and
@@ -134,7 +136,7 @@ func TestPackedHeadsOfThePast(t *testing.T) {
 // appends a second are committed.
 func TestAppenderOfPackedChains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 64<<10)
+		store, m := meteredPacked(64 << 10)
 		appender := store.Chain("order-1").NewAppender(nil)
 		const callers, rounds = 64, 20
 		trips, counts := measure(t, m, func() {
@@ -160,7 +162,7 @@ func TestAppenderOfPackedChains(t *testing.T) {
 // TestAChainStaysPacked appends by a store that does not pack.
 func TestAChainStaysPacked(t *testing.T) {
 	db := memstore.New()
-	packing, _ := packedIn(db, 1000)
+	packing := packedIn(db, 1000)
 	h, err := packing.Chain("order-1").Create(t.Context(), draft(100))
 	require.NoError(t, err)
 	plain := ropewalk.New(db, faults.TwoSteps(db), nil).Chain("order-1")
@@ -179,7 +181,7 @@ func TestAChainStaysPacked(t *testing.T) {
 // TestAnAppendIsInOnePlace: no append is in part in the tip and in part in objects.
 func TestAnAppendIsInOnePlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		store, _ := packedIn(memstore.New(), rapid.IntRange(-1, 3000).Draw(t, "tip"))
+		store := packedIn(memstore.New(), rapid.IntRange(-1, 3000).Draw(t, "tip"))
 		var h head.Head
 		for range 5 {
 			var drafts []ropewalk.Draft
@@ -218,7 +220,7 @@ func (f *fencing) Swap(ctx context.Context, old, next head.Head) (head.Head, err
 func TestAFencedAppendHasNewIDs(t *testing.T) {
 	for _, tip := range []int{-1, 4000} {
 		db := memstore.New()
-		store, _ := packedIn(db, tip)
+		store := packedIn(db, tip)
 		h, err := store.Chain("order-1").Create(t.Context(), draft(100))
 		require.NoError(t, err)
 		heads := &fencing{PassThrough: head.NewPassThrough(faults.TwoSteps(db))}
