@@ -196,7 +196,7 @@ func TestSwapSendsItsCondition(t *testing.T) {
 	names, values := replace["ExpressionAttributeNames"].(map[string]any), replace["ExpressionAttributeValues"].(map[string]any)
 	require.Equal(t, "changeset-id", names["#changeset_id"])
 	require.Equal(t, map[string]any{"N": "1"}, values[":old_revision"])
-	require.Equal(t, map[string]any{"N": "1"}, values[":own_min_writer"])
+	require.Equal(t, map[string]any{"N": "2"}, values[":own_min_writer"])
 	require.Equal(t, map[string]any{"N": "2"}, written(t, replace)["revision"])
 	require.Equal(t, map[string]any{"S": "p/order-1"}, written(t, replace)["aggregate-id"])
 }
