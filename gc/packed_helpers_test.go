@@ -191,21 +191,15 @@ func (p place) requireWhole(only bool) whole {
 
 // absorbed returns an object of the changesets of the newest object and of the tip, and the
 // head that it is for. A later version of the library may replace objects so.
-func absorbed(t require.TestingT, store changeset.Store, h head.Head) (head.Head, changeset.Changeset) {
-	e, ok := h.Index.Latest()
-	require.True(t, ok)
-	newest, err := store.Get(context.Background(), e.Ref(h.AggregateID), nil)
-	require.NoError(t, err)
-	tip, err := h.TipChangesets()
-	require.NoError(t, err)
-	last := changeset.Header{Ref: changeset.Ref{AggregateID: h.AggregateID, Version: e.Version, ID: h.PackedID}, Digest: h.PackedDigest}
-	if len(tip) > 0 {
-		last = tip[len(tip)-1].Header
+func absorbed(h head.Head, newest changeset.Changeset) (head.Head, changeset.Changeset) {
+	last := h.PackedHeader()
+	if h.Tip != "" {
+		last.Ref, last.Digest = h.Ref, h.Digest
 	}
-	before := newest.Pack.Index
-	o := changeset.NewPack(changeset.NewID(), h.Revision, before, newest.ParentOf(), last, append(newest.Body, h.Tip...))
+	index := newest.Pack.Index
+	o := changeset.NewPack(changeset.NewID(), h.Revision, index, newest.ParentOf(), last, append(newest.Body, h.Tip...))
 	next := h
 	next.Revision++
-	next.Tip, next.Index, next.PackedID, next.PackedDigest = "", before.Push(o.Ref), last.ID, last.Digest
+	next.Tip, next.Index, next.PackedID, next.PackedDigest = "", index.Push(o.Ref), last.ID, last.Digest
 	return next, o
 }
