@@ -81,3 +81,40 @@ func (b *built) random(r *rand.Rand, old, n int) {
 		}
 	}
 }
+
+// absorb stores the objects from number i on again: the first two of them in one
+// larger object, and all others with other IDs, since their indexes are different. A
+// head at the next revision leads to them. The old ones are deleted.
+func (b *built) absorb(i int) {
+	old := b.objects[i:]
+	index := changeset.ObjectIndexAt(b.objects[0].First())
+	for _, o := range b.objects[:i] {
+		index = index.Push(o)
+	}
+	b.objects = b.objects[:i:i]
+	b.repack(&index, old[0].First(), old[1].Version)
+	for _, o := range old[2:] {
+		b.repack(&index, o.First(), o.Version)
+	}
+	b.head.Index = index
+	b.head.Revision++
+	b.save()
+	for _, o := range old {
+		require.NoError(b.t, b.db.Delete(context.Background(), o))
+	}
+}
+
+// repack stores an object of lines.
+func (b *built) repack(index *changeset.ObjectIndex, first, last uint64) {
+	var parent changeset.Header
+	if first > 0 {
+		parent = b.want[first-1].Header
+	}
+	var lines []byte
+	for _, c := range b.want[first : last+1] {
+		lines = changeset.AppendLine(lines, c)
+	}
+	o := changeset.NewPack(changeset.NewID(), b.head.Revision, *index, parent, b.want[last].Header, lines)
+	b.put([]changeset.Changeset{o}, b.head)
+	*index = index.Push(o.Ref)
+}
