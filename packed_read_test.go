@@ -37,11 +37,11 @@ func TestPackedReadersAgreeWithASlice(t *testing.T) {
 		b := newBuilt(t)
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		old := rapid.SampledFrom([]int{0, 0, 1, 20}).Draw(t, "appends of format 1")
-		b.random(r, old, 1+rapid.IntRange(0, 50).Draw(t, "appends"))
+		b.random(r, old, 1+rapid.IntRange(0, 35).Draw(t, "appends"))
 		h := b.save()
 		store := storeOf(t, b)
 		newest := int(h.Version)
-		for range 4 {
+		for range 2 {
 			at := h
 			if version := rapid.IntRange(0, newest).Draw(t, "at"); version < newest {
 				place, err := link.Locate(t.Context(), b.db, h, uint64(version))

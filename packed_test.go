@@ -68,7 +68,7 @@ func (b *built) random(r *rand.Rand, old, n int) {
 		drafts := make([]changeset.Draft, 1+r.IntN(4))
 		for j := range drafts {
 			drafts[j] = changeset.Draft{CommandID: fmt.Sprint(i), ContentType: "text/plain", Content: bytes.Repeat([]byte{byte('a' + r.IntN(26))}, r.IntN(200))}
-			switch r.IntN(40) {
+			switch r.IntN(80) {
 			case 0:
 				drafts[j].Content = make([]byte, link.MaxLine+1)
 			case 1:
