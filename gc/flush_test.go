@@ -107,24 +107,31 @@ func TestAWriterMeetsAFlushAsAFence(t *testing.T) {
 func TestAnAppendComesBeforeAFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			content string
-			puts    int
-			moved   int64
-		}{"into the tip": {"a", 2, 3}, "as objects": {strings.Repeat("a", tipSize), 1, 0}} {
+			contents []string
+			puts     int
+			moved    int64
+			tip      bool
+		}{
+			"into the tip":                     {[]string{"a"}, 2, 3, false},
+			"as objects":                       {[]string{strings.Repeat("a", tipSize)}, 1, 0, false},
+			"as objects, and one into the tip": {[]string{strings.Repeat("a", tipSize), "b"}, 1, 0, true},
+		} {
 			p, _ := mixed(t, 1, 2)
 			var script faults.Script
 			script.On(faults.Swap, 1, faults.Fault{Before: func() {
-				_, err := p.chain().Append(t.Context(), p.head(), draft(test.content))
-				require.NoError(t, err)
+				for _, content := range test.contents {
+					_, err := p.chain().Append(t.Context(), p.head(), draft(content))
+					require.NoError(t, err)
+				}
 			}})
 			f := p.under(&script).flush()
 			require.Equal(t, test.puts, script.Calls(faults.Put), name)
 			require.Equal(t, test.moved, f.Changesets, name)
-			require.Empty(t, p.head().Tip)
+			require.Equal(t, test.tip, p.head().Tip != "", "what was committed after the call may stay in the tip")
 			r, err := p.collect()
 			require.NoError(t, err)
 			require.EqualValues(t, 1, r.Deleted.Objects)
-			require.Len(t, p.requireWhole(true).changesets, 4)
+			require.Len(t, p.requireWhole(true).changesets, 3+len(test.contents))
 		}
 	})
 }
