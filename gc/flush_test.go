@@ -236,8 +236,8 @@ func TestFlushAll(t *testing.T) {
 	require.NoError(t, err)
 	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
 	collector := p.collector(gc.Options{Parallel: 4})
-	flushAll := func(after string) (ids []string) {
-		for f, err := range collector.FlushAll(t.Context(), after) {
+	flushAll := func() (ids []string) {
+		for f, err := range collector.FlushAll(t.Context()) {
 			require.NoError(t, err)
 			ids = append(ids, f.AggregateID)
 			if f.AggregateID == "order-07" {
@@ -250,10 +250,9 @@ func TestFlushAll(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, []string{"order-07", "order-08", "order-10", "order-11"}, flushAll("order-05"))
-	require.Equal(t, []string{"$feed", "order-01", "order-02", "order-04", "order-05", "order-07"}, flushAll(""))
-	require.Equal(t, []string{"order-07"}, flushAll(""))
-	for _, err := range collector.FlushAll(ended(t), "") {
+	require.Equal(t, []string{"$feed", "order-01", "order-02", "order-04", "order-05", "order-07", "order-08", "order-10", "order-11"}, flushAll())
+	require.Equal(t, []string{"order-07"}, flushAll())
+	for _, err := range collector.FlushAll(ended(t)) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 }
@@ -267,7 +266,7 @@ func TestFlushAllGoesOn(t *testing.T) {
 	var script faults.Script
 	script.On(faults.Put, 1, faults.Fault{Kind: faults.Dropped})
 	failed, moved := 0, int64(0)
-	for f, err := range p.under(&script).collector(gc.Options{Parallel: 1}).FlushAll(t.Context(), "") {
+	for f, err := range p.under(&script).collector(gc.Options{Parallel: 1}).FlushAll(t.Context()) {
 		require.NoError(t, err)
 		if moved += f.Changesets; f.Err != nil {
 			require.True(t, errors.Is(f.Err, faults.ErrInjected))
