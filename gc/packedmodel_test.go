@@ -367,7 +367,7 @@ func (g *packedGame) act(i int, name string) {
 	case absorbs:
 		g.absorbs(ctx, objects, heads)
 	case reads:
-		g.reads(ctx, i, objects, heads)
+		g.reads(ctx, i, chain)
 	case restores:
 		g.restores(i)
 	}
@@ -486,31 +486,21 @@ func (g *packedGame) absorbs(ctx context.Context, objects watchedChangesets, hea
 	}
 }
 
-// reads reads the chain of a head, newest first. A reader that misses an object loads the
-// head again.
-func (g *packedGame) reads(ctx context.Context, i int, objects watchedChangesets, heads watchedHeads) {
-	h, err := heads.Load(ctx, modelID)
-	if err != nil || !h.Exists() || h.State == head.Erased {
+// reads reads the whole chain. A reader that misses an object loads the head again.
+func (g *packedGame) reads(ctx context.Context, i int, chain *ropewalk.Chain) {
+	r, err := chain.Reader(ctx)
+	if err != nil {
+		g.expect(reads, err)
 		return
 	}
 	g.e.await(i, "begin to read")
-	ids := make([]string, h.Len())
-	for at, version := h, int(h.Version); version >= 0; {
-		place, err := link.Locate(ctx, objects, at, uint64(version))
-		if err == nil {
-			ids[version] = place.Header.ID.String()
-			version--
-			continue
-		}
-		now, failed := heads.Load(ctx, modelID)
-		if failed != nil || now.State == head.Erased || g.restored {
+	var ids []string
+	for c, err := range r.All(ctx) {
+		if err != nil {
+			g.expect(reads, err)
 			return
 		}
-		if now.Revision <= at.Revision {
-			g.violate("version %d of revision %d: %v", version, at.Revision, err)
-			return
-		}
-		at = now
+		ids = append(ids, c.ID.String())
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -151,9 +151,11 @@ func (f *flushing) finish(ended error) error {
 	t := f.total
 	moved := fmt.Sprintf("moved %s into %s, %s, of %s", ui.Plural(t.Changesets, "changeset"), ui.Plural(t.Objects.Objects, "object"),
 		ui.SpacedSize(t.Objects.Bytes), ui.Plural(t.Aggregates, "aggregate"))
-	err := f.Print("%s\n", moved)
+	err := error(nil)
 	if f.JSON {
 		err = f.Emit(t)
+	} else {
+		err = f.Print("%s\n", moved)
 	}
 	switch {
 	case err != nil:
