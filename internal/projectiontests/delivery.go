@@ -221,14 +221,19 @@ func stopsInOtherHistory(w *world) {
 	require.Equal(w.t, 2, w.model(1).Total)
 }
 
+// endsWithTheDatabase has two failures. The run counts the second one from its first step
+// that is refused.
 func endsWithTheDatabase(w *world) {
 	w.write("a")
 	var down atomic.Bool
+	var began atomic.Pointer[time.Time]
 	script := &sqlfaults.Script{Decide: func(sqlfaults.Step) sqlfaults.Verdict {
-		if down.Load() {
-			return sqlfaults.Refuse
+		if !down.Load() {
+			return sqlfaults.Pass
 		}
-		return sqlfaults.Pass
+		now := time.Now()
+		began.CompareAndSwap(nil, &now)
+		return sqlfaults.Refuse
 	}}
 	r := w.start(w.projection(w.process(script), 1), w.counting(1))
 	w.handled(1, 1)
@@ -237,10 +242,10 @@ func endsWithTheDatabase(w *world) {
 	time.Sleep(w.options.Standby / 3)
 	down.Store(false)
 	w.handled(1, 2)
-	began := time.Now() // before the first failure, from which the run counts
+	began.Store(nil)
 	down.Store(true)
 	err := r.wait()
 	require.Error(w.t, err)
 	require.ErrorContains(w.t, err, fmt.Sprintf("projection %q", "counter@1"))
-	require.GreaterOrEqual(w.t, time.Since(began), w.options.Standby)
+	require.GreaterOrEqual(w.t, time.Since(*began.Load()), w.options.Standby)
 }
