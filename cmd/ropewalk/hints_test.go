@@ -268,6 +268,8 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		{"export", "x"},
 		{"gc"},
 		{"gc", "x"},
+		{"flush", "x"},
+		{"flush", "--all"},
 		{"rebuild-head", "x"},
 		{"erase", "x", "--yes"},
 		{"watch", "--from", "start"},
