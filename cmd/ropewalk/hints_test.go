@@ -269,7 +269,6 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		{"gc"},
 		{"gc", "x"},
 		{"flush", "x"},
-		{"flush", "--all"},
 		{"rebuild-head", "x"},
 		{"erase", "x", "--yes"},
 		{"watch", "--from", "start"},
