@@ -90,7 +90,7 @@ func TestVerifyAllKeepsLittleOfEachAggregate(t *testing.T) {
 
 // Objects of packed chains take as much memory, whatever they contain.
 func TestVerifyKeepsLittleOfEachPack(t *testing.T) {
-	const n, most = 4_000, 80
+	const n, most = 2_000, 80
 	b := newBench(t, order)
 	for range n {
 		b.commit(b.buildPacked(link.Layout{}, draft("a"), draft("b")))
