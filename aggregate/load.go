@@ -88,7 +88,7 @@ func (r *Repository[S, E]) tail(ctx context.Context, h head.Head, due uint64, sn
 
 // snapshotAt returns the aggregate from a snapshot at its very head.
 func (r *Repository[S, E]) snapshotAt(h head.Head, s reading[S]) (Loaded[S], error) {
-	if s.err == nil && (s.base.Head.Ref != h.Ref || s.base.Head.Digest != h.Digest || s.base.Head.Ancestors != h.Ancestors) {
+	if s.err == nil && !isAt(h, s.base.Head) {
 		s.err = errOtherHistory
 	}
 	if s.err != nil {

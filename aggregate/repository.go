@@ -79,7 +79,8 @@ type Loaded[S any] struct {
 
 // Load returns an aggregate as it is now. It reads the head, and then, at
 // once, the newest snapshot that can exist and the changesets after it; without
-// a snapshot it reads the history. Its error matches ropewalk.ErrNotFound if
+// a snapshot it reads the history. If the head has the whole history of a packed
+// chain, it reads nothing else. Its error matches ropewalk.ErrNotFound if
 // there is no such aggregate, ropewalk.ErrErased if the aggregate was erased;
 // it is a *ropewalk.CorruptError, an [*UnknownEventError] or a [*DecodeError]
 // if the history cannot be read.
@@ -130,11 +131,29 @@ func (r *Repository[S, E]) reader(h head.Head) *ropewalk.Reader {
 	return r.store.Chain(h.AggregateID).ReaderAt(h)
 }
 
-// at returns the aggregate at a head.
+// at returns the aggregate at a head. A snapshot is not looked for if the head has the
+// whole history.
 func (r *Repository[S, E]) at(ctx context.Context, h head.Head) (Loaded[S], error) {
+	if hasAll(h) {
+		return r.all(ctx, h)
+	}
+	return r.fromSnapshots(ctx, h)
+}
+
+// hasAll reports whether all changesets are in the tip of the head.
+func hasAll(h head.Head) bool { return h.Tip != "" && h.Index.Next() == 0 }
+
+// all returns the aggregate at a head from the history alone.
+func (r *Repository[S, E]) all(ctx context.Context, h head.Head) (Loaded[S], error) {
+	return r.fold(ctx, Loaded[S]{ID: h.AggregateID}, h, r.reader(h).All(ctx), noVersion)
+}
+
+// fromSnapshots returns the aggregate at a head from the newest snapshot that can be
+// used, and the changesets after it.
+func (r *Repository[S, E]) fromSnapshots(ctx context.Context, h head.Head) (Loaded[S], error) {
 	due, ok := r.plan.Snapshots.due(h.Version)
 	if !ok {
-		return r.fold(ctx, Loaded[S]{ID: h.AggregateID}, h, r.reader(h).All(ctx), noVersion)
+		return r.all(ctx, h)
 	}
 	l, note, err := r.fromNewest(ctx, h, due)
 	if err != nil || l.Head.Exists() {

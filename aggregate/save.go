@@ -11,7 +11,7 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 )
 
 // Create saves the first events of an aggregate that must not exist yet. It is
@@ -67,7 +67,8 @@ func (r *Repository[S, E]) save(ctx context.Context, l Loaded[S], events []E, c 
 	switch {
 	case err != nil:
 		return r.refused(ctx, l, c, err)
-	case c.key != "" && !r.made(l.Head, h, draft):
+	// An earlier append with the same command ID may have made the head.
+	case c.key != "" && !link.Made(l.Head, h, draft, r.store.Options().Compress):
 		return r.recognised(ctx, l, h, draft)
 	}
 	for _, record := range records {
@@ -133,26 +134,6 @@ func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, ca
 		return now, nil
 	}
 	return now, cause
-}
-
-// made reports whether appending draft after one head produced the other. The
-// digest decides: it commits to the content, and so to the IDs of its events.
-// If an earlier append with the same command ID produced the head, made returns
-// false.
-func (r *Repository[S, E]) made(after, h head.Head, draft changeset.Draft) bool {
-	stored := body.Encode(draft.Content, r.store.Options().Compress)
-	header := changeset.Header{
-		Ref:           h.Ref,
-		Parent:        after.ID,
-		AfterRevision: h.Revision - 1,
-		Ancestors:     after.Ancestors,
-		ContentType:   draft.ContentType,
-		Encoding:      stored.Encoding,
-		BodySHA256:    stored.SHA256,
-		RecordedAt:    h.UpdatedAt,
-		CommandID:     draft.CommandID,
-	}
-	return header.ComputeDigest(after.Digest) == h.Digest
 }
 
 // recognised returns the aggregate at a head that the append returned, but that

@@ -18,16 +18,24 @@ import (
 	"ropewalk/internal/reserved"
 )
 
-// snapshotFormat is the format number of the content of snapshots.
-const snapshotFormat = 1
-
-// snapshotContent is the content of a snapshot's object.
+// snapshotContent is the content of a snapshot's object. It has a head in a chain of
+// format 1, and a point in a packed chain.
 type snapshotContent struct {
 	Format   int             `json:"format"`
 	Schema   string          `json:"schema,omitempty"`
-	Head     json.RawMessage `json:"head"`
+	Head     json.RawMessage `json:"head,omitempty"`
+	Point    *snapshotPoint  `json:"point,omitempty"`
 	Commands []string        `json:"commands,omitempty"`
 	State    json.RawMessage `json:"state"`
+}
+
+// snapshotPoint is the point of a packed chain that a snapshot is of. The record of the
+// head would have other changesets in its tip, which erasure does not reach there.
+type snapshotPoint struct {
+	Changeset string           `json:"changeset"`
+	Digest    changeset.Digest `json:"digest"`
+	Revision  uint64           `json:"revision"`
+	UpdatedAt string           `json:"updated-at"`
 }
 
 // snapshotRef returns the place of a snapshot: it follows from the aggregate,
@@ -70,17 +78,7 @@ func (r *Repository[S, E]) snapshotOf(ctx context.Context, l Loaded[S], h head.H
 }
 
 func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.Changeset, error) {
-	record, err := head.EncodeJSON(h)
-	if err != nil {
-		return changeset.Changeset{}, err
-	}
-	state, err := r.plan.Snapshots.encode(l.State)
-	if err != nil {
-		return changeset.Changeset{}, err
-	}
-	schema := r.plan.Snapshots.Schema
-	commands := l.commands[max(0, len(l.commands)-CommandWindow):]
-	content, err := marshal(snapshotContent{snapshotFormat, schema, record, commands, state})
+	content, err := r.snapshotContent(l, h)
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
@@ -92,7 +90,7 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	}
 	encoded := body.Encode(content, r.store.Options().Compress)
 	header := changeset.Header{
-		Ref:         snapshotRef(l.ID, h.Version, schema),
+		Ref:         snapshotRef(l.ID, h.Version, r.plan.Snapshots.Schema),
 		ContentType: "application/json",
 		Encoding:    encoded.Encoding,
 		BodySize:    int64(len(encoded.Bytes)),
@@ -102,6 +100,25 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 	}
 	header.Digest = header.ComputeDigest(changeset.Digest{})
 	return changeset.Changeset{Header: header, Content: content, Body: encoded.Bytes}, nil
+}
+
+func (r *Repository[S, E]) snapshotContent(l Loaded[S], h head.Head) ([]byte, error) {
+	s := snapshotContent{
+		Format:   changeset.Format,
+		Schema:   r.plan.Snapshots.Schema,
+		Commands: l.commands[max(0, len(l.commands)-CommandWindow):],
+	}
+	var err error
+	if h.IsPacked() {
+		s.Format = changeset.FormatPacked
+		s.Point = &snapshotPoint{h.Ref.String(), h.Digest, h.Revision, changeset.FormatTime(h.UpdatedAt)}
+	} else if s.Head, err = head.EncodeJSON(h); err != nil {
+		return nil, err
+	}
+	if s.State, err = r.plan.Snapshots.encode(l.State); err != nil {
+		return nil, err
+	}
+	return marshal(s)
 }
 
 // checkSnapshot reads the content of a snapshot back. It fails if the state
@@ -146,10 +163,10 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 	if err := json.Unmarshal(content, &stored); err != nil {
 		return Loaded[S]{}, err
 	}
-	if stored.Format != snapshotFormat || stored.Schema != r.plan.Snapshots.Schema {
+	if stored.Schema != r.plan.Snapshots.Schema {
 		return Loaded[S]{}, fmt.Errorf("it has format %d and schema %q", stored.Format, stored.Schema)
 	}
-	h, err := head.DecodeJSON(id, "snapshot", stored.Head)
+	h, err := stored.headOf(id)
 	if err != nil {
 		return Loaded[S]{}, err
 	}
@@ -163,10 +180,38 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 	return Loaded[S]{ID: id, State: state, Head: h, commands: slices.Clip(stored.Commands)}, nil
 }
 
+// headOf returns the head that a snapshot of an aggregate is of.
+func (s snapshotContent) headOf(id string) (head.Head, error) {
+	switch {
+	case s.Format == changeset.Format:
+		return head.DecodeJSON(id, "snapshot", s.Head)
+	case s.Format != changeset.FormatPacked || s.Point == nil:
+		return head.Head{}, fmt.Errorf("it has format %d, and no head that is known", s.Format)
+	}
+	ref, err := changeset.ParseRef(s.Point.Changeset)
+	if err != nil {
+		return head.Head{}, err
+	}
+	at, err := changeset.ParseTime(s.Point.UpdatedAt)
+	if err != nil {
+		return head.Head{}, err
+	}
+	if ref.AggregateID != id {
+		return head.Head{}, fmt.Errorf("it belongs to %q", ref.AggregateID)
+	}
+	return head.NewPoint(ref, s.Point.Digest, s.Point.Revision, at), nil
+}
+
 var errOtherHistory = errors.New("it is of another history")
 
 // follows reports whether a changeset is the one that comes right after a
-// head, by its parent, its index and its digest.
+// head, by its parent, its index in format 1, and its digest.
 func follows(c changeset.Header, h head.Head) bool {
-	return c.Parent == h.ID && c.Ancestors == h.Ancestors && c.Verify(h.Digest) == nil
+	return c.Parent == h.ID && (c.Format() != changeset.Format || c.Ancestors == h.Ancestors) && c.Verify(h.Digest) == nil
+}
+
+// isAt reports whether h is the head that the snapshot at base is of, or the record of
+// the packed chain that it has become.
+func isAt(h, base head.Head) bool {
+	return h.Ref == base.Ref && h.Digest == base.Digest && (h.IsPacked() || h.Ancestors == base.Ancestors)
 }

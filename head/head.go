@@ -173,6 +173,12 @@ func At(newest changeset.Header) Head {
 	return h
 }
 
+// NewPoint returns the point of the history of a packed chain at which the changeset of
+// a reference was the newest, and the head had the revision. See [Head.IsPoint].
+func NewPoint(ref changeset.Ref, digest changeset.Digest, revision uint64, updatedAt time.Time) Head {
+	return Head{Ref: ref, Digest: digest, Revision: revision, UpdatedAt: updatedAt, State: Live, Formats: Packed, point: true}
+}
+
 // PackedHeader returns what the head of a packed chain says of the newest changeset in
 // objects: its reference and its digest. It is the parent of the first changeset of
 // the tip. It is the zero Header, apart from the aggregate ID, if there are no objects.

@@ -45,12 +45,13 @@ var (
 	_ changeset.Locator = (*Store)(nil)
 	_ head.Refresher    = (*Store)(nil)
 	_ head.Tagger       = (*Store)(nil)
+	_ head.Tipper       = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
 )
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
 // longest name of an object, as S3 takes 1,024 bytes for a key.
-const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 20 + len("-") + 36)
+const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 2*(20+len("-")) + 36)
 
 // Finding is one result of [Store.Check].
 type Finding = finding.Finding

@@ -23,7 +23,7 @@ func damagedPlace(t *testing.T) *testPlace {
 	}
 	p.memory.Tamper(func(all *memstore.Contents) {
 		all.Heads[head.ObjectName("b")] = []byte("{")
-		newer := strings.NewReplacer(`"format":1`, `"format":2`, `"min-reader":1`, `"min-reader":2`)
+		newer := strings.NewReplacer(`"format":1`, `"format":3`, `"min-reader":1`, `"min-reader":3`)
 		all.Heads[head.ObjectName("d")] = []byte(newer.Replace(string(all.Heads[head.ObjectName("d")])))
 	})
 	return p
@@ -43,6 +43,7 @@ func TestDamagedHeadsStopNoCommand(t *testing.T) {
 		{[]string{"export"}, []string{"{\"aggregate\":\"a\"}\n{\"aggregate\":\"c\"}\n{\"aggregate\":\"e\"}\n"}, []string{"2 aggregates could not be read, all others were exported", first}},
 		{[]string{"export", "a", "b", "c"}, []string{"{\"aggregate\":\"a\"}\n{\"aggregate\":\"c\"}\n"}, []string{"error: load head of \"b\": corrupt: head of b"}},
 		{[]string{"gc"}, []string{"looked at 5 aggregates"}, []string{"2 aggregates could not be collected, the others are done", first}},
+		{[]string{"flush", "--all"}, []string{"moved 0 changesets into 0 objects, 0 B, of 0 aggregates"}, []string{"2 aggregates could not be flushed, the others are done", first}},
 		{[]string{"verify", "--all"}, []string{"verified 5 aggregates", "\nd "}, []string{"verify found 2 faults in 2 aggregates"}},
 	} {
 		got := damagedPlace(t).run(t.Context(), "", test.args...)
