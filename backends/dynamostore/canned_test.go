@@ -75,11 +75,16 @@ func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 // open returns a store whose client was built from a bare configuration.
 func open(t testing.TB, transport aws.HTTPClient, options ...func(*dynamodb.Options)) *dynamostore.Store {
 	t.Helper()
+	return openWith(t, transport, &dynamostore.Options{Prefix: "p/", Recovery: true}, options...)
+}
+
+func openWith(t testing.TB, transport aws.HTTPClient, o *dynamostore.Options, options ...func(*dynamodb.Options)) *dynamostore.Store {
+	t.Helper()
 	client := dynamodb.NewFromConfig(aws.Config{
 		Region: "eu-west-1", HTTPClient: transport,
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 	}, options...)
-	s, err := dynamostore.New(client, "table", &dynamostore.Options{Prefix: "p/", Recovery: true})
+	s, err := dynamostore.New(client, "table", o)
 	require.NoError(t, err)
 	return s
 }
