@@ -65,6 +65,15 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 	return fields
 }
 
+// notNil returns an empty slice for nil. The SDK would send nil as null, which DynamoDB
+// refuses; it takes bytes that are empty.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // attributeOf reverses [textOf], for a text that is valid.
 func attributeOf(value string, k kind) types.AttributeValue {
 	switch k {
