@@ -28,7 +28,7 @@ var (
 	packedBounds    = flag.Int("packed-bounds", 1, "how many preemptions and faults its enumerated schedules may have")
 )
 
-// The actors that work on packed chains, besides those of the model of format 1.
+// The actors that work on packed chains, besides the actors of the model of format 1.
 const (
 	inline   = "inline"   // appends once after the head that it has loaded
 	pairs    = "pairs"    // appends twice
