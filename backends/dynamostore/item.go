@@ -140,11 +140,3 @@ func textOf(value types.AttributeValue, want kind) (string, bool) {
 	}
 	return "", false
 }
-
-// notNil returns an empty slice for nil. The client would send no value for nil.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
