@@ -124,6 +124,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newErase(std, stores),
 		newExport(std, stores),
 		newFeed(std, stores),
+		newFlush(std, stores),
 		newGC(std, stores),
 		newGraph(std, stores),
 		newHead(std, stores),

@@ -43,10 +43,12 @@ type reading struct {
 	Span
 	ctx      context.Context
 	limits   Limits
-	at       head.Head         // that says where the changesets are stored
-	revision uint64            // of the latest record that was seen
-	missed   changeset.Ref     // the latest object that was missing
-	last     *changeset.Header // the latest that was yielded
+	at       head.Head            // that says where the changesets are stored
+	revision uint64               // of the latest record that was seen
+	missed   changeset.Ref        // the latest object that was missing
+	last     *changeset.Header    // the latest that was yielded
+	of       changeset.Ref        // the object of the latest that was yielded or is held
+	held     *changeset.Changeset // to be yielded once its parent has proved it
 	yield    func(changeset.Changeset, error) bool
 }
 
@@ -120,7 +122,7 @@ func (r *reading) goOn(cause error) (again bool, _ error) {
 	if errors.Is(err, changeset.ErrNotFound) {
 		return false, cause
 	}
-	r.at = at
+	r.at, r.held = at, nil
 	r.skip()
 	return true, err
 }

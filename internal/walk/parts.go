@@ -31,17 +31,27 @@ func (r *reading) read() error {
 	return nil
 }
 
-// next returns the version that is to be yielded next.
+// latest returns the header of the latest changeset that was read: nil at the
+// beginning.
+func (r *reading) latest() *changeset.Header {
+	if r.held != nil {
+		return &r.held.Header
+	}
+	return r.last
+}
+
+// next returns the version that is to be read next.
 func (r *reading) next() uint64 {
+	latest := r.latest()
 	switch {
-	case r.last == nil && r.Backward:
+	case latest == nil && r.Backward:
 		return r.Last
-	case r.last == nil:
+	case latest == nil:
 		return r.First
 	case r.Backward:
-		return r.last.Version - 1
+		return latest.Version - 1
 	default:
-		return r.last.Version + 1
+		return latest.Version + 1
 	}
 }
 
@@ -92,6 +102,14 @@ func corrupted(object changeset.Ref, err error) error {
 		}
 	}
 	return &changeset.CorruptError{Ref: object, Reason: reason}
+}
+
+// named returns err, with the name of the object if it is a [*changeset.CorruptError].
+func named(object changeset.Ref, err error) error {
+	if _, corrupt := errors.AsType[*changeset.CorruptError](err); corrupt {
+		return corrupted(object, err)
+	}
+	return err
 }
 
 // stored yields the changesets of the span that are not in the tip.
@@ -150,7 +168,7 @@ func (r *reading) object(o changeset.Changeset, before *changeset.Header) error 
 	if err := r.connects(o.Header, before); err != nil {
 		return err
 	}
-	all, err := unpack(o)
+	all, err := r.unpack(o)
 	if err != nil {
 		return err
 	}
@@ -178,7 +196,13 @@ func (r *reading) connects(o changeset.Header, before *changeset.Header) error {
 
 // unpack returns the changesets of an object. The sizes that a frame announces are
 // not believed.
-func unpack(o changeset.Changeset) ([]changeset.Changeset, error) {
+func (r *reading) unpack(o changeset.Changeset) ([]changeset.Changeset, error) {
+	if r.Headers && !o.Pack.Lines {
+		return changeset.Unpack(o, nil) // without its body
+	}
+	if err := o.VerifyBody(); err != nil {
+		return nil, err
+	}
 	content := o.Body
 	if o.Pack.Lines {
 		var err error
@@ -233,7 +257,8 @@ func (r *reading) versions(s Span, l Limits, known iter.Seq2[uint64, changeset.I
 }
 
 // pass yields the changesets of the span that are in an object, or in the tip,
-// proved after what was yielded before.
+// proved after what was yielded before. Backward it holds the lowest one of an
+// object, since only the object below proves its parent.
 func (r *reading) pass(object changeset.Ref, all []changeset.Changeset) error {
 	all = slices.DeleteFunc(all, func(c changeset.Changeset) bool { return c.Version < r.First || c.Version > r.Last })
 	if r.Backward {
@@ -247,7 +272,11 @@ func (r *reading) pass(object changeset.Ref, all []changeset.Changeset) error {
 		}
 		c, err := withContent(c, r.Headers, r.limits)
 		if err != nil {
-			return err
+			return named(object, err)
+		}
+		if r.Backward && i == len(all)-1 && c.Version > r.First && object.IsPacked() {
+			r.held = &c
+			return nil
 		}
 		if err := r.emit(c); err != nil {
 			return err
@@ -257,30 +286,46 @@ func (r *reading) pass(object changeset.Ref, all []changeset.Changeset) error {
 }
 
 // joins checks the first changeset of an object, or of a part of the chain, against
-// the changeset that was yielded before it.
-func (r *reading) joins(object changeset.Ref, h changeset.Header) (err error) {
+// the changeset that was read before it, and yields that if it was held.
+func (r *reading) joins(object changeset.Ref, h changeset.Header) error {
+	latest, before := r.latest(), r.of
+	r.of = object
+	var err error
 	switch {
 	case h.Version != r.next():
-		err = fmt.Errorf("it has version %d where version %d belongs", h.Version, r.next())
-	case r.last != nil && r.Backward:
-		err = follows(*r.last, h)
-	case r.last != nil:
-		err = follows(h, *r.last)
+		err = corrupted(object, fmt.Errorf("it has version %d where version %d belongs", h.Version, r.next()))
+	case latest != nil && r.Backward:
+		err = follows(*latest, before, h, object)
+	case latest != nil:
+		err = follows(h, object, *latest, object)
 	case r.After != nil:
-		err = passes(h, *r.After, r.Head)
+		err = named(object, passes(h, *r.After, r.Head))
 	}
-	if err != nil && !errors.Is(err, changeset.ErrNotFound) {
-		err = corrupted(object, err)
-	}
-	return err
-}
-
-// follows checks that one changeset follows another one.
-func follows(h, parent changeset.Header) error {
-	if err := h.VerifyLink(parent); err != nil {
+	if err != nil {
 		return err
 	}
-	return h.Verify(parent.Digest)
+	return r.emitHeld()
+}
+
+// follows checks that one changeset follows another one. The digest of the upper one
+// proves the lower one. Then only the object of the upper one can be wrong about it.
+func follows(upper changeset.Header, object changeset.Ref, lower changeset.Header, below changeset.Ref) error {
+	if err := upper.Verify(lower.Digest); err != nil {
+		return corrupted(below, err)
+	}
+	if err := upper.VerifyLink(lower); err != nil {
+		return corrupted(object, err)
+	}
+	return nil
+}
+
+func (r *reading) emitHeld() error {
+	if r.held == nil {
+		return nil
+	}
+	c := *r.held
+	r.held = nil
+	return r.emit(c)
 }
 
 // emit yields a changeset.

@@ -185,17 +185,17 @@ func (w *walk) ready() (*reply, bool) {
 	return r, parent != nil
 }
 
-// checked returns what has arrived, if it holds against its hash, what pointed at
-// it, its parent and the digests. What an object of format 2 holds is checked when
-// it is unpacked.
+// checked returns what has arrived: a changeset of format 1 if it holds against its
+// hash, what pointed at it, its parent and the digests. An object of format 2 is
+// checked when it is unpacked.
 func (w *walk) checked(c changeset.Changeset) (changeset.Changeset, error) {
+	if w.packed {
+		return c, nil
+	}
 	if w.wants(c.Header) {
 		if err := c.VerifyBody(); err != nil {
 			return changeset.Changeset{}, err
 		}
-	}
-	if w.packed {
-		return c, nil
 	}
 	if err := w.check(c.Header); err != nil {
 		return changeset.Changeset{}, err
