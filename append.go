@@ -122,10 +122,8 @@ func (c *Chain) recordOf(ctx context.Context, point head.Head, drafts []changese
 	if err := link.ValidateAppend(drafts); err != nil {
 		return head.Head{}, err
 	}
-	before := point
-	before.Revision-- // the record of the point itself is as good as a later one
 	first := changeset.Changeset{Header: changeset.Header{Ref: changeset.Ref{AggregateID: c.id, Version: point.Version + 1, ID: changeset.NewID()}}}
-	a := &attempt{chain: c, changesets: []changeset.Changeset{first}, from: before, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}
+	a := &attempt{chain: c, changesets: []changeset.Changeset{first}, from: point, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}
 	return a.reload(ctx)
 }
 
@@ -273,7 +271,7 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		// Only the storage has the token and the fields of a newer version.
 		a.from, a.to = h, a.to.Inherit(a.from, h)
 		return head.Head{}, errPending
-	case h.Revision <= a.from.Revision:
+	case h.Revision < a.from.Revision, h.Revision == a.from.Revision && !a.from.IsPoint():
 		return head.Head{}, headLost(a.from, h)
 	case h.Ref == a.last():
 		return h, nil

@@ -53,6 +53,9 @@ func TestEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
 		"mixed":  {options(450), ropewalk.Options{}},
 	} {
 		for _, situation := range chaintest.Situations() {
+			if situation.Combined && layout.mine.TipSize != 450 {
+				continue // in one step there is no tip
+			}
 			situation.Packed = true
 			t.Run(fmt.Sprintf("%s %+v", name, situation), func(t *testing.T) {
 				t.Parallel()

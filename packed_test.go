@@ -1,154 +1,120 @@
 package ropewalk_test
 
 import (
-	"errors"
+	"bytes"
+	"context"
 	"fmt"
-	"strings"
-	"sync"
-	"testing"
-	"testing/synctest"
+	"math/rand/v2"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
-	"ropewalk/faults"
 	"ropewalk/head"
-	"ropewalk/internal/meter"
+	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 )
 
-// packedIn returns a store of packed chains in memory, in two steps and with tips,
-// and its meter.
-func packedIn(db *memstore.Store, tip int) (*ropewalk.Store, *meter.Meter) {
-	m := meter.New(latency)
-	return ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), &ropewalk.Options{Packed: true, TipSize: tip}), m
+// built is a chain that was built directly, of all kinds of appends, and what a
+// reader must find in it.
+type built struct {
+	t       require.TestingT
+	db      *memstore.Store
+	head    head.Head
+	want    []changeset.Changeset
+	objects []changeset.Ref // oldest first
 }
 
-func draft(size int) ropewalk.Draft {
-	return ropewalk.Draft{Content: []byte(strings.Repeat("x", size)), ContentType: "application/json"}
+func newBuilt(t require.TestingT) *built { return &built{t: t, db: memstore.New()} }
+
+// append adds an append, and stores everything except the head.
+func (b *built) append(l link.Layout, drafts ...changeset.Draft) {
+	a, err := link.Build(b.head, "order-1", [][]body.Draft{body.Drafts(drafts, false)}, time.Unix(1e9, 0), l)
+	require.NoError(b.t, err)
+	b.want = append(b.want, a.Changesets...)
+	b.put(a.Objects, a.Next)
 }
 
-func TestPackedAppends(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 2000)
-		chain := store.Chain("order-1")
-		var h head.Head
-		for i := range 40 {
-			trips, counts := measure(t, m, func() {
-				var err error
-				h, err = chain.Append(t.Context(), h, draft(500))
-				require.NoError(t, err)
-			})
-			if i%3 == 2 {
-				require.Equal(t, meter.Counts{Put: 1, Swap: 1}, counts, i)
-				require.Equal(t, 2, trips)
-			} else {
-				require.Equal(t, meter.Counts{Swap: 1}, counts, i)
-				require.Equal(t, 1, trips)
+// flush moves the tip into objects.
+func (b *built) flush() {
+	objects, next, err := link.Flush(b.head, false)
+	require.NoError(b.t, err)
+	b.put(objects, next)
+}
+
+func (b *built) put(objects []changeset.Changeset, next head.Head) {
+	for _, o := range objects {
+		require.NoError(b.t, b.db.Put(context.Background(), o))
+		b.objects = append(b.objects, o.Ref)
+	}
+	b.head = next
+}
+
+// save stores the head, and makes it a head that was loaded.
+func (b *built) save() head.Head {
+	record, err := head.EncodeJSON(b.head)
+	require.NoError(b.t, err)
+	b.db.Tamper(func(all *memstore.Contents) { all.Heads[head.ObjectName("order-1")] = record })
+	b.head, err = b.db.Load(context.Background(), "order-1")
+	require.NoError(b.t, err)
+	return b.head
+}
+
+// random adds n random appends. The first ones are of format 1.
+func (b *built) random(r *rand.Rand, old, n int) {
+	for i := range n {
+		l := link.Layout{Packed: i >= old, Tip: []int{0, 300, 2000}[r.IntN(3)], Compress: r.IntN(2) == 0}
+		drafts := make([]changeset.Draft, 1+r.IntN(4))
+		for j := range drafts {
+			drafts[j] = changeset.Draft{CommandID: fmt.Sprint(i), ContentType: "text/plain", Content: bytes.Repeat([]byte{byte('a' + r.IntN(26))}, r.IntN(200))}
+			switch r.IntN(80) {
+			case 0:
+				drafts[j].Content = make([]byte, link.MaxLine+1)
+			case 1:
+				drafts[j] = changeset.Draft{CommandID: fmt.Sprint(i), Content: []byte{0xff, byte(j)}, Metadata: map[string]string{"n": fmt.Sprint(j)}}
 			}
 		}
-		require.Equal(t, uint64(13), h.Index.Objects())
-	})
+		b.append(l, drafts...)
+		if b.head.Tip != "" && r.IntN(20) == 0 {
+			b.flush()
+		}
+	}
 }
 
-// TestAnAppendAfterAPointKeepsTheTip is the trace in which an append after the head of
-// a header drops the tip, with one writer and no fault.
-func TestAnAppendAfterAPointKeepsTheTip(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 4000)
-		chain := store.Chain("order-1")
-		var h head.Head
-		for range 3 {
-			var err error
-			h, err = chain.Append(t.Context(), h, draft(10))
-			require.NoError(t, err)
-		}
-		tip, err := h.TipChangesets()
-		require.NoError(t, err)
-		point := head.At(tip[2].Header)
-		require.True(t, point.IsPoint())
-		trips, counts := measure(t, m, func() {
-			h, err = chain.Append(t.Context(), point, draft(10))
-			require.NoError(t, err)
-		})
-		require.Equal(t, 2, trips)
-		require.Equal(t, meter.Counts{Load: 1, Swap: 1}, counts)
-		tip, err = h.TipChangesets()
-		require.NoError(t, err)
-		require.Len(t, tip, 4)
-
-		_, err = chain.Append(t.Context(), point, draft(10))
-		conflict, ok := errors.AsType[*ropewalk.ConflictError](err)
-		require.True(t, ok, err)
-		require.Equal(t, h, conflict.Actual)
-		_, err = store.HeadStore().Swap(t.Context(), point, h)
-		require.ErrorAs(t, err, new(*head.NotAppliedError))
-	})
+// absorb stores the objects from number i on again: the first two of them in one
+// larger object, and all others with other IDs, since their indexes are different. A
+// head at the next revision leads to them. The old ones are deleted.
+func (b *built) absorb(i int) {
+	old := b.objects[i:]
+	index := changeset.ObjectIndexAt(b.objects[0].First())
+	for _, o := range b.objects[:i] {
+		index = index.Push(o)
+	}
+	b.objects = b.objects[:i:i]
+	b.repack(&index, old[0].First(), old[1].Version)
+	for _, o := range old[2:] {
+		b.repack(&index, o.First(), o.Version)
+	}
+	b.head.Index = index
+	b.head.Revision++
+	b.save()
+	for _, o := range old {
+		require.NoError(b.t, b.db.Delete(context.Background(), o))
+	}
 }
 
-func TestPackedHeadsOfThePast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, _ := packedIn(memstore.New(), 2000)
-		chain := store.Chain("order-1")
-		var h head.Head
-		var heads []head.Head
-		for i := range 30 {
-			var err error
-			h, err = chain.Append(t.Context(), h, ropewalk.Draft{CommandID: fmt.Sprint("c", i), Content: make([]byte, 300)})
-			require.NoError(t, err)
-			heads = append(heads, h)
-		}
-		for i, past := range heads {
-			at, err := chain.HeadAt(t.Context(), uint64(i))
-			require.NoError(t, err)
-			require.Equal(t, past.Ref, at.Ref)
-			require.Equal(t, past.Digest, at.Digest)
-			of, err := chain.HeadOf(t.Context(), past.Ref)
-			require.NoError(t, err)
-			require.Equal(t, at, of)
-			settled, err := chain.Settle(t.Context(), past.Ref, past.Revision-1)
-			require.NoError(t, err)
-			require.Equal(t, past.Ref, settled.Ref)
-			if i > 0 {
-				again, err := chain.Append(t.Context(), heads[i-1], ropewalk.Draft{CommandID: fmt.Sprint("c", i)})
-				require.NoError(t, err)
-				require.Equal(t, past.Ref, again.Ref)
-			}
-		}
-		_, err := chain.HeadOf(t.Context(), changeset.Ref{AggregateID: "order-1", Version: 3, ID: changeset.NewID()})
-		require.ErrorIs(t, err, ropewalk.ErrNotFound)
-		settled := heads[3].Ref
-		settled.ID = changeset.NewID()
-		_, err = chain.Settle(t.Context(), settled, 4)
-		require.ErrorAs(t, err, new(*ropewalk.ConflictError))
-	})
-}
-
-// TestAppenderOfPackedChains counts what 64 callers cost: each batch takes one trip, and
-// one more if it moves the tip into an object, so that at 20 ms a trip more than 2,000
-// appends a second are committed.
-func TestAppenderOfPackedChains(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, m := packedIn(memstore.New(), 64<<10)
-		appender := store.Chain("order-1").NewAppender(nil)
-		const callers, rounds = 64, 20
-		trips, counts := measure(t, m, func() {
-			var group sync.WaitGroup
-			for range callers {
-				group.Go(func() {
-					for range rounds {
-						_, err := appender.Append(t.Context(), draft(500))
-						require.NoError(t, err)
-					}
-				})
-			}
-			group.Wait()
-		})
-		require.Equal(t, meter.Counts{Load: 1, Put: rounds / 2, Swap: rounds}, counts)
-		require.Equal(t, 1+rounds/2+rounds, trips)
-		h, err := store.Chain("order-1").Head(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, uint64(callers*rounds), h.Len())
-	})
+// repack stores an object of lines.
+func (b *built) repack(index *changeset.ObjectIndex, first, last uint64) {
+	var parent changeset.Header
+	if first > 0 {
+		parent = b.want[first-1].Header
+	}
+	var lines []byte
+	for _, c := range b.want[first : last+1] {
+		lines = changeset.AppendLine(lines, c)
+	}
+	o := changeset.NewPack(changeset.NewID(), b.head.Revision, *index, parent, b.want[last].Header, lines)
+	b.put([]changeset.Changeset{o}, b.head)
+	*index = index.Push(o.Ref)
 }

@@ -9,7 +9,6 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/body"
 	"ropewalk/internal/walk"
 )
 
@@ -155,15 +154,9 @@ func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.
 		}
 		o := r.store.options
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
-		for c, err := range walk.Changesets(ctx, r.changesets, r.head, s, limits) {
-			if err == nil && !s.Headers {
-				c.Content, err = body.Decode(c, o.MaxContentSize)
-			}
-			if err != nil {
-				yield(changeset.Changeset{}, r.store.Chain(r.id).unlessErased(ctx, r.store.located(err)))
-				return
-			}
-			if !yield(c, nil) {
+		chain := walk.Chain{Store: r.changesets, Head: r.head, Load: r.store.Chain(r.id).load}
+		for c, err := range chain.Changesets(ctx, s, limits) {
+			if !yield(c, r.store.located(err)) {
 				return
 			}
 		}
@@ -182,7 +175,7 @@ func (r *Reader) check(s walk.Span) error {
 		return fmt.Errorf("chain %q: %w", r.id, ErrErased)
 	case s.First > s.Last:
 		return fmt.Errorf("range %d..%d of %q: the first version is above the last one", s.First, s.Last, r.id)
-	case s.Last >= r.head.Ancestors.Version():
+	case s.Last >= r.head.Len():
 		return fmt.Errorf("version %d of %q, which is at %d: %w", s.Last, r.id, r.head.Version, ErrNotFound)
 	}
 	return nil

@@ -63,7 +63,7 @@ func TestUpdateUnderContention(t *testing.T) {
 			})
 		}
 		group.Wait()
-		require.Less(t, time.Since(start)/(writers*rounds), 12*latency)
+		require.Less(t, time.Since(start)/(writers*rounds), 20*latency, "27 to 39 with the head from before the pause")
 	})
 }
 

@@ -40,9 +40,12 @@ func (d *Digest) UnmarshalText(text []byte) error {
 
 // ComputeDigest returns the digest of a changeset with this header, given its
 // parent's digest (ignored at version 0). It reads every field but Digest and
-// BodySize, which BodySHA256 implies. In format 2 it is the digest of a changeset,
-// and undefined for an object of lines.
+// BodySize, which BodySHA256 implies. It is undefined for an object of lines, which has
+// the digest of its last changeset.
 func (h Header) ComputeDigest(parent Digest) Digest {
+	if h.Pack != nil {
+		h = h.Alone()
+	}
 	if h.text != "" {
 		return h.packedDigest(parent)
 	}
@@ -133,9 +136,42 @@ func FormatTime(t time.Time) string {
 
 // ParseTime reverses [FormatTime]; any other spelling is an error.
 func ParseTime(s string) (time.Time, error) {
-	t, err := time.Parse(timeLayout, s)
-	if err != nil || FormatTime(t) != s {
+	t, ok := parseTime(s)
+	if !ok {
 		return time.Time{}, fmt.Errorf("%q is not a time: want RFC 3339 in UTC with nine decimals", s)
 	}
 	return t, nil
+}
+
+// parseTime takes a fifth of the time of package time and of a comparison. Each line of
+// a pack has a time.
+func parseTime(s string) (t time.Time, ok bool) {
+	if len(s) != len(timeLayout) {
+		return t, false
+	}
+	var parts [7]int // year, month, day, hour, minute, second, nanosecond
+	part := 0
+	for i := range len(s) {
+		switch c, want := s[i], timeLayout[i]; {
+		case '0' <= want && want <= '9':
+			if c < '0' || c > '9' {
+				return t, false
+			}
+			parts[part] = 10*parts[part] + int(c-'0')
+		case c != want:
+			return t, false
+		default:
+			part++
+		}
+	}
+	t = time.Date(parts[0], time.Month(parts[1]), parts[2], parts[3], parts[4], parts[5], parts[6], time.UTC)
+	return t, isDate(t, parts)
+}
+
+// isDate reports whether t has the parts that it was made of: package time accepts
+// day 30 of February, and hour 24.
+func isDate(t time.Time, parts [7]int) bool {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	return parts == [7]int{year, int(month), day, hour, minute, second, t.Nanosecond()}
 }

@@ -22,6 +22,10 @@ func FuzzDecode(f *testing.F) {
 			o := stored(f, s, spelling)
 			f.Add(formatMetadata(o.Metadata), o.ContentType, o.Size, spelling == changeset.Joined)
 		}
+		for _, p := range packs(f) {
+			o := storedPack(f, p.object, spelling)
+			f.Add(formatMetadata(o.Metadata), o.ContentType, o.Size, spelling == changeset.Joined)
+		}
 	}
 	f.Fuzz(func(t *testing.T, text, contentType string, size int64, noHyphens bool) {
 		spelling := changeset.Hyphenated
@@ -83,8 +87,9 @@ func promised(m map[string]string) changeset.Ref {
 	}
 	aggregateID, _ := changeset.Unescape(get("aggregate-id"))
 	version, _ := strconv.ParseUint(get("aggregate-version"), 10, 64)
-	id, _ := changeset.ParseID(get("changeset-id"))
-	return changeset.Ref{AggregateID: aggregateID, Version: version, ID: id}
+	id, _ := changeset.ParseID(get("changeset-id") + get("object-id"))
+	count, _ := strconv.ParseUint(get("changesets"), 10, 16)
+	return changeset.Ref{AggregateID: aggregateID, Version: version, ID: id, Count: uint16(count)}
 }
 
 func FuzzParseIndex(f *testing.F) {

@@ -16,11 +16,41 @@ func NewID() ID { return ID(uuid.Must(uuid.NewV7())) }
 // ParseID parses the canonical text of an ID, 36 characters in lower case.
 // Other spellings of a UUID, and the zero UUID, are errors.
 func ParseID(s string) (ID, error) {
-	u, err := uuid.Parse(s)
-	if err != nil || u.String() != s || u == uuid.Nil {
+	id, ok := parseID(s)
+	if !ok {
 		return ID{}, fmt.Errorf("%q is not a changeset ID: want a UUID in lower case", s)
 	}
-	return ID(u), nil
+	return id, nil
+}
+
+// parseID takes a tenth of the time of package uuid, which accepts other spellings. Each
+// line of a pack has an ID.
+func parseID(s string) (id ID, ok bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return ID{}, false
+	}
+	for i, at := range idDigits {
+		high, low := fromLowerHex(s[at]), fromLowerHex(s[at+1])
+		if high|low > 15 {
+			return ID{}, false
+		}
+		id[i] = high<<4 | low
+	}
+	return id, !id.IsZero()
+}
+
+// idDigits are the places of the bytes of an ID in its text.
+var idDigits = [idSize]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// fromLowerHex returns the value of a hex digit in lower case, and 255 for another byte.
+func fromLowerHex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
 }
 
 // IsZero reports whether id is the zero ID, which means none.

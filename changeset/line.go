@@ -3,7 +3,6 @@ package changeset
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -89,32 +88,14 @@ func appendText(b []byte, key, value string) []byte {
 // appendEscaped appends the inside of a JSON string. It escapes the quotation mark,
 // the backslash and the control characters below U+0020, and nothing else.
 func appendEscaped(b, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	from := 0
-	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
+	for {
+		n := plainSize(s)
+		b, s = append(b, s[:n]...), s[n:]
+		if len(s) == 0 {
+			return b
 		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, '\\', 'b')
-		case '\f':
-			b = append(b, '\\', 'f')
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
+		b, s = appendEscape(b, s[0]), s[1:]
 	}
-	return append(b, s[from:]...)
 }
 
 // AppendLine appends the line of a sealed changeset, with its line end, to b. The
@@ -127,42 +108,4 @@ func AppendLine(b []byte, c Changeset) []byte {
 		b = base64.StdEncoding.AppendEncode(append(appendKey(b, lineContentBase64), '"'), c.Content)
 	}
 	return append(b, "\"}\n"...)
-}
-
-// DecodeLines reads lines, each with its line end: consecutive changesets after a
-// parent. It proves the link and the digest of each changeset after the first one
-// against the changeset before it. Of the parent it reads the aggregate, the version,
-// the ID and the digest; the zero Version and the zero ID stand for the parent of
-// version 0. Contents may alias the text.
-//
-// Its error is a [*CorruptError] if the text is not what [AppendLine] writes, apart
-// from header fields of later versions, or matches [ErrUnsupportedFormat].
-func DecodeLines(parent Header, text []byte) ([]Changeset, error) {
-	return decodeLinesSlowly(parent, text)
-}
-
-// first returns the version of the first line after a parent.
-func firstAfter(parent Header) uint64 {
-	if parent.ID.IsZero() {
-		return 0
-	}
-	return parent.Version + 1
-}
-
-// follow makes a decoded line the child of its parent, and checks that it can be.
-func (c *Changeset) follow(parent Header, first bool) error {
-	if want := firstAfter(parent); c.Version != want {
-		return fmt.Errorf("line has version %d, not %d", c.Version, want)
-	}
-	c.AggregateID, c.Parent = parent.AggregateID, parent.ID
-	if err := c.Header.validate(); err != nil {
-		return err
-	}
-	if !first {
-		if err := c.Header.VerifyLink(parent); err != nil {
-			return errors.New(err.(*CorruptError).Reason)
-		}
-	}
-	c.Digest = c.ComputeDigest(parent.Digest)
-	return nil
 }

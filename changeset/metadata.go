@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // KeyStyle says how a service spells the keys of user metadata.
@@ -345,16 +346,27 @@ func encodeUser(m map[string]string) string {
 	return strings.Join(pairs, "&")
 }
 
+// decodeUser reverses encodeUser. An empty key, what is not UTF-8, and what is not
+// sorted, are errors.
 func decodeUser(s string) (map[string]string, error) {
+	if len(s) > MaxMetadata {
+		return nil, fmt.Errorf("metadata takes %d bytes once encoded, more than %d", len(s), MaxMetadata)
+	}
 	m := map[string]string{}
+	last := ""
 	for pair := range strings.SplitSeq(s, "&") {
 		k, v, ok := strings.Cut(pair, "=")
 		key, err := Unescape(k)
 		value, err2 := Unescape(v)
-		if !ok || err != nil || err2 != nil {
+		switch {
+		case !ok || err != nil || err2 != nil:
 			return nil, fmt.Errorf("%q is not k=v", pair)
+		case key == "" || !utf8.ValidString(key) || !utf8.ValidString(value):
+			return nil, fmt.Errorf("metadata %q=%q: want a key, and UTF-8", key, value)
+		case k <= last:
+			return nil, fmt.Errorf("it is not in its canonical form: key %q after %q", k, last)
 		}
-		m[key] = value
+		m[key], last = value, k
 	}
 	return m, nil
 }

@@ -75,7 +75,10 @@ func ParseObjectIndex(objects, next uint64, packed []byte) (ObjectIndex, error) 
 	if len(rest) != 0 {
 		return ObjectIndex{}, fmt.Errorf("object index: %d bytes too many", len(rest))
 	}
-	return ix, ix.validate()
+	if err := ix.validate(); err != nil {
+		return ObjectIndex{}, err
+	}
+	return ix, nil
 }
 
 // validate checks that the entries follow one another, and that the last one ends
@@ -84,12 +87,13 @@ func (ix ObjectIndex) validate() error {
 	above, at := ix.next, ix.objects // the first version of an object, and its number
 	for number, e := range ix.backward() {
 		between := at - number - 1 // objects that the index does not have
+		gap := above - 1 - e.Version
 		switch {
 		case e.ID.IsZero():
 			return fmt.Errorf("object index: object %d has no ID", number)
 		case e.Count == 0 || uint64(e.Count)-1 > e.Version:
 			return fmt.Errorf("object index: object %d cannot have %d changesets up to version %d", number, e.Count, e.Version)
-		case e.Version >= above || above-1-e.Version < between || between == 0 && e.Version+1 != above:
+		case e.Version >= above || gap < between || gap > between*MaxCount:
 			return fmt.Errorf("object index: object %d ends at version %d, and the next one begins at %d", number, e.Version, above)
 		}
 		above, at = e.Version+1-uint64(e.Count), number

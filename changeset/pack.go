@@ -2,6 +2,7 @@ package changeset
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 )
 
@@ -27,7 +28,7 @@ func NewPack(id ID, after uint64, index ObjectIndex, parent, last Header, text [
 // Alone returns the object of a sealed changeset whose line would be too long: its
 // body is the changeset's body.
 func Alone(c Changeset, index ObjectIndex, parent Header) Changeset {
-	c.Count = 1
+	c.Count, c.text = 1, ""
 	c.Pack = &Pack{ParentDigest: parent.Digest, Index: index}
 	return c
 }
@@ -46,7 +47,8 @@ func (h Header) ParentOf() Header {
 // its parent to its own digest. The object must have been read with its body, which
 // content decodes. It does not check the SHA-256 of the body.
 //
-// Its error is a [*CorruptError] that names the object.
+// Its error is a [*CorruptError] that names the object, or matches
+// [ErrUnsupportedFormat].
 func Unpack(object Changeset, content []byte) ([]Changeset, error) {
 	all, err := unpack(object, content)
 	if err == nil {
@@ -61,7 +63,7 @@ func Unpack(object Changeset, content []byte) ([]Changeset, error) {
 		}
 	}
 	if err != nil {
-		return nil, &CorruptError{Ref: object.Ref, Reason: err.Error()}
+		return nil, notDecoded(object.Ref, err)
 	}
 	return all, nil
 }
@@ -69,10 +71,13 @@ func Unpack(object Changeset, content []byte) ([]Changeset, error) {
 func unpack(object Changeset, content []byte) ([]Changeset, error) {
 	parent := object.ParentOf()
 	if object.Pack.Lines {
-		return DecodeLines(parent, content)
+		return decodeLines(&parent, content)
 	}
 	c := Changeset{Header: object.Header.Alone(), Content: content, Body: object.Body}
-	return []Changeset{c}, c.Header.Verify(parent.Digest)
+	if c.ComputeDigest(parent.Digest) != c.Digest {
+		return nil, errors.New("digest does not match the header and the parent's digest")
+	}
+	return []Changeset{c}, nil
 }
 
 // Alone returns the header of the changeset in an object that is not of lines.

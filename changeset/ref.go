@@ -154,7 +154,7 @@ func ValidateAggregateID(id string) error {
 // sign, no leading zeros.
 func ParseDecimal(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || strconv.FormatUint(n, 10) != s {
+	if err != nil || len(s) > 1 && s[0] == '0' {
 		return 0, fmt.Errorf("%q is not a decimal number", s)
 	}
 	return n, nil

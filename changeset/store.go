@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Store is the interface of the storage of immutable changeset objects. Package
-// backendtest holds an implementation to every sentence of it.
+// Store is the interface of the storage of immutable changeset objects. In a packed
+// chain an object holds several changesets, and its [Ref] has a Count; to a store it is
+// an object with a header and a body, as every other. Package backendtest holds an implementation to every sentence of it.
 //
 // A store may implement more: [ManyGetter], [Lister], [Deleter] and [Locator].
 // Callers find out by [As], which looks through decorators, never by a type
@@ -93,7 +94,7 @@ type Object struct {
 // graphs, the collection of orphans. Appending and reading never need it.
 type Lister interface {
 	// Objects must yield every object of an aggregate, committed and orphaned
-	// alike, in the order of their names and thus of their versions, each once.
+	// alike, in the order of their names and thus of their first versions, each once.
 	// Objects that are put during the listing may be missing. Objects whose names
 	// are not names of changesets must be left out. At most one error ends it.
 	Objects(ctx context.Context, aggregateID string) iter.Seq2[Object, error]

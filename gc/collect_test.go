@@ -349,7 +349,7 @@ func TestDamage(t *testing.T) {
 	t.Run("the head wants newer writers", func(t *testing.T) {
 		p, m, heads, _ := scene(t)
 		newer := heads[19]
-		newer.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 2}
+		newer.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 3}
 		record, err := head.EncodeJSON(newer)
 		require.NoError(t, err)
 		m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(p.id)] = record })

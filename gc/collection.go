@@ -27,13 +27,13 @@ type collection struct {
 	report   Report
 }
 
-// suspect is a stored object that the chain may not reach: one of several at
-// its version, or one above the head.
+// suspect is a stored object that the chain may not reach: an object that overlaps
+// another one, or that ends above the newest object of the chain.
 type suspect struct {
 	changeset.Object
 	age   time.Duration
 	fate  fate
-	off   bool // known not to be in the chain of a head that has its version
+	off   bool // the chain has other objects in its place, by the head as it was last asked
 	read  bool // after is known
 	after uint64
 }
@@ -64,30 +64,42 @@ func (a *collection) run(ctx context.Context) error {
 	return nil
 }
 
-// gather lists the objects and keeps those that the chain may not reach; none
-// where there is no head, since all of them may still become a chain.
+// gather lists the objects, which come in the order of their first versions, and keeps
+// those that the chain may not reach; none where there is no head, since all of them may
+// still become a chain. An object that overlaps no other and ends below the first version
+// that is not in objects is the chain's own, or else the chain is broken there.
 func (a *collection) gather(ctx context.Context) error {
 	var last changeset.Object
-	kept := true // last is among the suspects, or no object was listed yet
+	end := uint64(0) // the last version of the objects so far
+	kept := true     // last is among the suspects, or no object was listed yet
 	for o, err := range a.changesets.Objects(ctx, a.id) {
 		if err != nil {
 			return fmt.Errorf("list changesets: %w", err)
 		}
+		overlaps := a.report.Seen.Objects > 0 && o.First() <= end
 		a.report.Seen.add(o)
 		a.progressed(1)
-		fork := a.report.Seen.Objects > 1 && o.Version == last.Version
-		if fork && !kept {
+		if overlaps && !kept {
 			a.suspect(last)
 		}
-		if kept = fork || o.Version > a.head.Version; kept {
+		if kept = overlaps || o.Version >= a.stored(); kept {
 			a.suspect(o)
 		}
-		last = o
+		last, end = o, max(end, o.Version)
 	}
 	if !a.head.Exists() && a.report.Seen.Objects == 0 {
 		return changeset.ErrNotFound
 	}
 	return nil
+}
+
+// stored returns the first version that the chain does not have in objects: what is
+// above is in the tip of the head, or is not in the chain.
+func (a *collection) stored() uint64 {
+	if a.head.IsPacked() {
+		return a.head.Index.Next()
+	}
+	return a.head.Len()
 }
 
 func (a *collection) suspect(o changeset.Object) {
@@ -147,60 +159,90 @@ func (a *collection) pastGrace(age time.Duration) bool {
 	return a.options.Grace < 0 || age >= a.options.Grace
 }
 
-// locate finds out which of the suspects are committed: of each version at or
-// below the head's, one is, and the others are off the chain.
+// locate finds out which of the suspects are committed: of the objects that overlap one
+// another, and end below the first version that is not in objects, the chain's own are,
+// and the others are off the chain.
 func (a *collection) locate(ctx context.Context) error {
 	way := newTrail(a)
-	for i := 0; i < len(a.suspects); {
-		version, first := a.suspects[i].Version, i
-		for i < len(a.suspects) && a.suspects[i].Version == version {
-			i++
-		}
-		if version > a.head.Version {
-			return nil
-		}
-		if err := a.locateOne(ctx, way, a.suspects[first:i]); err != nil {
+	for rest := a.suspects; len(rest) > 0; {
+		n := overlapping(rest)
+		if err := a.locateRange(ctx, way, rest[:n]); err != nil {
 			return err
 		}
+		rest = rest[n:]
 	}
 	return nil
 }
 
-// locateOne locates what is committed at the version of some suspects. It must
-// be stored: where it is not, the chain is broken, and nothing there may go.
-func (a *collection) locateOne(ctx context.Context, way *trail, at []suspect) error {
-	if !slices.ContainsFunc(at, func(s suspect) bool { return s.open() && !s.off }) {
+// overlapping returns how many suspects form the first range: each overlaps one before it.
+func overlapping(suspects []suspect) (n int) {
+	end := suspects[0].Version
+	for n = 1; n < len(suspects) && suspects[n].First() <= end; n++ {
+		end = max(end, suspects[n].Version)
+	}
+	return n
+}
+
+// locateRange locates the chain's own objects among some suspects that overlap. They
+// must be stored. Where one is not, or where the chain is not sure of it, the chain is
+// broken, and nothing there may go.
+func (a *collection) locateRange(ctx context.Context, way *trail, at []suspect) error {
+	below := make([]*suspect, 0, len(at))
+	for i := range at {
+		if s := &at[i]; s.Version < a.stored() {
+			below = append(below, s)
+		}
+	}
+	if !slices.ContainsFunc(below, (*suspect).unlocated) {
 		return nil
 	}
-	id, err := way.committed(ctx, at[0].Version, a.pastGrace(oldest(at)))
-	if err == nil && !slices.ContainsFunc(at, func(s suspect) bool { return s.ID == id }) {
-		_, err = a.stat(ctx, changeset.Ref{AggregateID: a.id, Version: at[0].Version, ID: id})
-	}
+	own, err := a.locateOwn(ctx, way, below)
 	broken := errors.Is(err, changeset.ErrNotFound) || damaged(err)
 	if err != nil && !broken {
-		return fmt.Errorf("locate version %d: %w", at[0].Version, err)
+		return fmt.Errorf("locate version %d: %w", below[0].First(), err)
 	}
 	if broken {
-		a.options.Logger.WarnContext(ctx, "chain is broken, its objects there are left alone", "aggregate", a.id, "version", at[0].Version, "cause", err)
+		a.options.Logger.WarnContext(ctx, "chain is broken, its objects there are left alone", "aggregate", a.id, "version", below[0].First(), "cause", err)
 	}
-	for i := range at {
+	for _, s := range below {
 		switch {
 		case broken:
-			at[i].fate = unknown
-		case at[i].ID == id:
-			at[i].fate = committed
+			s.fate = unknown
+		case own[s.Ref]:
+			s.fate = committed
 		default:
-			at[i].off = true
+			s.off = true
 		}
 	}
 	return nil
 }
 
-func oldest(at []suspect) (age time.Duration) {
-	for _, s := range at {
-		age = max(age, s.age)
+// unlocated reports whether the chain may have the suspect, as far as is known. The
+// chain may still get an object that is pending or ahead, also one that is to replace
+// objects of the chain.
+func (s *suspect) unlocated() bool {
+	return s.open() && (!s.off || s.fate == pending || s.fate == ahead)
+}
+
+// locateOwn returns the chain's own objects in the range of some suspects.
+func (a *collection) locateOwn(ctx context.Context, way *trail, below []*suspect) (map[changeset.Ref]bool, error) {
+	own, listed := map[changeset.Ref]bool{}, map[changeset.Ref]bool{}
+	last, age := uint64(0), time.Duration(0)
+	for _, s := range below {
+		listed[s.Ref] = true
+		last, age = max(last, s.Version), max(age, s.age)
 	}
-	return age
+	for version := below[0].First(); version <= last; {
+		ref, err := way.committed(ctx, version, a.pastGrace(age))
+		if err == nil && !listed[ref] {
+			_, err = a.stat(ctx, ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+		own[ref], version = true, ref.Version+1
+	}
+	return own, nil
 }
 
 // readHeaders learns what suspects were built on. It reads only suspects that

@@ -28,7 +28,21 @@ type explorer struct {
 	// deletes says what happens to deletes, and late whose first swap is late.
 	deletes deletes
 	late    int
+	// faults is how many more requests may go wrong, as the schedule chooses.
+	faults int
 }
+
+// outcome is what becomes of a request.
+type outcome int
+
+const (
+	applied outcome = iota
+	unheard         // applied, and the reply is lost
+	delayed         // applied at any later time
+	dropped         // never applied
+)
+
+func (o outcome) String() string { return [...]string{"", ", unheard", ", delayed", ", dropped"}[o] }
 
 // deletes says what happens to the collectors' deletes.
 type deletes int
@@ -43,7 +57,14 @@ const (
 type turn struct {
 	actor   int
 	what    string
-	proceed chan struct{}
+	wrongly []outcome // the ways in which it can go wrong
+	proceed chan outcome
+}
+
+// choice is a request that may come next, and what becomes of it.
+type choice struct {
+	*turn
+	outcome outcome
 }
 
 // step is one decision of a schedule: which of how many requests comes next.
@@ -69,18 +90,38 @@ func (e *explorer) run(actors []func(), choose func(i, width int) int) (steps []
 		e.start(i, act)
 	}
 	for last := -1; ; {
-		options := e.options(last)
+		options := e.choices(last)
 		if len(options) == 0 {
 			return steps
 		}
 		s := step{width: len(options), continues: options[0].actor == last}
 		s.chosen = choose(len(steps), s.width) % s.width // the same width again, unless two runs differ
 		next := options[s.chosen]
-		s.what = fmt.Sprintf("%d %s", next.actor, next.what)
+		s.what = fmt.Sprintf("%d %s%s", next.actor, next.what, next.outcome)
 		steps, last = append(steps, s), next.actor
-		e.remove(next)
-		close(next.proceed)
+		e.remove(next.turn)
+		if next.outcome != applied {
+			e.faults--
+		}
+		next.proceed <- next.outcome
 	}
+}
+
+// choices returns what may come next: first every request that waits, then the ways in
+// which one can go wrong.
+func (e *explorer) choices(last int) (all []choice) {
+	options := e.options(last)
+	for _, t := range options {
+		all = append(all, choice{t, applied})
+	}
+	if e.faults > 0 {
+		for _, t := range options {
+			for _, o := range t.wrongly {
+				all = append(all, choice{t, o})
+			}
+		}
+	}
+	return all
 }
 
 func (e *explorer) start(actor int, act func()) {
@@ -126,11 +167,30 @@ func (e *explorer) remove(t *turn) {
 
 // await waits for the request's turn.
 func (e *explorer) await(actor int, format string, args ...any) {
-	t := &turn{actor, fmt.Sprintf(format, args...), make(chan struct{})}
+	e.outcomeOf(actor, nil, fmt.Sprintf(format, args...))
+}
+
+// outcomeOf waits for the request's turn, and returns what becomes of the request.
+func (e *explorer) outcomeOf(actor int, wrongly []outcome, what string) outcome {
+	t := &turn{actor, what, wrongly, make(chan outcome, 1)}
 	e.mu.Lock()
 	e.waiting = append(e.waiting, t)
 	e.mu.Unlock()
-	<-t.proceed
+	return <-t.proceed
+}
+
+// change waits for the turn of a request that changes something, and sends it, or does
+// what the schedule wants instead.
+func (e *explorer) change(actor int, what string, send func() error) error {
+	switch e.outcomeOf(actor, []outcome{unheard, delayed, dropped}, what) {
+	case applied:
+		return send()
+	case unheard:
+		_ = send()
+	case delayed:
+		e.haunt(what, func() { _ = send() })
+	}
+	return errLate
 }
 
 // haunt lets a request that is under way take effect at any later time.
@@ -166,8 +226,7 @@ type changesets struct {
 }
 
 func (c changesets) Put(ctx context.Context, cs changeset.Changeset) error {
-	c.e.await(c.actor, "put %d", cs.Version)
-	return c.m.Put(ctx, cs)
+	return c.e.change(c.actor, fmt.Sprintf("put %d", cs.Version), func() error { return c.m.Put(context.WithoutCancel(ctx), cs) })
 }
 
 func (c changesets) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {

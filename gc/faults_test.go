@@ -53,8 +53,12 @@ func untilDone(t *testing.T, script *faults.Script, work func(context.Context) e
 // eachStep runs a test with every request of work gone wrong in every way: the
 // request of each operation and number, until work makes no such request.
 func eachStep(t *testing.T, test func(t *testing.T, op faults.Op, n int, f faults.Fault) (reached bool)) {
+	eachStepOf(t, []faults.Op{faults.Load, faults.Stat, faults.Swap, faults.Delete}, test)
+}
+
+func eachStepOf(t *testing.T, ops []faults.Op, test func(t *testing.T, op faults.Op, n int, f faults.Fault) (reached bool)) {
 	cases := 0
-	for i, op := range []faults.Op{faults.Load, faults.Stat, faults.Swap, faults.Delete} {
+	for i, op := range ops {
 		for j, f := range everyFault() {
 			if testing.Short() && (i+j)%4 != 0 {
 				continue
@@ -66,7 +70,7 @@ func eachStep(t *testing.T, test func(t *testing.T, op faults.Op, n int, f fault
 		}
 	}
 	t.Logf("%d cases", cases)
-	require.True(t, testing.Short() || cases > 100)
+	require.True(t, testing.Short() || cases >= 2*len(everyFault())*len(ops), "each of them is reached")
 }
 
 // If any request of a collection goes wrong, nothing committed is lost, and

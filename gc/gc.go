@@ -74,6 +74,9 @@ type Options struct {
 	// and delete orphans. Without it they change nothing, and report what they
 	// would delete.
 	Delete bool
+	// Compress lets [Collector.Flush] compress objects by zstd if that makes them
+	// smaller.
+	Compress bool
 	// Parallel is the largest number of requests under way, listings aside, and
 	// of aggregates that are looked at at once; 16 by default.
 	Parallel int
@@ -156,9 +159,8 @@ func (c *Collector) load(ctx context.Context, aggregateID string) (head.Head, er
 	if err != nil {
 		return head.Head{}, fmt.Errorf("load head: %w", err)
 	}
-	if h.Formats.MinWriter > changeset.Format {
-		return head.Head{}, fmt.Errorf("head: %w: only writers of format %d and above may work on it, this version writes %d",
-			changeset.ErrUnsupportedFormat, h.Formats.MinWriter, changeset.Format)
+	if err := h.Formats.CheckWritable(); err != nil {
+		return head.Head{}, fmt.Errorf("head: %w", err)
 	}
 	return h, nil
 }

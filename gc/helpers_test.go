@@ -25,15 +25,18 @@ type place struct {
 	changesets gc.Changesets
 	heads      head.Store
 	id         string
+	options    *ropewalk.Options
 }
 
 // inMemory returns a place in a new memory, of two interfaces: put and swap are two steps.
 func inMemory(t testing.TB) (place, *memstore.Store) {
 	m := memstore.New()
-	return place{t, m, faults.TwoSteps(m), "order-1"}, m
+	return place{t, m, faults.TwoSteps(m), "order-1", nil}, m
 }
 
-func (p place) chain() *ropewalk.Chain { return ropewalk.New(p.changesets, p.heads, nil).Chain(p.id) }
+func (p place) chain() *ropewalk.Chain {
+	return ropewalk.New(p.changesets, p.heads, p.options).Chain(p.id)
+}
 
 // of returns the place with another aggregate.
 func (p place) of(id string) place {

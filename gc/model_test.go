@@ -322,7 +322,7 @@ func (g *game) violation() string {
 
 // leftovers requires that one more collection leaves nothing but the chain.
 func (g *game) leftovers(committed int) string {
-	p := place{g.t, g.m, heads{m: g.m}, modelID}
+	p := place{g.t, g.m, heads{m: g.m}, modelID, nil}
 	if _, err := gc.New(g.m, g.m, &gc.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(context.Background(), modelID); err != nil {
 		return err.Error()
 	}

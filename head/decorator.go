@@ -24,7 +24,7 @@ type Decorator interface {
 }
 
 // As returns the store as T, one of the optional interfaces: [Refresher],
-// [Combined], [Log], [Source], [Tagger] or [Locator]. It sends nothing.
+// [Combined], [Log], [Source], [Tagger], [Tipper] or [Locator]. It sends nothing.
 //
 // The outermost [Decorator] that implements T answers, or else the store that
 // the decorators wrap. As reports false if that innermost store does not
@@ -38,7 +38,7 @@ func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 // interface, [As] does not report it. A call of such a method nevertheless does
 // no harm: Refresh loads, Commit is a [*NotAppliedError] that matches
 // [errors.ErrUnsupported], Holds returns false, LocateHead and SourceName return
-// "", and the other methods return, or yield, an error that matches [errors.ErrUnsupported].
+// "", TipSize returns 0, and the other methods return, or yield, an error that matches [errors.ErrUnsupported].
 //
 // A decorator that writes Load should write Refresh as well, and a decorator
 // that writes Swap should write Commit as well: if the wrapped store has them,
@@ -127,6 +127,14 @@ func (p PassThrough) Tags(ctx context.Context, after string) iter.Seq2[Tag, erro
 		return tagger.Tags(ctx, after)
 	}
 	return unsupported[Tag]
+}
+
+// TipSize returns the size of tips in the wrapped store.
+func (p PassThrough) TipSize() int {
+	if tipper, ok := As[Tipper](p.inner); ok {
+		return tipper.TipSize()
+	}
+	return 0
 }
 
 func unsupported[T any](yield func(T, error) bool) {

@@ -12,7 +12,7 @@ import (
 type Row struct {
 	// Record is the rest of the record: a JSON object with sorted keys, compact.
 	Record string
-	// Ancestors is the packed ancestor index.
+	// Ancestors is the packed ancestor index; empty, not nil, if there is none.
 	Ancestors []byte
 	// Digest has 32 bytes.
 	Digest []byte
@@ -24,8 +24,12 @@ func EncodeRow(h Head) (Row, error) {
 	if err := h.Validate(); err != nil {
 		return Row{}, fmt.Errorf("encode head: %w", err)
 	}
+	ancestors := h.Ancestors.Packed()
+	if ancestors == nil {
+		ancestors = []byte{}
+	}
 	record, err := appendJSON(make(object, 0, 1<<9), h, false)
-	return Row{string(record), h.Ancestors.Packed(), bytes.Clone(h.Digest[:])}, err
+	return Row{string(record), ancestors, bytes.Clone(h.Digest[:])}, err
 }
 
 // DecodeRow reads the row of an aggregate, as [DecodeJSON] does, with its

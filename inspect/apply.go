@@ -1,9 +1,11 @@
 package inspect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ropewalk/changeset"
@@ -15,7 +17,7 @@ import (
 var (
 	// ErrNotATip means that a plan was to be applied with a changeset that is
 	// not one of its tips, or without a changeset although the plan does not
-	// have exactly one tip. Nothing
+	// have exactly one tip that no other tip was built on. Nothing
 	// was sent.
 	ErrNotATip = errors.New("not one of the tips of the plan")
 	// ErrHeadMoved means that the head is no longer the head of the plan: plan
@@ -33,7 +35,8 @@ const (
 
 // Apply writes the head that a plan of [Inspector.Rebuild] has found: one that
 // names the tip at, by a swap from exactly the head of the plan. The zero Ref
-// stands for the only tip. It returns the head as it is stored now.
+// stands for the only tip that has no other tip above it ([Tip.Under]). It returns the
+// head as it is stored now.
 //
 // Its errors match [ErrNotATip]; [ErrHeadMoved], also if another writer has
 // appended to the head that it has written; and [ErrUnknown] if no answer could
@@ -77,28 +80,110 @@ func (in *Inspector) Apply(ctx context.Context, plan Rebuilding, at changeset.Re
 
 // rebuilt returns the head that names a tip.
 func (in *Inspector) rebuilt(ctx context.Context, plan Rebuilding, at changeset.Ref) (head.Head, error) {
-	var tip *Tip
-	for i := range plan.Tips {
-		if plan.Tips[i].Ref == at || at == (changeset.Ref{}) && len(plan.Tips) == 1 {
-			tip = &plan.Tips[i]
-		}
-	}
-	if tip == nil {
-		return head.Head{}, fmt.Errorf("%q: %w", plan.AggregateID, ErrNotATip)
-	}
-	seen, err := in.look(ctx, changeset.Object{Ref: tip.Ref}, false)
+	tip, err := plan.choose(at)
 	if err != nil {
 		return head.Head{}, err
 	}
-	if seen.fault != nil {
+	var next head.Head
+	// changed is the error of an object that is not what it was when it was proved.
+	changed := corrupt(in.problem(tip.Object, "it is not what it was when it was proved"), "")
+	open := func(object changeset.Header, all []changeset.Changeset, text []byte) {
+		i := slices.IndexFunc(all, func(c changeset.Changeset) bool { return c.Ref == tip.Ref && c.Digest == tip.Digest })
+		if i >= 0 {
+			next, changed = headAt(plan.Head, object, all, i, text), nil
+		}
+	}
+	seen, err := in.lookInto(ctx, tip.Object, open)
+	switch {
+	case err != nil:
+		return head.Head{}, err
+	case seen.fault != nil:
 		return head.Head{}, corrupt(seen.fault, "")
+	case changed != nil:
+		return head.Head{}, changed
 	}
-	if !seen.readable || seen.header.Digest != tip.Digest {
-		return head.Head{}, corrupt(in.problem(tip.Ref, "it is not what it was when it was proved"), "")
+	if next.IsPacked() && next.Index.Objects() == 0 && next.Index.Next() > 0 {
+		if next.Ancestors, err = in.ancestorsAfter(ctx, next.PackedHeader()); err != nil {
+			return head.Head{}, err
+		}
 	}
-	next := link.Next(plan.Head, seen.header)
 	next.Revision = plan.Revision
 	return next, nil
+}
+
+// choose returns the tip that a changeset is, or the only tip that no other tip of the
+// plan was built on.
+func (r Rebuilding) choose(at changeset.Ref) (tip Tip, err error) {
+	n := 0
+	for _, t := range r.Tips {
+		if t.Ref == at || at == (changeset.Ref{}) && t.Under == (changeset.Ref{}) {
+			tip, n = t, n+1
+		}
+	}
+	if n != 1 {
+		err = fmt.Errorf("%q: %w", r.AggregateID, ErrNotATip)
+	}
+	return tip, err
+}
+
+// lookInto reads the changesets in an object, except content that is an object alone.
+func (in *Inspector) lookInto(ctx context.Context, ref changeset.Ref, open func(object changeset.Header, all []changeset.Changeset, text []byte)) (sight, error) {
+	var all []changeset.Changeset
+	var text []byte
+	seen, err := in.look(ctx, changeset.Object{Ref: ref}, lines, func(cs []changeset.Changeset, lines []byte) *contents {
+		all, text = cs, lines
+		return nil
+	})
+	if err == nil && len(all) > 0 {
+		open(seen.header, all, text)
+	}
+	return seen, err
+}
+
+// headAt returns the head that replaces h and names the changeset at a place of an
+// object. If the object goes on after it, the object's changesets up to there are its tip.
+func headAt(h head.Head, object changeset.Header, all []changeset.Changeset, at int, text []byte) head.Head {
+	newest := all[at].Header
+	if object.Pack == nil {
+		return link.Next(h, newest)
+	}
+	next := head.Head{
+		Ref: newest.Ref, Digest: newest.Digest, UpdatedAt: newest.RecordedAt, State: head.Live,
+		Checkpoint: h.Checkpoint, Formats: head.Packed,
+	}
+	if h.IsPacked() {
+		next.Formats = h.Formats
+	}
+	if at == len(all)-1 {
+		next.Index, next.PackedID, next.PackedDigest = object.Pack.Index.Push(object.Ref), newest.ID, newest.Digest
+	} else {
+		next.Index, next.PackedID, next.PackedDigest = object.Pack.Index, object.Parent, object.Pack.ParentDigest
+		next.Tip = string(firstLines(text, at+1))
+	}
+	return next.WithToken(h.Token()).WithExtra(h.Extra())
+}
+
+// firstLines returns the first n lines of a text.
+func firstLines(text []byte, n int) []byte {
+	size := 0
+	for range n {
+		size += bytes.IndexByte(text[size:], '\n') + 1
+	}
+	return text[:size]
+}
+
+// ancestorsAfter returns the ancestor index of what follows a changeset of format 1.
+func (in *Inspector) ancestorsAfter(ctx context.Context, newest changeset.Header) (changeset.Index, error) {
+	seen, err := in.look(ctx, changeset.Object{Ref: newest.Ref}, headers, nil)
+	switch {
+	case err != nil:
+		return changeset.Index{}, err
+	case seen.fault != nil:
+		return changeset.Index{}, corrupt(seen.fault, "")
+	case !seen.readable || seen.header.Digest != newest.Digest:
+		return changeset.Index{}, corrupt(in.problem(newest.Ref, "it is not what it was when it was proved"), "")
+	}
+	return seen.header.Ancestors.Push(newest.ID), nil
 }
 
 func (in *Inspector) swapOnce(ctx context.Context, old, next head.Head) (head.Head, error) {

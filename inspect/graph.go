@@ -29,13 +29,18 @@ type Graph struct {
 	First uint64
 }
 
-// Node is one changeset of a [Graph].
+// Node is one changeset of a [Graph]. An object of a packed chain that is missing, or
+// does not decode, is one node.
 type Node struct {
 	// Header is the changeset's; of an object that does not decode, and of a
-	// missing one, it is the reference alone.
+	// missing one, it is the reference alone, which is the object's.
 	changeset.Header
 	// Kind says what has become of it.
 	Kind Kind
+	// Object is the object that the changeset is stored in; zero if it is in the tip of
+	// the head. A changeset that several objects have is one node: if it is in the
+	// chain, Object is the chain's.
+	Object changeset.Ref
 	// LostTo is the committed changeset that took the place of a lost one, or
 	// of the first one of its append; zero if nothing did, as after a fence.
 	LostTo changeset.Ref
@@ -45,8 +50,10 @@ type Node struct {
 
 // Graph looks at the latest versions of an aggregate, last of them below and
 // including the head's and all above, or at all for last 0. It makes a request
-// for the head, a metadata request for each object it shows, and one or more
-// to list them; it reads no content and proves nothing. It returns the
+// for the head, one for each object it shows, and one or more
+// to list them; it reads no content except the lines of packs, and does not prove the
+// chain. Changesets in packs and in the tip are nodes like any other; of a pack
+// outside the chain only those that the chain does not have. It returns the
 // same errors as [Inspector.Verify].
 func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
 	for {
@@ -75,13 +82,13 @@ func (in *Inspector) graph(ctx context.Context, aggregateID string, last uint64)
 	if s.head.State == head.Erased {
 		return g, nil
 	}
-	var places []int
-	for seen, err := range s.sights(ctx, false) {
+	s.wantsHeaders = true
+	var seen []sight
+	for o, err := range s.sights(ctx, lines) {
 		if err != nil {
 			return Graph{}, err
 		}
-		places = append(places, seen.place)
-		g.Nodes = append(g.Nodes, newNode(seen))
+		seen = append(seen, o)
 	}
 	if s.head.Exists() {
 		if err := s.walk(ctx); err != nil {
@@ -89,14 +96,8 @@ func (in *Inspector) graph(ctx context.Context, aggregateID string, last uint64)
 		}
 	}
 	s.missHead()
-	s.label(&g, places)
+	g.Nodes = s.nodes(seen)
 	return g, nil
-}
-
-func newNode(seen sight) Node {
-	n := Node{Header: seen.header, Fault: seen.fault}
-	n.Ref = seen.object.Ref
-	return n
 }
 
 // limit leaves out all versions except the latest.
@@ -113,31 +114,70 @@ func (s *survey) limit(last uint64) {
 // order is the order of kinds among the changesets of one version.
 var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Unknown: 5}
 
-// label finds the kind of each node, adds missing changesets, and sorts the
-// nodes. The node at each index must be for the place at that index.
-func (s *survey) label(g *Graph, places []int) {
-	chain := map[uint64]changeset.Ref{}
-	for _, place := range places {
-		if ref := s.ref(place); s.objects.at(place).is(committed) {
-			chain[ref.Version] = ref
-		}
+// nodes returns what was seen, and what is missing, as sorted nodes, each changeset
+// once.
+func (s *survey) nodes(seen []sight) (all []Node) {
+	for _, c := range s.tip {
+		all = append(all, Node{Header: c.Header, Kind: Committed})
 	}
-	for i, place := range places {
-		g.Nodes[i].Kind = s.kind(place)
-		if g.Nodes[i].Kind == Lost {
-			g.Nodes[i].LostTo = chain[s.objects.at(place).start()]
-		}
+	for _, o := range seen {
+		all = append(all, s.nodesIn(o)...)
 	}
 	for _, p := range s.problems {
 		if p.Missing != (changeset.Ref{}) {
-			g.Nodes = append(g.Nodes, Node{Header: changeset.Header{Ref: p.Missing}, Kind: Missing})
+			all = append(all, Node{Header: changeset.Header{Ref: p.Missing}, Kind: Missing, Object: p.Missing})
 		}
 	}
-	slices.SortFunc(g.Nodes, func(a, b Node) int {
+	slices.SortStableFunc(all, func(a, b Node) int {
 		return cmp.Or(
 			cmp.Compare(b.Version, a.Version),
 			cmp.Compare(order[a.Kind], order[b.Kind]),
 			bytes.Compare(a.ID[:], b.ID[:]),
 		)
 	})
+	all = s.withoutCopies(all)
+	loseTo(all)
+	return all
+}
+
+// nodesIn returns the changesets in an object.
+func (s *survey) nodesIn(o sight) (all []Node) {
+	kind := s.kind(o.place)
+	if o.contents == nil || len(o.contents.headers) == 0 {
+		n := Node{Header: o.header, Kind: kind, Object: o.object.Ref, Fault: o.fault}
+		n.Ref = o.object.Ref
+		return []Node{n}
+	}
+	for _, h := range o.contents.headers {
+		if h.Version >= s.low {
+			all = append(all, Node{Header: h, Kind: kind, Object: o.object.Ref, Fault: o.fault})
+		}
+	}
+	return all
+}
+
+// withoutCopies keeps the first node of each changeset, which is the chain's if the
+// chain has it, and leaves out versions that are not shown.
+func (s *survey) withoutCopies(all []Node) []Node {
+	had := map[changeset.Ref]bool{}
+	return slices.DeleteFunc(all, func(n Node) bool {
+		copied := had[n.Ref] || n.Version < s.low
+		had[n.Ref] = true
+		return copied
+	})
+}
+
+// loseTo finds what took the place of each lost append.
+func loseTo(all []Node) {
+	chain := map[uint64]changeset.Ref{}
+	for _, n := range all {
+		if n.Kind == Committed {
+			chain[n.Version] = n.Ref
+		}
+	}
+	for i, n := range all {
+		if n.Kind == Lost {
+			all[i].LostTo = chain[n.Version-uint64(max(1, n.Part.Number)-1)]
+		}
+	}
 }

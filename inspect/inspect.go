@@ -51,13 +51,15 @@ type Options struct {
 	// Parallel is the largest number of requests under way; 16 by default.
 	Parallel int
 	// MaxBytesInFlight bounds the contents held in memory, in bytes; 64 MiB by
-	// default. One larger content still passes, alone.
+	// default. One larger content still passes, alone. Lines that are being unpacked
+	// take as much again.
 	MaxBytesInFlight int64
 	// MaxContentSize is the largest content that is read, in bytes; 64 MiB by
 	// default. A larger one is a fault: it cannot be proved.
 	MaxContentSize int64
 	// HeadersOnly leaves the contents unread, and so unproved: all else is
-	// checked, by metadata requests alone.
+	// checked, by metadata requests alone. The lines of packs count as contents, unless
+	// a digest is looked for in them, or a head is rebuilt from them.
 	HeadersOnly bool
 	// Internal lets [Inspector.VerifyAll] verify the library's own chains as well,
 	// such as feeds. Each can be verified by its ID in any case.
@@ -83,6 +85,7 @@ type Inspector struct {
 	progressing sync.Mutex
 	requests    *semaphore.Weighted
 	bytes       *semaphore.Weighted
+	unpacking   *semaphore.Weighted
 }
 
 func (o *Options) withDefaults() Options {
@@ -103,6 +106,8 @@ func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
 		internal: o.Internal, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),
 		bytes:    semaphore.NewWeighted(o.MaxBytesInFlight),
+		// Lines are unpacked beside the bodies that they are in.
+		unpacking: semaphore.NewWeighted(o.MaxBytesInFlight),
 	}
 }
 

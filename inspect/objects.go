@@ -6,7 +6,16 @@ import (
 	"fmt"
 
 	"ropewalk/changeset"
-	"ropewalk/head"
+	"ropewalk/internal/body"
+)
+
+// depth says how much of an object is read.
+type depth int
+
+const (
+	headers    depth = iota // metadata alone
+	lines                   // also the lines of packs, and no other content
+	everything              // all contents
 )
 
 // sight is what was seen of one listed object.
@@ -14,24 +23,29 @@ type sight struct {
 	object   changeset.Object
 	place    int              // in the table
 	gone     bool             // it was deleted after it was listed
-	readable bool             // its metadata describes the changeset which its name promises
+	readable bool             // its metadata describes the object which its name promises
 	header   changeset.Header // if readable
 	fault    *Problem         // of the object alone
+	// contents is what the changesets in it show; nil if they are not known.
+	contents *contents
+	// ought is the digest to which its lines lead, if it is not the object's; zero if there is none.
+	ought changeset.Digest
 }
 
-// look reads one object, with its content or without, and holds it against its
-// name and its content's hash. The content is not kept.
-func (in *Inspector) look(ctx context.Context, o changeset.Object, contents bool) (sight, error) {
+// opener takes the changesets of an object, and the text of their lines. It must not
+// keep the contents.
+type opener func(all []changeset.Changeset, text []byte) *contents
+
+// look reads one object, as deep as it is asked to, and holds it against its name, its
+// content's hash and its lines. The content is not kept.
+func (in *Inspector) look(ctx context.Context, o changeset.Object, d depth, open opener) (sight, error) {
 	done, err := in.request(ctx)
 	if err != nil {
 		return sight{}, err
 	}
 	defer done()
 	seen := sight{object: o}
-	seen.header, err = in.read(ctx, o, contents, &seen)
-	if err == nil && seen.header.Ref != o.Ref {
-		err = &changeset.CorruptError{Ref: o.Ref, Reason: "the object belongs to " + seen.header.Ref.String()}
-	}
+	err = in.read(ctx, &seen, d, open)
 	switch fault := in.fault(o.Ref, err); {
 	case errors.Is(err, changeset.ErrNotFound):
 		seen.gone = true
@@ -45,115 +59,118 @@ func (in *Inspector) look(ctx context.Context, o changeset.Object, contents bool
 	return seen, nil
 }
 
-func (in *Inspector) read(ctx context.Context, o changeset.Object, contents bool, seen *sight) (changeset.Header, error) {
-	if !contents {
-		info, err := in.changesets.Stat(ctx, o.Ref)
-		return info.Header, err
+func (in *Inspector) read(ctx context.Context, seen *sight, d depth, open opener) error {
+	if d == headers || d == lines && !seen.object.IsPacked() {
+		info, err := in.changesets.Stat(ctx, seen.object.Ref)
+		return in.readHeader(seen, info.Header, err, open)
 	}
-	weight := min(max(o.Size, 0), in.maxBytes)
+	weight := min(max(seen.object.Size, 0), in.maxBytes)
 	if err := in.bytes.Acquire(ctx, weight); err != nil {
-		return changeset.Header{}, err
+		return err
 	}
 	defer in.bytes.Release(weight)
 	var refused *changeset.Header
-	c, err := in.changesets.Get(ctx, o.Ref, func(h changeset.Header) error {
-		if h.BodySize > in.maxContent {
+	c, err := in.changesets.Get(ctx, seen.object.Ref, func(h changeset.Header) error {
+		if seen.fault = in.tooLarge(h); seen.fault != nil || d == lines && !hasLines(h) {
 			refused = &h
-			return errTooLarge
+			return errRefused
 		}
 		return nil
 	})
-	if refused != nil && errors.Is(err, errTooLarge) {
-		seen.fault = in.problem(o.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", refused.BodySize, in.maxContent))
-		return *refused, nil
+	if refused != nil && errors.Is(err, errRefused) {
+		return in.readHeader(seen, *refused, nil, open)
 	}
-	if err == nil {
-		// A wrong content is the object's fault, and leaves its header as it is.
-		seen.fault = in.fault(o.Ref, c.VerifyBody())
+	if err := in.readHeader(seen, c.Header, err, open); err != nil {
+		return err
 	}
-	return c.Header, err
+	// A wrong content is the object's fault, and leaves its header as it is.
+	if seen.fault = in.fault(c.Ref, c.VerifyBody()); seen.fault != nil || !hasLines(c.Header) {
+		return nil
+	}
+	return in.unpack(ctx, seen, c, open)
 }
 
-var errTooLarge = errors.New("content too large")
+var errRefused = errors.New("the content is not wanted")
 
-// prover holds headers against their parents' and against their digests. It
-// takes them in the order of their versions and keeps the headers of two
-// versions.
-type prover struct {
-	version      uint64
-	level, below map[changeset.ID]proved // of version, and of the one that came before
+func hasLines(h changeset.Header) bool { return h.Pack != nil && h.Pack.Lines }
+
+// tooLarge returns the fault of an object that is too large to be proved.
+func (in *Inspector) tooLarge(h changeset.Header) *Problem {
+	most := in.maxContent
+	if hasLines(h) {
+		most = changeset.MaxReadBody
+	}
+	if h.BodySize <= most {
+		return nil
+	}
+	return in.problem(h.Ref, fmt.Sprintf("its content of %d bytes is not proved: larger than %d", h.BodySize, most))
 }
 
-// proved is a header and what came of its proof.
-type proved struct {
-	header changeset.Header
-	// digest is what the header's digest ought to be, given its fields.
-	digest changeset.Digest
-	faulty bool
-	// whole says that it, its content and all below it are proved.
-	whole bool
-}
-
-// prove returns, as an error, what is wrong with a header as the child of its
-// parent. A header whose parent is missing, or does not decode, cannot be proved.
-// The content was found intact, or not, before.
-func (p *prover) prove(h changeset.Header, intact bool) (proved, error) {
-	p.rise(h.Version)
-	parent, known := p.below[h.Parent]
-	is := proved{header: h, digest: h.Digest}
-	var err error
+// readHeader takes the header of an object, which is the header of its only changeset
+// unless the object has lines.
+func (in *Inspector) readHeader(seen *sight, h changeset.Header, err error, open opener) error {
 	switch {
-	case h.Version == 0:
-		is.digest = h.ComputeDigest(changeset.Digest{})
-		err = h.Verify(changeset.Digest{})
-	case known && parent.faulty:
-		err = is.proveUnder(parent)
-	case known:
-		is.digest = h.ComputeDigest(parent.header.Digest)
-		if err = h.VerifyLink(parent.header); err == nil {
-			err = h.Verify(parent.header.Digest)
+	case err != nil:
+		return err
+	case h.Ref != seen.object.Ref:
+		return &changeset.CorruptError{Ref: seen.object.Ref, Reason: "the object belongs to " + h.Ref.String()}
+	case (h.Pack != nil) != h.IsPacked():
+		return &changeset.CorruptError{Ref: seen.object.Ref, Reason: "the object and its name are of two formats"}
+	}
+	seen.header = h
+	if !hasLines(h) && open != nil {
+		if h.Pack != nil {
+			h = h.Alone()
+		}
+		seen.contents = open([]changeset.Changeset{{Header: h}}, nil)
+	}
+	return nil
+}
+
+// unpack proves the lines of an object one by one.
+func (in *Inspector) unpack(ctx context.Context, seen *sight, object changeset.Changeset, open opener) error {
+	for _, limit := range []int64{changeset.MaxPackBody, changeset.MaxReadBody} { // as writers pack, and as readers accept
+		err := in.unpackWithin(ctx, seen, object, limit, open)
+		if !errors.Is(err, changeset.ErrStoredTooLarge) {
+			return err
 		}
 	}
-	is.faulty = err != nil
-	is.whole = err == nil && intact && (h.Version == 0 || known && parent.whole)
-	p.level[h.ID] = is
-	return is, err
+	seen.fault = in.problem(object.Ref, fmt.Sprintf("its lines are not proved: larger than %d", changeset.MaxReadBody))
+	return nil
 }
 
-// proveUnder proves a header under a parent that is not what it was: it is
-// innocent if its digest follows from the digest that the parent has, or from
-// the one that the parent ought to have.
-func (is *proved) proveUnder(parent proved) error {
-	if is.header.Verify(parent.header.Digest) == nil {
-		return nil
+// unpackWithin proves lines of a limited size. Decoded lines take some four times
+// the memory of their text, and have a limit of their own: no goroutine that holds
+// some of it waits for more.
+func (in *Inspector) unpackWithin(ctx context.Context, seen *sight, object changeset.Changeset, limit int64, open opener) error {
+	weight := min(4*limit, in.maxBytes)
+	if err := in.unpacking.Acquire(ctx, weight); err != nil {
+		return err
 	}
-	is.digest = is.header.ComputeDigest(parent.digest)
-	return is.header.Verify(parent.digest)
-}
-
-func (p *prover) rise(version uint64) {
-	if p.level != nil && version == p.version {
-		return
+	defer in.unpacking.Release(weight)
+	text, err := body.Decode(object, limit)
+	if errors.Is(err, changeset.ErrStoredTooLarge) {
+		return err
 	}
-	p.below = p.level
-	p.version, p.level = version, map[changeset.ID]proved{}
-}
-
-func newerFormat(f head.Formats) string {
-	return fmt.Sprintf("format %d: written by a newer version, this one knows format %d", f.Written, changeset.Format)
-}
-
-// proveHead returns what is wrong with a head, given its newest changeset.
-func proveHead(h head.Head, newest proved) error {
-	ref := changeset.Ref{AggregateID: h.AggregateID}
+	var all []changeset.Changeset
+	if err == nil {
+		all, err = changeset.Unpack(object, text)
+	}
 	switch {
-	case newest.faulty && h.Digest != newest.header.Digest && h.Digest != newest.digest:
-		return &changeset.CorruptError{Ref: ref, Reason: "its digest is not the digest of " + h.Ref.String()}
-	case newest.faulty:
-		return nil
-	case !newest.header.Part.Last():
-		return &changeset.CorruptError{Ref: ref, Reason: "it names a changeset in the middle of an append, " + newest.header.Part.String() + ": " + h.Ref.String()}
-	default:
-		return h.VerifyNewest(newest.header)
+	case err != nil:
+		seen.fault, seen.ought = in.fault(object.Ref, err), digestOf(object, text)
+	case open != nil:
+		seen.contents = open(all, text)
 	}
+	return nil
+}
+
+// digestOf returns the digest to which the lines of an object lead; zero if they do not
+// decode.
+func digestOf(object changeset.Changeset, text []byte) changeset.Digest {
+	all, err := changeset.DecodeLines(object.ParentOf(), text)
+	if err != nil {
+		return changeset.Digest{}
+	}
+	return all[len(all)-1].Digest
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,8 +44,15 @@ type Rebuilding struct {
 	Head head.Head
 	// Tips are the changesets that a new head could name, the highest first:
 	// each ends an append that is stored as a whole, is proved down to version
-	// 0, descends from the present head, and has no such append built on it.
+	// 0, descends from the present head, and has no such append built on it. In a
+	// packed chain, the changeset that the newest such append was built on is a tip
+	// too: if that append was refused, what was committed instead may have been in the
+	// lost head alone.
 	Tips []Tip
+	// Packed says that the chain is packed, or that objects of a packed chain are
+	// stored: then changesets that were in the tip of the lost head are gone, and it
+	// cannot be known how many there were.
+	Packed bool
 	// Revision is the new head's revision. It is above every revision that a
 	// stored object was built on, so that all objects that the new head does not
 	// reach are lost for good.
@@ -67,6 +75,20 @@ type Tip struct {
 	AfterRevision uint64
 	// RecordedAt is the writer's clock.
 	RecordedAt time.Time
+	// Object is the object that has the changeset. If the object goes on after it, the
+	// rebuilt head has the object's changesets up to this one in its own tip.
+	Object changeset.Ref
+	// Under is the tip of the plan whose append was built on this changeset; zero if there is none.
+	Under changeset.Ref
+
+	size int // of the tip of the rebuilt head, in bytes
+}
+
+// top is the end of an append with no append built on it.
+type top struct {
+	Tip
+	place int  // of its object
+	base  *Tip // what its append was built on; nil for the first one
 }
 
 // maxRevision leaves room above a rebuilt head for all swaps to come.
@@ -108,8 +130,8 @@ func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuildin
 	if s.head.State == head.Erased {
 		return Rebuilding{}, fmt.Errorf("chain %q: %w", aggregateID, ropewalk.ErrErased)
 	}
-	s.tips = map[int]Tip{}
-	if _, err := s.prove(ctx, changeset.Digest{}); err != nil {
+	s.tips = map[changeset.Ref]top{}
+	if _, err := s.prove(ctx, s.depth()); err != nil {
 		return Rebuilding{}, err
 	}
 	s.missHead()
@@ -130,45 +152,63 @@ func corrupt(p *Problem, why string) error {
 	return &changeset.CorruptError{Ref: p.Ref, Object: p.Object, Reason: reason}
 }
 
-// note keeps what the proof of the record at a place shows about tips.
-func (s *survey) note(place int, proof proved) {
-	if !proof.whole {
+// note keeps what the proof of an object shows about tips.
+func (s *survey) note(seen sight, proof proved) {
+	in := seen.contents
+	if !proof.whole || in == nil {
 		return
 	}
-	r := s.objects.at(place)
-	r.mark(sound)
-	if s.tips == nil || !r.is(last) {
+	s.objects.at(seen.place).mark(sound)
+	if s.tips == nil || !in.appends.ended {
 		return
 	}
-	// Its link proves that the changesets of its append below it are there.
-	delete(s.tips, s.objects.baseOf(place))
-	h := proof.header
-	s.tips[place] = Tip{changeset.Ref{AggregateID: s.id, Version: h.Version, ID: h.ID}, h.Digest, h.AfterRevision, h.RecordedAt}
+	// Its links prove that the changesets of its appends below it are there.
+	if base := or(in.appends.base, proof.ends.before); base != nil {
+		delete(s.tips, base.Ref)
+	}
+	for ref := range s.tips {
+		if in.has(ref) {
+			delete(s.tips, ref)
+		}
+	}
+	last := in.appends.last
+	s.tips[last.Ref] = top{*last, seen.place, or(in.appends.lastBase, proof.ends.before)}
+}
+
+// has reports whether an object that overlaps others has a changeset.
+func (in *contents) has(ref changeset.Ref) bool {
+	i := ref.Version - in.first.Version
+	return ref.Version >= in.first.Version && i < uint64(len(in.ids)) && in.ids[i] == ref.ID
 }
 
 // riseFromHead marks what descends from the head, by appends that could follow
 // its revision, and drops the tips that do not.
 func (s *survey) riseFromHead() error {
-	at := s.objects.find(s.head.Version, s.head.ID)
 	headRef := changeset.Ref{AggregateID: s.id}
 	for _, p := range s.problems {
 		if p.Ref == headRef {
 			return corrupt(&p, "")
 		}
 	}
-	if at == nowhere || !s.objects.at(at).is(sound) {
-		return corrupt(s.in.problem(headRef, "its changeset "+s.head.Ref.String()+" is missing or cannot be proved: it cannot be rolled forward"), "")
+	at := nowhere
+	if newest, ok := newestObject(s.head); ok {
+		if at = s.objects.find(newest); at == nowhere || !s.objects.at(at).is(sound) {
+			return corrupt(s.in.problem(headRef, "its changeset "+newest.String()+" is missing or cannot be proved: it cannot be rolled forward"), "")
+		}
 	}
-	for place := at + 1; place < s.objects.len(); place++ {
+	for place := range s.objects.len() {
 		r := s.objects.at(place)
-		parent := int(r.parent)
-		if parent == at && r.after >= s.head.Revision || parent != nowhere && s.objects.at(parent).is(above) {
+		follows := r.after >= s.head.Revision && (r.is(through) || at != nowhere && int(r.parent) == at)
+		if len(s.tip) > 0 {
+			follows = r.after >= s.head.Revision && r.is(through)
+		}
+		if parent := int(r.parent); follows && place != at || parent != nowhere && s.objects.at(parent).is(above) {
 			r.mark(above)
 		}
 	}
-	for place := range s.tips {
-		if !s.objects.at(place).is(above) {
-			delete(s.tips, place)
+	for ref, tip := range s.tips {
+		if !s.objects.at(tip.place).is(above) || ref.Version <= s.head.Version {
+			delete(s.tips, ref)
 		}
 	}
 	return nil
@@ -176,7 +216,7 @@ func (s *survey) riseFromHead() error {
 
 // plan concludes from what was marked.
 func (s *survey) plan() (Rebuilding, error) {
-	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: s.head.Exists() || s.headGone, Problems: s.problems}
+	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: s.head.Exists() || s.headGone, Packed: s.isPacked(), Problems: s.problems}
 	newest := s.newestRevision()
 	switch {
 	case !s.head.Exists():
@@ -195,14 +235,64 @@ func (s *survey) plan() (Rebuilding, error) {
 		}
 		p.Revision = max(p.Revision, after+1)
 	}
-	for _, tip := range s.tips {
-		p.Tips = append(p.Tips, tip)
-	}
-	slices.SortFunc(p.Tips, func(a, b Tip) int {
-		return cmp.Or(cmp.Compare(b.Version, a.Version), cmp.Compare(b.AfterRevision, a.AfterRevision), b.RecordedAt.Compare(a.RecordedAt), bytes.Compare(a.ID[:], b.ID[:]))
-	})
+	p.Tips = s.candidates()
+	p.Problems = append(p.Problems, s.refuse(&p)...)
 	p.Beyond = s.beyond(p)
 	return p, nil
+}
+
+// candidates returns the tips, the highest first, and what the newest appends of a
+// packed chain were built on.
+func (s *survey) candidates() []Tip {
+	newest := uint64(0)
+	for _, t := range s.tips {
+		newest = max(newest, s.objects.at(t.place).after)
+	}
+	all := map[changeset.Ref]Tip{}
+	for ref, t := range s.tips {
+		all[ref] = t.Tip
+	}
+	for ref, t := range s.tips {
+		r := s.objects.at(t.place)
+		// The end of an append that other objects have copied from a tip was committed.
+		if r.count == 0 || r.after != newest || t.AfterRevision != newest || t.base == nil || s.head.Exists() && t.base.Version <= s.head.Version {
+			continue
+		}
+		base := *t.base
+		if had, ok := all[base.Ref]; !ok || bytes.Compare(had.Under.ID[:], ref.ID[:]) < 0 {
+			base.Under = ref
+			all[base.Ref] = base
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b Tip) int {
+		return cmp.Or(cmp.Compare(b.Version, a.Version), cmp.Compare(b.AfterRevision, a.AfterRevision), b.RecordedAt.Compare(a.RecordedAt), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+}
+
+// refuse takes the tips that no head could have from a plan, and returns why.
+func (s *survey) refuse(p *Rebuilding) (why []Problem) {
+	p.Tips = slices.DeleteFunc(p.Tips, func(t Tip) bool {
+		if t.size <= head.MaxTip {
+			return false
+		}
+		reason := fmt.Sprintf("no head can name %s: its tip would have %d bytes, more than %d", t.Ref, t.size, head.MaxTip)
+		why = append(why, *s.in.problem(t.Object, reason))
+		return true
+	})
+	return why
+}
+
+// isPacked reports whether there is something of a packed chain.
+func (s *survey) isPacked() bool {
+	if s.head.IsPacked() {
+		return true
+	}
+	for place := range s.objects.len() {
+		if s.objects.at(place).count > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // newestRevision returns the place of what was built on the highest revision;
@@ -219,14 +309,14 @@ func (s *survey) newestRevision() int {
 
 // beyond counts what lies above all tips and is not known to be lost.
 func (s *survey) beyond(p Rebuilding) (n int) {
-	from := 0
+	from := uint64(0)
 	switch {
 	case len(p.Tips) > 0:
-		from = s.objects.from(p.Tips[0].Version + 1)
+		from = p.Tips[0].Version + 1
 	case p.Head.Exists():
-		from = s.objects.from(p.Head.Version + 1)
+		from = p.Head.Version + 1
 	}
-	for place := from; place < s.objects.len(); place++ {
+	for place := range s.objects.from(from) {
 		r := s.objects.at(place)
 		lost := r.is(readable) && r.after < p.Head.Revision || p.Head.Exists() && r.is(sound) && !r.is(above)
 		if !r.is(gone) && !lost {

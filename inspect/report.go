@@ -17,7 +17,8 @@ func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, err
 	if s.head.State == head.Erased {
 		return s.reportErased(kept), nil
 	}
-	holders, err := s.prove(ctx, kept)
+	s.kept = kept
+	holders, err := s.prove(ctx, s.depth())
 	if err != nil {
 		return Report{}, err
 	}
@@ -31,53 +32,94 @@ func (s *survey) verify(ctx context.Context, kept changeset.Digest) (Report, err
 		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "it is missing"))
 	}
 	r := s.count()
-	for _, ref := range holders {
-		if s.objects.at(s.objects.find(ref.Version, ref.ID)).is(committed) {
+	for place, ref := range holders {
+		if s.objects.at(place).is(committed) {
 			r.Kept = ref
+		}
+	}
+	for _, c := range s.tip {
+		if c.Digest == kept {
+			r.Kept = c.Ref
 		}
 	}
 	return s.finish(r, kept), nil
 }
 
-// prove reads every object and holds it against its parent and the head. It
-// returns the changesets that have the kept digest.
-func (s *survey) prove(ctx context.Context, kept changeset.Digest) (holders []changeset.Ref, err error) {
+// depth says how much of each object is read. A digest that was kept may be the digest
+// of any changeset in a pack.
+func (s *survey) depth() depth {
+	switch {
+	case !s.in.headersOnly:
+		return everything
+	case s.kept.IsZero() && s.tips == nil:
+		return headers
+	default:
+		return lines
+	}
+}
+
+// prove reads every object and holds it against the object before it and the head. It
+// returns the objects that have the kept digest, with the changesets that have it.
+func (s *survey) prove(ctx context.Context, d depth) (holders map[int]changeset.Ref, err error) {
 	var proofs prover
-	for seen, err := range s.sights(ctx, !s.in.headersOnly) {
+	holders = map[int]changeset.Ref{}
+	newest, _ := newestObject(s.head)
+	for seen, err := range s.sights(ctx, d) {
 		if err != nil {
 			return nil, err
 		}
-		s.in.progressed()
+		for range s.objects.at(seen.place).changesets() {
+			s.in.progressed()
+		}
 		fault := seen.fault
 		if seen.readable {
-			proof, err := proofs.prove(seen.header, fault == nil)
+			proof, err := proofs.prove(seen)
 			if fault == nil {
 				fault = s.in.fault(seen.header.Ref, err)
 			}
-			if seen.header.Ref == s.head.Ref {
+			if proof.liar != nil {
+				s.add(s.in.fault(proof.liar.Ref, proof.liar))
+			}
+			if seen.header.Ref == newest {
 				s.add(s.in.fault(changeset.Ref{AggregateID: s.id}, proveHead(s.head, proof)))
 			}
-			if seen.header.Digest == kept {
-				holders = append(holders, seen.header.Ref)
+			if holder, ok := seen.holder(s.kept); ok {
+				holders[seen.place] = holder
 			}
-			s.note(seen.place, proof)
+			s.note(seen, proof)
 		}
 		s.add(fault)
 	}
 	return holders, nil
 }
 
-// sights yields what is seen of each object, in order, but of those that are
+// holder returns the changeset in the object that has the kept digest.
+func (seen sight) holder(kept changeset.Digest) (changeset.Ref, bool) {
+	switch {
+	case kept.IsZero():
+		return changeset.Ref{}, false
+	case seen.contents != nil:
+		return seen.contents.holder, !seen.contents.holder.ID.IsZero()
+	default:
+		return seen.header.Ref, seen.header.Digest == kept
+	}
+}
+
+// sights yields what is seen of each object, in order, except objects that are
 // gone, and enters it in the table.
-func (s *survey) sights(ctx context.Context, contents bool) iter.Seq2[sight, error] {
+func (s *survey) sights(ctx context.Context, d depth) iter.Seq2[sight, error] {
 	places := func(context.Context) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) {
-			for place := s.objects.from(s.low); place < s.objects.len() && yield(place, nil); place++ {
+			for place := range s.objects.from(s.low) {
+				if !yield(place, nil) {
+					return
+				}
 			}
 		}
 	}
 	look := func(ctx context.Context, place int) (sight, error) {
-		seen, err := s.in.look(ctx, changeset.Object{Ref: s.ref(place), Size: s.objects.at(place).size}, contents)
+		open := func(all []changeset.Changeset, text []byte) *contents { return s.open(place, all, text) }
+		seen, err := s.in.look(ctx, changeset.Object{Ref: s.ref(place), Size: s.objects.at(place).size}, d, open)
 		seen.place = place
 		return seen, err
 	}
@@ -102,37 +144,76 @@ func (s *survey) add(fault *Problem) {
 // checkFormats reports a head that a newer version wrote, even where this one
 // may read it: there may be more to it than was checked.
 func (s *survey) checkFormats() {
-	if f := s.head.Formats.Numbers(); f.Written > changeset.Format {
+	if f := s.head.Formats.Numbers(); f.Written > changeset.MaxFormat {
 		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, newerFormat(f)))
 	}
 }
 
 // count returns the report without its problems.
 func (s *survey) count() Report {
-	r := Report{AggregateID: s.id, Head: s.head}
+	r := Report{AggregateID: s.id, Head: s.head, Committed: len(s.tip), InHead: len(s.tip)}
+	for _, c := range s.tip {
+		r.Bytes += c.BodySize
+	}
+	chain := s.overlapped()
 	for place := range s.objects.len() {
-		if s.objects.at(place).is(gone) {
+		o := s.objects.at(place)
+		if o.is(gone) {
 			continue
 		}
+		n := o.changesets() - s.copies(place, chain)
 		switch s.kind(place) {
 		case Committed:
-			r.Committed++
-			r.Bytes += s.objects.at(place).size
+			r.Committed += o.changesets()
+			r.Bytes += o.size
 		case Lost:
-			r.Lost++
+			r.Lost += n
 		case Pending:
-			r.Pending++
+			r.Pending += n
 		case Ahead:
-			r.Ahead++
+			r.Ahead += n
 		default:
-			r.Unknown++
+			r.Unknown += n
 		}
 	}
 	return r
 }
 
+// overlapped returns the changesets of the chain, by version, that an orphan may have
+// copies of.
+func (s *survey) overlapped() map[uint64]changeset.ID {
+	chain := map[uint64]changeset.ID{}
+	for place, ids := range s.objects.overlapping {
+		if r := s.objects.at(place); r.is(committed) {
+			for i, id := range ids {
+				chain[r.first()+uint64(i)] = id
+			}
+		}
+	}
+	for _, c := range s.tip {
+		chain[c.Version] = c.ID
+	}
+	return chain
+}
+
+// copies returns how many changesets of an object outside the chain the chain has as
+// well: a tip is put with each append that does not fit into it, whether the append
+// is committed or not.
+func (s *survey) copies(place int, chain map[uint64]changeset.ID) (n int) {
+	first := s.objects.at(place).first()
+	for i, id := range s.objects.overlapping[place] {
+		if chain[first+uint64(i)] == id {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *survey) reportErased(kept changeset.Digest) Report {
-	r := Report{AggregateID: s.id, Head: s.head, Lost: s.objects.len()}
+	r := Report{AggregateID: s.id, Head: s.head}
+	for place := range s.objects.len() {
+		r.Lost += s.objects.at(place).changesets()
+	}
 	s.checkFormats()
 	if kept == s.head.Digest {
 		r.Kept = s.head.Ref

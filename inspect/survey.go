@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -14,12 +15,17 @@ type survey struct {
 	in        *Inspector
 	id        string
 	head      head.Head
-	headFault *Problem // there is a head, but it says nothing
+	headFault *Problem              // there is a head, but it says nothing
+	tip       []changeset.Changeset // of the head
 	objects   table
 	low       uint64 // nothing below this version was looked at
 	headGone  bool   // there is no head, and there was one
 	problems  []Problem
-	tips      map[int]Tip // by place: ends of proved appends with no append built on them; nil if not wanted
+	kept      changeset.Digest // the digest that was kept; zero if there is none
+	// tips are the ends of proved appends with no append built on them; nil if not wanted.
+	tips map[changeset.Ref]top
+	// wantsHeaders means that the headers of all changesets are wanted.
+	wantsHeaders bool
 }
 
 // survey reads the head and lists the objects.
@@ -56,7 +62,20 @@ func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, e
 	if s.headFault == nil && !s.head.Exists() && s.objects.len() == 0 {
 		return nil, fmt.Errorf("%q: %w", aggregateID, changeset.ErrNotFound)
 	}
+	if s.tip, err = s.head.TipChangesets(); err != nil {
+		return nil, fmt.Errorf("tip of %q: %w", aggregateID, err)
+	}
+	s.objects.findOverlaps(s.tipBegins())
 	return s, nil
+}
+
+// tipBegins returns the first version that is not in objects of the chain, or the
+// highest version if the head has no tip.
+func (s *survey) tipBegins() uint64 {
+	if len(s.tip) == 0 {
+		return math.MaxUint64
+	}
+	return s.tip[0].Version
 }
 
 func (in *Inspector) list(ctx context.Context, aggregateID string) (table, error) {
@@ -70,7 +89,7 @@ func (in *Inspector) list(ctx context.Context, aggregateID string) (table, error
 		if err != nil {
 			return table{}, fmt.Errorf("list changesets of %q: %w", aggregateID, err)
 		}
-		objects.add(record{id: o.ID, version: o.Version, size: o.Size, parent: nowhere})
+		objects.add(record{id: o.ID, version: o.Version, count: o.Count, size: o.Size, parent: nowhere})
 	}
 	return objects, nil
 }
@@ -80,93 +99,103 @@ func (s *survey) exceedsHead() bool {
 	return any && (!s.head.Exists() || newest > s.head.Version)
 }
 
-// ref returns the reference of the changeset at a place.
-func (s *survey) ref(place int) changeset.Ref {
-	r := s.objects.at(place)
-	return changeset.Ref{AggregateID: s.id, Version: r.version, ID: r.id}
-}
+// ref returns the reference of the object at a place.
+func (s *survey) ref(place int) changeset.Ref { return s.objects.at(place).ref(s.id) }
 
-// walk marks what the head reaches as committed. If a changeset is missing or
-// does not decode, it goes on at the next lower version that the ancestor index
-// of the changeset above knows.
+// walk marks what the head reaches as committed. If an object is missing or
+// does not decode, it goes on at the next lower object that the index of the object
+// above knows.
 func (s *survey) walk(ctx context.Context) error {
 	by := changeset.Ref{AggregateID: s.id} // who names at, and is the lowest that could be read
-	at := s.head.Ref
-	for at.Version >= s.low {
-		place := s.objects.find(at.Version, at.ID)
+	at, ok := newestObject(s.head)
+	for ok && at.Version >= s.low {
+		place := s.objects.find(at)
 		if place == nowhere {
 			s.report(by, at)
 		} else {
 			s.objects.at(place).mark(committed)
 		}
 		if place == nowhere || !s.objects.at(place).is(readable) {
-			next, err := s.bridge(ctx, by, at.Version)
+			next, err := s.bridge(ctx, by, at.First())
 			if err != nil || next.ID.IsZero() {
 				return err
 			}
 			at = next
 			continue
 		}
-		if at.Version == 0 {
-			break
-		}
-		by, at = at, changeset.Ref{AggregateID: s.id, Version: at.Version - 1, ID: s.objects.parentOf(place)}
+		by = at
+		at, ok = s.objects.parentOf(place)
+		at.AggregateID = s.id
 	}
 	return nil
 }
 
-// report says that a changeset is missing that another one, or the head, names.
+// report says that an object is missing that another one, or the head, names.
 func (s *survey) report(by, missing changeset.Ref) {
+	newest, _ := newestObject(s.head)
 	reason := "ancestor is missing"
 	switch {
 	case by.ID.IsZero() && missing == s.head.Ref:
 		reason = "its changeset is missing"
-	case by.Version == missing.Version+1:
+	case by.ID.IsZero() && missing == newest:
+		reason = "its newest object is missing"
+	case !by.ID.IsZero() && by.First() == missing.Version+1:
 		reason = "parent is missing"
 	}
 	s.problems = append(s.problems, Problem{Ref: by, Reason: reason, Missing: missing})
 }
 
-// bridge returns the next changeset below a version at which the chain is
+// bridge returns the next object below a version at which the chain is
 // broken, from the index of by; the zero Ref if the index has none. It is
-// unknown which of the versions between are committed.
+// unknown which of the objects between are committed.
 func (s *survey) bridge(ctx context.Context, by changeset.Ref, version uint64) (changeset.Ref, error) {
-	index := s.head.Ancestors
+	ancestors, index := s.head.Ancestors, s.head.Index
 	if !by.ID.IsZero() {
-		seen, err := s.in.look(ctx, changeset.Object{Ref: by}, false)
+		seen, err := s.in.look(ctx, changeset.Object{Ref: by}, headers, nil)
 		if err != nil {
 			return changeset.Ref{}, err
 		}
-		index = seen.header.Ancestors
+		ancestors, index = seen.header.Ancestors, changeset.ObjectIndex{}
+		if seen.header.Pack != nil {
+			index = seen.header.Pack.Index
+		}
 	}
-	next := changeset.Ref{AggregateID: s.id}
+	var next changeset.Ref
 	from := uint64(0)
-	for v, id := range index.All() {
+	for v, id := range ancestors.All() {
 		if v < version {
-			next.Version, next.ID, from = v, id, v+1
+			next, from = changeset.Ref{AggregateID: s.id, Version: v, ID: id}, v+1
+		}
+	}
+	for _, e := range index.All() {
+		if e.Version < version {
+			next, from = e.Ref(s.id), e.Version+1
 		}
 	}
 	s.markUnknown(by, from, version)
 	return next, nil
 }
 
-// markUnknown marks versions in [from, below) as unknown: the chain is broken
-// above them. It reports the versions that have no object.
+// markUnknown marks the objects in the versions [from, below) as unknown: the chain is
+// broken above them. It reports the versions that have no object.
 func (s *survey) markUnknown(by changeset.Ref, from, below uint64) {
 	from = max(from, s.low)
 	if from >= below {
 		return
 	}
-	for place := s.objects.from(from); place < s.objects.len() && s.objects.at(place).version < below; place++ {
+	for place := range s.objects.from(from) {
 		r := s.objects.at(place)
-		if r.is(gone) {
+		if r.first() >= below {
+			break
+		}
+		if r.is(gone) || r.is(committed) {
 			continue
 		}
 		r.mark(unknown)
-		if r.version > from {
-			s.reportGap(by, from, r.version-1)
+		if r.first() > from {
+			s.reportGap(by, from, r.first()-1)
 		}
-		from = r.version + 1
+		from = max(from, r.version+1)
 	}
 	if from < below {
 		s.reportGap(by, from, below-1)
@@ -188,7 +217,7 @@ func (s *survey) missHead() {
 		return
 	}
 	for place := range s.objects.len() {
-		if r := s.objects.at(place); r.is(readable) && (r.after > 0 || r.start() > 0) {
+		if r := s.objects.at(place); r.is(readable) && (r.after > 0 || r.count == 0 && r.start() > 0) {
 			s.headGone = true
 			return
 		}
@@ -216,19 +245,37 @@ func (s *survey) kind(place int) Kind {
 	}
 }
 
-// continues reports whether an append that was built on the head's revision
-// was built on its changeset too.
+// continues reports whether an object that was put for the head's revision was built
+// on its changeset too, or the object where its append begins was.
 func (s *survey) continues(place int) bool {
-	start := s.objects.at(place).start()
-	if !s.head.Exists() {
-		return start == 0
-	}
-	for s.objects.at(place).part > 0 {
-		below := s.objects.at(place).parent
-		if below == nowhere || !s.objects.at(int(below)).is(readable) {
-			return start == s.head.Version+1
+	for {
+		r := s.objects.at(place)
+		if s.continuesHead(place) {
+			return true
 		}
-		place = int(below)
+		if r.count == 0 && r.part == 0 {
+			return false
+		}
+		below := int(r.parent)
+		if below == nowhere || !s.objects.at(below).is(readable) {
+			return r.start() == s.head.Len() // the object below may still be put
+		}
+		if s.objects.at(below).after != r.after {
+			return false
+		}
+		place = below
 	}
-	return s.objects.at(place).version == s.head.Version+1 && s.objects.parentOf(place) == s.head.ID
+}
+
+// continuesHead reports whether an object begins where the head's objects end, and has
+// the head's tip.
+func (s *survey) continuesHead(place int) bool {
+	r := s.objects.at(place)
+	if len(s.tip) > 0 && r.is(opened) {
+		return r.is(through)
+	}
+	before, any := s.objects.parentOf(place)
+	before.AggregateID = s.id
+	newest, exists := newestObject(s.head)
+	return any == exists && (before == newest || !any) && (r.first() == s.tipBegins() || len(s.tip) == 0 && r.first() == s.head.Len())
 }

@@ -3,7 +3,9 @@ package inspect
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"sort"
+	"strings"
 
 	"ropewalk/changeset"
 )
@@ -13,11 +15,12 @@ import (
 // instead of an ID, and nothing in it is for the garbage collector to follow.
 type record struct {
 	id      changeset.ID
-	version uint64
+	version uint64 // of the newest changeset in the object
 	after   uint64
-	size    int64
-	parent  int32 // the place of the parent; nowhere if that is not stored
-	part    uint8 // how many changesets of its append come before it
+	size    int64  // of its contents
+	parent  int32  // the place of the object before; nowhere if that is not stored
+	count   uint16 // of its changesets; 0 in format 1
+	part    uint8  // how many changesets of the append of its first changeset come before it
 	marks   marks
 }
 
@@ -33,23 +36,52 @@ const (
 	committed                   // the chain of the head has it
 	unknown                     // the chain is broken above
 	sound                       // it and all below it are proved
-	last                        // it ends its append
 	above                       // it descends from the head
+	through                     // it has the head's changeset, and was put for that head or a later one
+	opened                      // its changesets are known
 )
 
 func (r *record) is(m marks) bool { return r.marks&m != 0 }
 
 func (r *record) mark(m marks) { r.marks |= m }
 
-// start is the version of the first changeset of the append.
-func (r *record) start() uint64 { return r.version - uint64(r.part) }
+// changesets is how many changesets the object has.
+func (r *record) changesets() int { return int(max(r.count, 1)) }
+
+// first is the version of the first changeset in the object.
+func (r *record) first() uint64 { return r.ref("").First() }
+
+// start is the version of the first changeset of the append to which the first
+// changeset in the object belongs.
+func (r *record) start() uint64 { return r.first() - uint64(r.part) }
+
+func (r *record) ref(aggregateID string) changeset.Ref {
+	return changeset.Ref{AggregateID: aggregateID, Version: r.version, ID: r.id, Count: r.count}
+}
+
+// compare compares the names of two objects of an aggregate.
+func compare(a, b changeset.Ref) int {
+	if c := cmp.Compare(a.First(), b.First()); c != 0 {
+		return c
+	}
+	if !a.IsPacked() && !b.IsPacked() {
+		return bytes.Compare(a.ID[:], b.ID[:])
+	}
+	return strings.Compare(a.ObjectName(), b.ObjectName())
+}
 
 // table holds the records of one aggregate in the order of their names. It
 // grows by pieces, so that nothing is copied, and held twice, on the way.
 type table struct {
 	pieces [][]record
-	// orphaned holds the IDs of those parents that are not stored, by the place of the child.
-	orphaned map[int]changeset.ID
+	// highest is the highest version that is stored.
+	highest uint64
+	// orphaned holds the parents that are not stored, by the place of the child.
+	orphaned map[int]changeset.Ref
+	// overlapping holds the objects of format 2 whose versions another object of format 2,
+	// or the tip of the head, has as well, with the IDs of their changesets. An object
+	// that was not opened has none.
+	overlapping map[int][]changeset.ID
 }
 
 const pieceSize = 1 << 13
@@ -61,6 +93,7 @@ func (t *table) add(r record) {
 		n++
 	}
 	t.pieces[n-1] = append(t.pieces[n-1], r)
+	t.highest = max(t.highest, r.version)
 }
 
 func (t *table) len() int {
@@ -75,29 +108,49 @@ func (t *table) len() int {
 func (t *table) at(place int) *record { return &t.pieces[place/pieceSize][place%pieceSize] }
 
 // newest returns the highest version that is stored; false if nothing is.
-func (t *table) newest() (uint64, bool) {
-	n := t.len()
-	if n == 0 {
-		return 0, false
+func (t *table) newest() (uint64, bool) { return t.highest, t.len() > 0 }
+
+// from yields the places of the objects that have a given version or a higher one.
+func (t *table) from(version uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for place := range t.len() {
+			if t.at(place).version >= version && !yield(place) {
+				return
+			}
+		}
 	}
-	return t.at(n - 1).version, true
 }
 
-// from returns the place of the first record of a version or a higher one.
-func (t *table) from(version uint64) int {
-	return sort.Search(t.len(), func(i int) bool { return t.at(i).version >= version })
-}
-
-// find returns the place of a changeset; nowhere if there is no such object.
-func (t *table) find(version uint64, id changeset.ID) int {
-	place := sort.Search(t.len(), func(i int) bool {
-		r := t.at(i)
-		return cmp.Or(cmp.Compare(r.version, version), bytes.Compare(r.id[:], id[:])) >= 0
-	})
-	if place < t.len() && t.at(place).version == version && t.at(place).id == id && !t.at(place).is(gone) {
+// find returns the place of an object; nowhere if it is not stored.
+func (t *table) find(ref changeset.Ref) int {
+	at := func(place int) changeset.Ref { return t.at(place).ref(ref.AggregateID) }
+	place := sort.Search(t.len(), func(i int) bool { return compare(at(i), ref) >= 0 })
+	if place < t.len() && at(place) == ref && !t.at(place).is(gone) {
 		return place
 	}
 	return nowhere
+}
+
+// findOverlaps finds the objects of format 2 that overlap one another, or the versions
+// from tip on.
+func (t *table) findOverlaps(tip uint64) {
+	t.overlapping = map[int][]changeset.ID{}
+	longest := nowhere // of the objects before, the one that ends at the highest version
+	for place := range t.len() {
+		r := t.at(place)
+		if r.count == 0 {
+			continue
+		}
+		if longest != nowhere && t.at(longest).version >= r.first() {
+			t.overlapping[longest], t.overlapping[place] = nil, nil
+		}
+		if r.version >= tip {
+			t.overlapping[place] = nil
+		}
+		if longest == nowhere || t.at(longest).version < r.version {
+			longest = place
+		}
+	}
 }
 
 // fill adds to a record what was seen of its object. Parents come first.
@@ -110,34 +163,32 @@ func (t *table) fill(seen sight) {
 		return
 	}
 	r.mark(readable)
-	r.after, r.size, r.part = h.AfterRevision, h.BodySize, uint8(max(1, h.Part.Number)-1)
-	if h.Part.Last() {
-		r.mark(last)
+	r.after, r.size = h.AfterRevision, h.BodySize
+	if in := seen.contents; in != nil {
+		r.mark(opened | in.marks)
+		r.size, r.part = in.size, uint8(max(1, in.first.Part.Number)-1)
+		if _, overlaps := t.overlapping[seen.place]; overlaps {
+			t.overlapping[seen.place] = in.ids
+		}
 	}
-	if h.Version == 0 {
+	parent, ok := objectBefore(h)
+	if !ok {
 		return
 	}
-	if r.parent = int32(t.find(h.Version-1, h.Parent)); r.parent == nowhere {
+	if r.parent = int32(t.find(parent)); r.parent == nowhere {
 		if t.orphaned == nil {
-			t.orphaned = map[int]changeset.ID{}
+			t.orphaned = map[int]changeset.Ref{}
 		}
-		t.orphaned[seen.place] = h.Parent
+		parent.AggregateID = ""
+		t.orphaned[seen.place] = parent
 	}
 }
 
-// parentOf returns the ID of the parent of a readable record above version 0.
-func (t *table) parentOf(place int) changeset.ID {
+// parentOf returns the object before a readable one; false if it is the first.
+func (t *table) parentOf(place int) (changeset.Ref, bool) {
 	if parent := t.at(place).parent; parent != nowhere {
-		return t.at(int(parent)).id
+		return t.at(int(parent)).ref(""), true
 	}
-	return t.orphaned[place]
-}
-
-// baseOf returns the place of the changeset on which the append of a record
-// was built; nowhere if there is no such changeset, or one between is not stored.
-func (t *table) baseOf(place int) int {
-	for steps := int(t.at(place).part) + 1; steps > 0 && place != nowhere; steps-- {
-		place = int(t.at(place).parent)
-	}
-	return place
+	parent, ok := t.orphaned[place]
+	return parent, ok
 }

@@ -47,11 +47,16 @@ type Report struct {
 	// Head is the head at which the aggregate was looked at; the zero Head
 	// if there is no head, or the head does not decode.
 	Head head.Head
-	// Committed counts the changesets of the chain.
-	Committed int
-	// Bytes is the size of their contents.
+	// Committed counts the changesets of the chain, and InHead those of them that are in
+	// the tip of the head alone.
+	Committed, InHead int
+	// Bytes is the size of their contents: as they are stored, where an object has one
+	// changeset or is left unread, and as they were appended in packs and in the tip.
 	Bytes int64
-	// Lost, Pending, Ahead and Unknown count the other objects by their [Kind].
+	// Lost, Pending, Ahead and Unknown count the changesets that are stored but are not
+	// in the chain, by the [Kind] of their objects. Copies of changesets of the chain,
+	// which objects of packed chains may have, do not count, unless the object does
+	// not decode, or its lines are left unread ([Options.HeadersOnly]).
 	// Of an erased chain all that is still stored counts as lost, unread.
 	Lost, Pending, Ahead, Unknown int
 	// Kept is the changeset that has the digest of [Inspector.VerifyDigest].
@@ -68,7 +73,8 @@ type Report struct {
 // [changeset.ErrInvalidAggregateID] that the ID cannot be used.
 //
 // It makes a request for the head, one for each object, and one or more to
-// list them. Of each object it keeps 48 bytes; contents are let go
+// list them. Of each object it keeps 48 bytes, and of objects of packed chains whose
+// versions overlap 16 bytes for each changeset; contents are let go
 // as soon as they are checked. A chain may be appended to in the meantime: the
 // report describes one moment.
 func (in *Inspector) Verify(ctx context.Context, aggregateID string) (Report, error) {

@@ -108,7 +108,7 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 		s.Tamper(func(m *memstore.Contents) {
 			record := string(m.Heads[head.ObjectName(s.id)])
 			for _, name := range formats {
-				record = strings.Replace(record, `"`+name+`":1`, `"`+name+`":2`, 1)
+				record = strings.Replace(record, `"`+name+`":1`, `"`+name+`":3`, 1)
 			}
 			m.Heads[head.ObjectName(s.id)] = []byte(record)
 		})
@@ -116,7 +116,7 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 	s := newSample(t)
 	rewrite(s, "format", "min-writer")
 	r := s.verify()
-	require.Contains(t, onlyProblem(t, r).String(), "head of order 1: format 2: written by a newer version")
+	require.Contains(t, onlyProblem(t, r).String(), "head of order 1: format 3: written by a newer version")
 	require.Equal(t, 6, r.Committed, "it can still be read")
 
 	s = newSample(t)
@@ -126,10 +126,10 @@ func TestNewerFormatsAreNamed(t *testing.T) {
 	require.Equal(t, 7, r.Unknown)
 
 	s = newSample(t)
-	s.Tamper(func(m *memstore.Contents) { m.Objects[s.chain[2].ObjectName()].Metadata["format"] = "2" })
+	s.Tamper(func(m *memstore.Contents) { m.Objects[s.chain[2].ObjectName()].Metadata["format"] = "3" })
 	p := onlyProblem(t, s.verify())
 	require.Equal(t, s.chain[2].Ref, p.Ref)
-	require.Contains(t, p.Reason, "unsupported format: 2")
+	require.Contains(t, p.Reason, "unsupported format: 3")
 }
 
 func TestTimesAndRevisionsOfHeads(t *testing.T) {

@@ -60,7 +60,7 @@ func TestAzureSwapOverCutConnectionIsUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			behind, poison := a.proxied(t, toxic)
 			poison()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), cutPatience)
 			defer cancel()
 			s := behind.store(t, &policy.ClientOptions{Transport: azureFreshConnections(t)})
 			_, next := azureExtend(t, head.Head{}, "cut-"+changeset.NewID().String(), "x")
@@ -84,7 +84,7 @@ func TestAzureAppendOverCutConnectionIsSettled(t *testing.T) {
 			h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte("0")})
 			require.NoError(t, err)
 			poison()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), cutPatience)
 			defer cancel()
 			_, err = chain.Append(ctx, h, changeset.Draft{Content: []byte("1")})
 			var uncertain *ropewalk.UncertainError

@@ -27,6 +27,7 @@ import (
 const (
 	cutWriters   = 5
 	cutPerWriter = 15 // acknowledged appends
+	leastCuts    = int64(cutWriters)
 )
 
 // tale is an append, and the outcome its writer got.
@@ -53,7 +54,7 @@ func TestChainOverCutConnections(t *testing.T) {
 			behind.Changesets, behind.Heads = place.stores(t, counted{c.over(connections), &broken})
 			writers.Go(func() {
 				defer connections.CloseIdleConnections()
-				told := write(t, behind, n)
+				told := write(t, behind, n, &broken)
 				mu.Lock()
 				defer mu.Unlock()
 				tales = append(tales, told...)
@@ -62,7 +63,7 @@ func TestChainOverCutConnections(t *testing.T) {
 		poison(t, proxy, c, &writers)
 		requireTold(t, calm, tales)
 		t.Logf("%d requests were cut", broken.Load())
-		require.Greater(t, broken.Load(), int64(cutWriters))
+		require.Greater(t, broken.Load(), leastCuts)
 	})
 }
 
@@ -102,13 +103,13 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return reply, err
 }
 
-// write appends until enough was acknowledged, each time after the head that it
-// has read, and returns each append with the outcome it got.
-func write(t *testing.T, s chaintest.Storage, writer int) (told []tale) {
+// write appends until enough was acknowledged and enough requests were cut, each time
+// after the head that it has read, and returns each append with the outcome it got.
+func write(t *testing.T, s chaintest.Storage, writer int, broken *atomic.Int64) (told []tale) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	chain := s.Faulty(new(faults.Script), true)
-	for acknowledged := 0; acknowledged < cutPerWriter && ctx.Err() == nil; {
+	for acknowledged := 0; (acknowledged < cutPerWriter || broken.Load() <= leastCuts) && ctx.Err() == nil; {
 		content := fmt.Sprintf("%d.%d", writer, len(told))
 		sent, err := appendOnce(ctx, chain, content)
 		if sent {

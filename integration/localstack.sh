@@ -73,6 +73,8 @@ localstack_start() {
   halt dynamodb # one that outlived its LocalStack
   localstack_root "$root"
   publish localstack "http://127.0.0.1:$port" ROPEWALK_TEST_LOCALSTACK "http://127.0.0.1:$port"
+  # Its Python can import boto3, with which an independent reader of packed chains is written.
+  printf 'export ROPEWALK_TEST_BOTO3_PYTHON=%q\n' "$(localstack_dir)/bin/python" >>"$RUN/localstack.env"
   # A bare environment: LocalStack listens to many variables that a developer may have set for other ends
   # (DEBUG, PERSISTENCE, AWS_*), and none of them shall change what is tested.
   spawn localstack env -i PATH="$PATH" HOME="$root" TMPDIR="$root/tmp" PYTHONUTF8=1 \

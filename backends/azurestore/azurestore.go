@@ -61,6 +61,7 @@ var (
 	_ changeset.Locator = (*Store)(nil)
 	_ head.Refresher    = (*Store)(nil)
 	_ head.Tagger       = (*Store)(nil)
+	_ head.Tipper       = (*Store)(nil)
 	_ head.Locator      = (*Store)(nil)
 )
 

@@ -64,8 +64,8 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 	text, stored := record(t, "a")
 	other := stored
 	other.Digest[0] ^= 1
-	newer := strings.Replace(text, `"min-writer":1`, `"min-writer":2`, 1)
-	newer = strings.Replace(newer, `"format":1`, `"format":2`, 1)
+	newer := strings.Replace(text, `"min-writer":1`, `"min-writer":3`, 1)
+	newer = strings.Replace(newer, `"format":1`, `"format":3`, 1)
 	for _, c := range []struct {
 		name   string
 		text   string
@@ -108,7 +108,7 @@ func TestSwapWithoutTokenReadsIt(t *testing.T) {
 // from the history and does not have them.
 func TestSwapWithoutTokenKeepsWhatItDoesNotKnow(t *testing.T) {
 	text, stored := record(t, "a")
-	newer := strings.Replace(text, `"format":1`, `"format":2`, 1)
+	newer := strings.Replace(text, `"format":1`, `"format":3`, 1)
 	newer = strings.Replace(newer, `"digest"`, `"checkpoint":"a=1","digest"`, 1)
 	newer = strings.TrimSuffix(newer, "}") + `,"zeta":{"b":[1,2]}}`
 	var written []byte
@@ -175,7 +175,7 @@ func TestLoadOfWhatIsNoRecord(t *testing.T) {
 		require.Equal(t, s.LocateHead("a"), corrupt.Object)
 		require.Zero(t, h)
 	}
-	newer := strings.NewReplacer(`"format":1`, `"format":2`, `"min-reader":1`, `"min-reader":2`).Replace(text)
+	newer := strings.NewReplacer(`"format":1`, `"format":3`, `"min-reader":1`, `"min-reader":3`).Replace(text)
 	s, _ := cannedStore(t, io.Discard, (&records{stored: map[string]string{"a": newer}}).answer)
 	_, err := s.Load(t.Context(), "a")
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)

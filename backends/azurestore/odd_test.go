@@ -1,7 +1,7 @@
 package azurestore_test
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -83,11 +82,13 @@ func TestNotModifiedWithoutAConditionIsNoHead(t *testing.T) {
 	require.Equal(t, next.WithToken(`"0x1"`), h)
 }
 
-// circling answers listings with these markers, over and over.
+// circling answers listings with these markers, over and over, a hundred times.
 func circling(markers ...string) func(r *http.Request) (*http.Response, error) {
 	page := 0
 	return func(r *http.Request) (*http.Response, error) {
-		page++
+		if page++; page > 100 {
+			return nil, errors.New("it goes in circles")
+		}
 		return respond(r, 200, "<EnumerationResults><Blobs/><NextMarker>"+markers[page%len(markers)]+"</NextMarker></EnumerationResults>"), nil
 	}
 }
@@ -96,10 +97,8 @@ func TestListingsThatGoInCirclesEnd(t *testing.T) {
 	w := newWorld(t)
 	for _, markers := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c", "d", "e"}} {
 		for _, name := range []string{"list", "tags", "objects", "aggregates"} {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
 			s, wire := cannedStore(t, io.Discard, circling(markers...))
-			_, err := w.operations()[name].call(ctx, s)
+			_, err := w.operations()[name].call(t.Context(), s)
 			requireForeign(t, err, name)
 			require.LessOrEqual(t, len(wire.take()), 4*len(markers))
 		}

@@ -97,11 +97,11 @@ func (h Harness) withDefaults() Harness {
 }
 
 func changesetChecks() []check {
-	return concat(putChecks, getChecks, manyChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, deleteChecks, oddChangesetChecks)
+	return concat(putChecks, getChecks, manyChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, deleteChecks, packChecks, oddChangesetChecks)
 }
 
 func headChecks() []check {
-	return concat(swapChecks, refreshChecks, recordChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
+	return concat(swapChecks, refreshChecks, recordChecks, packedHeadChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

@@ -91,6 +91,7 @@ var followBreakages = []breakage{
 		return append(all, all...), err
 	})},
 	{followEnds, "a follower ends without an error when its context does", silently},
+	{followEnds, "a follower sees late that its context has ended", polling(2*promptness, after)},
 	{followEnds, "a follower gives up", entriesAs(func(_ *broken, intact entriesFun) entriesFun {
 		return func(ctx context.Context, from head.LogPosition, follow bool) pages {
 			return func(yield func([]head.LogEntry, error) bool) {

@@ -101,6 +101,12 @@ var headOptions = []option[head.Store]{
 	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Tagger) error{
 		"Tags": func(ctx context.Context, s head.Tagger) error { return listed(s.Tags(ctx, "")) },
 	}),
+	having[head.Store](head.As[head.Tipper], wholeHeads, struct {
+		head.Store
+		head.Tipper
+	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Tipper) error{
+		"TipSize": func(_ context.Context, s head.Tipper) error { return some(s.TipSize(), nil) },
+	}),
 	having[head.Store](head.As[head.Locator], wholeHeads, struct {
 		head.Store
 		head.Locator
@@ -261,4 +267,9 @@ func (p *headProbe) Tags(context.Context, string) iter.Seq2[head.Tag, error] {
 func (p *headProbe) LocateHead(string) string {
 	p.count("LocateHead")
 	return "here"
+}
+
+func (p *headProbe) TipSize() int {
+	p.count("TipSize")
+	return 1
 }

@@ -128,7 +128,7 @@ func swapChecked(t testing.TB, h Harness) {
 		"a lower version":   {stored, lower(t, stored)},
 		"an unknown state":  {stored, change(func(next *head.Head) { next.State = "lost" })},
 		"an erased chain":   {erased, link.Fence(erased)},
-		"a newer writer's":  {stored, change(func(next *head.Head) { next.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 2} })},
+		"a newer writer's":  {stored, change(func(next *head.Head) { next.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 3} })},
 	}
 	for name, r := range refused {
 		require.Error(t, head.CheckSwap(r.old, r.next), name)

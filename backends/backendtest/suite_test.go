@@ -66,7 +66,7 @@ func metadataSize(metadata map[string]string) (size int) {
 
 func allBreakages() []breakage {
 	var all []breakage
-	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages} {
+	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages, packBreakages, packedHeadBreakages} {
 		all = append(all, group...)
 	}
 	return all

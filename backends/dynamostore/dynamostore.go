@@ -41,6 +41,7 @@ var (
 	_ head.Store   = (*Store)(nil)
 	_ head.Locator = (*Store)(nil)
 	_ head.Source  = (*Store)(nil)
+	_ head.Tipper  = (*Store)(nil)
 )
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the

@@ -3,6 +3,7 @@ package dynamostore
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -25,10 +26,16 @@ var kinds = map[string]kind{
 	head.FieldState: text, head.FieldAggregateID: text, head.FieldVersion: number,
 	head.FieldChangesetID: text, head.FieldAncestors: binary, head.FieldDigest: binary,
 	head.FieldRevision: number, head.FieldUpdatedAt: text, head.FieldCheckpoint: text,
+	head.FieldTip: text, head.FieldIndex: binary, head.FieldObjects: number,
+	head.FieldPackedDigest: binary, head.FieldPackedID: text,
 }
 
-// attributes returns the head's fields except the key. An empty checkpoint has no
-// attribute.
+// optional are the fields that have no attribute if they have no value.
+var optional = []string{
+	head.FieldCheckpoint, head.FieldTip, head.FieldIndex, head.FieldObjects, head.FieldPackedDigest, head.FieldPackedID,
+}
+
+// attributes returns the head's fields except the key.
 func attributes(h head.Head) map[string]types.AttributeValue {
 	n := func(n uint64) types.AttributeValue {
 		return &types.AttributeValueMemberN{Value: strconv.FormatUint(n, 10)}
@@ -47,10 +54,28 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 		head.FieldRevision:    n(h.Revision),
 		head.FieldUpdatedAt:   t(changeset.FormatTime(h.UpdatedAt)),
 	}
-	if h.Checkpoint != "" {
-		fields[head.FieldCheckpoint] = t(h.Checkpoint)
+	for name, value := range map[string]string{head.FieldCheckpoint: h.Checkpoint, head.FieldTip: h.Tip} {
+		if value != "" {
+			fields[name] = t(value)
+		}
+	}
+	for name, value := range h.PackedTexts() {
+		fields[name] = attributeOf(value, kinds[name])
 	}
 	return fields
+}
+
+// attributeOf reverses [textOf], for a text that is valid.
+func attributeOf(value string, k kind) types.AttributeValue {
+	switch k {
+	case number:
+		return &types.AttributeValueMemberN{Value: value}
+	case binary:
+		b, _ := base64.RawURLEncoding.DecodeString(value)
+		return &types.AttributeValueMemberB{Value: b}
+	default:
+		return &types.AttributeValueMemberS{Value: value}
+	}
 }
 
 // decode reads the item of an aggregate's head; no item is the zero Head. It
@@ -79,12 +104,12 @@ func decodeItem(aggregateID, key string, item map[string]types.AttributeValue) (
 		}
 	}
 	for name := range kinds {
-		if _, ok := texts[name]; !ok && name != head.FieldCheckpoint {
+		text, ok := texts[name]
+		if may := slices.Contains(optional, name); !ok && !may {
 			return head.Head{}, fmt.Errorf("%s is missing", name)
+		} else if ok && may && text == "" {
+			return head.Head{}, fmt.Errorf("%s is empty", name)
 		}
-	}
-	if checkpoint, ok := texts[head.FieldCheckpoint]; ok && checkpoint == "" {
-		return head.Head{}, fmt.Errorf("%s is empty", head.FieldCheckpoint)
 	}
 	if texts[head.FieldAggregateID] != key {
 		return head.Head{}, fmt.Errorf("the item belongs to %q", texts[head.FieldAggregateID])

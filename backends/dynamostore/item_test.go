@@ -79,7 +79,7 @@ func TestItemIsRefused(t *testing.T) {
 
 func TestItemOfANewerFormat(t *testing.T) {
 	_, err := loadItem(t, func(item map[string]any) {
-		item["format"], item["min-reader"] = map[string]string{"N": "2"}, map[string]string{"N": "2"}
+		item["format"], item["min-reader"] = map[string]string{"N": "3"}, map[string]string{"N": "3"}
 	})
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 

@@ -53,22 +53,24 @@ func TestBadSetUps(t *testing.T) {
 	require.Empty(t, server.operations)
 }
 
-// TestUnreachable makes real attempts to connect, with the SDK's own retries.
+// TestUnreachable makes real attempts to connect, with the SDK's own retries, between
+// which time is virtual.
 func TestUnreachable(t *testing.T) {
-	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
-	client := dynamodb.NewFromConfig(aws.Config{
-		Region: "eu-west-1", BaseEndpoint: aws.String("http://" + listener.Addr().String()),
-		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	synctest.Test(t, func(t *testing.T) {
+		client := dynamodb.NewFromConfig(aws.Config{
+			Region: "eu-west-1", BaseEndpoint: aws.String("http://" + listener.Addr().String()),
+			Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		})
+		s, err := dynamostore.New(client, "table", nil)
+		require.NoError(t, err)
+		begin := time.Now()
+		_, err = s.Load(t.Context(), "order-1")
+		requireSetup(t, err, "DynamoDB cannot be reached")
+		require.Less(t, time.Since(begin), 10*time.Second)
 	})
-	s, err := dynamostore.New(client, "table", nil)
-	require.NoError(t, err)
-	begin := time.Now()
-	_, err = s.Load(t.Context(), "order-1")
-	requireSetup(t, err, "DynamoDB cannot be reached")
-	require.Less(t, time.Since(begin), 10*time.Second)
 }
 
 // goodTable is a server that answers as a table in good order does, except for

@@ -196,7 +196,7 @@ func TestSwapSendsItsCondition(t *testing.T) {
 	names, values := replace["ExpressionAttributeNames"].(map[string]any), replace["ExpressionAttributeValues"].(map[string]any)
 	require.Equal(t, "changeset-id", names["#changeset_id"])
 	require.Equal(t, map[string]any{"N": "1"}, values[":old_revision"])
-	require.Equal(t, map[string]any{"N": "1"}, values[":own_min_writer"])
+	require.Equal(t, map[string]any{"N": "2"}, values[":own_min_writer"])
 	require.Equal(t, map[string]any{"N": "2"}, written(t, replace)["revision"])
 	require.Equal(t, map[string]any{"S": "p/order-1"}, written(t, replace)["aggregate-id"])
 }
@@ -225,7 +225,7 @@ func TestSwapLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 // versions may replace it, which the expected head does not know.
 func TestSwapOfAnItemForNewerVersions(t *testing.T) {
 	first := build(t)
-	newer := strings.NewReplacer(`"min-writer":{"N":"1"}`, `"min-writer":{"N":"2"}`, `"format":{"N":"1"}`, `"format":{"N":"2"}`).Replace(item(t, first, ""))
+	newer := strings.NewReplacer(`"min-writer":{"N":"1"}`, `"min-writer":{"N":"3"}`, `"format":{"N":"1"}`, `"format":{"N":"3"}`).Replace(item(t, first, ""))
 	server := always(reply{status: 400, code: "ConditionalCheckFailedException", body: `,"Item":` + newer})
 	_, err := open(t, server).Swap(t.Context(), first, link.Fence(first))
 	require.Equal(t, never, kindOf(err))

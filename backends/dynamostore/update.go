@@ -27,8 +27,8 @@ func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
 		assignments = append(assignments, e.term(name, "=", "new", fields[name]))
 	}
 	update := "SET " + strings.Join(assignments, ", ")
-	if old.Checkpoint != "" && next.Checkpoint == "" {
-		update += " REMOVE " + e.name(head.FieldCheckpoint)
+	if removed := e.removed(attributes(old), fields); len(removed) > 0 {
+		update += " REMOVE " + strings.Join(removed, ", ")
 	}
 	in := &dynamodb.UpdateItemInput{
 		TableName:                           &s.table,
@@ -50,6 +50,16 @@ type expressions struct {
 	values map[string]types.AttributeValue
 }
 
+// removed returns the names of the attributes that the item has and the head has not.
+func (e expressions) removed(is, next map[string]types.AttributeValue) (names []string) {
+	for _, name := range optional {
+		if is[name] != nil && next[name] == nil {
+			names = append(names, e.name(name))
+		}
+	}
+	return names
+}
+
 // condition demands that the item is old, and that this version may replace it.
 func (e expressions) condition(old head.Head) string {
 	if !old.Exists() {
@@ -60,7 +70,13 @@ func (e expressions) condition(old head.Head) string {
 	for _, name := range []string{head.FieldRevision, head.FieldVersion, head.FieldChangesetID, head.FieldDigest} {
 		terms = append(terms, e.term(name, "=", "old", is[name]))
 	}
-	own := &types.AttributeValueMemberN{Value: strconv.Itoa(changeset.Format)}
+	// Two records of a packed chain may differ in the object index alone.
+	if index := is[head.FieldIndex]; index != nil {
+		terms = append(terms, e.term(head.FieldIndex, "=", "old", index))
+	} else if old.IsPacked() {
+		terms = append(terms, "attribute_not_exists("+e.name(head.FieldIndex)+")")
+	}
+	own := &types.AttributeValueMemberN{Value: strconv.Itoa(changeset.MaxFormat)}
 	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
 }
 

@@ -64,7 +64,7 @@ func TestCloneIsDeep(t *testing.T) {
 	before, clone := s.Clone(), s.Clone()
 	clone.Tamper(func(all *Contents) {
 		all.Objects[c.ObjectName()].Body[0]++
-		all.Objects[c.ObjectName()].Metadata["format"] = "2"
+		all.Objects[c.ObjectName()].Metadata["format"] = "3"
 		all.Heads[head.ObjectName(c.AggregateID)][0] = ' '
 		all.Objects["changesets/x"] = &Object{}
 		all.Heads["heads/x"] = nil

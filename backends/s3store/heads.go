@@ -247,3 +247,6 @@ func (s *Store) loadAll(ctx context.Context, ids []string) []loaded {
 	wg.Wait()
 	return heads
 }
+
+// TipSize returns 64 KiB: a PUT costs the same at any size.
+func (s *Store) TipSize() int { return 64 << 10 }

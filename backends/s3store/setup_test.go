@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -103,22 +104,24 @@ func TestNoCredentials(t *testing.T) {
 	require.Empty(t, server.requests)
 }
 
-// TestUnreachable makes real attempts to connect, with the SDK's own retries.
+// TestUnreachable makes real attempts to connect, with the SDK's own retries, between
+// which time is virtual.
 func TestUnreachable(t *testing.T) {
-	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
-	client := s3.NewFromConfig(aws.Config{
-		Region: "eu-west-1", BaseEndpoint: aws.String("http://" + listener.Addr().String()),
-		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	synctest.Test(t, func(t *testing.T) {
+		client := s3.NewFromConfig(aws.Config{
+			Region: "eu-west-1", BaseEndpoint: aws.String("http://" + listener.Addr().String()),
+			Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		})
+		s, err := s3store.New(client, "bucket", nil)
+		require.NoError(t, err)
+		c, _ := build(t, "")
+		begin := time.Now()
+		requireSetup(t, s.Put(t.Context(), c), "S3 cannot be reached")
+		require.Less(t, time.Since(begin), 10*time.Second)
 	})
-	s, err := s3store.New(client, "bucket", nil)
-	require.NoError(t, err)
-	c, _ := build(t, "")
-	begin := time.Now()
-	requireSetup(t, s.Put(t.Context(), c), "S3 cannot be reached")
-	require.Less(t, time.Since(begin), 10*time.Second)
 }
 
 // An object in an archive tier is neither missing nor damaged, if S3 says so: the reply

@@ -24,23 +24,43 @@ func (r *row) header() []any {
 	return []any{&r.Metadata, &r.Ancestors, &r.BodySHA256, &r.Digest, &r.contentType}
 }
 
-// objectSize is the size of the column object.
-const objectSize = 8 + len(changeset.ID{})
+// The sizes of the column object: for a changeset of format 1 the version and the ID,
+// and for an object of format 2 its first version, its last version and its ID.
+const (
+	objectSize = 8 + len(changeset.ID{})
+	packedSize = 8 + objectSize
+)
 
-// key returns the two columns that name a changeset. The keys of one
-// aggregate sort by version.
+// key returns the two columns that name an object. The keys of one aggregate sort by
+// first version. Programs that do not know packed chains leave the longer keys out of
+// their listings, and refuse the heads of such chains.
 func key(ref changeset.Ref) (aggregateID string, object []byte) {
-	object = binary.BigEndian.AppendUint64(make([]byte, 0, objectSize), ref.Version)
+	object = make([]byte, 0, packedSize)
+	if ref.IsPacked() {
+		object = binary.BigEndian.AppendUint64(object, ref.First())
+	}
+	object = binary.BigEndian.AppendUint64(object, ref.Version)
 	return changeset.Escape(ref.AggregateID), append(object, ref.ID[:]...)
 }
 
-// refOf reverses key; false where the columns name no changeset.
+// refOf reverses key; false where the columns name no object.
 func refOf(aggregateID string, object []byte) (changeset.Ref, bool) {
 	id, err := changeset.Unescape(aggregateID)
-	if err != nil || changeset.ValidateAggregateID(id) != nil || len(object) != objectSize {
+	if err != nil || changeset.ValidateAggregateID(id) != nil {
 		return changeset.Ref{}, false
 	}
-	ref := changeset.Ref{AggregateID: id, Version: binary.BigEndian.Uint64(object), ID: changeset.ID(object[8:])}
+	ref := changeset.Ref{AggregateID: id}
+	if len(object) == packedSize {
+		first, last := binary.BigEndian.Uint64(object), binary.BigEndian.Uint64(object[8:])
+		if last < first || last-first >= changeset.MaxCount {
+			return changeset.Ref{}, false
+		}
+		ref.Count, object = uint16(last-first+1), object[8:]
+	}
+	if len(object) != objectSize {
+		return changeset.Ref{}, false
+	}
+	ref.Version, ref.ID = binary.BigEndian.Uint64(object), changeset.ID(object[8:])
 	return ref, !ref.ID.IsZero()
 }
 

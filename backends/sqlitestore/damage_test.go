@@ -81,7 +81,7 @@ func TestTamperedContentIsReadAsItIs(t *testing.T) {
 func TestNewerFormatIsUnsupported(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
-	tamper(t, s.path, `UPDATE changesets SET metadata = json_set(metadata, '$.format', '2')`)
+	tamper(t, s.path, `UPDATE changesets SET metadata = json_set(metadata, '$.format', '3')`)
 	_, err := s.Stat(t.Context(), stored.Ref)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	require.ErrorContains(t, err, s.Locate(stored.Ref))

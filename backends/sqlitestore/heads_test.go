@@ -40,7 +40,7 @@ func TestSwapOfARebuiltHead(t *testing.T) {
 func TestSwapOfARebuiltHeadThatForbidsIt(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
-	tamper(t, s.path, `UPDATE heads SET record = replace(replace(record, '"format":1', '"format":2'), '"min-writer":1', '"min-writer":2')`)
+	tamper(t, s.path, `UPDATE heads SET record = replace(replace(record, '"format":1', '"format":3'), '"min-writer":1', '"min-writer":3')`)
 	_, err := s.Swap(t.Context(), stored, link.Fence(stored))
 	requireRefused(t, err, false)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)

@@ -135,25 +135,27 @@ func TestLoopPinsNoWAL(t *testing.T) {
 // would wait, in the state that the commit has made.
 func TestFollowerLooksBeforeItReads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
-	s, other := openAt(t, path, nil), openAt(t, path, nil)
-	h := appendTo(t, other, head.Head{}, "order-1", "one")
-	looks := 0
-	s.watch.check = func() error {
-		if looks++; looks == 2 {
-			appendTo(t, other, h, "order-1", "two")
+	synctest.Test(t, func(t *testing.T) {
+		s, other := openAt(t, path, nil), openAt(t, path, nil)
+		h := appendTo(t, other, head.Head{}, "order-1", "one")
+		looks := 0
+		s.watch.check = func() error {
+			if looks++; looks == 2 {
+				appendTo(t, other, h, "order-1", "two")
+			}
+			return nil
 		}
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	var got []head.LogEntry
-	for page, err := range s.Entries(ctx, head.LogPosition{}, true) {
-		require.NoError(t, err, "it missed a commit")
-		if got = append(got, page...); len(got) == 2 {
-			break
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		var got []head.LogEntry
+		for page, err := range s.Entries(ctx, head.LogPosition{}, true) {
+			require.NoError(t, err, "it missed a commit")
+			if got = append(got, page...); len(got) == 2 {
+				break
+			}
 		}
-	}
-	require.GreaterOrEqual(t, looks, 2)
+		require.GreaterOrEqual(t, looks, 2)
+	})
 }
 
 // TestFollowersWake measures in virtual time how soon a follower notices commits.

@@ -33,7 +33,7 @@ func together(t *testing.T, s *Store, applies ...func() error) []error {
 	for i, r := range batch {
 		select {
 		case outcomes[i] = <-r.outcome:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("request %d was never told", i)
 		}
 	}

@@ -23,7 +23,7 @@ func damagedPlace(t *testing.T) *testPlace {
 	}
 	p.memory.Tamper(func(all *memstore.Contents) {
 		all.Heads[head.ObjectName("b")] = []byte("{")
-		newer := strings.NewReplacer(`"format":1`, `"format":2`, `"min-reader":1`, `"min-reader":2`)
+		newer := strings.NewReplacer(`"format":1`, `"format":3`, `"min-reader":1`, `"min-reader":3`)
 		all.Heads[head.ObjectName("d")] = []byte(newer.Replace(string(all.Heads[head.ObjectName("d")])))
 	})
 	return p

@@ -194,8 +194,8 @@ func TestCorruptHeads(t *testing.T) {
 	require.Zero(t, p.run(t.Context(), "x", "append", "order", "--new").exit)
 	p.memory.Tamper(func(all *memstore.Contents) {
 		name := head.ObjectName("order")
-		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"min-reader":1`, `"min-reader":2`, 1))
-		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"format":1`, `"format":2`, 1))
+		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"min-reader":1`, `"min-reader":3`, 1))
+		all.Heads[name] = []byte(strings.Replace(string(all.Heads[name]), `"format":1`, `"format":3`, 1))
 	})
 	got := p.run(t.Context(), "", "head", "order", "--json")
 	require.Equal(t, 6, got.exit)

@@ -136,7 +136,7 @@ func (b board) eventually(t *testing.T, want []customerOrders) {
 		all, err := b.byCustomer(t.Context(), "")
 		require.NoError(c, err)
 		require.Equal(c, want, all)
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // A read model of another store stands still, and orders are served all the same.

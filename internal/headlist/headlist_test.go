@@ -40,7 +40,7 @@ func fill(t *testing.T, s *ropewalk.Store) {
 
 const (
 	notJSON = "{"
-	newer   = `{"aggregate-id":"x","format":2,"min-reader":2,"min-writer":2}`
+	newer   = `{"aggregate-id":"x","format":3,"min-reader":3,"min-writer":3}`
 )
 
 // list returns the IDs of a listing. A damaged head's ID has a mark.

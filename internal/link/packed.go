@@ -64,7 +64,7 @@ func Build(after head.Head, aggregateID string, appends [][]body.Draft, now time
 	next := nextPacked(after, built[len(built)-1].Header)
 	if lines, ok := inline(next.Tip, built, l.Tip); ok {
 		next.Tip = lines
-		return Append{Changesets: built, Next: next}, next.Validate()
+		return Append{Changesets: built, Next: next}, nil
 	}
 	objects, next, err := spill(next, after, built, l.Compress)
 	return Append{built, objects, next}, err
@@ -162,7 +162,7 @@ func spill(next, after head.Head, added []changeset.Changeset, compress bool) ([
 	p.flush()
 	next.Tip, next.Ancestors = "", changeset.Index{}
 	next.Index, next.PackedID, next.PackedDigest = p.index, p.base.ID, p.base.Digest
-	return p.objects, next, next.Validate()
+	return p.objects, next, nil
 }
 
 // packer makes the objects of consecutive changesets.

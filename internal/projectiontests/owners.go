@@ -43,7 +43,7 @@ func staysOwner(w *world) {
 	owner := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
 	other := w.start(w.projection(w.process(nil), 1), w.refused(&called))
-	time.Sleep(3 * standby)
+	time.Sleep(3 * w.options.Standby)
 	w.write("b")
 	w.handled(1, 2)
 	require.Equal(w.t, uint64(1), w.status(1).Fence)
@@ -55,7 +55,7 @@ func staysOwner(w *world) {
 
 func staysOwnerInTrouble(w *world) {
 	w.write("a")
-	w.options.Retries, w.options.RetryPause = feed.Forever, standby
+	w.options.Retries, w.options.RetryPause = feed.Forever, w.options.Standby
 	var called, good atomic.Bool
 	owner := w.start(w.projection(w.process(nil), 1), w.failingAt("a", func() error {
 		if good.Load() {
@@ -65,7 +65,7 @@ func staysOwnerInTrouble(w *world) {
 	}))
 	w.eventually(func() bool { return w.owned() })
 	other := w.start(w.projection(w.process(nil), 1), w.refused(&called))
-	time.Sleep(3 * standby)
+	time.Sleep(3 * w.options.Standby)
 	good.Store(true)
 	w.handled(1, 1)
 	require.Equal(w.t, uint64(1), w.status(1).Fence)
@@ -80,17 +80,20 @@ func (w *world) owned() bool {
 	return err == nil && len(all) > 0 && all[0].Owner != ""
 }
 
+// handsOver has a process in standby, which looks after a fifteenth part of the time that
+// it would wait for a silent owner.
 func handsOver(w *world) {
 	w.write("a")
+	w.options.Standby = time.Minute
 	first := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
 	second := w.start(w.projection(w.process(nil), 1), w.counting(1))
-	time.Sleep(standby / 5)
+	time.Sleep(w.d.standby() / 5) // the second one finds the owner
 	require.NoError(w.t, first.stop())
 	began := time.Now()
 	w.write("b")
 	w.handled(1, 2)
-	require.Less(w.t, time.Since(began), standby/2)
+	require.Less(w.t, time.Since(began), w.options.Standby/2)
 	require.Equal(w.t, uint64(2), w.status(1).Fence)
 	require.NoError(w.t, second.stop())
 }
@@ -106,7 +109,7 @@ func claimsOnce(w *world) {
 	owner := w.start(w.projection(w.process(nil), 1), w.counting(1))
 	w.handled(1, 1)
 	wake()
-	time.Sleep(standby / 2)
+	time.Sleep(w.options.Standby / 2)
 	w.write("b")
 	w.handled(1, 2)
 	require.Equal(w.t, uint64(1), w.status(1).Fence)
@@ -115,33 +118,37 @@ func claimsOnce(w *world) {
 }
 
 // dying returns a process that works until it must die, and then neither reads nor
-// writes.
-func (w *world) dying(handler projection.Handler) (r *running, die func()) {
+// writes. Its last sign of life came after heard.
+func (w *world) dying(handler projection.Handler) (r *running, die func(), heard *atomic.Pointer[time.Time]) {
 	var dead atomic.Bool
-	script := &sqlfaults.Script{Decide: func(sqlfaults.Step) sqlfaults.Verdict {
+	heard = &atomic.Pointer[time.Time]{}
+	script := &sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
 		if dead.Load() {
 			return sqlfaults.KillBefore
+		}
+		if now := time.Now(); strings.Contains(s.Query, "SET position") {
+			heard.Store(&now) // before the others can see the new beat
 		}
 		return sqlfaults.Pass
 	}}
 	db := w.process(script)
 	r = w.start(w.projection(db, 1), handler)
 	script.Killed = r.cancel
-	return r, func() { dead.Store(true) }
+	return r, func() { dead.Store(true) }, heard
 }
 
 func takesOver(w *world) {
 	w.write("a")
-	first, die := w.dying(w.counting(1))
+	first, die, heard := w.dying(w.counting(1))
 	w.handled(1, 1)
 	second := w.start(w.projection(w.process(nil), 1), w.counting(1))
-	time.Sleep(standby / 5)
+	time.Sleep(w.options.Standby / 5)
 	die()
-	began := time.Now()
+	died := time.Now()
 	w.write("b")
 	w.handled(1, 2)
-	require.GreaterOrEqual(w.t, time.Since(began), standby/2, "taken over before the owner was silent for long")
-	require.Less(w.t, time.Since(began), 3*standby)
+	require.GreaterOrEqual(w.t, time.Since(*heard.Load()), w.options.Standby, "taken over before the owner was silent for long")
+	require.Less(w.t, time.Since(died), 3*w.options.Standby)
 	require.NoError(w.t, second.stop())
 	first.cancel()
 	<-first.done

@@ -188,9 +188,15 @@ func model(ctx context.Context, db *sql.DB, suffix string) (m Model, err error) 
 	return m, rows.Err()
 }
 
-// standby is the time after which an owner that is silent is replaced. A statement may
-// take a third part of it.
-const standby = 1500 * time.Millisecond
+// standby returns the time after which an owner that is silent is replaced. A statement
+// may take a third part of it. In real time it is long: an owner on a machine that
+// stalls is not silent for so long.
+func (d Database) standby() time.Duration {
+	if d.Bubble == nil {
+		return 5 * time.Second
+	}
+	return 1500 * time.Millisecond
+}
 
 // world is a store with changes, and a database for their read model.
 type world struct {
@@ -206,7 +212,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, d Database) *world {
-	w := &world{t: t, d: d, log: memstore.New(), heads: map[string]head.Head{}, options: projection.Options{Standby: standby, RetryPause: time.Millisecond, Retries: 2}}
+	w := &world{t: t, d: d, log: memstore.New(), heads: map[string]head.Head{}, options: projection.Options{Standby: d.standby(), RetryPause: time.Millisecond, Retries: 2}}
 	w.driver, w.dsn = d.Open(t)
 	w.db = w.process(nil)
 	w.feed = w.feedOf(w.log)
@@ -333,14 +339,14 @@ func (r *running) stop() error {
 	return <-r.done
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition. It gives up after a time in which ten owners can be
+// replaced, one after the other.
 func (w *world) eventually(condition func() bool) {
 	w.t.Helper()
-	for range 2000 {
+	for began := time.Now(); time.Since(began) < 20*w.d.standby(); time.Sleep(10 * time.Millisecond) {
 		if condition() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	require.Fail(w.t, "it never happened")
 }

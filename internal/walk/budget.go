@@ -6,27 +6,35 @@ import (
 	"ropewalk/changeset"
 )
 
-// budget bounds the bytes of content that a walk holds. The version that is
-// needed next always passes, however large it is.
+// budget bounds the bytes of the bodies that a walk holds. The body that is needed
+// next always passes, however large it is.
 type budget struct {
 	mu          sync.Mutex
 	limit, held int64
-	needed      uint64
+	needed      uint64 // by its number
 }
 
-func (b *budget) need(version uint64) {
+func (b *budget) need(number uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.needed = version
+	b.needed = number
 }
 
-// take reserves room for a changeset's content. It also refuses one so far ahead
-// that the changesets before it would have no room if they were as large: it
+// widen sets another limit.
+func (b *budget) widen(limit int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = limit
+}
+
+// take reserves room for the body of an object. It also refuses a body so far
+// ahead that the objects before it would have no room if they were as large: it
 // would be held for long, in their place.
 func (b *budget) take(h changeset.Header) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ahead := int64(max(h.Version, b.needed) - min(h.Version, b.needed))
+	number := numberOf(h)
+	ahead := int64(max(number, b.needed) - min(number, b.needed))
 	if ahead > 0 && (b.held+h.BodySize > b.limit || h.BodySize > b.limit/ahead) {
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 
 // reply is the result of one request.
 type reply struct {
+	number uint64
 	header changeset.Header
 	body   []byte
 	err    error
@@ -19,44 +20,49 @@ type reply struct {
 	took   time.Duration // 0 if it is not a measurement
 }
 
-// kind says how much of a changeset a reply has.
+// kind says how much of an object a reply has.
 type kind int
 
 const (
-	whole    kind = iota // everything that the walk yields
-	deferred             // everything except the content, which has no room yet: to be fetched again
-	lookup               // the header alone, of a version outside the window
+	whole    kind = iota // everything that the walk needs
+	deferred             // everything except the body, which has no room yet: to be fetched again
+	lookup               // the header alone, of an object outside the window
 )
 
-func (w *walk) start(ref changeset.Ref, k kind) {
+func (w *walk) start(number uint64, k kind) {
 	w.running++
+	ref := w.ref(number)
 	go func() {
 		began := time.Now()
-		r := w.request(ref, k)
+		r := w.request(ref, number, k)
 		r.took = time.Since(began)
 		w.replies <- []reply{r}
 	}()
 }
 
-// send requests the wanted changesets, many at a time.
+// send requests the wanted objects, many at a time.
 func (w *walk) send() {
-	for refs := range slices.Chunk(w.wanted, maxMany) {
-		if len(refs) == 1 {
-			w.start(refs[0], whole)
+	for numbers := range slices.Chunk(w.wanted, maxMany) {
+		if len(numbers) == 1 {
+			w.start(numbers[0], whole)
 			continue
 		}
+		refs := make([]changeset.Ref, len(numbers))
+		for i, number := range numbers {
+			refs[i] = w.ref(number)
+		}
 		w.running++
-		go func() { w.replies <- w.requestMany(refs) }()
+		go func() { w.replies <- w.requestMany(refs, numbers) }()
 	}
 	w.wanted = nil
 }
 
 // request makes one request. It runs on a goroutine of its own, and touches
 // only the fields of the walk that never change.
-func (w *walk) request(ref changeset.Ref, k kind) reply {
+func (w *walk) request(ref changeset.Ref, number uint64, k kind) reply {
 	var r reply
 	switch {
-	case k == lookup || w.Headers:
+	case k == lookup || w.Headers && !w.packed:
 		info, err := w.store.Stat(w.ctx, ref)
 		r = reply{header: info.Header, kind: k, err: err}
 	case k == deferred: // its room was taken before
@@ -65,44 +71,61 @@ func (w *walk) request(ref changeset.Ref, k kind) reply {
 	default:
 		r = w.get(ref)
 	}
-	if r.err == nil && r.header.Ref != ref {
-		r.err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + r.header.Ref.String()}
+	return w.identified(r, ref, number)
+}
+
+// identified returns the reply of a request for an object, or an error if it is not
+// the object.
+func (w *walk) identified(r reply, ref changeset.Ref, number uint64) reply {
+	if r.err == nil {
+		r.err = w.identify(r.header, number, ref)
 	}
 	if r.err != nil {
-		r = reply{header: changeset.Header{Ref: ref}, kind: r.kind, err: ReadError(ref, r.err)}
+		return reply{number: number, header: changeset.Header{Ref: ref}, kind: r.kind, err: readError(ref, r.err)}
 	}
+	r.number = number
 	return r
 }
 
-// requestMany makes one request for many changesets. A changeset that it does
-// not bring, and that was not refused, is requested alone, which says why.
-func (w *walk) requestMany(refs []changeset.Ref) []reply {
+// requestMany makes one request for many objects. An object that it does not
+// bring, and that was not refused, is requested alone, which says why.
+func (w *walk) requestMany(refs []changeset.Ref, numbers []uint64) []reply {
 	asked := admissions{walk: w, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
 	all, _ := w.many.GetMany(w.ctx, refs, asked.admit)
 	replies := make([]reply, 0, len(refs))
 	brought := make(map[changeset.Ref]bool, len(refs))
 	for _, c := range all {
-		if !slices.Contains(refs, c.Ref) {
+		i := slices.Index(refs, c.Ref)
+		if i < 0 {
 			continue // was not requested
 		}
 		brought[c.Ref] = true
-		if _, ok := asked.admitted[c.Ref]; !ok {
+		if _, ok := asked.admitted[c.Ref]; !ok && w.wants(c.Header) {
 			w.budget.add(c.BodySize) // a store that does not ask
 		}
 		delete(asked.admitted, c.Ref)
-		replies = append(replies, reply{header: c.Header, body: c.Body})
+		replies = append(replies, w.identified(reply{header: c.Header, body: c.Body}, c.Ref, numbers[i]))
 	}
 	for _, size := range asked.admitted {
 		w.budget.add(-size) // it did not come after all
 	}
-	for _, ref := range refs {
+	for i, ref := range refs {
 		if h, ok := asked.refused[ref]; ok {
-			replies = append(replies, reply{header: h, kind: deferred})
+			replies = append(replies, w.identified(w.refused(h), ref, numbers[i]))
 		} else if !brought[ref] {
-			replies = append(replies, w.request(ref, whole))
+			replies = append(replies, w.request(ref, numbers[i], whole))
 		}
 	}
 	return replies
+}
+
+// refused returns the reply for a body that was not admitted: it has no room yet, or
+// the walk does not want it.
+func (w *walk) refused(h changeset.Header) reply {
+	if w.wants(h) {
+		return reply{header: h, kind: deferred}
+	}
+	return reply{header: h, kind: whole}
 }
 
 // admissions records which contents one request for many admitted.
@@ -119,15 +142,16 @@ func (a *admissions) admit(h changeset.Header) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.walk.budget.take(h) {
+	if !a.walk.wants(h) || !a.walk.budget.take(h) {
 		a.refused[h.Ref] = h
-		return errNoRoom
+		return errNotNow
 	}
 	a.admitted[h.Ref] = h.BodySize
 	return nil
 }
 
-// get reads a changeset, or only its header if the content has no room yet.
+// get reads an object, or only its header if the body is not wanted, or has no room
+// yet.
 func (w *walk) get(ref changeset.Ref) reply {
 	var refused *changeset.Header
 	admitted := false
@@ -135,27 +159,33 @@ func (w *walk) get(ref changeset.Ref) reply {
 		if err := w.admissible(h); err != nil {
 			return err
 		}
-		if admitted = w.budget.take(h); !admitted {
+		if admitted = w.wants(h) && w.budget.take(h); !admitted {
 			refused = &h
-			return errNoRoom
+			return errNotNow
 		}
 		return nil
 	})
-	if refused != nil && errors.Is(err, errNoRoom) {
-		return reply{header: *refused, kind: deferred}
+	if refused != nil && errors.Is(err, errNotNow) {
+		return w.refused(*refused)
 	}
-	if err == nil && !admitted {
+	if err == nil && !admitted && w.wants(c.Header) {
 		w.budget.add(c.BodySize) // a store that does not ask
 	}
 	return reply{header: c.Header, body: c.Body, err: err}
 }
 
-var errNoRoom = errors.New("no room in the window")
+var errNotNow = errors.New("the body is not wanted now")
 
-// admissible returns an error if the content is too large to be read at all:
-// any writer to the storage can announce any size.
+// admissible returns an error if the body is too large to be read at all: any
+// writer to the storage can announce any size.
 func (w *walk) admissible(h changeset.Header) error {
-	if limit := w.limits.MaxContentSize; h.BodySize > limit {
+	if h.Pack != nil && h.Pack.Lines {
+		if h.BodySize > changeset.MaxReadBody {
+			return &changeset.CorruptError{Ref: h.Ref, Reason: fmt.Sprintf("an object of lines cannot have %d bytes", h.BodySize)}
+		}
+		return nil
+	}
+	if limit := w.limits.MaxContentSize; w.wants(h) && h.BodySize > limit {
 		return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrStoredTooLarge, h.BodySize, limit)
 	}
 	return nil

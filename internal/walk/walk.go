@@ -1,16 +1,21 @@
 // Package walk reads a chain in rounds of parallel requests: it is the machine
 // under the readers of package ropewalk.
 //
-// A walk knows the IDs that the head's ancestor index holds, and learns more
-// from the index of every header that arrives. Within a window ahead of its
-// consumer it fetches every version whose ID it knows. Each fetch reveals
-// further IDs, so that a whole history takes a few rounds. An ID that the walk
-// needs and does not know is looked up: the nearest known version above it has
-// the ID in its index, or knows a version that is nearer.
+// A walk knows the IDs that the head's index holds, and learns more from the
+// index of every header that arrives. Within a window ahead of its consumer it
+// fetches everything whose ID it knows. Each fetch reveals further IDs, so that a
+// whole history takes a few rounds. An ID that the walk needs and does not know
+// is looked up: the nearest known object above it has the ID in its index, or
+// knows an object that is nearer.
 //
-// Where the store reads many changesets by one request, everything that can be
-// asked for at one time is one request, and the window is filled up when half
-// of it has been consumed.
+// A walk is over the changesets of format 1, numbered by their versions, or over the
+// objects of format 2, which have numbers of their own. A packed chain has up to
+// three parts: changesets of format 1, objects of format 2, and the tip of its head.
+// A [Chain] reads them one after the other, and proves that they belong together.
+//
+// Where the store reads many objects by one request, everything that can be asked
+// for at one time is one request, and the window is filled up when half of it has
+// been consumed.
 package walk
 
 import (
@@ -19,10 +24,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/body"
 )
 
 // Span says what a walk yields: the versions First to Last, both included.
@@ -36,41 +41,15 @@ type Span struct {
 // Limits bound what a walk requests and holds.
 type Limits struct {
 	WindowCount    int   // changesets ahead of the consumer; 0 adapts
-	WindowBytes    int64 // content held ahead of the consumer
+	WindowBytes    int64 // bodies held ahead of the consumer
 	MaxContentSize int64 // of one changeset
-}
-
-// Changesets yields the changesets of a span of the chain that ends at the
-// given head, in order and each checked. The span must lie within the chain. At
-// most one error ends the sequence; no goroutine outlives the loop.
-func Changesets(ctx context.Context, store changeset.Store, at head.Head, s Span, l Limits) iter.Seq2[changeset.Changeset, error] {
-	return func(yield func(changeset.Changeset, error) bool) {
-		newWalk(ctx, store, at, s, l).run(yield)
-	}
-}
-
-// ReadError returns the error of reading a changeset that a chain names: a
-// missing changeset is corruption.
-func ReadError(ref changeset.Ref, err error) error {
-	if _, ok := errors.AsType[*changeset.CorruptError](err); ok {
-		return err // names the changeset already
-	}
-	if errors.Is(err, changeset.ErrNotFound) {
-		return &changeset.CorruptError{Ref: ref, Reason: "the changeset is missing"}
-	}
-	return fmt.Errorf("read %s: %w", ref, err)
-}
-
-// NotPassed returns the error of a chain that does not pass through ref. It
-// matches [changeset.ErrNotFound].
-func NotPassed(ref, newest changeset.Ref) error {
-	return fmt.Errorf("the chain up to %s does not pass through %s: %w", newest, ref, changeset.ErrNotFound)
 }
 
 // walk is one walk. One goroutine, the consumer's, owns all state and runs the
 // loop. A goroutine for each request only sends its reply.
 type walk struct {
 	Span
+	packed  bool // over objects of format 2
 	store   changeset.Store
 	head    head.Head
 	limits  Limits
@@ -82,15 +61,19 @@ type walk struct {
 	budget  *budget
 	window  window
 
-	pos     uint64                  // of the changeset to be yielded next, see [Span.version]
-	scanned uint64                  // every position before has a known ID
-	known   map[uint64]changeset.ID // by version, not yet yielded
-	pending positions               // known, and to be fetched
-	wanted  []changeset.Ref         // to be fetched by one request
-	lookups map[uint64]bool         // versions looked up outside the window
-	fetched map[uint64]*reply       // within the window; nil while under way
-	yielded *changeset.Header       // the latest
-	failure error                   // of the first request that failed
+	base    uint64                     // the number at position 0, see [walk.number]
+	total   uint64                     // positions
+	located bool                       // pos is what is needed next; false until an index has led there
+	pos     uint64                     // to be yielded next
+	version uint64                     // needed next
+	scanned uint64                     // every position before has a known ID
+	known   map[uint64]changeset.Entry // by number, not yet yielded
+	pending positions                  // known, and to be fetched
+	wanted  []uint64                   // numbers, to be fetched by one request
+	lookups map[uint64]bool            // numbers looked up outside the window
+	fetched map[uint64]*reply          // within the window; nil while under way
+	yielded *changeset.Header          // the latest
+	failure error                      // of the first request that failed
 }
 
 func newWalk(ctx context.Context, store changeset.Store, at head.Head, s Span, l Limits) *walk {
@@ -99,34 +82,49 @@ func newWalk(ctx context.Context, store changeset.Store, at head.Head, s Span, l
 		replies: make(chan []reply),
 		budget:  &budget{limit: l.WindowBytes},
 		window:  window{fixed: l.WindowCount, bytes: l.WindowBytes},
-		known:   map[uint64]changeset.ID{},
+		version: s.First,
+		known:   map[uint64]changeset.Entry{},
 		lookups: map[uint64]bool{},
 		fetched: map[uint64]*reply{},
 	}
-	if many, ok := changeset.As[changeset.ManyGetter](store); ok && !s.Headers {
-		w.many, w.window.many = many, true
+	if s.Backward {
+		w.version = s.Last
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	for version, id := range at.Ancestors.All() {
-		w.know(version, id)
+	return w
+}
+
+// newVersions returns a walk over the changesets of format 1 of a chain, which has
+// yet to know where to begin. The span must lie within them.
+func newVersions(ctx context.Context, store changeset.Store, at head.Head, s Span, l Limits) *walk {
+	w := newWalk(ctx, store, at, s, l)
+	w.base, w.total, w.located = w.version, s.Last-s.First+1, true
+	if !s.Headers {
+		w.readMany()
 	}
 	return w
 }
 
-// run yields the changesets of the span, and ends with the first error.
-func (w *walk) run(yield func(changeset.Changeset, error) bool) {
+func (w *walk) readMany() {
+	if many, ok := changeset.As[changeset.ManyGetter](w.store); ok {
+		w.many, w.window.many = many, true
+	}
+}
+
+// run yields the changesets of the span, and returns the first error.
+func (w *walk) run(yield func(changeset.Changeset, error) bool) error {
 	defer w.stop()
-	for ; w.pos <= w.Last-w.First; w.pos++ {
+	for ; w.pos < w.total; w.pos++ {
 		c, err := w.next()
 		if err != nil {
-			yield(changeset.Changeset{}, err)
-			return
+			return err
 		}
 		if !yield(c, nil) {
-			return
+			return nil
 		}
 		w.release(c)
 	}
+	return nil
 }
 
 // stop cancels the requests under way and waits for them.
@@ -137,27 +135,29 @@ func (w *walk) stop() {
 	}
 }
 
-// next returns the changeset at the present position, checked. An error further
-// on waits until the walk has come to it, or cannot go on without what failed.
+// next returns the changeset or the object at the present position, checked. An
+// error further on waits until the walk has come to it, or cannot go on without
+// what failed.
 func (w *walk) next() (changeset.Changeset, error) {
-	version := w.version(w.pos)
-	w.budget.need(version)
+	w.budget.need(w.number(w.pos))
 	for {
 		if err := w.receiveAll(); err != nil {
 			return changeset.Changeset{}, err
 		}
+		if w.beyond() {
+			return changeset.Changeset{}, errBelow
+		}
 		if err := w.schedule(); err != nil {
 			return changeset.Changeset{}, err
 		}
-		if r, ready := w.ready(version); ready {
+		if r, ready := w.ready(); ready {
 			if r.err != nil {
 				return changeset.Changeset{}, r.err
 			}
-			c := changeset.Changeset{Header: r.header, Body: r.body}
-			return c, w.check(c)
+			return w.checked(changeset.Changeset{Header: r.header, Body: r.body})
 		}
 		if w.running == 0 {
-			return changeset.Changeset{}, w.failure
+			return changeset.Changeset{}, cmp.Or(w.failure, w.leadsNowhere())
 		}
 		if err := w.receive(<-w.replies); err != nil {
 			return changeset.Changeset{}, err
@@ -165,50 +165,83 @@ func (w *walk) next() (changeset.Changeset, error) {
 	}
 }
 
-// ready returns the reply for a version, or the failed reply for its parent, if
-// everything that is needed to yield the version has arrived. Walking backward
-// the parent comes after the changeset that it proves.
-func (w *walk) ready(version uint64) (*reply, bool) {
-	r := w.fetched[version]
-	if r == nil || r.kind != whole || !w.Backward || version == w.First || r.err != nil {
+// ready returns the reply for the present position, or the failed reply for the
+// parent, if everything that is needed to yield it has arrived. Walking backward the
+// parent of a changeset of format 1 comes after the changeset that it proves. An
+// object of format 2 has the digest of its parent.
+func (w *walk) ready() (*reply, bool) {
+	if !w.located {
+		return nil, false
+	}
+	number := w.number(w.pos)
+	r := w.fetched[number]
+	if r == nil || r.kind != whole || w.packed || !w.Backward || number == w.First || r.err != nil {
 		return r, r != nil && r.kind == whole
 	}
-	parent := w.fetched[version-1]
+	parent := w.fetched[number-1]
 	if parent != nil && parent.err != nil {
 		return parent, true
 	}
 	return r, parent != nil
 }
 
-// check holds a changeset against its content's hash, what pointed at it, its
-// parent and the digests, before it is yielded.
-func (w *walk) check(c changeset.Changeset) error {
-	if !w.Headers {
+// checked returns what has arrived: a changeset of format 1 if it holds against its
+// hash, what pointed at it, its parent and the digests. An object of format 2 is
+// checked when it is unpacked.
+func (w *walk) checked(c changeset.Changeset) (changeset.Changeset, error) {
+	if w.packed {
+		return c, nil
+	}
+	if w.wants(c.Header) {
 		if err := c.VerifyBody(); err != nil {
+			return changeset.Changeset{}, err
+		}
+	}
+	if err := w.check(c.Header); err != nil {
+		return changeset.Changeset{}, err
+	}
+	return withContent(c, w.Headers, w.limits)
+}
+
+// withContent fills in the content.
+func withContent(c changeset.Changeset, headers bool, l Limits) (_ changeset.Changeset, err error) {
+	if headers {
+		c.Content, c.Body = nil, nil
+		return c, nil
+	}
+	c.Content, err = body.Decode(c, l.MaxContentSize)
+	return c, err
+}
+
+// check holds a changeset of format 1 against what pointed at it, its parent and
+// the digests, before it is yielded.
+func (w *walk) check(h changeset.Header) error {
+	if h.Version == w.head.Version {
+		if err := w.head.VerifyNewest(h); err != nil {
 			return err
 		}
 	}
-	if c.Version == w.head.Version {
-		if err := w.head.VerifyNewest(c.Header); err != nil {
+	if h.Version == 0 {
+		return h.Verify(changeset.Digest{})
+	}
+	if parent, ok := w.parent(h.Version); ok {
+		if err := h.VerifyLink(parent); err != nil {
 			return err
 		}
+		return h.Verify(parent.Digest)
 	}
-	if c.Version == 0 {
-		return c.Header.Verify(changeset.Digest{})
-	}
-	if parent, ok := w.parent(c.Version); ok {
-		if err := c.VerifyLink(parent); err != nil {
-			return err
-		}
-		return c.Header.Verify(parent.Digest)
-	}
-	if w.After != nil && c.Version == w.First {
-		if c.Parent != w.After.ID || c.Ancestors != w.After.Ancestors {
-			return NotPassed(w.After.Ref, w.head.Ref)
-		}
-		return c.Header.Verify(w.After.Digest)
+	if w.After != nil && h.Version == w.First {
+		return passes(h, *w.After, w.head)
 	}
 	return nil
+}
+
+// passes checks that the changeset after a head is the changeset with this header.
+func passes(h changeset.Header, after, newest head.Head) error {
+	if h.Parent != after.ID || h.Format() == changeset.Format && h.Ancestors != after.Ancestors {
+		return NotPassed(after.Ref, newest.Ref)
+	}
+	return h.Verify(after.Digest)
 }
 
 // parent returns the header one version below, if the walk reads it too.
@@ -223,14 +256,14 @@ func (w *walk) parent(version uint64) (changeset.Header, bool) {
 	}
 }
 
-// release forgets a changeset that was yielded, except its header, which proves
-// the next one.
+// release forgets what was yielded, except the header, which proves the next one.
 func (w *walk) release(c changeset.Changeset) {
-	delete(w.fetched, c.Version)
-	delete(w.known, c.Version)
-	delete(w.lookups, c.Version)
+	number := w.number(w.pos)
+	delete(w.fetched, number)
+	delete(w.known, number)
+	delete(w.lookups, number)
 	w.yielded = &c.Header
-	if !w.Headers {
+	if w.wants(c.Header) {
 		w.budget.add(-c.BodySize)
 	}
 }
@@ -263,45 +296,99 @@ func (w *walk) receive(replies []reply) error {
 // record keeps a reply, and learns the IDs that its index holds.
 func (w *walk) record(r reply) error {
 	if r.kind != lookup {
-		w.fetched[r.header.Version] = &r
+		w.fetched[r.number] = &r
 	}
 	if r.err != nil {
 		w.failure = cmp.Or(w.failure, r.err)
 		return nil
 	}
 	if r.kind == deferred {
-		heap.Push(&w.pending, w.position(r.header.Version))
+		heap.Push(&w.pending, w.position(r.number))
 	}
-	size := r.header.BodySize
-	if w.Headers {
-		size = 0
+	size := int64(0)
+	if w.wants(r.header) {
+		size = r.header.BodySize
 	}
-	w.window.measure(r.took, size)
+	w.window.measure(r.took, int64(max(r.header.Count, 1)), size)
 	return w.learn(r.header)
 }
 
-// learn adds the IDs of an ancestor index to the known IDs. If two indexes
-// disagree, one of them is not what was written.
+// learn adds the IDs of an index to the known IDs.
 func (w *walk) learn(h changeset.Header) error {
+	if w.packed {
+		for number, e := range h.Pack.Index.All() {
+			if err := w.add(h.Ref, number, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for version, id := range h.Ancestors.All() {
-		if version < w.First || !w.Backward && version < w.version(w.pos) {
-			continue
-		}
-		known, ok := w.known[version]
-		if ok && known != id {
-			return &changeset.CorruptError{Ref: h.Ref, Reason: fmt.Sprintf("its ancestor index has %s at version %d, a later one has %s", id, version, known)}
-		}
-		if !ok {
-			w.know(version, id)
+		if err := w.add(h.Ref, version, changeset.Entry{Version: version, ID: id}); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// know adds an ID, and plans to fetch its changeset if the walk yields it.
-func (w *walk) know(version uint64, id changeset.ID) {
-	w.known[version] = id
-	if w.First <= version && version <= w.Last {
-		heap.Push(&w.pending, w.position(version))
+// add adds an entry of an object's index, if the walk may need it. If two indexes
+// disagree, one of them is not what was written.
+func (w *walk) add(object changeset.Ref, number uint64, e changeset.Entry) error {
+	if e.Version < w.First || !w.Backward && number < w.number(w.pos) {
+		return nil
 	}
+	known, ok := w.known[number]
+	if ok && known != e {
+		return &changeset.CorruptError{Ref: object, Reason: fmt.Sprintf("its index has %s, a later one has %s", e.Ref(object.AggregateID), known.Ref(object.AggregateID))}
+	}
+	if !ok {
+		w.know(number, e)
+	}
+	return nil
+}
+
+// know adds an entry, and plans to fetch its object if the walk yields it.
+func (w *walk) know(number uint64, e changeset.Entry) {
+	w.known[number] = e
+	if w.overlaps(e) {
+		heap.Push(&w.pending, w.position(number))
+	}
+	if !w.located && w.version <= e.Version && (firstOf(e) <= w.version || number == 0) {
+		w.located, w.pos = true, w.position(number)
+		w.budget.need(number)
+	}
+}
+
+func (w *walk) leadsNowhere() error {
+	return &changeset.CorruptError{Ref: w.head.Ref, Reason: fmt.Sprintf("no index leads to version %d", w.version)}
+}
+
+// ReadError returns the error of reading an object that a chain names: a missing
+// object is corruption.
+func ReadError(ref changeset.Ref, err error) error {
+	if missing, ok := errors.AsType[*missingError](readError(ref, err)); ok {
+		return missing.CorruptError
+	}
+	return readError(ref, err)
+}
+
+func readError(ref changeset.Ref, err error) error {
+	if _, ok := errors.AsType[*changeset.CorruptError](err); ok {
+		return err // names the object already
+	}
+	if errors.Is(err, changeset.ErrNotFound) {
+		return &missingError{&changeset.CorruptError{Ref: ref, Reason: "the changeset is missing"}}
+	}
+	return fmt.Errorf("read %s: %w", ref, err)
+}
+
+// missingError is the error of an object that the store does not have.
+type missingError struct{ *changeset.CorruptError }
+
+func (e *missingError) Unwrap() error { return e.CorruptError }
+
+// NotPassed returns the error of a chain that does not pass through ref. It
+// matches [changeset.ErrNotFound].
+func NotPassed(ref, newest changeset.Ref) error {
+	return fmt.Errorf("the chain up to %s does not pass through %s: %w", newest, ref, changeset.ErrNotFound)
 }

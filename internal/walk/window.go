@@ -18,7 +18,7 @@ const (
 	manyWindow, maxMany = 512, 256
 )
 
-// window says how many positions ahead of its consumer a walk fetches: as many
+// window says how many changesets ahead of its consumer a walk fetches: as many
 // as are consumed while the fastest request is under way, but no more than
 // would take half of the bytes that the walk may hold. The other half is for
 // changesets that are larger than average.
@@ -28,7 +28,7 @@ type window struct {
 	many     bool
 	measured bool
 	fastest  time.Duration // of the replies that count: see measure
-	arrived  int64         // how many, and their total size
+	arrived  int64         // how many changesets, and their total size
 	total    int64
 }
 
@@ -52,9 +52,9 @@ func (w *window) size() uint64 {
 // measure learns from a reply. A reply that is faster than the smallest window
 // needs is not a measurement: it may come from a cache in front of a slower
 // storage.
-func (w *window) measure(took time.Duration, size int64) {
+func (w *window) measure(took time.Duration, changesets, size int64) {
 	w.measured = true
-	w.arrived++
+	w.arrived += changesets
 	w.total += size
 	if took > minWindow*pace && (w.fastest == 0 || took < w.fastest) {
 		w.fastest = took

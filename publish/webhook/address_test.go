@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -116,11 +115,9 @@ func TestTheDefaultTransportRefusesThisMachine(t *testing.T) {
 	for _, url := range []string{server.URL, "http://localhost" + port, "http://[::ffff:127.0.0.1]" + port, "http://10.0.0.1" + port, "https://127.0.0.1" + port, "http://0.0.0.0" + port} {
 		s, err := webhook.New(url, []webhook.Secret{secret}, &webhook.Options{AllowHTTP: true})
 		require.NoError(t, err)
-		start := time.Now()
 		err = s.Send(t.Context(), placed())
 		require.ErrorIs(t, err, webhook.ErrAddress, url)
 		require.ErrorContains(t, err, "attempts: 1", url)
-		require.Less(t, time.Since(start), 5*time.Second)
 	}
 	require.Zero(t, requests.Load())
 
