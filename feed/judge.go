@@ -161,7 +161,7 @@ func (f *Feed) findPacked(ctx context.Context, h head.Head, version uint64) (cha
 		return place.Header.ID, err
 	}
 	now, err := f.heads.Load(ctx, h.AggregateID)
-	if err == nil && now.Revision > h.Revision {
+	if err == nil && now.State == head.Live && now.Revision > h.Revision {
 		return f.find(ctx, now, version)
 	}
 	return changeset.ID{}, cmp.Or(err, walk.ReadError(missing.Ref, changeset.ErrNotFound))

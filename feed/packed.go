@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -42,8 +43,8 @@ type views struct {
 
 // viewing is a view, or its load under way.
 type viewing struct {
-	load func() (*view, error)
-	at   time.Time
+	*shared[*view]
+	at time.Time
 }
 
 func (f *Feed) newViews() *views {
@@ -58,7 +59,7 @@ var errElsewhere = errors.New("the chain does not have the changeset")
 // missing, which a later head may no longer name.
 func with[T any](ctx context.Context, vs *views, ref ropewalk.Ref, use func(*view) (T, error)) (got T, err error) {
 	at, known := vs.view(ctx, ref.AggregateID, nil)
-	w, err := at.load()
+	w, err := at.wait(ctx)
 	for err == nil {
 		got, err = use(w)
 		_, missing := errors.AsType[*link.MissingError](err)
@@ -66,7 +67,7 @@ func with[T any](ctx context.Context, vs *views, ref ropewalk.Ref, use func(*vie
 			break
 		}
 		next, _ := vs.view(ctx, ref.AggregateID, at)
-		again, loadErr := next.load()
+		again, loadErr := next.wait(ctx)
 		if loadErr != nil || !known && again.head.Revision <= w.head.Revision {
 			err = cmp.Or(loadErr, err)
 			break
@@ -91,27 +92,31 @@ func gone(ref ropewalk.Ref, err error) error {
 // view returns the view of an aggregate, but not the given one. It reports whether the
 // view was there before the call.
 func (vs *views) view(ctx context.Context, aggregateID string, not *viewing) (*viewing, bool) {
+	v, known := vs.kept(aggregateID, not)
+	if !known {
+		w, err := vs.load(ctx, aggregateID)
+		if err != nil {
+			vs.forget(aggregateID, v)
+		}
+		v.set(w, err)
+	}
+	return v, known
+}
+
+// kept returns the view of an aggregate, or a new one that the caller must load.
+func (vs *views) kept(aggregateID string, not *viewing) (v *viewing, known bool) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	if vs.spent.Load() > viewsBytes {
 		vs.before, vs.recent = vs.recent, map[string]*viewing{}
 		vs.spent.Store(0)
 	}
-	v := cmp.Or(vs.recent[aggregateID], vs.before[aggregateID])
-	if v != nil && v != not && time.Since(v.at) < viewAge {
-		vs.recent[aggregateID] = v
-		return v, true
+	v = cmp.Or(vs.recent[aggregateID], vs.before[aggregateID])
+	if known = v != nil && v != not && time.Since(v.at) < viewAge; !known {
+		v = &viewing{newShared[*view](), time.Now()}
 	}
-	v = &viewing{at: time.Now()}
-	v.load = sync.OnceValues(func() (*view, error) {
-		w, err := vs.loadView(ctx, aggregateID)
-		if err != nil {
-			vs.forget(aggregateID, v)
-		}
-		return w, err
-	})
 	vs.recent[aggregateID] = v
-	return v, false
+	return v, known
 }
 
 // forget lets the next reader of an aggregate load its head.
@@ -125,7 +130,7 @@ func (vs *views) forget(aggregateID string, v *viewing) {
 	}
 }
 
-func (vs *views) loadView(ctx context.Context, aggregateID string) (*view, error) {
+func (vs *views) load(ctx context.Context, aggregateID string) (*view, error) {
 	h, err := vs.store.Chain(aggregateID).Head(ctx)
 	if err != nil && !errors.Is(err, ropewalk.ErrNotFound) {
 		return nil, err
@@ -141,18 +146,18 @@ func (vs *views) loadView(ctx context.Context, aggregateID string) (*view, error
 type view struct {
 	*Feed
 	head  head.Head
-	tip   func() ([]changeset.Changeset, error)
 	spent *atomic.Int64
 
 	mu      sync.Mutex
 	known   []changeset.Entry // objects of the chain, sorted by version
 	base    changeset.Ref     // the newest changeset of format 1, once errBelow was returned
-	objects map[changeset.Ref]func() ([]changeset.Changeset, error)
+	tip     []changeset.Changeset // once it was needed
+	objects map[changeset.Ref]*shared[[]changeset.Changeset]
 	size    int // of the changesets in the objects
 }
 
 func (f *Feed) newView(h head.Head, spent *atomic.Int64) *view {
-	w := &view{Feed: f, head: h, spent: spent, tip: sync.OnceValues(h.TipChangesets), objects: map[changeset.Ref]func() ([]changeset.Changeset, error){}}
+	w := &view{Feed: f, head: h, spent: spent, objects: map[changeset.Ref]*shared[[]changeset.Changeset]{}}
 	if w.learn(h.Index); len(w.known) == 0 {
 		w.base = h.PackedHeader().Ref
 	}
@@ -212,11 +217,7 @@ func (w *view) at(ctx context.Context, version uint64) (changeset.Changeset, err
 	case version > w.head.Version:
 		return changeset.Changeset{}, errElsewhere
 	case version >= w.head.Index.Next():
-		tip, err := w.tip()
-		if err != nil {
-			return changeset.Changeset{}, err
-		}
-		return tip[version-w.head.Index.Next()], nil
+		return w.inTip(version - w.head.Index.Next())
 	}
 	object, err := w.objectOf(ctx, version)
 	if err != nil {
@@ -226,7 +227,29 @@ func (w *view) at(ctx context.Context, version uint64) (changeset.Changeset, err
 	if err != nil {
 		return changeset.Changeset{}, err
 	}
-	return all[version-object.First()], nil
+	return own(all[version-object.First()], len(all)), nil
+}
+
+// own returns a changeset whose content shares no memory with the other changesets of
+// its object or tip: a handler may change or keep what it gets.
+func own(c changeset.Changeset, of int) changeset.Changeset {
+	if of > 1 {
+		c.Content = bytes.Clone(c.Content)
+		c.Body = c.Content
+	}
+	return c
+}
+
+func (w *view) inTip(n uint64) (c changeset.Changeset, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tip == nil {
+		w.tip, err = w.head.TipChangesets()
+	}
+	if err != nil {
+		return c, err
+	}
+	return own(w.tip[n], len(w.tip)), nil
 }
 
 // objectOf returns the object that has a version.
@@ -268,22 +291,23 @@ func below(packed bool) error {
 // open returns the changesets of an object, which is read once for all that wait.
 func (w *view) open(ctx context.Context, object changeset.Ref) ([]changeset.Changeset, error) {
 	w.mu.Lock()
-	read, ok := w.objects[object]
-	if !ok {
-		read = sync.OnceValues(func() ([]changeset.Changeset, error) {
-			_, all, err := link.Open(ctx, w.store.Changesets(), object, w.store.Options().MaxContentSize)
-			w.kept(object, all, err)
-			return all, err
-		})
+	read, known := w.objects[object]
+	if !known {
+		read = newShared[[]changeset.Changeset]()
 		w.objects[object] = read
 	}
 	w.mu.Unlock()
-	return read()
+	if !known {
+		_, all, err := link.Open(ctx, w.store.Changesets(), object, w.store.Options().MaxContentSize)
+		w.keep(object, read, all, err)
+		read.set(all, err)
+	}
+	return read.wait(ctx)
 }
 
-// kept takes account of an object that was read. What failed is not kept, and the other
+// keep takes account of an object that was read. What failed is not kept, and the other
 // objects give way to this one if there is no room.
-func (w *view) kept(object changeset.Ref, all []changeset.Changeset, err error) {
+func (w *view) keep(object changeset.Ref, read *shared[[]changeset.Changeset], all []changeset.Changeset, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -296,8 +320,7 @@ func (w *view) kept(object changeset.Ref, all []changeset.Changeset, err error) 
 	}
 	w.spent.Add(int64(size))
 	if w.size += size; w.size > viewBytes {
-		read := w.objects[object]
-		clear(w.objects)
+		clear(w.objects) // those that are still being read, too: their readers have them
 		w.objects[object], w.size = read, size
 	}
 }
