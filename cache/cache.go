@@ -206,8 +206,7 @@ func (c *Cache) recall(ref changeset.Ref) (changeset.Changeset, bool) {
 
 // admit returns a copy of what is kept, if there is room for it.
 func admit(kept changeset.Changeset, admission changeset.Admission) (changeset.Changeset, error) {
-	header := kept.Header
-	header.Metadata = maps.Clone(header.Metadata)
+	header := cloneHeader(kept.Header)
 	if err := admission.Admit(header); err != nil {
 		return changeset.Changeset{}, err
 	}
@@ -215,8 +214,16 @@ func admit(kept changeset.Changeset, admission changeset.Admission) (changeset.C
 }
 
 func clone(c changeset.Changeset) changeset.Changeset {
-	c.Body, c.Metadata = bytes.Clone(c.Body), maps.Clone(c.Metadata)
+	c.Header, c.Body = cloneHeader(c.Header), bytes.Clone(c.Body)
 	return c
+}
+
+func cloneHeader(h changeset.Header) changeset.Header {
+	h.Metadata = maps.Clone(h.Metadata)
+	if h.Pack != nil {
+		h.Pack = new(*h.Pack)
+	}
+	return h
 }
 
 // keep puts what came from the store into the cache, unless it is damaged or

@@ -14,7 +14,6 @@ import (
 	"ropewalk/internal/link"
 	"ropewalk/internal/parallel"
 	"ropewalk/internal/pause"
-	"ropewalk/internal/reserved"
 )
 
 // Flushed is what a flush did about one aggregate.
@@ -69,21 +68,20 @@ func (c *Collector) Flush(ctx context.Context, aggregateID string) (Flushed, err
 
 // FlushAll is [Collector.Flush] for every head that has a tip, several at once. It
 // lists all heads, and yields the reports in the order of the storage. The library's own
-// chains are among them. If after is not empty, it begins after that aggregate ID: to
-// continue a run that was ended, pass the ID of the last report before the end.
+// chains are among them. A run that was ended may begin again: it finds the heads that
+// still have a tip.
 //
 // An error of one aggregate is in its report, and does not end the rest, nor does a head
 // that does not decode; a listing that fails, or the context's end, does, with the one
 // error. Breaking the loop stops all work.
-func (c *Collector) FlushAll(ctx context.Context, after string) iter.Seq2[Flushed, error] {
-	tips := func(ctx context.Context) iter.Seq2[headlist.Entry, error] { return c.tips(ctx, after) }
-	return parallel.Map(reserved.Open(ctx), c.options.Parallel, tips, c.flushOne)
+func (c *Collector) FlushAll(ctx context.Context) iter.Seq2[Flushed, error] {
+	return parallel.Map(ctx, c.options.Parallel, c.tips, c.flushOne)
 }
 
 // tips yields the heads with a tip, and those that do not decode.
-func (c *Collector) tips(ctx context.Context, after string) iter.Seq2[headlist.Entry, error] {
+func (c *Collector) tips(ctx context.Context) iter.Seq2[headlist.Entry, error] {
 	return func(yield func(headlist.Entry, error) bool) {
-		for e, err := range headlist.All(ctx, c.heads, after) {
+		for e, err := range headlist.All(ctx, c.heads, "") {
 			if skip := err == nil && e.Fault == nil && e.Head.Tip == ""; !skip && !yield(e, err) {
 				return
 			}

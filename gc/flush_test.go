@@ -107,24 +107,31 @@ func TestAWriterMeetsAFlushAsAFence(t *testing.T) {
 func TestAnAppendComesBeforeAFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
-			content string
-			puts    int
-			moved   int64
-		}{"into the tip": {"a", 2, 3}, "as objects": {strings.Repeat("a", tipSize), 1, 0}} {
+			contents []string
+			puts     int
+			moved    int64
+			tip      bool
+		}{
+			"into the tip":                     {[]string{"a"}, 2, 3, false},
+			"as objects":                       {[]string{strings.Repeat("a", tipSize)}, 1, 0, false},
+			"as objects, and one into the tip": {[]string{strings.Repeat("a", tipSize), "b"}, 1, 0, true},
+		} {
 			p, _ := mixed(t, 1, 2)
 			var script faults.Script
 			script.On(faults.Swap, 1, faults.Fault{Before: func() {
-				_, err := p.chain().Append(t.Context(), p.head(), draft(test.content))
-				require.NoError(t, err)
+				for _, content := range test.contents {
+					_, err := p.chain().Append(t.Context(), p.head(), draft(content))
+					require.NoError(t, err)
+				}
 			}})
 			f := p.under(&script).flush()
 			require.Equal(t, test.puts, script.Calls(faults.Put), name)
 			require.Equal(t, test.moved, f.Changesets, name)
-			require.Empty(t, p.head().Tip)
+			require.Equal(t, test.tip, p.head().Tip != "", "what was committed after the call may stay in the tip")
 			r, err := p.collect()
 			require.NoError(t, err)
 			require.EqualValues(t, 1, r.Deleted.Objects)
-			require.Len(t, p.requireWhole(true).changesets, 4)
+			require.Len(t, p.requireWhole(true).changesets, 3+len(test.contents))
 		}
 	})
 }
@@ -229,8 +236,8 @@ func TestFlushAll(t *testing.T) {
 	require.NoError(t, err)
 	m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("order-07")][0] = '[' })
 	collector := p.collector(gc.Options{Parallel: 4})
-	flushAll := func(after string) (ids []string) {
-		for f, err := range collector.FlushAll(t.Context(), after) {
+	flushAll := func() (ids []string) {
+		for f, err := range collector.FlushAll(t.Context()) {
 			require.NoError(t, err)
 			ids = append(ids, f.AggregateID)
 			if f.AggregateID == "order-07" {
@@ -243,10 +250,9 @@ func TestFlushAll(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, []string{"order-07", "order-08", "order-10", "order-11"}, flushAll("order-05"))
-	require.Equal(t, []string{"$feed", "order-01", "order-02", "order-04", "order-05", "order-07"}, flushAll(""))
-	require.Equal(t, []string{"order-07"}, flushAll(""))
-	for _, err := range collector.FlushAll(ended(t), "") {
+	require.Equal(t, []string{"$feed", "order-01", "order-02", "order-04", "order-05", "order-07", "order-08", "order-10", "order-11"}, flushAll())
+	require.Equal(t, []string{"order-07"}, flushAll())
+	for _, err := range collector.FlushAll(ended(t)) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 }
@@ -260,7 +266,7 @@ func TestFlushAllGoesOn(t *testing.T) {
 	var script faults.Script
 	script.On(faults.Put, 1, faults.Fault{Kind: faults.Dropped})
 	failed, moved := 0, int64(0)
-	for f, err := range p.under(&script).collector(gc.Options{Parallel: 1}).FlushAll(t.Context(), "") {
+	for f, err := range p.under(&script).collector(gc.Options{Parallel: 1}).FlushAll(t.Context()) {
 		require.NoError(t, err)
 		if moved += f.Changesets; f.Err != nil {
 			require.True(t, errors.Is(f.Err, faults.ErrInjected))

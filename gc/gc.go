@@ -3,7 +3,8 @@
 // and everything stored of an aggregate ([Collector.Erase]).
 //
 // An object enters its chain by the swap from the head's revision that it was
-// built on, or never. So an object that the chain of some head does not reach,
+// built on, or never. That holds for packs, too, which have the revision of the head
+// that they were put for, whatever the revisions of the changesets in them. So an object that the chain of some head does not reach,
 // and that was built on a revision below that head's, is lost for good: no swap
 // can bring it in, by any writer, however late. Anyone may delete it at any
 // time; its key is never used again, so that a delete which arrives twice or
@@ -26,11 +27,12 @@
 // # What it costs
 //
 // An aggregate without orphans costs a request for its head and the pages of
-// one listing. A version at or below the head's with a single object is never
-// asked about: that is the committed one, or else the chain is broken there
-// and nothing may be deleted. Each orphan costs a metadata request, and its
-// version one or two more, to locate what is committed there. Memory is
-// bounded by the orphans, not by the length of the chain.
+// one listing. An object that ends at or below the newest object of the chain, and
+// whose versions no other object has, is never asked about: that is the chain's own,
+// or else the chain is broken there and nothing may be deleted. Each orphan costs a
+// metadata request, and each of the chain's own objects that it overlaps one or two
+// more, to locate it. Memory is bounded by the orphans and what they overlap, not by
+// the length of the chain.
 package gc
 
 import (

@@ -371,3 +371,25 @@ func TestErasePackedChains(t *testing.T) {
 		require.ErrorIs(t, err, ropewalk.ErrErased)
 	}
 }
+
+// TestSettleAfterARestoredHead is the trace in which Settle without the revision calls an
+// append refused that was committed and that a restored head no longer reaches: a
+// rebuilt head may reach it again.
+func TestSettleAfterARestoredHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, m := mixed(t, 1, 1)
+		record, err := head.EncodeJSON(p.head())
+		require.NoError(t, err)
+		first := p.grow(1)
+		second := p.grow(1)
+		m.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName(p.id)] = record })
+		chain := p.chain()
+		_, err = chain.Settle(t.Context(), second.Ref, first.Revision)
+		require.ErrorAs(t, err, new(*ropewalk.UncertainError), "the head has not reached the revision that it was built on")
+		restored := p.head()
+		_, err = chain.Settle(t.Context(), first.Ref, restored.Revision)
+		require.ErrorAs(t, err, new(*ropewalk.ConflictError), "no swap can commit it after the fence")
+		require.Equal(t, restored.Revision+1, p.head().Revision)
+		require.Equal(t, restored.Tip, p.head().Tip)
+	})
+}

@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	packedSchedules = flag.Int("packed-schedules", 600, "how many random schedules the model of packed chains runs")
+	packedSchedules = flag.Int("packed-schedules", 400, "how many random schedules the model of packed chains runs")
 	packedBounds    = flag.Int("packed-bounds", 1, "how many preemptions and faults its enumerated schedules may have")
 )
 
@@ -55,6 +55,7 @@ type packedScenario struct {
 	orphans     bool
 	faults      int
 	impatient   bool // writers give up soon: the outcomes of appends are uncertain
+	collect     collecting
 }
 
 var packedPools = [][]string{
@@ -80,7 +81,7 @@ var packedPools = [][]string{
 
 // packedScenarios are the scenarios whose schedules are enumerated.
 var packedScenarios = []packedScenario{
-	{actors: []string{inline, inline, collector}, old: 1, packed: 2, faults: 1},
+	{actors: []string{inline, inline, collector}, old: 1, packed: 2},
 	{actors: []string{pairs, collector, reads}, old: 1, packed: 2, faults: 1},
 	{actors: []string{big, inline, collector}, old: 1, packed: 2, faults: 1},
 	{actors: []string{inline, settles}, old: 1, packed: 1, faults: 2, impatient: true},
@@ -98,12 +99,15 @@ func TestPackedModel(t *testing.T) {
 	t.Parallel() // one actor at a time works
 	total := 0
 	for _, s := range packedScenarios {
+		if testing.Short() {
+			s.faults = 0
+		}
 		n, violation := s.explore(t, *packedBounds)
 		require.Empty(t, violation)
 		total += n
 	}
 	t.Logf("%d schedules", total)
-	require.Greater(t, total, 200)
+	require.True(t, testing.Short() || total > 1000)
 }
 
 // TestPackedModelAtRandom runs random schedules of many actors, without bounds.
@@ -111,7 +115,11 @@ func TestPackedModelAtRandom(t *testing.T) {
 	t.Parallel()
 	t.Logf("-packed-schedules %d -seed %d", *packedSchedules, *randomSeed)
 	told := map[string]int{}
-	for i := range *packedSchedules {
+	schedules := *packedSchedules
+	if testing.Short() {
+		schedules /= 10
+	}
+	for i := range schedules {
 		random := rand.New(rand.NewPCG(*randomSeed, uint64(i)))
 		s := packedScenario{
 			actors:  slices.Clone(packedPools[random.IntN(len(packedPools))]),
@@ -132,6 +140,28 @@ func TestPackedModelAtRandom(t *testing.T) {
 		require.Empty(t, violation, "schedule %d of seed %d", i, *randomSeed)
 	}
 	t.Log(told)
+}
+
+// TestThePackedModelNeedsTheRules takes a rule of the collector out, and requires that the
+// model finds a schedule that needs it.
+func TestThePackedModelNeedsTheRules(t *testing.T) {
+	for name, without := range map[string]func(*gc.Collector) *gc.Collector{
+		"the fence":          (*gc.Collector).WithoutFence,
+		"the after-revision": (*gc.Collector).WithoutRevisions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range packedScenarios {
+				s.collect = func(c *gc.Collector, ctx context.Context, id string) (gc.Report, error) {
+					return without(c).Collect(ctx, id)
+				}
+				if n, violation := s.explore(t, *packedBounds); violation != "" {
+					t.Logf("schedule %d of %v: %s", n, s.actors, violation)
+					return
+				}
+			}
+			t.Fatal("without it nothing goes wrong")
+		})
+	}
 }
 
 // inBubble calls test in virtual time with the storage that the scenario begins with.
@@ -171,6 +201,9 @@ func (s packedScenario) explore(t *testing.T, bound int) (n int, violation strin
 
 // play runs one schedule. It returns what is wrong afterwards.
 func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, width int) int) ([]step, *packedGame, string) {
+	if s.collect == nil {
+		s.collect = (*gc.Collector).Collect
+	}
 	g := &packedGame{packedScenario: s, m: base.Clone(), e: &explorer{late: -1, faults: s.faults}, puts: map[changeset.ID]changeset.Changeset{}}
 	g.check(g.load())
 	var actors []func()
@@ -184,7 +217,7 @@ func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, 
 		for _, s := range steps {
 			violation += "\n  " + s.what
 		}
-		violation += fmt.Sprintf("\n  %+v", s)
+		violation += fmt.Sprintf("\n  %v after %d and %d appends, orphans %t, %d faults", s.actors, s.old, s.packed, s.orphans, s.faults)
 	}
 	return steps, g, violation
 }
@@ -349,7 +382,7 @@ func (g *packedGame) act(i int, name string) {
 		if !g.safe(i) {
 			return
 		}
-		_, err := maintenance.Collect(ctx, modelID)
+		_, err := g.collect(maintenance, ctx, modelID)
 		g.expect(name, err)
 	case eraser:
 		_, err := maintenance.Erase(ctx, modelID)
@@ -360,7 +393,7 @@ func (g *packedGame) act(i int, name string) {
 	case absorbs:
 		g.absorbs(ctx, objects, heads)
 	case reads:
-		g.reads(ctx, i, objects, heads)
+		g.reads(ctx, i, chain)
 	case restores:
 		g.restores(i)
 	}
@@ -479,31 +512,21 @@ func (g *packedGame) absorbs(ctx context.Context, objects watchedChangesets, hea
 	}
 }
 
-// reads reads the chain of a head, newest first. A reader that misses an object loads the
-// head again.
-func (g *packedGame) reads(ctx context.Context, i int, objects watchedChangesets, heads watchedHeads) {
-	h, err := heads.Load(ctx, modelID)
-	if err != nil || !h.Exists() || h.State == head.Erased {
+// reads reads the whole chain. A reader that misses an object loads the head again.
+func (g *packedGame) reads(ctx context.Context, i int, chain *ropewalk.Chain) {
+	r, err := chain.Reader(ctx)
+	if err != nil {
+		g.expect(reads, err)
 		return
 	}
 	g.e.await(i, "begin to read")
-	ids := make([]string, h.Len())
-	for at, version := h, int(h.Version); version >= 0; {
-		place, err := link.Locate(ctx, objects, at, uint64(version))
-		if err == nil {
-			ids[version] = place.Header.ID.String()
-			version--
-			continue
-		}
-		now, failed := heads.Load(ctx, modelID)
-		if failed != nil || now.State == head.Erased || g.restored {
+	var ids []string
+	for c, err := range r.All(ctx) {
+		if err != nil {
+			g.expect(reads, err)
 			return
 		}
-		if now.Revision <= at.Revision {
-			g.violate("version %d of revision %d: %v", version, at.Revision, err)
-			return
-		}
-		at = now
+		ids = append(ids, c.ID.String())
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -104,7 +104,7 @@ func (t *trail) committed(ctx context.Context, version uint64, sure bool) (chang
 	if err != nil {
 		return ref, err
 	}
-	if named, ok := s.nearest(t.id, ref.Version); !ok || named != ref || s.first != ref.Version+1 {
+	if named, ok := s.nearest(t.id, ref.Version); !ok || named != ref {
 		err = &changeset.CorruptError{Ref: next, Reason: "an index names another object before it: " + ref.String()}
 	}
 	return ref, err

@@ -12,7 +12,7 @@ import (
 type Row struct {
 	// Record is the rest of the record: a JSON object with sorted keys, compact.
 	Record string
-	// Ancestors is the packed ancestor index; empty, not nil, if there is none.
+	// Ancestors is the packed ancestor index; empty, not nil, without an index.
 	Ancestors []byte
 	// Digest has 32 bytes.
 	Digest []byte

@@ -76,7 +76,7 @@ const (
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
 // longest name of a blob below it, as the service takes 1,024.
-const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 20 + len("-") + 36)
+const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 2*(20+len("-")) + 36)
 
 // Options are the settings of a [Store]. Zero values stand for the defaults.
 type Options struct {

@@ -52,6 +52,15 @@ func TestLocateTellsTheURLWithoutCredentials(t *testing.T) {
 	require.Equal(t, "https://acme.blob.core.windows.net/aggregates/team%20a/heads/a%252Fb", s.LocateHead("a/b"))
 }
 
+// TestLongestName: the longest prefix and name fit the 1,024 characters of a blob's name.
+func TestLongestName(t *testing.T) {
+	s, err := azurestore.New(cannedURL, nil, &azurestore.Options{Prefix: strings.Repeat("x", azurestore.MaxPrefix-1) + "/"})
+	require.NoError(t, err)
+	c, _ := built(t)
+	c.AggregateID, c.Count = strings.Repeat("x", 128), 1 // the names of packs are longer
+	require.Len(t, strings.TrimPrefix(s.Locate(c.Ref), "https://acme.blob.core.windows.net/changesets/"), 1024)
+}
+
 func TestPutIsOneConditionalRequest(t *testing.T) {
 	s, wire := cannedStore(t, io.Discard, succeeding(http.StatusCreated))
 	c, _ := built(t)

@@ -51,7 +51,7 @@ var (
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the
 // longest name of an object, as S3 takes 1,024 bytes for a key.
-const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 20 + len("-") + 36)
+const MaxPrefix = 1024 - (len(changeset.Folder) + changeset.MaxAggregateID + len("/") + 2*(20+len("-")) + 36)
 
 // Finding is one result of [Store.Check].
 type Finding = finding.Finding
@@ -66,8 +66,10 @@ type Options struct {
 	// Prefix stands before the name of every object: empty, or ending in "/",
 	// at most [MaxPrefix] bytes.
 	Prefix string
-	// Versioning says that Provision switches the bucket's versioning on. It
-	// never switches it off.
+	// Versioning says that Provision switches the bucket's versioning on, and that
+	// Check finds fault with a bucket without it. Nothing switches it off. The heads of
+	// packed chains have contents, which are in no other object: set it if they are in
+	// this bucket.
 	Versioning bool
 	// Logger receives each repetition and provisioning, at level debug; never
 	// content or credentials. Nil means none.

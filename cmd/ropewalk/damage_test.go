@@ -43,6 +43,7 @@ func TestDamagedHeadsStopNoCommand(t *testing.T) {
 		{[]string{"export"}, []string{"{\"aggregate\":\"a\"}\n{\"aggregate\":\"c\"}\n{\"aggregate\":\"e\"}\n"}, []string{"2 aggregates could not be read, all others were exported", first}},
 		{[]string{"export", "a", "b", "c"}, []string{"{\"aggregate\":\"a\"}\n{\"aggregate\":\"c\"}\n"}, []string{"error: load head of \"b\": corrupt: head of b"}},
 		{[]string{"gc"}, []string{"looked at 5 aggregates"}, []string{"2 aggregates could not be collected, the others are done", first}},
+		{[]string{"flush", "--all"}, []string{"moved 0 changesets into 0 objects, 0 B, of 0 aggregates"}, []string{"2 aggregates could not be flushed, the others are done", first}},
 		{[]string{"verify", "--all"}, []string{"verified 5 aggregates", "\nd "}, []string{"verify found 2 faults in 2 aggregates"}},
 	} {
 		got := damagedPlace(t).run(t.Context(), "", test.args...)

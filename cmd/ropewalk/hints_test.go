@@ -268,6 +268,7 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 		{"export", "x"},
 		{"gc"},
 		{"gc", "x"},
+		{"flush", "x"},
 		{"rebuild-head", "x"},
 		{"erase", "x", "--yes"},
 		{"watch", "--from", "start"},

@@ -13,6 +13,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/redact"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/storeurl"
 )
 
 // initJSON is the result of init with --json.
@@ -49,6 +50,11 @@ func newInit(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Long: `Create the file of a store, or its bucket, table and containers, if they are
 missing. Existing ones are left as they are.
 
+Whether chains are packed is not stored with the store: each writer begins packed
+chains if its URL has format=packed. The heads of such chains have contents, so with
+that parameter init also turns on point-in-time recovery of the table, and the
+versioning of a bucket that holds heads.
+
 With --check nothing is changed: init reports what exists, and what is missing or
 dangerous. If anything is, the exit code is 7.`,
 		Args:              cobra.NoArgs,
@@ -81,7 +87,13 @@ func provisionStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p 
 	if std.JSON {
 		return std.Emit(initJSON{ui.KindOf("init"), redact.URL(stores.url())})
 	}
-	return std.Print("%s is ready\n", redact.URL(stores.url()))
+	if err := std.Print("%s is ready\n", redact.URL(stores.url())); err != nil {
+		return err
+	}
+	if _, layout, err := storeurl.CutLayout(stores.url()); err != nil || !layout.Packed {
+		return err
+	}
+	return std.Print("writers append to packed chains if their URL has format=packed, or their Options say so: give each of them this URL\n")
 }
 
 // checkStore prints what is in order on one line, and each fault on a line.

@@ -97,6 +97,7 @@ func TestInternalChainsAreNotWritten(t *testing.T) {
 			{"", "erase ID"},
 			{"", "erase ID --yes"},
 			{"", "gc ID --delete"},
+			{"", "flush ID"},
 			{line, "import -"},
 			{line + line, "import - --group 2"},
 		} {

@@ -37,7 +37,7 @@ func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr strin
 func stuckCommands(ref, dir string) map[string][]string {
 	return map[string][]string{
 		"append": {"order", "--any"}, "archive": {dir}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "erase": {"order", "--yes"}, "export": nil,
-		"feed": {"status"}, "gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "migrate": nil, "rebuild-head": {"order"}, "relay": nil,
+		"feed": {"status"}, "flush": {"--all"}, "gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "migrate": nil, "rebuild-head": {"order"}, "relay": nil,
 		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "subscriptions": nil, "verify": {"--all"}, "version": nil, "watch": {"--from", "start", "--until-end"},
 	}
 }

@@ -61,6 +61,9 @@ Stores (--store, or the variable ROPEWALK_STORE):
   aws://BUCKET/PREFIX?table=T&region=R   changesets in S3, heads in DynamoDB
   azure://ACCOUNT/PREFIX?changesets=C&heads=H
                                          containers of Azure Blob Storage
+With format=packed, the appends to new chains, and to chains of one object for each
+changeset, begin packed chains: most appends are one request, and reads are few.
+tip=BYTES bounds what a head may hold; without it the storage decides.
 Credentials are found as the service's own tools find them; in Azure also in
 AZURE_STORAGE_CONNECTION_STRING. endpoint=URL and path-style=true reach emulators
 and compatible services.
@@ -121,6 +124,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newErase(std, stores),
 		newExport(std, stores),
 		newFeed(std, stores),
+		newFlush(std, stores),
 		newGC(std, stores),
 		newGraph(std, stores),
 		newHead(std, stores),

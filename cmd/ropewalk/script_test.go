@@ -20,6 +20,7 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ndjson"
+	"ropewalk/faults"
 	"ropewalk/internal/link"
 	"ropewalk/internal/testenv"
 )
@@ -63,6 +64,8 @@ func TestTestsSurviveAnyEnvironment(t *testing.T) {
 //	late FILE ID       puts an object of an append that was under way
 //	compress FILE ID CONTENT...
 //	                   appends contents as NDJSON, compressed
+//	tip FILE ID CONTENT...
+//	                   appends contents one by one, into the tip of a packed chain
 //	crash FILE         writes the files of a killed program, with the aggregate killed
 //	hold FILE          keeps a store open until the script ends
 //	damage FILE        destroys the pages of a store
@@ -102,6 +105,7 @@ func TestScripts(t *testing.T) {
 			"late":     putLate,
 			"snapshot": putSnapshot,
 			"compress": compress,
+			"tip":      appendTip,
 			"crash":    crash,
 			"hold":     hold,
 			"damage":   damagePages,
@@ -178,6 +182,21 @@ func compress(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err = ropewalk.New(db, db, &ropewalk.Options{Compress: true}).Chain(args[1]).Create(ctx, drafts...)
 	ts.Check(err)
+	ts.Check(db.Close())
+}
+
+// appendTip appends contents one by one, as a store does whose heads have tips.
+func appendTip(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	db, err := sqlitestore.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	store := ropewalk.New(db, faults.TwoSteps(db), &ropewalk.Options{Packed: true, TipSize: 4096})
+	h, err := db.Load(ctx, args[1])
+	ts.Check(err)
+	for _, content := range args[2:] {
+		h, err = store.Chain(args[1]).Append(ctx, h, changeset.Draft{Content: []byte(content)})
+		ts.Check(err)
+	}
 	ts.Check(db.Close())
 }
 

@@ -10,6 +10,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/location"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/internal/storeurl"
 )
 
 const defaultStore = "file:ropewalk.db"
@@ -49,6 +50,7 @@ type store struct {
 	*ropewalk.Store
 	objects location.Objects
 	heads   location.Heads
+	layout  storeurl.Layout
 	log     *slog.Logger // nil unless --verbose
 	close   func() error // nil if there is nothing to close
 }
@@ -83,11 +85,15 @@ func (f *storeFlags) open(ctx context.Context, rawURL string, create bool) (*sto
 	if err != nil {
 		return nil, err
 	}
+	layout, err := location.Layout(rawURL)
+	if err != nil {
+		return nil, err
+	}
 	opened, err := l.Open(ctx, create)
 	if err != nil {
 		return nil, err
 	}
-	s := &store{objects: opened.Objects, heads: opened.Heads, close: opened.Close}
+	s := &store{objects: opened.Objects, heads: opened.Heads, layout: layout, close: opened.Close}
 	if f.verbose {
 		s.log = location.NewLogger(f.std.Err, f.std.Redacted)
 		s.objects, s.heads = location.Logged(s.log, s.objects, s.heads)
@@ -95,10 +101,13 @@ func (f *storeFlags) open(ctx context.Context, rawURL string, create bool) (*sto
 	return s.with(ropewalk.Options{}), nil
 }
 
-// with returns the same store with other options.
+// with returns the same store with other options. The parameters of the URL are among
+// them.
 func (s *store) with(options ropewalk.Options) *store {
 	other := *s
 	options.Logger = s.log
+	options.Packed = options.Packed || s.layout.Packed
+	options.TipSize = cmp.Or(options.TipSize, s.layout.TipSize)
 	other.Store = ropewalk.New(s.objects, s.heads, &options)
 	return &other
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,12 @@ import (
 func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropewalk.Store, func() error, error) {
 	nothing := func() error { return nil }
 	var store *ropewalk.Store
+	rawURL, options, err := withLayout(rawURL, options)
+	if err != nil {
+		return nil, nil, err
+	}
 	scheme, rest, _ := strings.Cut(rawURL, ":")
-	err := errors.New("want file:PATH, mem:, aws://BUCKET/PREFIX?table=TABLE&region=REGION or azure://ACCOUNT/PREFIX")
+	err = errors.New("want file:PATH, mem:, aws://BUCKET/PREFIX?table=TABLE&region=REGION or azure://ACCOUNT/PREFIX")
 	switch scheme {
 	case "file":
 		db, err := sqlitestore.Open(strings.TrimPrefix(rest, "//"), nil)
@@ -53,6 +58,14 @@ func open(ctx context.Context, rawURL string, options *ropewalk.Options) (*ropew
 		return nil, nil, fmt.Errorf("open the store: %w", err)
 	}
 	return store, nothing, nil
+}
+
+// withLayout moves the parameters format and tip from the URL to the options.
+func withLayout(rawURL string, options *ropewalk.Options) (string, *ropewalk.Options, error) {
+	rest, layout, err := storeurl.CutLayout(rawURL)
+	o := *cmp.Or(options, &ropewalk.Options{})
+	o.Packed, o.TipSize = layout.Packed, layout.TipSize
+	return rest, &o, err
 }
 
 // openAWS keeps changesets in S3 and heads in DynamoDB.

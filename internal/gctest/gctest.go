@@ -15,6 +15,7 @@ import (
 	"ropewalk/gc"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/body"
 	"ropewalk/internal/link"
 	"ropewalk/internal/reserved"
 )
@@ -31,6 +32,7 @@ func Test(t *testing.T, s Storage) {
 	t.Run("orphans", func(t *testing.T) { place{t, s, "order/1 é"}.testOrphans() })
 	t.Run("fenced writers", func(t *testing.T) { place{t, s, "fenced"}.testFencedWriters() })
 	t.Run("erasing", func(t *testing.T) { place{t, s, "order.gone"}.testErasing() })
+	t.Run("packed chains", func(t *testing.T) { place{t, s, "packed"}.testPacked() })
 	t.Run("all", func(t *testing.T) { place{t, s, ""}.testAll() })
 }
 
@@ -180,6 +182,64 @@ func (p place) testErasing() {
 	require.EqualValues(p, 2, r.Deleted.Objects, "young or not")
 	require.Zero(p, p.objects()+snapshots.objects())
 	snapshots.orphan(head.Head{}, 1) // which testAll finds
+}
+
+// packed returns the chain with appends to a packed chain, and a tip of few changesets.
+func (p place) packed() *ropewalk.Chain {
+	return ropewalk.New(p.Changesets, p.Heads, &ropewalk.Options{Packed: true, TipSize: 500}).Chain(p.id)
+}
+
+// spill puts the objects of an append to a packed chain, and does not swap.
+func (p place) spill(after head.Head, n int) {
+	p.Helper()
+	drafts := slices.Repeat([]changeset.Draft{{Content: []byte("orphan")}}, n)
+	built, err := link.Build(after, p.id, [][]body.Draft{body.Drafts(drafts, false)}, time.Now(), link.Layout{Packed: true})
+	require.NoError(p, err)
+	for _, o := range built.Objects {
+		require.NoError(p, p.Changesets.Put(p.Context(), o))
+	}
+}
+
+// testPacked: in a chain that begins in format 1, orphans of all lengths are deleted, and
+// nothing else is. A flush moves the tip, and an erasure removes tip and objects.
+func (p place) testPacked() {
+	h := p.grow(p.grow(head.Head{}))
+	p.spill(h, 4)
+	h = p.grow(h)
+	for i := range 25 {
+		if i%4 == 0 {
+			p.spill(h, i+1)
+		}
+		var err error
+		h, err = p.packed().Append(p.Context(), h, changeset.Draft{Content: []byte("committed")})
+		require.NoError(p, err)
+	}
+	p.spill(h, 1)
+	r, err := p.collector(atOnce).Collect(p.Context(), p.id)
+	require.NoError(p, err)
+	require.True(p, r.Fenced)
+	require.EqualValues(p, 9, r.Deleted.Objects)
+	f, err := p.collector(gc.Options{}).Flush(p.Context(), p.id)
+	require.NoError(p, err)
+	require.Positive(p, f.Changesets)
+	require.Empty(p, f.Head.Tip)
+	r, err = p.collector(atOnce).Collect(p.Context(), p.id)
+	require.NoError(p, err)
+	require.Zero(p, r.Collectable())
+	report, err := inspect.New(p.Changesets, p.Heads, nil).Verify(p.Context(), p.id)
+	require.NoError(p, err)
+	require.Empty(p, report.Problems)
+	require.Equal(p, 28, report.Committed)
+
+	_, err = p.packed().Append(p.Context(), f.Head, changeset.Draft{Content: []byte("into the tip")})
+	require.NoError(p, err)
+	_, err = p.collector(gc.Options{}).Erase(p.Context(), p.id)
+	require.NoError(p, err)
+	stored, err := p.Heads.Load(p.Context(), p.id)
+	require.NoError(p, err)
+	require.Equal(p, head.Erased, stored.State)
+	require.Empty(p, stored.Tip)
+	require.Zero(p, p.objects())
 }
 
 // testAll runs after the others, and finds what they have left.

@@ -26,7 +26,8 @@ type Append struct {
 	// Changesets are the changesets that the append adds to the chain.
 	Changesets []changeset.Changeset
 	// Objects must be put before the swap. In format 1 they are the changesets. In a
-	// packed chain they are packs, of the changesets of the tip too, or there are none.
+	// packed chain they are packs, of the changesets of the tip too. An append to the tip
+	// has no objects.
 	Objects []changeset.Changeset
 	// Next is the head that commits the append.
 	Next head.Head

@@ -116,7 +116,7 @@ func (w *walk) nearestKnown(number uint64) (at uint64, ok bool) {
 func (w *walk) ref(number uint64) changeset.Ref { return w.known[number].Ref(w.head.AggregateID) }
 
 // fetch starts to read what is at a position whose ID is known. It reports false
-// if the body is known not to fit and must wait for room. What is to be yielded
+// if the body is known not to fit and must wait for room. The object to be yielded
 // next never waits.
 func (w *walk) fetch(pos uint64) bool {
 	number := w.number(pos)

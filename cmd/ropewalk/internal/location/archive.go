@@ -12,6 +12,7 @@ import (
 	"ropewalk/backends/azurestore"
 	"ropewalk/backends/s3store"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/internal/storeurl"
 )
 
 // archiveContainer is the container of an archive in Azure if the URL names none.
@@ -37,7 +38,7 @@ func OpenArchive(ctx context.Context, argument string, env map[string]string) (a
 }
 
 func openS3Archive(ctx context.Context, rawURL string) (archive.Destination, error) {
-	l, err := parseAWS(rawURL)
+	l, err := parseAWS(rawURL, storeurl.Layout{})
 	if err != nil {
 		return nil, err
 	}

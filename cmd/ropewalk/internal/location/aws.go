@@ -16,6 +16,7 @@ import (
 	"ropewalk/backends/s3store"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/storeurl"
 )
 
 // awsPlace is a store in S3. With a table, the heads are in DynamoDB.
@@ -23,10 +24,13 @@ type awsLocation struct {
 	bucket, prefix, table string
 	region, endpoint      string // empty: the SDK decides
 	pathStyle             bool
+	packed                bool // the heads have contents
 }
 
-func parseAWS(rawURL string) (Location, error) {
-	known := []string{"region", "endpoint", "path-style"}
+// parseAWS reads a URL, of which the layout was cut. A hint names the other parameters
+// too.
+func parseAWS(rawURL string, layout storeurl.Layout, others ...string) (Location, error) {
+	known := append([]string{"region", "endpoint", "path-style"}, others...)
 	if len(rawURL) > 3 && rawURL[:3] == "aws" {
 		known = append(known, "table")
 	}
@@ -34,7 +38,7 @@ func parseAWS(rawURL string) (Location, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := awsLocation{bucket: u.Host, prefix: u.Prefix, table: u.Parameters["table"], region: u.Parameters["region"]}
+	p := awsLocation{bucket: u.Host, prefix: u.Prefix, table: u.Parameters["table"], region: u.Parameters["region"], packed: layout.Packed}
 	if p.endpoint, err = u.Endpoint(); err != nil {
 		return nil, usage(err)
 	}
@@ -57,7 +61,9 @@ func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	objects, err := s3store.New(p.s3(cfg), p.bucket, &s3store.Options{Prefix: p.prefix})
+	objects, err := s3store.New(p.s3(cfg), p.bucket, &s3store.Options{
+		Prefix: p.prefix, Versioning: p.packed && p.table == "",
+	})
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
@@ -65,7 +71,8 @@ func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp
 		return objects, objects, []setUp{objects}, nil
 	}
 	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, &dynamostore.Options{
-		Prefix: p.prefix, Streams: dynamodbstreams.NewFromConfig(cfg), // which may have an endpoint of its own
+		Prefix: p.prefix, Recovery: p.packed, Protection: p.packed,
+		Streams: dynamodbstreams.NewFromConfig(cfg), // which may have an endpoint of its own
 	})
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)

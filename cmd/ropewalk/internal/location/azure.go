@@ -31,7 +31,7 @@ type azureLocation struct {
 }
 
 func parseAzure(rawURL string, env map[string]string) (Location, error) {
-	u, err := parseCloudURL(rawURL, "changesets", "heads", "endpoint")
+	u, err := parseCloudURL(rawURL, append([]string{"changesets", "heads", "endpoint"}, storeurl.LayoutParameters...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		"", "file:", "file:a.db", "file:a.db?mode=ro", "file:///tmp/a.db", "mem:", "mem:x", "a.db", "s3://b/p?region=r", "s3://b?region=r&endpoint=http://127.0.0.1:1&path-style=true",
+		"", "file:", "file:a.db", "file:a.db?mode=ro", "file:a.db?format=packed", "s3://b?tip=1&format=packed&region=r", "file:///tmp/a.db", "mem:", "mem:x", "a.db", "s3://b/p?region=r", "s3://b?region=r&endpoint=http://127.0.0.1:1&path-style=true",
 		"aws://b/p/?table=t&region=r", "aws://b?table=t&table=u", "aws://u:p@b/?table=t", "azure://a/p?changesets=c&heads=h", "azure:///?changesets=c", "s3://b:80/", "s3:b", "http://x",
 		"s3://b/%zz", "s3://b?region=%zz", "aws://b/?table=&region=r", "s3://[::1]/x", "azure://a#f", "s3://b/../..?region=r", "file:%00",
 	} {

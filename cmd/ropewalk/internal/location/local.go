@@ -23,7 +23,7 @@ func parseFile(rawURL, path string) (Location, error) {
 		path = host
 	}
 	if path == "" || strings.ContainsAny(path, "?#") {
-		return nil, cliexit.Usagef("store %q: want file:PATH, without parameters", rawURL)
+		return nil, cliexit.Usagef("store %q: want file:PATH, or file:PATH?format=packed", rawURL)
 	}
 	return SQLiteFile(filepath.Clean(path)), nil
 }

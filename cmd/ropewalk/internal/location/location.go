@@ -11,6 +11,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/head"
 	"ropewalk/internal/finding"
+	"ropewalk/internal/storeurl"
 )
 
 // Location is the storage that the URL of a store names. It may be missing: a
@@ -50,14 +51,28 @@ type Opened struct {
 	Close   func() error // nil if there is nothing to close
 }
 
+// Layout returns how writers store their appends, by the parameters format and tip that
+// the URL of every store may have. Its errors have class [cliexit.Usage].
+func Layout(rawURL string) (storeurl.Layout, error) {
+	_, layout, err := storeurl.CutLayout(rawURL)
+	return layout, usage(err)
+}
+
 // Parse reads the URL of a store. Its errors have class [cliexit.Usage].
 func Parse(rawURL string, env map[string]string) (Location, error) {
+	rawURL, layout, err := storeurl.CutLayout(rawURL)
+	if err != nil {
+		return nil, usage(err)
+	}
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	if !ok {
 		return nil, cliexit.WithHint(cliexit.Usagef("store %q is not a URL", rawURL), "a SQLite file is %s", ui.Quote("file:"+rawURL))
 	}
 	switch scheme {
 	case "file":
+		if layout.TipSize != 0 {
+			return nil, cliexit.Usagef("store %q: parameter tip is for stores in a cloud: a file has no tips", rawURL)
+		}
 		return parseFile(rawURL, rest)
 	case "mem":
 		if rest != "" {
@@ -65,7 +80,7 @@ func Parse(rawURL string, env map[string]string) (Location, error) {
 		}
 		return memory{}, nil
 	case "s3", "aws":
-		return parseAWS(rawURL)
+		return parseAWS(rawURL, layout, storeurl.LayoutParameters...)
 	case "azure":
 		return parseAzure(rawURL, env)
 	default:

@@ -2,6 +2,7 @@ package location
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,5 +59,28 @@ func TestPolicies(t *testing.T) {
 		for _, name := range names {
 			require.Contains(t, text, name, url)
 		}
+	}
+}
+
+// TestLayouts: the parameters of a layout belong to every kind of store, and are no part of
+// its place. Heads with contents are protected by init.
+func TestLayouts(t *testing.T) {
+	for _, url := range []string{"file:a.db", "mem:", "s3://b/?region=r", "aws://b/?table=t", "azure://a/?heads=h"} {
+		plain, err := Parse(url, nil)
+		require.NoError(t, err)
+		separator := "?"
+		if strings.Contains(url, "?") {
+			separator = "&"
+		}
+		packed, err := Parse(url+separator+"format=packed", nil)
+		require.NoError(t, err)
+		if p, ok := packed.(awsLocation); ok {
+			require.True(t, p.packed)
+			p.packed = false
+			packed = p
+		}
+		require.Equal(t, plain, packed)
+		_, err = Parse(url+separator+"format=tar", nil)
+		require.Equal(t, cliexit.Usage, cliexit.Classify(t.Context(), err))
 	}
 }

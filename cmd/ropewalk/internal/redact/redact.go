@@ -15,7 +15,7 @@ import (
 const Mark = "REDACTED"
 
 // parameters are the parameters of store URLs that hold no secret.
-var parameters = []string{"region", "table", "path-style", "changesets", "heads"}
+var parameters = []string{"region", "table", "path-style", "changesets", "heads", "format", "tip"}
 
 // URL returns the URL of a store, however mistyped, without secrets: without
 // its user, and without the value of any parameter except those that a store
