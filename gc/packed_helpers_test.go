@@ -19,8 +19,6 @@ import (
 // tipSize is the size of tips in these tests: three lines fit, and a fourth does not.
 const tipSize = 700
 
-var layout = link.Layout{Packed: true, Tip: tipSize}
-
 // packed returns the place with appends to packed chains.
 func (p place) packed() place {
 	p.options = &ropewalk.Options{Packed: true, TipSize: tipSize}

@@ -28,7 +28,7 @@ var (
 	packedBounds    = flag.Int("packed-bounds", 1, "how many preemptions and faults its enumerated schedules may have")
 )
 
-// The actors that work on packed chains, besides those of the model of format 1.
+// The actors that work on packed chains, besides the actors of the model of format 1.
 const (
 	inline   = "inline"   // appends once after the head that it has loaded
 	pairs    = "pairs"    // appends twice
@@ -55,6 +55,7 @@ type packedScenario struct {
 	orphans     bool
 	faults      int
 	impatient   bool // writers give up soon: the outcomes of appends are uncertain
+	collect     collecting
 }
 
 var packedPools = [][]string{
@@ -141,6 +142,28 @@ func TestPackedModelAtRandom(t *testing.T) {
 	t.Log(told)
 }
 
+// TestThePackedModelNeedsTheRules takes a rule of the collector out, and requires that the
+// model finds a schedule that needs it.
+func TestThePackedModelNeedsTheRules(t *testing.T) {
+	for name, without := range map[string]func(*gc.Collector) *gc.Collector{
+		"the fence":          (*gc.Collector).WithoutFence,
+		"the after-revision": (*gc.Collector).WithoutRevisions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range packedScenarios {
+				s.collect = func(c *gc.Collector, ctx context.Context, id string) (gc.Report, error) {
+					return without(c).Collect(ctx, id)
+				}
+				if n, violation := s.explore(t, *packedBounds); violation != "" {
+					t.Logf("schedule %d of %v: %s", n, s.actors, violation)
+					return
+				}
+			}
+			t.Fatal("without it nothing goes wrong")
+		})
+	}
+}
+
 // inBubble calls test in virtual time with the storage that the scenario begins with.
 func (s packedScenario) inBubble(t *testing.T, test func(*memstore.Store)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -178,6 +201,9 @@ func (s packedScenario) explore(t *testing.T, bound int) (n int, violation strin
 
 // play runs one schedule. It returns what is wrong afterwards.
 func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, width int) int) ([]step, *packedGame, string) {
+	if s.collect == nil {
+		s.collect = (*gc.Collector).Collect
+	}
 	g := &packedGame{packedScenario: s, m: base.Clone(), e: &explorer{late: -1, faults: s.faults}, puts: map[changeset.ID]changeset.Changeset{}}
 	g.check(g.load())
 	var actors []func()
@@ -191,7 +217,7 @@ func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, 
 		for _, s := range steps {
 			violation += "\n  " + s.what
 		}
-		violation += fmt.Sprintf("\n  %+v", s)
+		violation += fmt.Sprintf("\n  %v after %d and %d appends, orphans %t, %d faults", s.actors, s.old, s.packed, s.orphans, s.faults)
 	}
 	return steps, g, violation
 }
@@ -356,7 +382,7 @@ func (g *packedGame) act(i int, name string) {
 		if !g.safe(i) {
 			return
 		}
-		_, err := maintenance.Collect(ctx, modelID)
+		_, err := g.collect(maintenance, ctx, modelID)
 		g.expect(name, err)
 	case eraser:
 		_, err := maintenance.Erase(ctx, modelID)
