@@ -86,29 +86,31 @@ func (b *Bill) answer(operation string, in request) (any, error) {
 	defer b.mu.Unlock()
 	switch operation {
 	case "GetItem":
-		item := b.items[keyOf(in.Key)]
-		b.units.Read += max(1, ceil(item.Size(), 4<<10))
-		if item == nil {
-			return struct{}{}, nil
+		item, ok := b.items[keyOf(in.Key)]
+		size, err := item.Size()
+		b.units.Read += max(1, ceil(size, 4<<10))
+		if !ok {
+			return struct{}{}, err
 		}
-		return map[string]Item{"Item": item}, nil
+		return map[string]Item{"Item": item}, err
 	case "PutItem":
-		b.write(Item{"aggregateId": in.Item["aggregateId"], "version": in.Item["version"]}, in.Item)
-		return struct{}{}, nil
+		return struct{}{}, b.write(Item{"aggregateId": in.Item["aggregateId"], "version": in.Item["version"]}, in.Item)
 	case "UpdateItem":
 		next := maps.Clone(in.Key)
 		maps.Copy(next, b.items[keyOf(in.Key)])
-		b.write(in.Key, next.update(in))
-		return struct{}{}, nil
+		return struct{}{}, b.write(in.Key, next.update(in))
 	}
 	return nil, fmt.Errorf("a bill does not know %s", operation)
 }
 
 // write replaces an item. It needs the lock.
-func (b *Bill) write(key, next Item) {
+func (b *Bill) write(key, next Item) error {
 	name := keyOf(key)
-	b.units.Write += max(1, ceil(max(b.items[name].Size(), next.Size()), 1<<10))
+	is, err := b.items[name].Size()
+	will, failed := next.Size()
+	b.units.Write += max(1, ceil(max(is, will), 1<<10))
 	b.items[name] = next
+	return errors.Join(err, failed)
 }
 
 // update applies an expression of the form SET #a = :b, … REMOVE #c, …
@@ -132,21 +134,24 @@ func keyOf(key Item) string {
 func ceil(n, unit int) int { return (n + unit - 1) / unit }
 
 // Size returns the size of an item in bytes, as DynamoDB charges it: of each attribute
-// the name, and the value. It knows strings, numbers and binaries.
-func (i Item) Size() (size int) {
+// the name, and the value. It is an error if a value is no string, number or binary.
+func (i Item) Size() (size int, err error) {
 	for name, value := range i {
-		n, err := sizeOf(value)
-		if err != nil {
-			panic(fmt.Sprintf("attribute %s: %v", name, err))
+		n, failed := sizeOf(value)
+		if failed != nil {
+			err = fmt.Errorf("attribute %s, %v: %w", name, value, failed)
 		}
 		size += len(name) + n
 	}
-	return size
+	return size, err
 }
 
 func sizeOf(value map[string]any) (int, error) {
 	for kind, v := range value {
-		text, _ := v.(string)
+		text, ok := v.(string)
+		if !ok {
+			break
+		}
 		switch kind {
 		case "S":
 			return len(text), nil
