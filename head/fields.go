@@ -67,6 +67,8 @@ func (h *Head) parsePacked(texts map[string]string, ancestors []byte) error {
 		if h.Ancestors, err = changeset.ParseIndex(next, ancestors); err != nil {
 			return err
 		}
+	} else if len(ancestors) > 0 {
+		return fmt.Errorf("%s: there are objects, which have an index of their own", FieldAncestors)
 	}
 	if h.PackedDigest, err = optionalDigest(texts[FieldPackedDigest]); err != nil {
 		return fmt.Errorf("%s: %w", FieldPackedDigest, err)

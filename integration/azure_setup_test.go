@@ -53,7 +53,7 @@ func TestAzureCheckNamesWhatIsMissing(t *testing.T) {
 	a := newAzure(t)
 	require.Contains(t, requireFindings(t, a, false), "container "+a.options.HeadsContainer+": missing")
 	require.NoError(t, a.store(t, nil).Provision(t.Context()))
-	require.Contains(t, requireFindings(t, a, true), "container "+a.options.HeadsContainer+" honours conditional writes")
+	require.Contains(t, requireFindings(t, a, true), "container "+a.options.ChangesetsContainer+" honours conditional writes")
 	require.Empty(t, a.names(t, a.options.HeadsContainer))
 	require.Empty(t, a.names(t, a.options.ChangesetsContainer))
 }

@@ -24,13 +24,14 @@ import (
 type Finding = finding.Finding
 
 // probeFolder is the folder, below the prefix, of the blobs that Check writes
-// and removes again.
+// and removes again, in the container of the changesets: no role may delete in the
+// container of the heads.
 const probeFolder = "ropewalk-probe/"
 
 // Check looks at the setup and says which parts exist, are missing or are
-// dangerous. It changes nothing, except for one small blob in each container: it
-// writes the blob to try whether conditional writes are honoured, and removes it
-// again. Settings that the credentials may not look at are left out if they are
+// dangerous. It changes nothing, except for one small blob in the container of the
+// changesets: it writes the blob to try whether the service honours conditional
+// writes, and removes it again. Settings that the credentials may not look at are left out if they are
 // only of interest. An error means that the account could not be looked at.
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	findings := []Finding{endpoint(s.service.URL())}
@@ -59,7 +60,10 @@ func (s *Store) checkContainer(ctx context.Context, c *container.Client) ([]Find
 	if c.URL() == s.heads.URL() {
 		findings = append(findings, replaceable(name, found))
 	}
-	return append(findings, s.conditionalWrites(ctx, name, c)), nil
+	if c.URL() == s.changesets.URL() {
+		findings = append(findings, s.conditionalWrites(ctx, name, c))
+	}
+	return findings, nil
 }
 
 func private(name string, found container.GetPropertiesResponse) Finding {
@@ -173,7 +177,7 @@ func (s *Store) account(ctx context.Context) []Finding {
 		return s.service.GetProperties(ctx, nil)
 	})
 	if keep := properties.DeleteRetentionPolicy; err == nil && keep != nil && keep.Enabled != nil && *keep.Enabled && keep.Days != nil {
-		findings = append(findings, Finding{Name: "account", OK: true, Detail: fmt.Sprintf("keeps deleted blobs for %d days: erased history lasts as long", *keep.Days)})
+		findings = append(findings, Finding{Name: "account", OK: true, Detail: fmt.Sprintf("keeps deleted blobs and replaced heads for %d days: erased history lasts as long", *keep.Days)})
 	}
 	return findings
 }

@@ -68,6 +68,19 @@ func oneAfterAnother(replies ...reply) *canned {
 	return &canned{reply: func(n int, _ string) reply { return replies[min(n, len(replies))-1] }}
 }
 
+// canned400 answers every request with an error that has a message.
+func canned400(code, message string) doFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, code, message)
+		response := w.Result()
+		response.Request = r
+		return response, nil
+	}
+}
+
 type doFunc func(*http.Request) (*http.Response, error)
 
 func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
@@ -75,11 +88,16 @@ func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 // open returns a store whose client was built from a bare configuration.
 func open(t testing.TB, transport aws.HTTPClient, options ...func(*dynamodb.Options)) *dynamostore.Store {
 	t.Helper()
+	return openWith(t, transport, &dynamostore.Options{Prefix: "p/", Recovery: true}, options...)
+}
+
+func openWith(t testing.TB, transport aws.HTTPClient, o *dynamostore.Options, options ...func(*dynamodb.Options)) *dynamostore.Store {
+	t.Helper()
 	client := dynamodb.NewFromConfig(aws.Config{
 		Region: "eu-west-1", HTTPClient: transport,
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 	}, options...)
-	s, err := dynamostore.New(client, "table", &dynamostore.Options{Prefix: "p/", Recovery: true})
+	s, err := dynamostore.New(client, "table", o)
 	require.NoError(t, err)
 	return s
 }

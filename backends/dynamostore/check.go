@@ -23,7 +23,8 @@ const probes = "ropewalk-probe/"
 // Check looks for missing and dangerous things: the table and its key, a time
 // to live, replicas of a global table with eventual consistency, conditional
 // writes that the server does not honour, a stream without new images; and says how
-// the table is billed, and whether a stream and point-in-time recovery are on. It changes nothing except for one small
+// the table is billed, and whether a stream and point-in-time recovery are on. What the
+// options demand must be on. It changes nothing except for one small
 // item of its own under the prefix, which it removes. It needs rights to do all
 // that; anything that it must not look at is a finding too. It returns an error
 // if the context ended, and findings otherwise.
@@ -33,6 +34,9 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	findings := []Finding{first}
 	if first.OK {
 		findings = append(findings, s.checkConditions(ctx), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), checkStream(table), s.checkRecovery(ctx))
+		if s.options.Protection {
+			findings = append(findings, checkProtection(table))
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("check table %s: %w", s.table, err)
@@ -166,6 +170,18 @@ func (s *Store) checkRecovery(ctx context.Context) Finding {
 		return failed(name, err)
 	case on:
 		return Finding{Name: name, OK: true, Detail: "on"}
+	case s.options.Recovery:
+		return Finding{Name: name, Detail: "off", Hint: switchOn}
 	}
 	return Finding{Name: name, OK: true, Detail: "off"}
+}
+
+const switchOn = "run ropewalk init again, which switches it on: the heads of packed chains have contents"
+
+func checkProtection(table *types.TableDescription) Finding {
+	const name = "deletion protection"
+	if !aws.ToBool(table.DeletionProtectionEnabled) {
+		return Finding{Name: name, Detail: "off", Hint: switchOn}
+	}
+	return Finding{Name: name, OK: true, Detail: "on"}
 }

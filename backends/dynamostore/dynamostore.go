@@ -62,10 +62,11 @@ type Options struct {
 	// ending in "/", at most [MaxPrefix] bytes. Stores with different prefixes
 	// can share a table; their listings read all of it.
 	Prefix string
-	// Recovery says that Provision switches point-in-time recovery on. It never
-	// switches it off.
+	// Recovery says that Provision switches point-in-time recovery on, and that Check
+	// finds fault with a table without it. Nothing switches it off. The heads of packed
+	// chains have contents, which are in no object: set it for them.
 	Recovery bool
-	// Protection says that Provision creates the table with deletion protection.
+	// Protection is the same for the deletion protection of the table.
 	Protection bool
 	// Streams is the client for DynamoDB Streams, which only [Store.Hints] uses. By
 	// default it is made from the options of the table's client: the same

@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"fmt"
+	"strings"
 
 	"ropewalk/internal/awscall"
 	"ropewalk/internal/finding"
@@ -40,13 +41,23 @@ var refusals = awscall.Refusals{
 	"UnknownOperationException": false, codeInvalid: false,
 }
 
+// tooLarge begins the message about an item that is too large. The code alone has other
+// causes.
+const tooLarge = "Item size"
+
 // explain returns an error of the SDK with what people should do about it,
 // where that is known.
 func (s *Store) explain(call *awscall.Call, err error) error {
-	if awscall.Code(err) == codeNoTable {
+	switch code := awscall.Code(err); {
+	case code == codeNoTable:
 		return &finding.SetupError{
 			What: fmt.Sprintf("table %s does not exist in region %q", s.table, s.calls.Region),
 			Hint: "create it with ropewalk init, or check its name and region", Err: err,
+		}
+	case code == codeInvalid && strings.Contains(err.Error(), tooLarge):
+		return &finding.SetupError{
+			What: "the head is larger than the 400 KB that DynamoDB takes for an item",
+			Hint: "make tips smaller, by tip=BYTES in the URL or Options.TipSize, and remove attributes that other programs have added to the item", Err: err,
 		}
 	}
 	return call.Setup(err)

@@ -49,7 +49,7 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 		head.FieldState:       t(string(h.State)),
 		head.FieldVersion:     n(h.Version),
 		head.FieldChangesetID: t(h.ID.String()),
-		head.FieldAncestors:   &types.AttributeValueMemberB{Value: h.Ancestors.Packed()},
+		head.FieldAncestors:   &types.AttributeValueMemberB{Value: notNil(h.Ancestors.Packed())},
 		head.FieldDigest:      &types.AttributeValueMemberB{Value: h.Digest[:]},
 		head.FieldRevision:    n(h.Revision),
 		head.FieldUpdatedAt:   t(changeset.FormatTime(h.UpdatedAt)),
@@ -63,6 +63,15 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 		fields[name] = attributeOf(value, kinds[name])
 	}
 	return fields
+}
+
+// notNil returns an empty slice for nil. The SDK would send nil as null, which DynamoDB
+// refuses; it takes bytes that are empty.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 // attributeOf reverses [textOf], for a text that is valid.

@@ -18,8 +18,8 @@ import (
 const provisionTime = 3 * time.Minute
 
 // Provision makes sure that the table exists and is active, enables its stream with
-// the view type NEW_IMAGE, and switches point-in-time recovery on where the options
-// say so. A new table has on-demand billing; an existing table keeps its settings,
+// the view type NEW_IMAGE, and switches deletion protection and point-in-time recovery
+// on where the options say so. A new table has on-demand billing; an existing table keeps its settings,
 // but must have the right key, and no stream of a view type without new images.
 // It may be repeated, and called by many at the same time. It returns the
 // context's error, a [*SetupError] and DynamoDB's own.
@@ -42,6 +42,9 @@ func (s *Store) provision(ctx context.Context) error {
 		return &SetupError{What: "its key is not " + head.FieldAggregateID + " (string)", Hint: "choose the name of another table"}
 	}
 	if err := s.enableStream(ctx, table); err != nil {
+		return err
+	}
+	if err := s.protect(ctx, table); err != nil {
 		return err
 	}
 	return s.enableRecovery(ctx)
@@ -172,6 +175,18 @@ func checkView(view types.StreamViewType) error {
 }
 
 const streamHint = "disable the stream, or choose the name of another table, and run ropewalk init again: the view type must be NEW_IMAGE or NEW_AND_OLD_IMAGES"
+
+// protect switches deletion protection on where it is off. DynamoDB makes one change of
+// a table at a time.
+func (s *Store) protect(ctx context.Context, table *types.TableDescription) error {
+	if !s.options.Protection || aws.ToBool(table.DeletionProtectionEnabled) {
+		return nil
+	}
+	return awscall.Retry(ctx, s.log, map[string]bool{codeInUse: true}, func() error {
+		_, err := do(ctx, s, s.client.UpdateTable, &dynamodb.UpdateTableInput{TableName: &s.table, DeletionProtectionEnabled: aws.Bool(true)})
+		return err
+	})
+}
 
 // enableRecovery switches point-in-time recovery on where it is off. DynamoDB is not
 // always ready for that right after the table has become active.

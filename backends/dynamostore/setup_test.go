@@ -164,7 +164,7 @@ func TestCheckFinds(t *testing.T) {
 		"denied writes":    {"UpdateItem", denied, "conditional writes", false, "denies access"},
 		"failing writes":   {"UpdateItem 2", denied, "conditional writes", false, "denies access"},
 		"probe left":       {"DeleteItem", denied, "conditional writes", true, "could not be removed"},
-		"no recovery":      {"DescribeContinuousBackups", ok(recovery("DISABLED")), "point-in-time recovery", true, "off"},
+		"no recovery":      {"DescribeContinuousBackups", ok(recovery("DISABLED")), "point-in-time recovery", false, "off"},
 		"unknown recovery": {"DescribeContinuousBackups", denied, "point-in-time recovery", false, "not known"},
 	}
 	for name, test := range tests {
@@ -207,6 +207,36 @@ func TestProvisionOfANewTable(t *testing.T) {
 		require.Equal(t, 3, updates)
 		i := slices.Index(server.operations, "CreateTable")
 		require.Equal(t, map[string]any{"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}, server.bodies[i]["StreamSpecification"])
+	})
+}
+
+// TestProtection: it is switched on where the options say so, and found missing.
+func TestProtection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for body, on := range map[string]bool{table(withStream): false, table(withStream + `,"DeletionProtectionEnabled":true`): true} {
+			busy := true
+			server := goodTable(map[string]reply{"DescribeTable": {status: 200, body: body}})
+			good := server.reply
+			server.reply = func(n int, operation string) reply {
+				if operation == "UpdateTable" && busy {
+					busy = false
+					return reply{status: 400, code: "ResourceInUseException"}
+				}
+				return good(n, operation)
+			}
+			s := openWith(t, server, &dynamostore.Options{Prefix: "p/", Protection: true})
+			findings, err := s.Check(t.Context())
+			require.NoError(t, err)
+			i := slices.IndexFunc(findings, func(f dynamostore.Finding) bool { return f.Name == "deletion protection" })
+			require.Equal(t, on, findings[i].OK)
+			require.Equal(t, on, findings[i].Hint == "")
+			require.NoError(t, s.Provision(t.Context()))
+			require.Equal(t, !on, slices.Contains(server.operations, "UpdateTable"))
+			require.Equal(t, on, busy, "it is tried again")
+			if !on {
+				require.Equal(t, true, server.bodies[slices.Index(server.operations, "UpdateTable")]["DeletionProtectionEnabled"])
+			}
+		}
 	})
 }
 

@@ -97,11 +97,16 @@ func open(t testing.TB, transport aws.HTTPClient, options ...func(*s3.Options)) 
 
 func openIn(t testing.TB, region string, transport aws.HTTPClient, options ...func(*s3.Options)) *s3store.Store {
 	t.Helper()
+	return openWith(t, region, transport, &s3store.Options{Prefix: "p/"}, options...)
+}
+
+func openWith(t testing.TB, region string, transport aws.HTTPClient, o *s3store.Options, options ...func(*s3.Options)) *s3store.Store {
+	t.Helper()
 	client := s3.NewFromConfig(aws.Config{
 		Region: region, HTTPClient: transport,
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 	}, options...)
-	s, err := s3store.New(client, "bucket", &s3store.Options{Prefix: "p/"})
+	s, err := s3store.New(client, "bucket", o)
 	require.NoError(t, err)
 	return s
 }

@@ -23,7 +23,7 @@ const probes = "ropewalk-probe/"
 // Check looks for missing and dangerous things: the bucket, conditional writes
 // that the server does not honour, lifecycle rules that delete objects of the
 // store or move them where they cannot be read, public access; and says whether
-// versioning is on. It changes nothing except for one small object of its
+// versioning is on, which it must be if the options demand it. It changes nothing except for one small object of its
 // own under the prefix, which it removes. It needs rights to do all that;
 // anything that it must not look at is a finding too. It returns an error if
 // the context ended, and findings otherwise.
@@ -241,6 +241,8 @@ func (s *Store) checkVersioning(ctx context.Context) Finding {
 		return unknown(name, err)
 	case out.Status == types.BucketVersioningStatusEnabled:
 		return Finding{Name: name, OK: true, Detail: "on"}
+	case s.options.Versioning:
+		return Finding{Name: name, Detail: "off", Hint: "run ropewalk init again, which switches it on: the heads of packed chains have contents"}
 	}
 	return Finding{Name: name, OK: true, Detail: "off"}
 }

@@ -45,6 +45,11 @@ func publicAccess(blocked bool) string {
 // check returns what Check finds in a good bucket that has other replies.
 func check(t *testing.T, others bucket) map[string]s3store.Finding {
 	t.Helper()
+	return checkWith(t, others, &s3store.Options{Prefix: "p/"})
+}
+
+func checkWith(t *testing.T, others bucket, o *s3store.Options) map[string]s3store.Finding {
+	t.Helper()
 	writes := map[string]int{}
 	server := &canned{reply: func(_ int, r *http.Request) reply {
 		request := requestOf(r)
@@ -58,7 +63,7 @@ func check(t *testing.T, others bucket) map[string]s3store.Finding {
 		require.True(t, ok, "unexpected request: %s", request)
 		return good
 	}}
-	findings, err := open(t, server).Check(t.Context())
+	findings, err := openWith(t, "eu-west-1", server, o).Check(t.Context())
 	require.NoError(t, err)
 	byName := map[string]s3store.Finding{}
 	for _, f := range findings {
@@ -132,6 +137,18 @@ func TestCheckFinds(t *testing.T) {
 			require.Contains(t, f.Detail, test.detail)
 		})
 	}
+}
+
+// TestVersioningIsDemanded only by the options, and only of a server that offers it.
+func TestVersioningIsDemanded(t *testing.T) {
+	off := bucket{"GET ?versioning": {status: 200, body: "<VersioningConfiguration/>"}}
+	demanded := &s3store.Options{Prefix: "p/", Versioning: true}
+	require.True(t, check(t, off)["versioning"].OK)
+	require.True(t, checkWith(t, nil, demanded)["versioning"].OK)
+	require.True(t, checkWith(t, bucket{"GET ?versioning": {status: 501, code: "NotImplemented"}}, demanded)["versioning"].OK)
+	f := checkWith(t, off, demanded)["versioning"]
+	require.False(t, f.OK)
+	require.Contains(t, f.Hint, "ropewalk init")
 }
 
 func TestCheckAcceptsWhatIsNotOffered(t *testing.T) {

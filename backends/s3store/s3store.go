@@ -66,8 +66,10 @@ type Options struct {
 	// Prefix stands before the name of every object: empty, or ending in "/",
 	// at most [MaxPrefix] bytes.
 	Prefix string
-	// Versioning says that Provision switches the bucket's versioning on. It
-	// never switches it off.
+	// Versioning says that Provision switches the bucket's versioning on, and that
+	// Check finds fault with a bucket without it. Nothing switches it off. The heads of
+	// packed chains have contents, which are in no other object: set it if they are in
+	// this bucket.
 	Versioning bool
 	// Logger receives each repetition and provisioning, at level debug; never
 	// content or credentials. Nil means none.

@@ -79,9 +79,18 @@ func Definitions() map[string]Definition {
 			[]string{blobRead},
 		},
 		"maintainer": {
-			"Ropewalk maintainer", "Read and list changesets and heads, settle appends, delete orphans, and try conditional writes.",
-			Maintainer, both, none,
+			"Ropewalk maintainer", "Read and list changesets, delete orphans, and try conditional writes.",
+			Maintainer,
+			[]Scope{ChangesetsScope},
+			none,
 			[]string{blobRead, blobWrite, blobDelete},
+		},
+		"head-maintainer": {
+			"Ropewalk head maintainer", "Read, list, create and replace heads, without deleting any.",
+			Maintainer,
+			[]Scope{HeadsScope},
+			none,
+			[]string{blobRead, blobWrite},
 		},
 		"set-up": {
 			"Ropewalk set-up", "Create containers, end public access to them, and look at the account's settings.",

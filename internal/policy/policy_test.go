@@ -55,9 +55,30 @@ func TestNoRoleLosesHistory(t *testing.T) {
 					require.Equal(t, policy.Maintainer, r)
 					require.Equal(t, "blue/ropewalk-probe/*", s.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
 				}
+				for _, action := range s.Action {
+					_, name, _ := strings.Cut(action, ":")
+					if strings.HasPrefix(name, "Delete") {
+						require.Contains(t, []string{"DeleteObject", "DeleteItem"}, name, "%s: versions, buckets, tables and backups stay", r)
+					}
+					require.NotContains(t, name, "*")
+				}
 			}
 		}
 	}
+	for key, d := range policy.Definitions() {
+		if slices.Contains(d.Scopes, policy.HeadsScope) {
+			require.Subset(t, []string{"read", "write", "add/action"}, rightsOnBlobs(d), key)
+		}
+	}
+}
+
+// rightsOnBlobs returns the data actions of a custom role, without what they all begin
+// with.
+func rightsOnBlobs(d policy.Definition) (rights []string) {
+	for _, action := range d.DataActions {
+		rights = append(rights, action[strings.LastIndex(action, "/blobs/")+len("/blobs/"):])
+	}
+	return rights
 }
 
 // Relays and subscribers write what is the library's own, and nothing else.
@@ -152,7 +173,8 @@ func TestAzureAssignments(t *testing.T) {
 		"Ropewalk changeset writer (acme)": {changesets},
 		"Ropewalk head writer (acme)":      {heads},
 		"Ropewalk reader (acme)":           {changesets, heads},
-		"Ropewalk maintainer (acme)":       {changesets, heads},
+		"Ropewalk maintainer (acme)":       {changesets},
+		"Ropewalk head maintainer (acme)":  {heads},
 		"Ropewalk set-up (acme)":           {account},
 	}, scopes)
 	azure.Heads = azure.Changesets
