@@ -55,6 +55,17 @@ func (b *Bill) Units() Units {
 	return b.units
 }
 
+// Bytes returns the sizes of all items together.
+func (b *Bill) Bytes() (total int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, item := range b.items {
+		size, _ := item.Size()
+		total += size
+	}
+	return total
+}
+
 // request has the parts of the requests that a bill understands.
 type request struct {
 	Item, Key  Item
