@@ -13,8 +13,8 @@ import (
 	"ropewalk/inspect"
 )
 
-// TestPacksThatAnnounceTooMuchAreFaults has packs of hostile sizes. What is not read is
-// not proved, and nothing is made room for.
+// TestPacksThatAnnounceTooMuchAreFaults has packs of hostile sizes. Contents that are
+// not read are not proved, and nothing is made room for.
 func TestPacksThatAnnounceTooMuchAreFaults(t *testing.T) {
 	b := newBench(t, order)
 	b.spill(draft("0"))

@@ -8,7 +8,7 @@ import (
 )
 
 // objectBefore returns the object before another one in its chain: the object with the
-// changeset that its first changeset was built on. It returns false if there is none.
+// changeset that its first changeset was built on. It returns false without such a changeset.
 func objectBefore(h changeset.Header) (changeset.Ref, bool) {
 	if h.First() == 0 {
 		return changeset.Ref{}, false
