@@ -130,3 +130,44 @@ func TestMaxContentSizeInAPackedChain(t *testing.T) {
 		}
 	}
 }
+
+// Content belongs to the caller, although it may lie beside the next content in memory.
+func TestContentOfAPackedChainIsTheCallersOwn(t *testing.T) {
+	b := newBuilt(t)
+	for _, tip := range []int{0, 0, 1000} {
+		b.append(link.Layout{Packed: true, Tip: tip}, make([]changeset.Draft, 3)...)
+		b.append(link.Layout{Packed: true, Tip: tip}, changeset.Draft{Content: []byte("a")}, changeset.Draft{Content: []byte("b")})
+	}
+	r := ropewalk.New(b.db, b.db, nil).Chain("order-1").ReaderAt(b.save())
+	for range 2 {
+		for c, err := range r.All(t.Context()) {
+			require.NoError(t, err)
+			requireEqual(t, b.want[c.Version], c)
+			_ = append(c.Content, "overwritten"...)
+			clear(c.Content)
+		}
+	}
+}
+
+// Reading a packed chain while it is erased is no corruption.
+func TestReadingAPackedChainWhileItIsErased(t *testing.T) {
+	for name := range whileAbsorbing(spread(t)) {
+		for _, op := range []faults.Op{faults.Get, faults.Stat, faults.Load} {
+			for request := 1; request <= 7; request += 2 {
+				b := spread(t)
+				var script faults.Script
+				script.On(op, request, faults.Fault{Before: func() { erase(t, b.db, "order-1") }})
+				chain := ropewalk.New(script.Changesets(b.db), script.Heads(b.db), &ropewalk.Options{WindowCount: 4}).Chain("order-1")
+				err := whileAbsorbing(b)[name](t.Context(), chain.ReaderAt(head.At(b.want[25].Header)))
+				if h, _ := b.db.Load(t.Context(), "order-1"); h.State != head.Erased {
+					require.NoError(t, err)
+					continue
+				}
+				if err != nil { // everything may have been under way already
+					require.ErrorIs(t, err, ropewalk.ErrErased, "%s, %s %d", name, op, request)
+					require.NotErrorAs(t, err, new(*ropewalk.CorruptError))
+				}
+			}
+		}
+	}
+}

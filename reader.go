@@ -39,6 +39,14 @@ type Range struct {
 // parent's digest before the changeset is yielded. The only exception is the
 // first changeset of a range that does not begin at version 0, whose parent is
 // not read. To have it proved, begin one version lower, or use [Reader.Since].
+//
+// In a packed chain an object has several changesets. Its digests prove all of them
+// before the first one is yielded. Contents of one object may lie side by side in
+// memory: a program that keeps few of them for long should copy them. If objects were
+// replaced by others since the head was read, a sequence goes on through the present
+// head, which must lead through the reader's own. At a head that does not say where its
+// changesets are stored ([Head.IsPlaced]), each sequence loads the head first; if
+// the chain does not pass through the reader's head, the error matches [ErrNotFound].
 type Reader struct {
 	store      *Store
 	changesets changeset.Store
@@ -79,7 +87,7 @@ func (r *Reader) All(ctx context.Context) iter.Seq2[changeset.Changeset, error] 
 }
 
 // Backward yields the whole history, the newest changeset first. It makes no
-// request beyond one for each changeset.
+// request beyond one for each object: each changeset, or each pack of a packed chain.
 func (r *Reader) Backward(ctx context.Context) iter.Seq2[changeset.Changeset, error] {
 	return r.Changesets(ctx, Range{Last: Newest, Backward: true})
 }
@@ -91,8 +99,9 @@ func (r *Reader) Changesets(ctx context.Context, versions Range) iter.Seq2[chang
 	return r.sequence(ctx, versions, false)
 }
 
-// Headers yields the headers of a range without reading any content. Its errors
-// are the errors of [Reader.Changesets].
+// Headers yields the headers of a range without reading any content, except in a
+// packed chain, whose objects have the headers beside the contents. Its errors are
+// the errors of [Reader.Changesets].
 func (r *Reader) Headers(ctx context.Context, versions Range) iter.Seq2[changeset.Header, error] {
 	return func(yield func(changeset.Header, error) bool) {
 		for c, err := range r.sequence(ctx, versions, true) {

@@ -43,20 +43,15 @@ type CorruptError struct {
 
 // Error returns "corrupt: REF: REASON (OBJECT)".
 func (e *CorruptError) Error() string {
-	text := "corrupt: "
-	if e.Ref != (Ref{}) {
-		text += e.Ref.subject() + ": "
+	what := e.Ref.String() + ": "
+	switch {
+	case e.Ref == Ref{}:
+		what = ""
+	case e.Ref.ID.IsZero():
+		what = "head of " + e.Ref.AggregateID + ": "
 	}
-	if text += e.Reason; e.Object != "" {
-		text += " (" + e.Object + ")"
+	if e.Object == "" {
+		return fmt.Sprintf("corrupt: %s%s", what, e.Reason)
 	}
-	return text
-}
-
-// subject returns what an error is about.
-func (r Ref) subject() string {
-	if r.ID.IsZero() {
-		return "head of " + r.AggregateID
-	}
-	return r.String()
+	return fmt.Sprintf("corrupt: %s%s (%s)", what, e.Reason, e.Object)
 }

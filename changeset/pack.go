@@ -62,10 +62,14 @@ func Unpack(object Changeset, content []byte) ([]Changeset, error) {
 			err = fmt.Errorf("%s was built on revision %d, after the object", last.Ref, last.AfterRevision)
 		}
 	}
-	if err != nil {
-		return nil, notDecoded(object.Ref, err)
+	switch {
+	case err == nil:
+		return all, nil
+	case errors.Is(err, ErrUnsupportedFormat):
+		return nil, fmt.Errorf("%s: %w", object.Ref, err)
+	default:
+		return nil, &CorruptError{Ref: object.Ref, Reason: err.Error()}
 	}
-	return all, nil
 }
 
 func unpack(object Changeset, content []byte) ([]Changeset, error) {

@@ -37,7 +37,7 @@ func requireSame(t *testing.T, parent changeset.Header, text []byte) []changeset
 }
 
 // requireLines demands that the changesets are written as they were read, and that a
-// caller who appends to a content overwrites nothing.
+// caller who appends to content overwrites nothing.
 func requireLines(t *testing.T, text []byte, all []changeset.Changeset) {
 	t.Helper()
 	var again []byte

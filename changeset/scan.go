@@ -17,22 +17,18 @@ import (
 // version 0. Contents may alias the text, and lie side by side in memory.
 //
 // Its error is a [*CorruptError] of the aggregate's head if the text is not what
-// [AppendLine] writes, apart from header fields of later versions. The encoding of a
-// later version is an error that matches [ErrUnsupportedFormat].
+// [AppendLine] writes, apart from header fields of later versions. A line whose content
+// is encoded is an error that matches [ErrUnsupportedFormat].
 func DecodeLines(parent Header, text []byte) ([]Changeset, error) {
 	all, err := decodeLines(&parent, text)
-	if err != nil {
-		return nil, notDecoded(Ref{AggregateID: parent.AggregateID}, err)
+	switch {
+	case err == nil:
+		return all, nil
+	case errors.Is(err, ErrUnsupportedFormat):
+		return nil, err
+	default:
+		return nil, &CorruptError{Ref: Ref{AggregateID: parent.AggregateID}, Reason: err.Error()}
 	}
-	return all, nil
-}
-
-// notDecoded returns the error of what does not decode.
-func notDecoded(ref Ref, err error) error {
-	if errors.Is(err, ErrUnsupportedFormat) {
-		return fmt.Errorf("%s: %w", ref.subject(), err)
-	}
-	return &CorruptError{Ref: ref, Reason: err.Error()}
 }
 
 // minLine is below the size of every line.

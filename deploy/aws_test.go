@@ -113,7 +113,9 @@ func TestAWSOutputs(t *testing.T) {
 		"":           "aws://acme-orders/?table=acme-heads&region=eu-west-1",
 		"team-a/b1/": "aws://acme-orders/team-a/b1/?table=acme-heads&region=eu-west-1",
 	} {
-		m := loadAWS(t, values{"prefix": prefix})
+		m := loadAWS(t, values{"prefix": prefix, "packed": true})
+		require.Equal(t, url+"&format=packed", m.value(m.block("output", "store_url"), "value").AsString())
+		m = loadAWS(t, values{"prefix": prefix})
 		require.Equal(t, url, m.value(m.block("output", "store_url"), "value").AsString())
 		for _, r := range policy.AWSRoles {
 			require.Equal(t, "arn of "+string(r), m.value(m.block("output", string(r)+"_policy_arn"), "value").AsString())

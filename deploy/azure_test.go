@@ -55,6 +55,7 @@ func TestAzureAccount(t *testing.T) {
 	for _, kept := range []string{"delete_retention_policy", "container_delete_retention_policy"} {
 		m.requireAttributes(m.within(account, "blob_properties", kept), values{"days": 7})
 	}
+	requireValidation(t, loadAzure, "soft_delete_days", []any{1, 7, 365}, []any{0, -1, 366})
 	requireValidation(t, loadAzure, "replication", []any{"LRS", "ZRS", "GRS", "GZRS"}, []any{"RAGRS", "RAGZRS", ""})
 	requireValidation(t, loadAzure, "prefix", goodPrefixes, badPrefixes)
 }
@@ -176,7 +177,9 @@ func TestAzureOutputs(t *testing.T) {
 		"":      "azure://acmeorders/?changesets=acme-changesets&heads=acme-heads",
 		"blue/": "azure://acmeorders/blue/?changesets=acme-changesets&heads=acme-heads",
 	} {
-		m := loadAzure(t, values{"prefix": prefix})
+		m := loadAzure(t, values{"prefix": prefix, "packed": true})
+		require.Equal(t, url+"&format=packed", m.value(m.block("output", "store_url"), "value").AsString())
+		m = loadAzure(t, values{"prefix": prefix})
 		require.Equal(t, url, m.value(m.block("output", "store_url"), "value").AsString())
 		require.Equal(t, accountID, m.value(m.block("output", "account_id"), "value").AsString())
 	}

@@ -132,15 +132,16 @@ func TestBicepParameters(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"account": "string", "location": "string = resourceGroup().location", "replication": "string = 'ZRS'",
 		"changesets": "string = '" + azurestore.DefaultChangesetsContainer + "'", "heads": "string = '" + azurestore.DefaultHeadsContainer + "'",
-		"prefix": "string = ''", "softDeleteDays": "int = 7", "coolAfterDays": "int = 90", "coldAfterDays": "int = 365",
+		"prefix": "string = ''", "packed": "bool = false", "softDeleteDays": "int = 7", "coolAfterDays": "int = 90", "coldAfterDays": "int = 365",
 		"sharedKeys": "bool = false", "writers": "string[] = []", "readers": "string[] = []", "maintainers": "string[] = []", "principalType": "string = 'ServicePrincipal'", "tags": "object = {}",
 	}, b.parameters)
 	require.Contains(t, b.text, "@allowed(['LRS', 'ZRS', 'GRS', 'GZRS'])\nparam replication ")
+	require.Contains(t, b.text, "@minValue(1)\n@maxValue(365)\nparam softDeleteDays ", "soft delete keeps the heads, and cannot be off")
 	require.Contains(t, b.text, "@allowed(['ServicePrincipal', 'User', 'Group'])\nparam principalType ")
 	for name := range b.parameters {
 		require.Greater(t, len(regexp.MustCompile(`\b`+name+`\b`).FindAllString(b.text, -1)), 1, "%s is not used", name)
 	}
-	require.Contains(t, b.text, "\noutput storeUrl string = 'azure://${account}/${prefix}?changesets=${changesets}&heads=${heads}'\n")
+	require.Contains(t, b.text, "\noutput storeUrl string = 'azure://${account}/${prefix}?changesets=${changesets}&heads=${heads}${packed ? '&format=packed' : ''}'\n")
 }
 
 func TestBicepExample(t *testing.T) {

@@ -134,7 +134,7 @@ func (j chainJournal) stages(ctx context.Context, h head.Head, from uint64) iter
 				return
 			}
 			for i := from/waypointEvery + 1; i < uint64(len(waypoints)); i++ {
-				at, err := j.feed.headAt(ctx, ropewalk.Ref{AggregateID: h.AggregateID, Version: i * waypointEvery, ID: waypoints[i]})
+				at, err := j.feed.pointAt(ctx, ropewalk.Ref{AggregateID: h.AggregateID, Version: i * waypointEvery, ID: waypoints[i]})
 				if !yield(at, err) || err != nil {
 					return
 				}

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"ropewalk"
@@ -86,6 +87,7 @@ type Feed struct {
 	heads   head.Store
 	log     head.Log // nil if the feed is a chain
 	options Options
+	packed  atomic.Bool // the store writes packed chains, or a packed chain was read
 }
 
 // windowBytes bounds what each of the reads of long advances holds ahead.
@@ -97,7 +99,8 @@ func Open(store *ropewalk.Store, options *Options) *Feed {
 	f := &Feed{heads: store.HeadStore(), options: options.withDefaults()}
 	f.log, _ = head.As[head.Log](f.heads)
 	own := store.Options()
-	own.Compress = true
+	f.packed.Store(own.Packed)
+	own.Compress, own.Packed = true, false // the feed's own chains are of format 1
 	own.WindowBytes = min(own.WindowBytes, windowBytes)
 	f.store = ropewalk.New(store.Changesets(), f.heads, &own)
 	return f

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"ropewalk/head"
 	"ropewalk/internal/link"
 	"ropewalk/internal/pause"
+	"ropewalk/internal/walk"
 )
 
 // verdict is what a hint has come to.
@@ -127,8 +129,13 @@ var errErased = errors.New("the aggregate is erased")
 // find returns the ID that a version has in the chain of h. It returns the zero ID
 // if h is a tombstone and its index does not have the version.
 func (f *Feed) find(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
-	if h.Version == version {
+	switch {
+	case h.Version == version:
 		return h.ID, nil
+	case h.IsPacked() && h.State == head.Erased:
+		return changeset.ID{}, nil
+	case h.IsPacked():
+		return f.findPacked(ctx, h, version)
 	}
 	id, err := link.Find(h, version, func(ref changeset.Ref) (changeset.Header, error) {
 		if h.State == head.Erased {
@@ -140,4 +147,22 @@ func (f *Feed) find(ctx context.Context, h head.Head, version uint64) (changeset
 		return changeset.ID{}, nil
 	}
 	return id, err
+}
+
+// findPacked is find for a packed chain. If an object is missing, a later head may no
+// longer name it.
+func (f *Feed) findPacked(ctx context.Context, h head.Head, version uint64) (changeset.ID, error) {
+	if newest := h.PackedHeader(); !newest.ID.IsZero() && newest.Version == version {
+		return newest.ID, nil
+	}
+	place, err := link.Locate(ctx, f.store.Changesets(), h, version)
+	missing, ok := errors.AsType[*link.MissingError](err)
+	if !ok {
+		return place.Header.ID, err
+	}
+	now, err := f.heads.Load(ctx, h.AggregateID)
+	if err == nil && now.State == head.Live && now.Revision > h.Revision {
+		return f.find(ctx, now, version)
+	}
+	return changeset.ID{}, cmp.Or(err, walk.ReadError(missing.Ref, changeset.ErrNotFound))
 }

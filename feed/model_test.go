@@ -32,15 +32,18 @@ type history struct {
 	stream   *streaming // nil if the heads have no source
 	heads    head.Store // which do not fail
 	chaos    *chaos
-	store    *ropewalk.Store // whose requests fail
+	stores   []*ropewalk.Store // of the writers, whose requests fail
 	calm     *ropewalk.Store
+	mu       sync.Mutex
 	restored map[string]bool
 	// restores says that heads are restored; then gc, which would delete what a
 	// restored head has lost, stays out.
 	restores bool
 	olds     map[string][]byte
-	mu       sync.Mutex
 	seen     []feed.Change // by the reader
+	// packed says that there are writers of packed chains. What a restored head had in its
+	// tip is lost.
+	packed bool
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
@@ -50,17 +53,34 @@ func newHistory(t *testing.T, seed uint64) *history {
 		h.stream, h.heads = newStreaming(h.db, seed)
 	}
 	h.chaos = &chaos{random: rand.New(rand.NewPCG(seed, 2)), rate: 0.05}
-	options := &ropewalk.Options{SettleTimeout: time.Second}
-	h.store = ropewalk.New(chaoticObjects{changeset.NewPassThrough(h.db), h.chaos}, chaoticHeads{head.NewPassThrough(h.heads), h.chaos}, options)
-	h.calm = ropewalk.New(h.db, h.heads, options)
+	for _, o := range writers[seed/2%uint64(len(writers))] {
+		o.SettleTimeout = time.Second
+		h.packed = h.packed || o.Packed
+		h.stores = append(h.stores, ropewalk.New(chaoticObjects{changeset.NewPassThrough(h.db), h.chaos}, chaoticHeads{head.NewPassThrough(h.heads), h.chaos}, &o))
+	}
+	h.calm = ropewalk.New(h.db, h.heads, &ropewalk.Options{SettleTimeout: time.Second})
 	return h
+}
+
+// writers are the options of the stores that the writers of a history use: of format 1,
+// of packed chains, and of both.
+var writers = [][]ropewalk.Options{
+	{{}},
+	{{Packed: true, TipSize: 1500}},
+	{{}, {Packed: true, TipSize: 600}},
+	{{Packed: true, TipSize: 64 << 10}, {Packed: true, TipSize: -1}},
+}
+
+// store returns the store of one of the writers.
+func (h *history) store(random *rand.Rand) *ropewalk.Store {
+	return h.stores[random.IntN(len(h.stores))]
 }
 
 // relay runs relays one after another, each killed after a while.
 func (h *history) relay(ctx context.Context, random *rand.Rand) {
 	for ctx.Err() == nil {
 		life, kill := context.WithTimeout(ctx, time.Duration(random.IntN(20_000))*time.Millisecond)
-		r := feed.Open(h.store, nil).Relay(&feed.RelayOptions{ListEvery: time.Second})
+		r := feed.Open(h.store(random), nil).Relay(&feed.RelayOptions{ListEvery: time.Second})
 		if random.IntN(4) == 0 {
 			_, _ = r.Once(life)
 		} else {
@@ -74,7 +94,7 @@ func (h *history) relay(ctx context.Context, random *rand.Rand) {
 // write does one thing to an aggregate.
 func (h *history) write(ctx context.Context, random *rand.Rand) {
 	id := fmt.Sprintf("a%d", random.IntN(6))
-	chain := h.store.Chain(id)
+	chain := h.store(random).Chain(id)
 	switch n := random.IntN(40); {
 	case n == 0 && !h.restores:
 		_, _ = gc.New(h.db, h.heads, nil).Erase(ctx, id)
@@ -99,6 +119,8 @@ func (h *history) write(ctx context.Context, random *rand.Rand) {
 		h.stream.replace()
 	case n == 8 || n == 9:
 		h.damage(id, time.Duration(random.IntN(15_000))*time.Millisecond)
+	case n == 10 || n == 11:
+		_, _ = gc.New(h.db, h.heads, nil).Flush(ctx, id)
 	default:
 		drafts := make([]ropewalk.Draft, 1+random.IntN(3))
 		at, err := chain.Head(ctx)
@@ -121,7 +143,9 @@ func (h *history) restore(id string) {
 			h.olds[id] = bytes.Clone(c.Heads[name])
 		} else if !bytes.Equal(old, c.Heads[name]) {
 			c.Heads[name] = old
+			h.mu.Lock()
 			h.restored[id] = true
+			h.mu.Unlock()
 		}
 	})
 }
@@ -145,13 +169,17 @@ func (h *history) damage(id string, d time.Duration) {
 	})
 }
 
-// follow reads the feed, and begins again at the last position after each error.
-func (h *history) follow(ctx context.Context) {
+// follow reads the feed, and begins again at the last position after each error. It
+// leaves out the aggregates whose changesets were lost with a restored head.
+func (h *history) follow(ctx context.Context, random *rand.Rand) {
 	var at feed.Position
+	lost := map[string]bool{}
 	for ctx.Err() == nil {
-		for c, err := range feed.Open(h.store, nil).Follow(ctx, at) {
+		only := func(id string) bool { return !lost[id] }
+		for c, err := range feed.Open(h.store(random), &feed.Options{Only: only}).Follow(ctx, at) {
 			if err != nil {
 				require.NotErrorIs(h.t, err, feed.ErrOtherHistory)
+				h.lose(lost, err)
 				break
 			}
 			at = c.Position
@@ -161,6 +189,19 @@ func (h *history) follow(ctx context.Context) {
 		}
 		_ = sleep(ctx, time.Second)
 	}
+}
+
+// lose notes the aggregate of a changeset that is missing, which is no damage if its head
+// was restored in a packed chain.
+func (h *history) lose(lost map[string]bool, err error) {
+	corrupt, ok := errors.AsType[*ropewalk.CorruptError](err)
+	if !ok || corrupt.Ref.ID.IsZero() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	require.True(h.t, h.packed && h.restored[corrupt.Ref.AggregateID], err)
+	lost[corrupt.Ref.AggregateID] = true
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -179,7 +220,8 @@ func (h *history) run() {
 		random := rand.New(rand.NewPCG(h.random.Uint64(), 0))
 		others.Go(func() { h.relay(ctx, random) })
 	}
-	others.Go(func() { h.follow(ctx) })
+	reader := rand.New(rand.NewPCG(h.random.Uint64(), 0))
+	others.Go(func() { h.follow(ctx, reader) })
 	var writers sync.WaitGroup
 	for range 3 {
 		random := rand.New(rand.NewPCG(h.random.Uint64(), 0))
@@ -213,10 +255,29 @@ func (h *history) check() {
 	findings = slices.DeleteFunc(findings, func(f feed.Finding) bool { return h.restored[f.AggregateID] })
 	require.Empty(t, findings)
 
-	all, err := ropewalk.Collect(f.After(t.Context(), feed.Position{}))
+	all, err := ropewalk.Collect(h.readable(h.calm).After(t.Context(), feed.Position{}))
 	require.NoError(t, err)
 	h.checkOrder(all)
 	h.checkReader(all)
+	h.checkOwnChains()
+}
+
+// readable returns the feed without the aggregates whose changesets may be lost.
+func (h *history) readable(store *ropewalk.Store) *feed.Feed {
+	return feed.Open(store, &feed.Options{Only: func(id string) bool { return !h.packed || !h.restored[id] }})
+}
+
+// checkOwnChains checks that the library's own chains are of format 1.
+func (h *history) checkOwnChains() {
+	own := 0
+	for at, err := range h.heads.List(h.t.Context(), "") {
+		require.NoError(h.t, err)
+		if reserved.Is(at.AggregateID) {
+			own++
+			require.False(h.t, at.IsPacked(), at.AggregateID)
+		}
+	}
+	require.NotZero(h.t, own)
 }
 
 // checkOrder checks that each aggregate's changes are exactly its chain.
@@ -228,7 +289,7 @@ func (h *history) checkOrder(all []feed.Change) {
 	heads := map[string]head.Head{}
 	for at, err := range h.calm.Heads(h.t.Context(), "") {
 		require.NoError(h.t, err)
-		if !reserved.Is(at.AggregateID) {
+		if !reserved.Is(at.AggregateID) && !(h.packed && h.restored[at.AggregateID]) {
 			heads[at.AggregateID] = at
 		}
 	}
@@ -273,7 +334,7 @@ func (h *history) checkReader(all []feed.Change) {
 		next[c.AggregateID] = c.Version + 1
 	}
 	if len(h.seen) > 0 {
-		rest, err := ropewalk.Collect(feed.Open(h.calm, nil).After(h.t.Context(), h.seen[len(h.seen)-1].Position))
+		rest, err := ropewalk.Collect(h.readable(h.calm).After(h.t.Context(), h.seen[len(h.seen)-1].Position))
 		require.NoError(h.t, err)
 		require.LessOrEqual(h.t, len(rest), len(all))
 	}

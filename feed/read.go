@@ -11,10 +11,8 @@ import (
 	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/body"
 	"ropewalk/internal/parallel"
 	"ropewalk/internal/pause"
-	"ropewalk/internal/walk"
 )
 
 // delivery is one step along the feed.
@@ -45,9 +43,10 @@ const budget = 1 << 20
 // deliveries yields the changes after a position. With follow, it yields caughtUp
 // when nothing more is there for now, and goes on.
 func (f *Feed) deliveries(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[delivery, error] {
-	work := func(ctx context.Context) iter.Seq2[bundle, error] { return f.bundles(ctx, after, follow, want) }
+	r := f.newReading()
+	work := func(ctx context.Context) iter.Seq2[bundle, error] { return r.bundles(ctx, after, follow, want) }
 	return func(yield func(delivery, error) bool) {
-		for done, err := range parallel.Map(ctx, f.options.ReadAhead, work, f.readBundle) {
+		for done, err := range parallel.Map(ctx, f.options.ReadAhead, work, r.readBundle) {
 			for {
 				for _, d := range done.deliveries {
 					if !yield(d, nil) {
@@ -61,7 +60,7 @@ func (f *Feed) deliveries(ctx context.Context, after Position, follow bool, want
 				if len(done.rest) == 0 {
 					break
 				}
-				done, err = f.readBundle(ctx, done.rest)
+				done, err = r.readBundle(ctx, done.rest)
 			}
 		}
 	}
@@ -90,13 +89,13 @@ type bundle []piece
 
 // bundles yields the pieces of the entries after a position. A bundle has several
 // pieces only if the store can read many changesets by one request.
-func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[bundle, error] {
+func (r *reading) bundles(ctx context.Context, after Position, follow bool, want wanted) iter.Seq2[bundle, error] {
 	size := 1
-	if _, many := changeset.As[changeset.ManyGetter](f.store.Changesets()); many {
+	if _, many := changeset.As[changeset.ManyGetter](r.store.Changesets()); many {
 		size = maxSpan
 	}
 	return func(yield func(bundle, error) bool) {
-		for page, err := range f.pages(ctx, after, follow) {
+		for page, err := range r.pages(ctx, after, follow) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -105,7 +104,7 @@ func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wa
 				return
 			}
 			var b bundle
-			for p := range f.pieces(ctx, page, want) {
+			for p := range r.pieces(ctx, page, want) {
 				if len(b) > 0 && (len(b) == size || p.isSpan() || b[0].isSpan()) {
 					if !yield(b, nil) {
 						return
@@ -122,10 +121,10 @@ func (f *Feed) bundles(ctx context.Context, after Position, follow bool, want wa
 }
 
 // pieces yields the pieces of entries.
-func (f *Feed) pieces(ctx context.Context, page []entry, want wanted) iter.Seq[piece] {
+func (r *reading) pieces(ctx context.Context, page []entry, want wanted) iter.Seq[piece] {
 	return func(yield func(piece) bool) {
 		for _, e := range page {
-			for p := range f.split(ctx, e, want) {
+			for p := range r.split(ctx, e, want) {
 				if !yield(p) {
 					return
 				}
@@ -159,7 +158,7 @@ func (f *Feed) pages(ctx context.Context, after Position, follow bool) iter.Seq2
 }
 
 // split divides an entry into pieces.
-func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq[piece] {
+func (r *reading) split(ctx context.Context, e entry, want wanted) iter.Seq[piece] {
 	return func(yield func(piece) bool) {
 		a := e.advance
 		switch {
@@ -170,7 +169,7 @@ func (f *Feed) split(ctx context.Context, e entry, want wanted) iter.Seq[piece] 
 			yield(piece{entry: e, first: a.First, last: a.Last})
 			return
 		}
-		newest, err := f.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
+		newest, err := r.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
 		if err != nil {
 			yield(piece{entry: e, first: a.First, last: a.Last, failed: err})
 			return
@@ -193,15 +192,15 @@ type done struct {
 }
 
 // readBundle reads a bundle: all of it, or as much as the budget allows.
-func (f *Feed) readBundle(ctx context.Context, b bundle) (d done, err error) {
-	found := f.readMany(ctx, b)
+func (r *reading) readBundle(ctx context.Context, b bundle) (d done, err error) {
+	found := r.readMany(ctx, b)
 	size := 0
 	for i, p := range b {
 		if size > budget {
 			d.rest = b[i:]
 			return d, nil
 		}
-		one := f.readPiece(ctx, p, found)
+		one := r.readPiece(ctx, p, found)
 		d.deliveries = append(d.deliveries, one.deliveries...)
 		if d.err = one.err; d.err != nil {
 			return d, nil
@@ -219,8 +218,8 @@ func (f *Feed) readBundle(ctx context.Context, b bundle) (d done, err error) {
 
 // readMany returns what one request gives of a bundle within the budget. What it
 // leaves out is to be read alone, which says why it is missing.
-func (f *Feed) readMany(ctx context.Context, b bundle) map[ropewalk.Ref]ropewalk.Changeset {
-	many, ok := changeset.As[changeset.ManyGetter](f.store.Changesets())
+func (r *reading) readMany(ctx context.Context, b bundle) map[ropewalk.Ref]ropewalk.Changeset {
+	many, ok := changeset.As[changeset.ManyGetter](r.store.Changesets())
 	var refs []ropewalk.Ref
 	for _, p := range b {
 		if p.kind == changed && !p.advance.Erased {
@@ -239,7 +238,7 @@ func (f *Feed) readMany(ctx context.Context, b bundle) map[ropewalk.Ref]ropewalk
 	})
 	found := make(map[ropewalk.Ref]ropewalk.Changeset, len(all))
 	for _, c := range all {
-		if c, err := f.admitted(c); err == nil {
+		if c, err := r.admitted(c); err == nil {
 			found[c.Ref] = c
 		}
 	}
@@ -252,26 +251,26 @@ func (p piece) ref() ropewalk.Ref {
 }
 
 // readPiece reads the changesets of a piece that are not among those found before.
-func (f *Feed) readPiece(ctx context.Context, p piece, found map[ropewalk.Ref]ropewalk.Changeset) done {
+func (r *reading) readPiece(ctx context.Context, p piece, found map[ropewalk.Ref]ropewalk.Changeset) done {
 	a, last := p.advance, p.ref()
 	switch {
 	case p.kind != changed:
 		return done{deliveries: []delivery{{Change{Position: p.position}, p.kind}}}
 	case a.Erased:
-		return done{deliveries: []delivery{{f.erasure(last, p.position), changed}}}
+		return done{deliveries: []delivery{{r.erasure(last, p.position), changed}}}
 	case p.isSpan():
-		return f.readSpan(ctx, p, last)
+		return r.readSpan(ctx, p, last)
 	}
 	c, ok := found[last]
 	var err error
 	if !ok {
-		c, err = f.get(ctx, last)
+		c, err = r.get(ctx, last)
 	}
 	if err == nil && !a.Before.IsZero() && c.Parent != a.Before {
 		err = &ropewalk.CorruptError{Ref: last, Reason: fmt.Sprintf("its parent is %s, and the feed says %s", c.Parent, a.Before)}
 	}
 	if err != nil {
-		return f.unlessErased(ctx, p, err)
+		return r.unlessErased(ctx, p, err)
 	}
 	return done{deliveries: []delivery{{Change{Changeset: c, Position: p.position}, changed}}}
 }
@@ -281,22 +280,22 @@ func (f *Feed) erasure(ref ropewalk.Ref, at Position) Change {
 }
 
 // readSpan reads several versions of an aggregate, as many as the budget allows.
-func (f *Feed) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done) {
+func (r *reading) readSpan(ctx context.Context, p piece, last ropewalk.Ref) (d done) {
 	if p.failed != nil {
-		return f.unlessErased(ctx, p, p.failed)
+		return r.unlessErased(ctx, p, p.failed)
 	}
 	newest := p.newest
 	if !newest.Exists() {
 		var err error
-		if newest, err = f.headAt(ctx, last); err != nil {
-			return f.unlessErased(ctx, p, err)
+		if newest, err = r.headAt(ctx, last); err != nil {
+			return r.unlessErased(ctx, p, err)
 		}
 	}
 	size := 0
 	versions := ropewalk.Range{First: p.first, Last: p.last}
-	for c, err := range f.store.Chain(last.AggregateID).ReaderAt(newest).Changesets(ctx, versions) {
+	for c, err := range r.span(ctx, newest, last, versions) {
 		if err != nil {
-			rest := f.unlessErased(ctx, p, err)
+			rest := r.unlessErased(ctx, p, err)
 			return done{append(d.deliveries, rest.deliveries...), rest.err, nil}
 		}
 		d.deliveries = append(d.deliveries, delivery{Change{Changeset: c, Position: p.at(c.Version)}, changed})
@@ -322,57 +321,6 @@ func (f *Feed) unlessErased(ctx context.Context, p piece, err error) done {
 		return done{err: fmt.Errorf("%v, and the head could not be read: %w", err, loadErr)}
 	}
 	return done{err: err}
-}
-
-// get returns one changeset, proved against its reference and the hash of its body.
-func (f *Feed) get(ctx context.Context, ref ropewalk.Ref) (ropewalk.Changeset, error) {
-	limit := f.store.Options().MaxContentSize
-	c, err := f.store.Changesets().Get(ctx, ref, func(h changeset.Header) error {
-		if h.BodySize > limit {
-			return fmt.Errorf("%w: %d bytes, more than %d", changeset.ErrStoredTooLarge, h.BodySize, limit)
-		}
-		return nil
-	})
-	if err == nil && c.Ref != ref {
-		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + c.Ref.String()}
-	}
-	if err == nil {
-		c, err = f.admitted(c)
-	}
-	if err != nil {
-		return ropewalk.Changeset{}, walk.ReadError(ref, err)
-	}
-	return c, nil
-}
-
-// admitted returns a changeset with its content, proved against the hash of its body.
-func (f *Feed) admitted(c ropewalk.Changeset) (ropewalk.Changeset, error) {
-	err := c.VerifyBody()
-	if err == nil {
-		c.Content, err = body.Decode(c, f.store.Options().MaxContentSize)
-	}
-	return c, err
-}
-
-// headAt returns the head at a changeset.
-func (f *Feed) headAt(ctx context.Context, ref ropewalk.Ref) (head.Head, error) {
-	header, err := f.header(ctx, ref)
-	if err != nil {
-		return head.Head{}, err
-	}
-	return head.At(header), nil
-}
-
-// header returns the header of a changeset that a chain names.
-func (f *Feed) header(ctx context.Context, ref ropewalk.Ref) (ropewalk.Header, error) {
-	info, err := f.store.Changesets().Stat(ctx, ref)
-	if err == nil && info.Ref != ref {
-		err = &changeset.CorruptError{Ref: ref, Reason: "the object belongs to " + info.Ref.String()}
-	}
-	if err != nil {
-		return ropewalk.Header{}, walk.ReadError(ref, err)
-	}
-	return info.Header, nil
 }
 
 // pauses returns the pauses between looks at what other processes may change.

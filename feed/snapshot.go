@@ -168,7 +168,7 @@ func (s *state) readManifest(ctx context.Context, id changeset.ID) (m manifest, 
 // restoreFrom sets the state to a snapshot, after it has proved that the chain of h
 // has the changeset that the snapshot is at.
 func (s *state) restoreFrom(ctx context.Context, h head.Head, id changeset.ID, m manifest) error {
-	at, err := s.feed.headAt(ctx, changeset.Ref{AggregateID: h.AggregateID, Version: m.Version, ID: m.ID})
+	at, err := s.feed.pointAt(ctx, changeset.Ref{AggregateID: h.AggregateID, Version: m.Version, ID: m.ID})
 	if err != nil {
 		return unusable(err)
 	}
@@ -215,8 +215,9 @@ func (s *state) readBuckets(ctx context.Context, m manifest) (*progress, error) 
 // getObject returns the content of an object of a snapshot. The error matches
 // errUnusable if the object is missing or damaged.
 func (s *state) getObject(ctx context.Context, id changeset.ID) ([]byte, error) {
-	c, err := s.feed.get(ctx, s.snapshotRef(id))
-	return c.Content, unusable(err)
+	ref := s.snapshotRef(id)
+	c, err := s.feed.object(ctx, ref)
+	return c.Content, unusable(readError(ref, err))
 }
 
 // unusable adds errUnusable to the error of an object that is missing or damaged.

@@ -187,8 +187,8 @@ func (f *Feed) recordedAt(ctx context.Context, a head.Advance) (time.Time, error
 }
 
 func (f *Feed) firstRecordedAt(ctx context.Context, a head.Advance) (time.Time, error) {
-	newest, err := f.headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
-	if err != nil || a.First == a.Last {
+	newest, err := f.newReading().headAt(ctx, ropewalk.Ref{AggregateID: a.AggregateID, Version: a.Last, ID: a.ID})
+	if err != nil || a.First == a.Last && !newest.IsPacked() {
 		return newest.UpdatedAt, err
 	}
 	versions := ropewalk.Range{First: a.First, Last: a.First}

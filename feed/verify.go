@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
-	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/headlist"
@@ -70,6 +70,10 @@ type track struct {
 type end struct {
 	version uint64
 	id      changeset.ID
+}
+
+func (e end) ref(h head.Head) changeset.Ref {
+	return changeset.Ref{AggregateID: h.AggregateID, Version: e.version, ID: e.id}
 }
 
 // readFeed reads the feed on from the position.
@@ -144,6 +148,7 @@ func (v *verification) judge(ctx context.Context, e headlist.Entry) (problem str
 	case e.Fault != nil:
 		return "its head does not decode: " + e.Fault.Error(), nil
 	case t == nil || t.broken == "" && behind(t, h):
+		h.Tip = "" // which may be long
 		v.ahead = append(v.ahead, h)
 		return "", nil
 	default:
@@ -172,23 +177,61 @@ func (v *verification) problem(ctx context.Context, t *track, h head.Head) (stri
 // namesTheChain checks that the advances end in changesets of the chain of h. Of a
 // tombstone only the changesets that its index names are left.
 func (v *verification) namesTheChain(ctx context.Context, t *track, h head.Head) (string, error) {
-	for i := len(t.ends) - 1; i >= 0; i-- {
-		e := t.ends[i]
-		id, err := v.feed.find(ctx, h, e.version)
-		if _, damaged := errors.AsType[*changeset.CorruptError](err); damaged {
-			return err.Error(), nil
+	if h.IsPacked() && h.State == head.Live {
+		return v.namesPacked(ctx, t.ends, v.feed.newView(h, new(atomic.Int64)))
+	}
+	return v.namesAll(ctx, t.ends, h)
+}
+
+// namesPacked is namesTheChain for a packed chain, which may begin as a chain of format 1.
+func (v *verification) namesPacked(ctx context.Context, ends []end, w *view) (string, error) {
+	for i := len(ends) - 1; i >= 0; i-- {
+		c, err := w.at(ctx, ends[i].version)
+		if errors.Is(err, errBelow) {
+			base, err := v.feed.pointAt(ctx, w.base)
+			if err != nil {
+				return problemOf(err)
+			}
+			return v.namesAll(ctx, ends[:i+1], base)
 		}
 		if err != nil {
-			return "", err
+			return problemOf(gone(ends[i].ref(w.head), err))
+		}
+		if c.ID != ends[i].id {
+			return otherID(ends[i], c.ID), nil
+		}
+	}
+	return "", nil
+}
+
+// problemOf returns the error of damaged or missing objects as a problem.
+func problemOf(err error) (string, error) {
+	if _, damaged := errors.AsType[*changeset.CorruptError](err); damaged {
+		return err.Error(), nil
+	}
+	return "", err
+}
+
+func otherID(e end, id changeset.ID) string {
+	return fmt.Sprintf("the feed has %s at version %d, and the chain has %s", e.id, e.version, id)
+}
+
+// namesAll is namesTheChain for a chain of format 1 and for a tombstone.
+func (v *verification) namesAll(ctx context.Context, ends []end, h head.Head) (string, error) {
+	for i := len(ends) - 1; i >= 0; i-- {
+		e := ends[i]
+		id, err := v.feed.find(ctx, h, e.version)
+		if err != nil {
+			return problemOf(err)
 		}
 		if id != e.id && !id.IsZero() {
-			return fmt.Sprintf("the feed has %s at version %d, and the chain has %s", e.id, e.version, id), nil
+			return otherID(e, id), nil
 		}
 		if id.IsZero() {
 			break
 		}
 		if i > 0 && h.State == head.Live { // the index of this changeset leads to the next
-			if h, err = v.feed.headAt(ctx, ropewalk.Ref{AggregateID: h.AggregateID, Version: e.version, ID: id}); err != nil {
+			if h, err = v.feed.pointAt(ctx, e.ref(h)); err != nil {
 				return "", err
 			}
 		}
@@ -214,13 +257,25 @@ func (v *verification) unfed(ctx context.Context) iter.Seq2[Finding, error] {
 			if f.Unfed {
 				f.Problem = unfedProblem(t, h)
 			} else if t.next == h.Version+1 {
-				f.Problem, err = v.problem(ctx, t, h)
+				f.Problem, err = v.problemAgain(ctx, t, h)
 			}
 			if (f.Problem != "" || err != nil) && (!yield(f, err) || err != nil) {
 				return
 			}
 		}
 	}
+}
+
+// problemAgain is problem for a head that was listed before, and fed since.
+func (v *verification) problemAgain(ctx context.Context, t *track, h head.Head) (string, error) {
+	if h.IsPacked() {
+		now, err := v.feed.heads.Load(ctx, h.AggregateID)
+		if err != nil {
+			return problemOf(err)
+		}
+		h = now
+	}
+	return v.problem(ctx, t, h)
 }
 
 func unfedProblem(t *track, h head.Head) string {

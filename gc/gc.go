@@ -1,13 +1,15 @@
 // Package gc deletes objects that no chain can reach any longer: the
 // objects of appends that lost a race or were abandoned ([Collector.Collect]),
-// and everything stored of an aggregate ([Collector.Erase]).
+// and everything stored of an aggregate ([Collector.Erase]). It also moves the tips of
+// heads into objects ([Collector.Flush]).
 //
 // An object enters its chain by the swap from the head's revision that it was
-// built on, or never. So an object that the chain of some head does not reach,
-// and that was built on a revision below that head's, is lost for good: no swap
-// can bring it in, by any writer, however late. Anyone may delete it at any
-// time; its key is never used again, so that a delete which arrives twice or
-// late does no harm either.
+// built on, or never. A pack has the revision of the head that it was put for; the
+// changesets in it may have lower ones. So an object that the chain of some head does
+// not reach, and that was built on a revision below that head's, is lost for good: no
+// swap can bring it in, by any writer, however late. Anyone may delete it at any time;
+// its key is never used again, so that a delete which arrives twice or late does no
+// harm either.
 //
 //	collector := gc.New(db, db, &gc.Options{Delete: true})
 //	for report, err := range collector.CollectAll(ctx, "") { … }
@@ -26,11 +28,12 @@
 // # What it costs
 //
 // An aggregate without orphans costs a request for its head and the pages of
-// one listing. A version at or below the head's with a single object is never
-// asked about: that is the committed one, or else the chain is broken there
-// and nothing may be deleted. Each orphan costs a metadata request, and its
-// version one or two more, to locate what is committed there. Memory is
-// bounded by the orphans, not by the length of the chain.
+// one listing. An object that ends at or below the newest object of the chain, and
+// whose versions no other object has, is never asked about: that is the chain's own,
+// or else the chain is broken there and nothing may be deleted. Each orphan costs a
+// metadata request, and each of the chain's own objects that it overlaps one or two
+// more, to locate it. Memory is bounded by the orphans and what they overlap, not by
+// the length of the chain.
 package gc
 
 import (
@@ -99,7 +102,7 @@ type Collector struct {
 	options    Options
 	requests   *semaphore.Weighted
 	reporting  sync.Mutex // one call of Progress at a time
-	// rule says what becomes of a changeset that the chain of a head does not
+	// rule says what becomes of an object that the chain of a head does not
 	// reach; only tests replace it, to see that it is needed.
 	rule func(afterRevision, revision uint64) fate
 }

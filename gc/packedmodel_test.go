@@ -28,7 +28,7 @@ var (
 	packedBounds    = flag.Int("packed-bounds", 1, "how many preemptions and faults its enumerated schedules may have")
 )
 
-// The actors that work on packed chains, besides those of the model of format 1.
+// The actors that work on packed chains, besides the actors of the model of format 1.
 const (
 	inline   = "inline"   // appends once after the head that it has loaded
 	pairs    = "pairs"    // appends twice
@@ -55,6 +55,7 @@ type packedScenario struct {
 	orphans     bool
 	faults      int
 	impatient   bool // writers give up soon: the outcomes of appends are uncertain
+	collect     collecting
 }
 
 var packedPools = [][]string{
@@ -141,6 +142,28 @@ func TestPackedModelAtRandom(t *testing.T) {
 	t.Log(told)
 }
 
+// TestThePackedModelNeedsTheRules takes a rule of the collector out, and requires that the
+// model finds a schedule that needs it.
+func TestThePackedModelNeedsTheRules(t *testing.T) {
+	for name, without := range map[string]func(*gc.Collector) *gc.Collector{
+		"the fence":          (*gc.Collector).WithoutFence,
+		"the after-revision": (*gc.Collector).WithoutRevisions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, s := range packedScenarios {
+				s.collect = func(c *gc.Collector, ctx context.Context, id string) (gc.Report, error) {
+					return without(c).Collect(ctx, id)
+				}
+				if n, violation := s.explore(t, *packedBounds); violation != "" {
+					t.Logf("schedule %d of %v: %s", n, s.actors, violation)
+					return
+				}
+			}
+			t.Fatal("without it nothing goes wrong")
+		})
+	}
+}
+
 // inBubble calls test in virtual time with the storage that the scenario begins with.
 func (s packedScenario) inBubble(t *testing.T, test func(*memstore.Store)) {
 	synctest.Test(t, func(t *testing.T) {
@@ -178,6 +201,9 @@ func (s packedScenario) explore(t *testing.T, bound int) (n int, violation strin
 
 // play runs one schedule. It returns what is wrong afterwards.
 func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, width int) int) ([]step, *packedGame, string) {
+	if s.collect == nil {
+		s.collect = (*gc.Collector).Collect
+	}
 	g := &packedGame{packedScenario: s, m: base.Clone(), e: &explorer{late: -1, faults: s.faults}, puts: map[changeset.ID]changeset.Changeset{}}
 	g.check(g.load())
 	var actors []func()
@@ -191,7 +217,7 @@ func (s packedScenario) play(t *testing.T, base *memstore.Store, choose func(i, 
 		for _, s := range steps {
 			violation += "\n  " + s.what
 		}
-		violation += fmt.Sprintf("\n  %+v", s)
+		violation += fmt.Sprintf("\n  %v after %d and %d appends, orphans %t, %d faults", s.actors, s.old, s.packed, s.orphans, s.faults)
 	}
 	return steps, g, violation
 }
@@ -319,7 +345,6 @@ func (g *packedGame) act(i int, name string) {
 		options.SettleTimeout = time.Second
 	}
 	chain := ropewalk.New(objects, heads, options).Chain(modelID)
-	maintenance := gc.New(objects, heads, &gc.Options{Grace: -1, Delete: true, Parallel: 1})
 	text := func(n int) string { return fmt.Sprintf("%d%c", i, 'a'+n) }
 	large := strings.Repeat("x", modelTip)
 	switch name {
@@ -332,45 +357,61 @@ func (g *packedGame) act(i int, name string) {
 	case big:
 		g.writes(ctx, chain, false, []string{text(0) + large, text(1) + large})
 	case updates:
-		for n := range 2 {
-			_, err := chain.Update(ctx, func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
-				return []changeset.Draft{draft(text(n))}, nil
-			})
-			if g.tell(err, text(n)); err != nil {
-				return
-			}
-		}
+		g.updates(ctx, chain, text(0), text(1))
 	case batches:
-		appender := chain.NewAppender(nil)
-		var callers sync.WaitGroup
-		for n := range 3 {
-			callers.Go(func() {
-				_, err := appender.Append(ctx, draft(text(n)))
-				g.tell(err, text(n))
-			})
-		}
-		callers.Wait()
+		g.batches(ctx, chain, text(0), text(1), text(2))
 	case settles:
 		g.settles(ctx, i, chain)
-	case collector:
-		if !g.safe(i) {
-			return
-		}
-		_, err := maintenance.Collect(ctx, modelID)
-		g.expect(name, err)
-	case eraser:
-		_, err := maintenance.Erase(ctx, modelID)
-		g.expect(name, err)
-	case flushes:
-		_, err := maintenance.Flush(ctx, modelID)
-		g.expect(name, err)
 	case absorbs:
 		g.absorbs(ctx, objects, heads)
 	case reads:
 		g.reads(ctx, i, chain)
 	case restores:
 		g.restores(i)
+	default:
+		g.maintains(ctx, i, name, gc.New(objects, heads, &gc.Options{Grace: -1, Delete: true, Parallel: 1}))
 	}
+}
+
+// maintains does what an actor does that appends nothing.
+func (g *packedGame) maintains(ctx context.Context, i int, name string, c *gc.Collector) {
+	var err error
+	switch name {
+	case collector:
+		if g.safe(i) {
+			_, err = g.collect(c, ctx, modelID)
+		}
+	case eraser:
+		_, err = c.Erase(ctx, modelID)
+	case flushes:
+		_, err = c.Flush(ctx, modelID)
+	}
+	g.expect(name, err)
+}
+
+// updates appends by Update, after any head that it finds.
+func (g *packedGame) updates(ctx context.Context, chain *ropewalk.Chain, texts ...string) {
+	for _, text := range texts {
+		_, err := chain.Update(ctx, func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+			return []changeset.Draft{draft(text)}, nil
+		})
+		if g.tell(err, text); err != nil {
+			return
+		}
+	}
+}
+
+// batches appends by an Appender with as many callers as there are texts.
+func (g *packedGame) batches(ctx context.Context, chain *ropewalk.Chain, texts ...string) {
+	appender := chain.NewAppender(nil)
+	var callers sync.WaitGroup
+	for _, text := range texts {
+		callers.Go(func() {
+			_, err := appender.Append(ctx, draft(text))
+			g.tell(err, text)
+		})
+	}
+	callers.Wait()
 }
 
 // safe reports whether a collector may work. A collector without grace must not be at work

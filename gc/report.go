@@ -5,7 +5,8 @@ import (
 	"ropewalk/head"
 )
 
-// Count is a number of objects and the size of their bodies in bytes.
+// Count is a number of objects and the size of their bodies in bytes, as they are
+// stored. A pack is one object, however many changesets it has.
 type Count struct{ Objects, Bytes int64 }
 
 func (c *Count) add(o changeset.Object) {
@@ -42,7 +43,7 @@ type Report struct {
 	Ahead Count
 	// Unreadable are objects that do not decode. They were kept.
 	Unreadable Count
-	// Unknown are objects at versions at which the chain is broken: which of them
+	// Unknown are objects of ranges in which the chain is broken: which of them
 	// are committed is unknown. Run ropewalk verify to learn more. They were
 	// kept.
 	Unknown Count
@@ -66,7 +67,7 @@ const (
 	undecided fate = iota
 	committed      // in the chain
 	gone           // deleted by another process
-	unknown        // the chain is broken at its version
+	unknown        // the chain is broken in its range
 	unreadable
 	young
 	ahead
@@ -74,7 +75,7 @@ const (
 	lost
 )
 
-// fateOf says what becomes of a changeset that the chain of a head does not
+// fateOf says what becomes of an object that the chain of a head does not
 // reach, by the revision that it was built on and the head's.
 func fateOf(afterRevision, revision uint64) fate {
 	switch {

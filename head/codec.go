@@ -115,14 +115,16 @@ func decode(aggregateID, object string, record []byte, beside map[string]string)
 // [changeset.ErrUnsupportedFormat] with the object's name, anything else as a
 // [*changeset.CorruptError].
 func DecodeError(aggregateID, object string, err error) error {
+	corrupt, isCorrupt := errors.AsType[*changeset.CorruptError](err)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, changeset.ErrUnsupportedFormat):
 		return &formatError{aggregateID, object, err}
-	default:
-		return &changeset.CorruptError{Ref: changeset.Ref{AggregateID: aggregateID}, Object: object, Reason: err.Error()}
+	case !isCorrupt:
+		corrupt = &changeset.CorruptError{Reason: err.Error()}
 	}
+	return &changeset.CorruptError{Ref: changeset.Ref{AggregateID: aggregateID}, Object: object, Reason: corrupt.Reason}
 }
 
 // formatError is the error of a record that only newer versions may trust.

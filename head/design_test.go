@@ -10,18 +10,21 @@ import (
 	"ropewalk/head"
 )
 
-// TestRecordOfTheDesign reads the head that DESIGN.md shows, and writes it again.
+// TestRecordOfTheDesign reads the heads that DESIGN.md shows, and writes them again.
 func TestRecordOfTheDesign(t *testing.T) {
 	design, err := os.ReadFile("../DESIGN.md")
 	require.NoError(t, err)
 	shown := regexp.MustCompile("(?m)^```json\n(.+)\n```$").FindAllSubmatch(design, -1)
-	require.Len(t, shown, 1)
-	h, err := head.DecodeJSON("order/4711", "object", shown[0][1])
-	require.NoError(t, err)
-	require.EqualValues(t, 1, h.Revision)
-	again, err := head.EncodeJSON(h)
-	require.NoError(t, err)
-	require.Equal(t, string(shown[0][1]), string(again))
+	require.Len(t, shown, 2)
+	for i, record := range shown {
+		h, err := head.DecodeJSON("order/4711", "object", record[1])
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, h.Revision)
+		require.Equal(t, i == 1, h.IsPacked())
+		again, err := head.EncodeJSON(h)
+		require.NoError(t, err)
+		require.Equal(t, string(record[1]), string(again))
+	}
 }
 
 // TestEscapesOfCanonicalJSON holds unknown keys to the escapes that DESIGN.md

@@ -35,6 +35,8 @@ func ParseFields(texts map[string]string) (Head, error) {
 	case err != nil:
 	case h.IsPacked():
 		errs[7] = h.parsePacked(texts, packed)
+	case hasPackedFields(texts):
+		errs[7] = errNotPacked
 	default:
 		h.Ancestors, errs[7] = changeset.ParseIndex(h.Version+1, packed)
 	}
@@ -44,42 +46,77 @@ func ParseFields(texts map[string]string) (Head, error) {
 	return h, h.Validate()
 }
 
+var errNotPacked = errors.New("only the head of a packed chain has a tip and an object index")
+
+func hasPackedFields(texts map[string]string) bool {
+	return texts[FieldTip] != "" || texts[FieldIndex] != "" || texts[FieldObjects] != "" || texts[FieldPackedDigest] != "" || texts[FieldPackedID] != ""
+}
+
 // parsePacked reads the fields of the record of a packed chain. A tombstone has none
 // of them.
-func (h *Head) parsePacked(texts map[string]string, ancestors []byte) error {
+func (h *Head) parsePacked(texts map[string]string, ancestors []byte) (err error) {
 	h.Tip = texts[FieldTip]
-	next := h.Version + 1 - uint64(strings.Count(h.Tip, "\n"))
-	if h.State == Erased {
-		next = 0
-	}
-	objects, err := optionalNumber(texts[FieldObjects])
+	next, err := h.firstInTip()
 	if err != nil {
-		return fmt.Errorf("%s: %w", FieldObjects, err)
-	}
-	index, err := parseBase64(texts[FieldIndex])
-	if err != nil {
-		return fmt.Errorf("%s: %w", FieldIndex, err)
-	}
-	if h.Index, err = changeset.ParseObjectIndex(objects, next, index); err != nil {
 		return err
 	}
-	if objects == 0 {
+	if h.Index, err = parseObjects(texts, next); err != nil {
+		return err
+	}
+	switch {
+	case h.Index.Objects() > 0 && len(ancestors) > 0:
+		return errTwoIndexes
+	case h.Index.Objects() == 0:
 		if h.Ancestors, err = changeset.ParseIndex(next, ancestors); err != nil {
 			return err
 		}
-	} else if len(ancestors) > 0 {
-		return fmt.Errorf("%s: there are objects, which have an index of their own", FieldAncestors)
 	}
 	if h.PackedDigest, err = optionalDigest(texts[FieldPackedDigest]); err != nil {
 		return fmt.Errorf("%s: %w", FieldPackedDigest, err)
 	}
-	h.PackedID = h.impliedID()
-	if text := texts[FieldPackedID]; text != "" {
-		if h.PackedID, err = changeset.ParseID(text); err != nil {
-			return fmt.Errorf("%s: %w", FieldPackedID, err)
-		}
+	if h.PackedID, err = parsePackedID(texts[FieldPackedID], h.impliedID()); err != nil {
+		return fmt.Errorf("%s: %w", FieldPackedID, err)
 	}
 	return nil
+}
+
+var errTwoIndexes = errors.New("there is an ancestor index beside the object index")
+
+// firstInTip returns the version of the first line of the tip, or of the next changeset
+// if the tip is empty. It is 0 in a tombstone.
+func (h *Head) firstInTip() (uint64, error) {
+	lines := uint64(strings.Count(h.Tip, "\n"))
+	switch {
+	case h.State == Erased:
+		return 0, nil
+	case lines > 0 && lines-1 > h.Version:
+		return 0, fmt.Errorf("tip has %d lines up to version %d", lines, h.Version)
+	}
+	return h.Version + 1 - lines, nil
+}
+
+func parseObjects(texts map[string]string, next uint64) (ix changeset.ObjectIndex, err error) {
+	objects, err := optionalNumber(texts[FieldObjects])
+	if err != nil {
+		return ix, fmt.Errorf("%s: %w", FieldObjects, err)
+	}
+	index, err := parseBase64(texts[FieldIndex])
+	if err != nil {
+		return ix, fmt.Errorf("%s: %w", FieldIndex, err)
+	}
+	return changeset.ParseObjectIndex(objects, next, index)
+}
+
+// parsePackedID reads an ID that is absent if it is the implied one.
+func parsePackedID(text string, implied changeset.ID) (changeset.ID, error) {
+	if text == "" {
+		return implied, nil
+	}
+	id, err := changeset.ParseID(text)
+	if err == nil && id == implied {
+		err = errors.New("it is the ID of the newest object")
+	}
+	return id, err
 }
 
 // impliedID returns the ID of the newest object. It is the ID of the newest changeset
@@ -179,7 +216,7 @@ func (h Head) Validate() error {
 	case h.IsPacked():
 		return h.validatePacked()
 	case h.Tip != "" || h.Index != changeset.ObjectIndex{} || h.PackedID != changeset.ID{} || h.PackedDigest != changeset.Digest{}:
-		return errors.New("only the head of a packed chain has a tip and an object index")
+		return errNotPacked
 	case h.Ancestors.Version() != h.Version+1 || h.Ancestors.Parent() != h.ID:
 		return errors.New("ancestor index does not end in the newest changeset")
 	}
@@ -201,7 +238,7 @@ func (h Head) validatePacked() error {
 	case objects == 0 && (h.Ancestors.Version() != next || h.Ancestors.Parent() != h.PackedID):
 		return errors.New("ancestor index does not end in the newest changeset of format 1")
 	case objects > 0 && h.Ancestors != changeset.Index{}:
-		return errors.New("there is an ancestor index beside the object index")
+		return errTwoIndexes
 	case h.PackedID.IsZero() != (next == 0) || h.PackedDigest.IsZero() != (next == 0):
 		return errors.New("what is in objects has no ID, or no digest")
 	case h.Tip == "" && (next != h.Version+1 || h.PackedID != h.ID || h.PackedDigest != h.Digest):

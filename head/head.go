@@ -8,6 +8,7 @@
 package head
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -191,12 +192,20 @@ func (h Head) PackedHeader() changeset.Header {
 }
 
 // TipChangesets returns the changesets of the tip, proved from PackedDigest on. The
-// stores of heads have proved that the last one has the digest of the head.
+// stores of heads have proved that the last one has the digest of the head. Its error is
+// a [*changeset.CorruptError] of the head, or matches [changeset.ErrUnsupportedFormat].
 func (h Head) TipChangesets() ([]changeset.Changeset, error) {
 	if h.Tip == "" {
 		return nil, nil
 	}
-	return changeset.DecodeLines(h.PackedHeader(), []byte(h.Tip))
+	tip, err := changeset.DecodeLines(h.PackedHeader(), []byte(h.Tip))
+	if err == nil {
+		return tip, nil
+	}
+	if corrupt, ok := errors.AsType[*changeset.CorruptError](err); ok {
+		return nil, &changeset.CorruptError{Ref: corrupt.Ref, Reason: "tip: " + corrupt.Reason}
+	}
+	return nil, fmt.Errorf("tip: %w", err)
 }
 
 // MidAppend reports whether h names a changeset that is not the last of its

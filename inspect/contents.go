@@ -25,7 +25,7 @@ type contents struct {
 func (s *survey) open(place int, all []changeset.Changeset, text []byte) *contents {
 	r := s.objects.at(place)
 	in := &contents{first: all[0].Header, last: all[len(all)-1].Header}
-	_, overlaps := s.objects.overlapping[place]
+	overlaps := s.objects.overlap[place]
 	for i, c := range all {
 		in.size += c.BodySize
 		if overlaps {

@@ -94,7 +94,7 @@ func TestEveryFlippedByteIsNamed(t *testing.T) {
 	var stored memstore.Contents
 	s.Clone().Tamper(func(c *memstore.Contents) { stored = *c })
 	for _, mask := range masks() {
-		for _, c := range s.objects() {
+		for _, c := range s.all() {
 			t.Run(fmt.Sprintf("%02x/%d.%s", mask, c.Version, c.ID), func(t *testing.T) {
 				t.Parallel()
 				s.withstand(t, flips(c, *stored.Objects[c.ObjectName()], mask))
@@ -167,7 +167,7 @@ func (s sample) readExactly(t *testing.T, d damage, got iter.Seq2[changeset.Chan
 
 func TestEveryMovedObjectIsNamed(t *testing.T) {
 	s := newSample(t)
-	all := s.objects()
+	all := s.all()
 	var moves []damage
 	for i, a := range all {
 		for _, b := range all[i+1:] {

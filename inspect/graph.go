@@ -41,6 +41,9 @@ type Node struct {
 	// the head. A changeset that several objects have is one node: if it is in the
 	// chain, Object is the chain's.
 	Object changeset.Ref
+	// Line is the changeset's line in the pack or in the tip, from 1; 0 if the changeset
+	// is an object of its own.
+	Line int
 	// LostTo is the committed changeset that took the place of a lost one, or
 	// of the first one of its append; zero if nothing did, as after a fence.
 	LostTo changeset.Ref
@@ -117,8 +120,8 @@ var order = [...]int{Committed: 0, Missing: 1, Pending: 2, Ahead: 3, Lost: 4, Un
 // nodes returns what was seen, and what is missing, as sorted nodes, each changeset
 // once.
 func (s *survey) nodes(seen []sight) (all []Node) {
-	for _, c := range s.tip {
-		all = append(all, Node{Header: c.Header, Kind: Committed})
+	for i, c := range s.tip {
+		all = append(all, Node{Header: c.Header, Kind: Committed, Line: i + 1})
 	}
 	for _, o := range seen {
 		all = append(all, s.nodesIn(o)...)
@@ -148,10 +151,15 @@ func (s *survey) nodesIn(o sight) (all []Node) {
 		n.Ref = o.object.Ref
 		return []Node{n}
 	}
-	for _, h := range o.contents.headers {
-		if h.Version >= s.low {
-			all = append(all, Node{Header: h, Kind: kind, Object: o.object.Ref, Fault: o.fault})
+	for i, h := range o.contents.headers {
+		if h.Version < s.low {
+			continue
 		}
+		n := Node{Header: h, Kind: kind, Object: o.object.Ref, Fault: o.fault}
+		if hasLines(o.header) {
+			n.Line = i + 1
+		}
+		all = append(all, n)
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/inspect"
+	"ropewalk/internal/link"
 )
 
 // heap returns the bytes that are in use.
@@ -85,4 +86,23 @@ func TestVerifyAllKeepsLittleOfEachAggregate(t *testing.T) {
 	}
 	t.Logf("%d bytes of each aggregate", (m.kept-before)/n)
 	require.Less(t, (m.kept-before)/n, int64(most))
+}
+
+// Objects of packed chains take as much memory, whatever they contain.
+func TestVerifyKeepsLittleOfEachPack(t *testing.T) {
+	const n, most = 2_000, 80
+	b := newBench(t, order)
+	for range n {
+		b.commit(b.buildPacked(link.Layout{}, draft("a"), draft("b")))
+	}
+	before, seen, kept := heap(), 0, int64(0)
+	r, err := inspect.New(b, b, &inspect.Options{Parallel: 2, Progress: func() {
+		if seen++; seen == 2*n {
+			kept = heap() - before
+		}
+	}}).Verify(t.Context(), b.id)
+	require.NoError(t, err)
+	require.Equal(t, 2*n, r.Committed)
+	t.Logf("%d bytes of each object", kept/n)
+	require.Less(t, kept/n, int64(most))
 }

@@ -28,7 +28,7 @@ type sight struct {
 	fault    *Problem         // of the object alone
 	// contents is what the changesets in it show; nil if they are not known.
 	contents *contents
-	// ought is the digest to which its lines lead, if it is not the object's; zero if there is none.
+	// ought is the digest to which its lines lead, if it is not the object's; otherwise zero.
 	ought changeset.Digest
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // objectBefore returns the object before another one in its chain: the object with the
-// changeset that its first changeset was built on. It returns false if there is none.
+// changeset that its first changeset was built on. It returns false without such a changeset.
 func objectBefore(h changeset.Header) (changeset.Ref, bool) {
 	if h.First() == 0 {
 		return changeset.Ref{}, false
@@ -71,8 +71,7 @@ func (p *prover) prove(seen sight) (proved, error) {
 		is.header, is.known = in.last, true
 	}
 	before, any := objectBefore(h)
-	parent, known := p.kept[before]
-	known = known && any
+	parent, known := p.parentOf(h, before)
 	var err error
 	if h.Pack == nil {
 		err = is.proveChangeset(h, parent, known)
@@ -85,6 +84,21 @@ func (p *prover) prove(seen sight) (proved, error) {
 	is.ends = parent.ends.next(seen.contents)
 	p.kept[is.ref] = is
 	return is, err
+}
+
+// parentOf returns what came of the proof of the object before another one. If an
+// object index names an object that is not stored, it may be the index that is wrong:
+// then it is the object to whose digest the lines were added.
+func (p *prover) parentOf(h changeset.Header, before changeset.Ref) (proved, bool) {
+	if parent, ok := p.kept[before]; ok || h.Pack == nil || h.First() == 0 {
+		return parent, ok
+	}
+	for ref, parent := range p.kept {
+		if ref.Version == before.Version && parent.digest == h.Pack.ParentDigest {
+			return parent, true
+		}
+	}
+	return proved{}, false
 }
 
 // proveChangeset proves a changeset of format 1.
@@ -137,6 +151,7 @@ func (is *proved) provePack(seen sight, parent proved, known bool) error {
 		return &changeset.CorruptError{Ref: h.Ref, Reason: fmt.Sprintf(format, args...)}
 	}
 	if is.known && !h.Pack.Lines {
+		is.ought = is.header.ComputeDigest(h.Pack.ParentDigest)
 		if err := is.header.Verify(h.Pack.ParentDigest); err != nil {
 			return wrong("%s", err.(*changeset.CorruptError).Reason)
 		}

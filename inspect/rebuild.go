@@ -78,7 +78,7 @@ type Tip struct {
 	// Object is the object that has the changeset. If the object goes on after it, the
 	// rebuilt head has the object's changesets up to this one in its own tip.
 	Object changeset.Ref
-	// Under is the tip of the plan whose append was built on this changeset; zero if there is none.
+	// Under is the tip of the plan whose append was built on this changeset; otherwise zero.
 	Under changeset.Ref
 
 	size int // of the tip of the rebuilt head, in bytes

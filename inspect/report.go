@@ -183,7 +183,7 @@ func (s *survey) count() Report {
 // copies of.
 func (s *survey) overlapped() map[uint64]changeset.ID {
 	chain := map[uint64]changeset.ID{}
-	for place, ids := range s.objects.overlapping {
+	for place, ids := range s.objects.ids {
 		if r := s.objects.at(place); r.is(committed) {
 			for i, id := range ids {
 				chain[r.first()+uint64(i)] = id
@@ -201,7 +201,7 @@ func (s *survey) overlapped() map[uint64]changeset.ID {
 // is committed or not.
 func (s *survey) copies(place int, chain map[uint64]changeset.ID) (n int) {
 	first := s.objects.at(place).first()
-	for i, id := range s.objects.overlapping[place] {
+	for i, id := range s.objects.ids[place] {
 		if chain[first+uint64(i)] == id {
 			n++
 		}

@@ -26,6 +26,7 @@ type bench struct {
 	*memstore.Store
 	id   string
 	head head.Head
+	past []head.Head // the heads before
 }
 
 func newBench(t require.TestingT, id string) *bench {
@@ -47,6 +48,7 @@ func (b *bench) put(built ...changeset.Changeset) {
 
 func (b *bench) swap(next head.Head) {
 	var err error
+	b.past = append(b.past, b.head)
 	b.head, err = b.Swap(ctx(b.t), b.head, next)
 	require.NoError(b.t, err)
 }
@@ -99,8 +101,8 @@ func newSample(t *testing.T) sample {
 	return s
 }
 
-// objects returns all changesets that the sample stores.
-func (s sample) objects() []changeset.Changeset {
+// all returns all changesets that the sample stores.
+func (s sample) all() []changeset.Changeset {
 	return append([]changeset.Changeset{s.lost}, s.chain...)
 }
 

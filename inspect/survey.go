@@ -21,7 +21,7 @@ type survey struct {
 	low       uint64 // nothing below this version was looked at
 	headGone  bool   // there is no head, and there was one
 	problems  []Problem
-	kept      changeset.Digest // the digest that was kept; zero if there is none
+	kept      changeset.Digest // the digest that was kept; zero without one
 	// tips are the ends of proved appends with no append built on them; nil if not wanted.
 	tips map[changeset.Ref]top
 	// wantsHeaders means that the headers of all changesets are wanted.

@@ -78,10 +78,11 @@ type table struct {
 	highest uint64
 	// orphaned holds the parents that are not stored, by the place of the child.
 	orphaned map[int]changeset.Ref
-	// overlapping holds the objects of format 2 whose versions another object of format 2,
-	// or the tip of the head, has as well, with the IDs of their changesets. An object
-	// that was not opened has none.
-	overlapping map[int][]changeset.ID
+	// overlap holds the objects of format 2 whose versions another object of format 2,
+	// or the tip of the head, has as well.
+	overlap map[int]bool
+	// ids holds the IDs of the changesets in the objects that overlap and were opened.
+	ids map[int][]changeset.ID
 }
 
 const pieceSize = 1 << 13
@@ -134,7 +135,7 @@ func (t *table) find(ref changeset.Ref) int {
 // findOverlaps finds the objects of format 2 that overlap one another, or the versions
 // from tip on.
 func (t *table) findOverlaps(tip uint64) {
-	t.overlapping = map[int][]changeset.ID{}
+	t.overlap, t.ids = map[int]bool{}, map[int][]changeset.ID{}
 	longest := nowhere // of the objects before, the one that ends at the highest version
 	for place := range t.len() {
 		r := t.at(place)
@@ -142,10 +143,10 @@ func (t *table) findOverlaps(tip uint64) {
 			continue
 		}
 		if longest != nowhere && t.at(longest).version >= r.first() {
-			t.overlapping[longest], t.overlapping[place] = nil, nil
+			t.overlap[longest], t.overlap[place] = true, true
 		}
 		if r.version >= tip {
-			t.overlapping[place] = nil
+			t.overlap[place] = true
 		}
 		if longest == nowhere || t.at(longest).version < r.version {
 			longest = place
@@ -167,8 +168,8 @@ func (t *table) fill(seen sight) {
 	if in := seen.contents; in != nil {
 		r.mark(opened | in.marks)
 		r.size, r.part = in.size, uint8(max(1, in.first.Part.Number)-1)
-		if _, overlaps := t.overlapping[seen.place]; overlaps {
-			t.overlapping[seen.place] = in.ids
+		if in.ids != nil {
+			t.ids[seen.place] = in.ids
 		}
 	}
 	parent, ok := objectBefore(h)

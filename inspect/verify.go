@@ -47,8 +47,8 @@ type Report struct {
 	// Head is the head at which the aggregate was looked at; the zero Head
 	// if there is no head, or the head does not decode.
 	Head head.Head
-	// Committed counts the changesets of the chain, and InHead those of them that are in
-	// the tip of the head alone.
+	// Committed counts the changesets of the chain, and InHead the changesets among them
+	// that are in the tip of the head alone.
 	Committed, InHead int
 	// Bytes is the size of their contents: as they are stored, where an object has one
 	// changeset or is left unread, and as they were appended in packs and in the tip.

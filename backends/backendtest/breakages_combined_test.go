@@ -8,6 +8,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/link"
 )
 
 var combinedBreakages = []breakage{
@@ -28,6 +29,21 @@ var combinedBreakages = []breakage{
 		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 			got, err := b.Store.Commit(ctx, cs, old, next)
 			return got.WithToken("0"), err
+		}
+	}},
+	{commitOfPacks, "Commit leaves packs out", commitAs(func(cs []changeset.Changeset) []changeset.Changeset {
+		return slices.DeleteFunc(slices.Clone(cs), func(c changeset.Changeset) bool { return c.IsPacked() })
+	})},
+	{commitOfPacks, "Commit keeps the tip", func(b *broken) {
+		b.commit = func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
+			stored := next
+			if next.IsPacked() && next.Tip == "" && old.Tip != "" {
+				stored = link.Fence(old)
+			}
+			if _, err := b.Store.Commit(ctx, cs, old, stored); err != nil {
+				return head.Head{}, err
+			}
+			return next, nil
 		}
 	}},
 	{commitOfMany, "Commit has room for 100 changesets", func(b *broken) {

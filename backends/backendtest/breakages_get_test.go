@@ -172,12 +172,17 @@ var contentBreakages = []breakage{
 	{contentTypes, "Put collapses space in types", beforePut(func(c *changeset.Changeset) {
 		c.ContentType = strings.Join(strings.Fields(c.ContentType), " ")
 	})},
-	{worstMetadata, "Put has room for 1,990 bytes of metadata", func(b *broken) {
+	{worstMetadata, "Put has room for 1,990 bytes of metadata", withRoomFor(1990)},
+	{worstPackMetadata, "Put has room for 1,820 bytes of metadata", withRoomFor(1820)},
+}
+
+func withRoomFor(size int) func(b *broken) {
+	return func(b *broken) {
 		b.put = func(ctx context.Context, c changeset.Changeset) error {
-			if metadata, _ := changeset.Encode(c.Header, changeset.Hyphenated); metadataSize(metadata) > 1990 {
+			if metadata, _ := changeset.Encode(c.Header, changeset.Hyphenated); metadataSize(metadata) > size {
 				return errors.New("metadata too large")
 			}
 			return b.Store.Put(ctx, c)
 		}
-	}},
+	}
 }

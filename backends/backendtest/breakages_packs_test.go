@@ -113,6 +113,25 @@ var packedHeadBreakages = []breakage{
 		}
 		return err
 	})},
+	{packedKeepsUnknown, "Swap keeps unknown fields of format 1 alone", swapAs(func(next *head.Head) {
+		if next.IsPacked() {
+			*next = next.WithExtra("")
+		}
+	})},
+	{packedKeepsUnknown, "Swap forgets unknown fields with the tip", swapAs(func(next *head.Head) {
+		if next.State == head.Erased {
+			*next = next.WithExtra("")
+		}
+	})},
+	{packedRefresh, "Refresh brings no tip", func(b *broken) {
+		b.refresh = func(ctx context.Context, seen head.Head) (head.Head, error) {
+			stored, err := b.Store.Load(ctx, seen.AggregateID)
+			if stored.Tip != seen.Tip {
+				stored.Tip = ""
+			}
+			return stored, err
+		}
+	}},
 }
 
 // keepTip makes Load report the tip that a tombstone has replaced.

@@ -115,6 +115,36 @@ func worst(t testing.TB) changeset.Changeset {
 	return c
 }
 
+// worstPacks builds objects of a packed chain whose metadata is as large as it can be: one
+// of lines, and one that is a changeset.
+func worstPacks(t testing.TB) []changeset.Changeset {
+	t.Helper()
+	id, index := longID("é"), fullObjectIndex()
+	parent := changeset.Header{
+		Ref:    changeset.Ref{AggregateID: id, Version: index.Next() - 1, ID: changeset.NewID()},
+		Digest: sha256.Sum256([]byte("parent")),
+	}
+	last := parent
+	last.Version += changeset.MaxCount
+	lines := changeset.NewPack(changeset.NewID(), math.MaxUint64, index, parent, last, nil)
+	lines.Encoding = changeset.EncodingZstd
+	c := worst(t)
+	c.AggregateID, c.Version, c.Encoding = id, index.Next(), changeset.EncodingZstd
+	c, err := changeset.Seal(c, parent)
+	require.NoError(t, err)
+	return []changeset.Changeset{lines, changeset.Alone(c, index, parent)}
+}
+
+// fullObjectIndex returns an object index with all its 27 entries, of objects before a
+// version of 20 digits.
+func fullObjectIndex() changeset.ObjectIndex {
+	ix, id := changeset.ObjectIndexAt(fullVersion-1<<20), changeset.NewID()
+	for ix.Objects() < 7*7*7*7*7-1 {
+		ix = ix.Push(changeset.Ref{Version: ix.Next(), ID: id, Count: 1})
+	}
+	return ix
+}
+
 var longContentType = "application/" + strings.Repeat("x", changeset.MaxContentType-len("application/"))
 
 // worstHead builds a head that is as large as it can be.

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -27,6 +28,7 @@ func combinedChecks() []check {
 		{"Commit: what CheckSwap refuses is a NotAppliedError and does neither", commitChecked},
 		{"Commit: of an invalid header does neither", commitRefusesInvalid},
 		{"Commit: under a context that has ended is a NotAppliedError and does neither", commitUnderEndedContext},
+		{"Commit: puts the objects of a packed chain, and swaps its head", commitOfPacks},
 		{"Commit: of many that race exactly one succeeds, and no other's changesets are there", commitsRace},
 	}
 }
@@ -211,6 +213,30 @@ func commitUnderEndedContext(t testing.TB, h Harness) {
 		return requireNotApplied(t, err)
 	})
 	requireNeither(t, h, cs, head.Head{})
+}
+
+// commitOfPacks commits objects of lines, compressed or not, and objects of one changeset.
+// The tip, which was copied there from other storage, goes into the next object.
+func commitOfPacks(t testing.TB, h Harness) {
+	s, id := combined(t, h), newAggregate()
+	cs, first := extend(t, head.Head{}, id, changeset.Draft{Content: []byte("of format 1")})
+	stored := commit(t, s, cs, head.Head{}, first)
+	stored = swap(t, s, stored, pack(t, stored, id, 4000, []byte("in the tip")).Next)
+	for _, content := range [][]byte{[]byte("x"), noise(link.MaxLine + 1), bytes.Repeat([]byte("x"), 10000), {}} {
+		old := stored
+		a := pack(t, stored, id, -1, []byte("y"), content)
+		for i := range a.Objects {
+			a.Objects[i].Content = nil
+		}
+		stored = commit(t, s, a.Objects, old, a.Next)
+		requireCommitted(t, h, a.Objects, stored)
+		require.Empty(t, stored.Tip)
+
+		lost := pack(t, old, id, -1, []byte("lost"))
+		_, err := s.Commit(t.Context(), lost.Objects, old, lost.Next)
+		requireConflict(t, err, stored)
+		requireNeither(t, h, lost.Objects, stored)
+	}
 }
 
 func commitsRace(t testing.TB, h Harness) {

@@ -13,6 +13,7 @@ var contentChecks = []check{
 	{"Content: whatever looks like another encoding comes back as it was put", contentThatLooksEncoded},
 	{"Content: every valid content type comes back as it was put", contentTypes},
 	{"Metadata: the largest there can be comes back as it was put", worstMetadata},
+	{"Metadata: the largest there can be of an object of a packed chain comes back as it was put", worstPackMetadata},
 }
 
 func contentOfSizes(t testing.TB, h Harness) {
@@ -58,4 +59,11 @@ func worstMetadata(t testing.TB, h Harness) {
 	c := worst(t)
 	put(t, h.Changesets(t), c)
 	requireStored(t, h.Changesets(t), c)
+}
+
+func worstPackMetadata(t testing.TB, h Harness) {
+	for _, c := range worstPacks(t) {
+		put(t, h.Changesets(t), c)
+		requireStored(t, h.Changesets(t), c)
+	}
 }

@@ -19,6 +19,8 @@ var packedHeadChecks = []check{
 	{"Record: the tombstone of a packed chain has no tip", packedTombstone},
 	{"Swap: a record that differs in the object index alone is another record", packedTwins},
 	{"Swap: the winner comes with its tip", packedWinner},
+	{"Record: unknown fields survive beside a tip", packedKeepsUnknown},
+	{"Refresh: returns the tip of a packed head", packedRefresh},
 }
 
 // packedLife appends to a packed chain, so that its tip goes into objects now and then.
@@ -57,7 +59,9 @@ func packedAfterFormat1(t testing.TB, h Harness) {
 func packedTips(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	for _, content := range [][]byte{
-		[]byte("\"\\\b\f\n\r\t\x00\x1f\x7f\u2028\u2029<&>é\U0001f600"), {0xff, 0xfe}, {},
+		[]byte("\"\\\b\f\n\r\t\x00\x1f\x7f\u2028\u2029<&>é\U0001f600"),
+		{0xff, 0xfe},
+		{},
 		[]byte(strings.Repeat("z", head.MaxTip-600)),
 	} {
 		id := newAggregate()
@@ -114,6 +118,43 @@ func packedWinner(t testing.TB, h Harness) {
 	point := head.At(lastOf(t, won))
 	_, err := s.Swap(t.Context(), point, link.Fence(won))
 	requireNotApplied(t, err)
+}
+
+func packedKeepsUnknown(t testing.TB, h Harness) {
+	if h.InjectUnknownField == nil {
+		t.Skip("the harness cannot inject unknown fields")
+	}
+	s, id := h.Heads(t), newAggregate()
+	swap(t, s, head.Head{}, pack(t, head.Head{}, id, 4000, []byte("x")).Next)
+	h.InjectUnknownField(t, id)
+	unknown := h.UnknownField
+	if unknown == nil {
+		unknown = func(t testing.TB, id string) string { return load(t, h.Heads(t), id).Extra() }
+	}
+	want, stored := unknown(t, id), load(t, s, id)
+	require.NotEmpty(t, want)
+	for _, tip := range []int{4000, -1, 4000} {
+		stored = swap(t, s, stored, pack(t, stored, id, tip, []byte("x")).Next)
+		require.Equal(t, want, unknown(t, id), "a tip of %d bytes", tip)
+	}
+	stored = swap(t, s, stored.WithToken(""), link.Fence(stored))
+	swap(t, s, stored, link.Tombstone(stored))
+	require.Equal(t, want, unknown(t, id), "of a tombstone")
+}
+
+func packedRefresh(t testing.TB, h Harness) {
+	s, id := h.Heads(t), newAggregate()
+	refresher := headsAs[head.Refresher](t, s)
+	seen := swap(t, s, head.Head{}, pack(t, head.Head{}, id, 4000, []byte("x")).Next)
+	got, err := refresher.Refresh(t.Context(), seen)
+	require.NoError(t, err)
+	require.Equal(t, seen, got)
+	for _, tip := range []int{4000, -1, 4000} {
+		stored := swap(t, s, load(t, s, id), pack(t, load(t, s, id), id, tip, []byte("y")).Next)
+		got, err = refresher.Refresh(t.Context(), seen)
+		require.NoError(t, err)
+		requireRecord(t, stored, got)
+	}
 }
 
 // lastOf returns the header of the newest changeset in a tip.

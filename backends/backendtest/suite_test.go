@@ -56,6 +56,18 @@ func TestWorstMetadataIsTheWorst(t *testing.T) {
 	require.Equal(t, 2024-27, metadataSize(metadata))
 }
 
+// S3 takes 2,048 bytes. A number of objects may have 15 digits more.
+func TestWorstPackMetadataFits(t *testing.T) {
+	require.Len(t, fullObjectIndex().Packed(), changeset.MaxObjectIndexSize)
+	var sizes []int
+	for _, c := range worstPacks(t) {
+		metadata, err := changeset.Encode(c.Header, changeset.Hyphenated)
+		require.NoError(t, err)
+		sizes = append(sizes, metadataSize(metadata))
+	}
+	require.Equal(t, []int{1466, 1830}, sizes)
+}
+
 // metadataSize counts as strict S3 servers do, with the prefixes of the keys.
 func metadataSize(metadata map[string]string) (size int) {
 	for key, value := range metadata {

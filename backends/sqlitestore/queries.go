@@ -15,6 +15,11 @@ const (
 // The tables. Content is the last column, so that SQLite finds all other
 // columns without it. Columns hold bytes where they can: each append writes a
 // page of the table and a page of its index, and smaller rows share pages.
+//
+// An object of a packed chain is a row as well, whose object has the first version in 8
+// bytes before the rest. The text of the tables stays as it is, since Check compares it, and
+// so does schemaVersion: a program that does not know packed chains refuses their heads,
+// leaves such rows out of its listings, and can go on with the other chains of the file.
 const (
 	createChangesets = `CREATE TABLE changesets (
   aggregate_id   TEXT NOT NULL, -- percent-encoded

@@ -37,6 +37,8 @@ type nodeJSON struct {
 	LostTo string `json:"lost_to,omitempty"`
 	// Fault is why the object does not decode.
 	Fault string `json:"fault,omitempty"`
+	// Where it is stored, or should be.
+	*storedJSON
 }
 
 // graphFormats are the ways to draw a graph.
@@ -99,7 +101,7 @@ func runGraph(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg strin
 			return fmt.Errorf("chain %q: %w", id, ropewalk.ErrErased)
 		}
 		if std.JSON {
-			draw = emitGraph
+			draw = s.emitGraph
 		}
 		if err := draw(std, g); err != nil {
 			return err
@@ -108,9 +110,11 @@ func runGraph(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg strin
 	})
 }
 
-func emitGraph(std *ui.Streams, g inspect.Graph) error {
+func (s *store) emitGraph(std *ui.Streams, g inspect.Graph) error {
 	for _, n := range g.Nodes {
-		if err := std.Emit(newNodeJSON(n, g.Head)); err != nil {
+		out := newNodeJSON(n, g.Head)
+		out.storedJSON = s.nodePlace(n)
+		if err := std.Emit(out); err != nil {
 			return err
 		}
 	}

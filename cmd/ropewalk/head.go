@@ -13,7 +13,10 @@ func newHead(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Short: "Show the head of an aggregate's chain",
 		Long: `Show the head of an aggregate's chain: the newest changeset, the digest that
 commits to the whole history, and the ETag for HTTP. Keep the digest elsewhere,
-and ropewalk verify --digest can prove later that nothing up to here changed.`,
+and ropewalk verify --digest can prove later that nothing up to here changed.
+
+The head of a packed chain has the newest changesets in its tip. They are stored
+nowhere else. It also counts the chain's packs.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runHead(cmd, std, stores, args[0]) },
@@ -33,7 +36,11 @@ func runHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 		if std.JSON {
 			return std.Emit(newHeadJSON(h))
 		}
-		return std.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n",
-			h.Ref, h.Revision, h.Digest, h.ETag(), ui.Precisely(h.UpdatedAt), h.State)
+		var packed ui.Safe
+		if tip := newTipJSON(h); tip != nil {
+			packed = ui.Safef("tip        %s, %s bytes\nobjects    %d\n", ui.Plural(int64(tip.Changesets), "changeset"), ui.Thousands(int64(tip.Bytes)), h.Index.Objects())
+		}
+		return std.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n%s",
+			h.Ref, h.Revision, h.Digest, h.ETag(), ui.Precisely(h.UpdatedAt), h.State, packed)
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"ropewalk/changeset"
@@ -32,8 +33,8 @@ type changesetJSON struct {
 	// State is the fate of the changeset: committed, pending, lost or ahead. Only show
 	// sets it.
 	State string `json:"state,omitempty"`
-	// Object is its name in the storage. Only show sets it.
-	Object string `json:"object,omitempty"`
+	// Where it is stored. Only show sets it.
+	*storedJSON
 	*contentJSON
 }
 
@@ -87,10 +88,36 @@ type headJSON struct {
 	ETag      string `json:"etag"`
 	UpdatedAt string `json:"updated_at"`
 	State     string `json:"state"`
+	// Tip and Objects are present if the chain is packed and not erased. Objects counts
+	// the chain's packs.
+	Tip     *tipSizeJSON `json:"tip,omitempty"`
+	Objects *uint64      `json:"objects,omitempty"`
+}
+
+// tipSizeJSON is the size of a head's tip.
+type tipSizeJSON struct {
+	Changesets int `json:"changesets"`
+	Bytes      int `json:"bytes"`
+}
+
+// newTipJSON returns nil for the head of a chain that is not packed, and for a
+// tombstone.
+func newTipJSON(h head.Head) *tipSizeJSON {
+	if !h.IsPacked() || h.State == head.Erased {
+		return nil
+	}
+	return &tipSizeJSON{strings.Count(h.Tip, "\n"), len(h.Tip)}
 }
 
 func newHeadJSON(h head.Head) headJSON {
-	return headJSON{ui.KindOf("head"), *newPointJSON(h), h.ETag(), changeset.FormatTime(h.UpdatedAt), string(h.State)}
+	out := headJSON{
+		Kind: ui.KindOf("head"), pointJSON: *newPointJSON(h), ETag: h.ETag(),
+		UpdatedAt: changeset.FormatTime(h.UpdatedAt), State: string(h.State), Tip: newTipJSON(h),
+	}
+	if objects := h.Index.Objects(); out.Tip != nil {
+		out.Objects = &objects
+	}
+	return out
 }
 
 // pointJSON is the known part of a head.

@@ -6,13 +6,22 @@ import (
 
 	"ropewalk"
 	"ropewalk/changeset"
+	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 )
 
 // get reads a changeset in the chain or not, and checks its body.
 func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error) {
 	if l.reader != nil {
 		return l.reader.At(ctx, l.ref.Version)
+	}
+	if l.pack.IsPacked() {
+		_, all, err := s.unpack(ctx, l.pack.Ref, true)
+		if err != nil {
+			return changeset.Changeset{}, err
+		}
+		return all[l.ref.Version-l.pack.First()], nil
 	}
 	c, err := s.objects.Get(ctx, l.ref, nil)
 	if err == nil {
@@ -34,19 +43,73 @@ func (s *store) proved(ctx context.Context, l located) (changeset.Changeset, err
 	if c.Version == 0 {
 		return c, s.named(c.Verify(changeset.Digest{}))
 	}
-	parent := changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}
-	info, err := s.objects.Stat(ctx, parent)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		err = s.named(&ropewalk.CorruptError{Ref: c.Ref, Reason: "its parent is missing: " + parent.String()})
-	}
+	parent, err := s.parentOf(ctx, l, c.Header)
 	if err != nil {
 		return c, err
 	}
-	if err := c.VerifyLink(info.Header); err != nil {
+	if err := c.VerifyLink(parent); err != nil {
 		return c, s.named(err)
 	}
-	return c, s.named(c.Verify(info.Digest))
+	return c, s.named(c.Verify(parent.Digest))
 }
+
+// parentOf returns the header of the changeset that another one was built on.
+func (s *store) parentOf(ctx context.Context, l located, h changeset.Header) (changeset.Header, error) {
+	ref := changeset.Ref{AggregateID: h.AggregateID, Version: h.Version - 1, ID: h.Parent}
+	switch {
+	case h.Format() == changeset.Format:
+		info, err := s.objects.Stat(ctx, ref)
+		if errors.Is(err, ropewalk.ErrNotFound) {
+			err = s.named(&ropewalk.CorruptError{Ref: h.Ref, Reason: "its parent is missing: " + ref.String()})
+		}
+		return info.Header, err
+	case l.reader != nil:
+		return headerAt(ctx, l.reader, ref.Version)
+	}
+	// The object that has it leads to the objects below.
+	at := head.Head{Ref: h.Ref, Digest: h.Digest, Formats: head.Packed, Index: l.pack.Pack.Index.Push(l.pack.Ref)}
+	place, err := link.Locate(ctx, s.objects, at, ref.Version)
+	if missing, ok := errors.AsType[*link.MissingError](err); ok {
+		err = &ropewalk.CorruptError{Ref: h.Ref, Reason: "the object before it is missing: " + missing.Ref.String()}
+	}
+	return place.Header, s.named(err)
+}
+
+// unpack returns the header of an object of a packed chain, and the changesets in it,
+// proved. Content that is an object alone is read only if contents is set.
+func (s *store) unpack(ctx context.Context, ref changeset.Ref, contents bool) (changeset.Header, []changeset.Changeset, error) {
+	var refused *changeset.Header
+	most := s.Options().MaxContentSize
+	c, err := s.objects.Get(ctx, ref, func(h changeset.Header) error {
+		if h.Pack != nil && h.Pack.Lines {
+			most = changeset.MaxReadBody
+		} else if !contents {
+			refused = &h
+			return errNotWanted
+		}
+		return nil
+	})
+	if refused != nil && errors.Is(err, errNotWanted) {
+		return *refused, []changeset.Changeset{{Header: refused.Alone()}}, nil
+	}
+	if err == nil && (c.Ref != ref || c.Pack == nil) {
+		err = &ropewalk.CorruptError{Ref: ref, Reason: "the object belongs to " + c.Ref.String()}
+	}
+	if err == nil {
+		err = c.VerifyBody()
+	}
+	var text []byte
+	if err == nil {
+		text, err = body.Decode(c, most)
+	}
+	var all []changeset.Changeset
+	if err == nil {
+		all, err = changeset.Unpack(c, text)
+	}
+	return c.Header, all, s.named(err)
+}
+
+var errNotWanted = errors.New("the content is not wanted")
 
 // named adds the object's name to an error that says it is corrupt.
 func (s *store) named(err error) error {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ropewalk"
+	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
@@ -31,7 +33,10 @@ A head is never moved back.
 
 rebuild-head prints what it has found, what it will write and what is unknown, and
 then asks; --yes answers. If several histories could be the right one, or objects
-above it cannot be proved, --at must name the one.`,
+above it cannot be proved, --at must name the one.
+
+The newest changesets of a packed chain are in its head alone. If the head is lost,
+they are lost, and nothing that is stored shows how many they were.`,
 		Example: `  ropewalk rebuild-head order-4711
   ropewalk rebuild-head order-4711 --at order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --yes`,
 		Args:              cobra.ExactArgs(1),
@@ -60,6 +65,9 @@ func runRebuildHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f r
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Progress: func() { bar.Add(1) }})
 		plan, err := in.Rebuild(ctx, id)
 		bar.End()
+		if errors.Is(err, ropewalk.ErrNotFound) {
+			return cliexit.WithHint(err, "if its chain was packed, its whole history may have been in its head: restore the head from a backup")
+		}
 		if err != nil {
 			return err
 		}
@@ -113,7 +121,8 @@ func (r rebuilding) run(ctx context.Context, at reference.Reference) error {
 func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 	var matches []inspect.Tip
 	for _, tip := range r.plan.Tips {
-		if at.Form == reference.Bare || tip.Version == at.First && strings.HasSuffix(tip.ID.String(), at.UUID) {
+		named := tip.Version == at.First && strings.HasSuffix(tip.ID.String(), at.UUID)
+		if at.Form == reference.Bare && tip.Under == (changeset.Ref{}) || at.Form != reference.Bare && named {
 			matches = append(matches, tip)
 		}
 	}

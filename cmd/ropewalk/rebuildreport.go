@@ -16,6 +16,8 @@ type tipJSON struct {
 	Digest        string `json:"digest"`
 	AfterRevision uint64 `json:"after_revision"`
 	RecordedAt    string `json:"recorded_at"`
+	// Under is the tip whose append was built on this one.
+	Under string `json:"under,omitempty"`
 }
 
 // rebuildJSON is the plan of rebuild-head with --json.
@@ -27,8 +29,10 @@ type rebuildJSON struct {
 	// Head is the head as it is, absent if the chain has no head.
 	Head *pointJSON `json:"head,omitempty"`
 	// Certain says that there has been a head.
-	Certain bool      `json:"certain"`
-	Tips    []tipJSON `json:"tips"`
+	Certain bool `json:"certain"`
+	// Packed says that the chain is packed: changesets were lost with the lost head's tip.
+	Packed bool      `json:"packed,omitempty"`
+	Tips   []tipJSON `json:"tips"`
 	// At is the tip that the new head names, absent where that is not decided.
 	At string `json:"at,omitempty"`
 	// Revision is the new head's revision.
@@ -63,7 +67,7 @@ func (r rebuilding) show(at inspect.Tip) error {
 		return r.Print("%s", ui.Safe(visible.Lines(b.String())))
 	}
 	for _, t := range r.plan.Tips {
-		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d\n", t.Ref, ui.Seconds(t.RecordedAt), t.AfterRevision)
+		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d%s\n", t.Ref, ui.Seconds(t.RecordedAt), t.AfterRevision, under(t))
 	}
 	if r.plan.Beyond > 0 {
 		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", ui.Plural(int64(r.plan.Beyond), "object"))
@@ -78,6 +82,14 @@ func (r rebuilding) show(at inspect.Tip) error {
 	return r.Print("%s", ui.Safe(visible.Lines(b.String())))
 }
 
+// under says that the append of another tip was built on a tip.
+func under(t inspect.Tip) string {
+	if t.Under == (changeset.Ref{}) {
+		return ""
+	}
+	return fmt.Sprintf("; it is what %d was built on", t.Under.Version)
+}
+
 // found says what is the matter with the head.
 func (r rebuilding) found() string {
 	id := r.plan.AggregateID
@@ -86,6 +98,9 @@ func (r rebuilding) found() string {
 		what = fmt.Sprintf("%d histories", n)
 	}
 	switch {
+	case r.plan.Condition == inspect.Standing && r.plan.Packed:
+		return fmt.Sprintf("%s has its head, %s at revision %d, and no object was built beyond it: nothing to do.\n"+
+			"Changesets that were in the tip of a newer head alone leave no trace.", id, r.plan.Head.Ref, r.plan.Head.Revision)
 	case r.plan.Condition == inspect.Standing:
 		return fmt.Sprintf("%s has its head, %s at revision %d, and nothing was built beyond it: nothing to do.", id, r.plan.Head.Ref, r.plan.Head.Revision)
 	case r.plan.Condition == inspect.Behind:
@@ -109,6 +124,9 @@ func (r rebuilding) unknown() []string {
 		all = append(all, "Which of these histories was committed. The others will be lost for good.")
 	}
 	all = append(all, "Whether the last append was ever committed: it may have been pending, or refused by a fence. It will be committed now.")
+	if r.plan.Packed {
+		all = append(all, "Which changesets were in the lost head alone, in its tip. They are gone, and how many there were is unknown.")
+	}
 	if r.plan.Condition == inspect.Behind {
 		return append(all, "Whether the head went further, over objects that are no longer stored.")
 	}
@@ -128,10 +146,14 @@ func (r rebuilding) emitPlan(at inspect.Tip) error {
 	}
 	out := rebuildJSON{
 		Kind: ui.KindOf("rebuild"), Aggregate: r.plan.AggregateID, Condition: r.plan.Condition.String(), Head: newPointJSON(r.plan.Head),
-		Certain: r.plan.Certain, Tips: []tipJSON{}, Revision: r.plan.Revision, Beyond: r.plan.Beyond, Unknown: r.unknown(),
+		Certain: r.plan.Certain, Packed: r.plan.Packed, Tips: []tipJSON{}, Revision: r.plan.Revision, Beyond: r.plan.Beyond, Unknown: r.unknown(),
 	}
 	for _, t := range r.plan.Tips {
-		out.Tips = append(out.Tips, tipJSON{t.Ref.String(), t.Digest.String(), t.AfterRevision, changeset.FormatTime(t.RecordedAt)})
+		tip := tipJSON{Ref: t.Ref.String(), Digest: t.Digest.String(), AfterRevision: t.AfterRevision, RecordedAt: changeset.FormatTime(t.RecordedAt)}
+		if t.Under != (changeset.Ref{}) {
+			tip.Under = t.Under.String()
+		}
+		out.Tips = append(out.Tips, tip)
 	}
 	if !at.ID.IsZero() {
 		out.At = at.Ref.String()

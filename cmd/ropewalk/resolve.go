@@ -101,6 +101,9 @@ type located struct {
 	head head.Head
 	// reader is nil if the chain does not have the changeset.
 	reader *ropewalk.Reader
+	// pack is the object of a packed chain that has the changeset, if the chain does
+	// not have it.
+	pack changeset.Header
 }
 
 // locate resolves a reference to one changeset. An exact reference may name a
@@ -111,7 +114,12 @@ func (s *store) locate(ctx context.Context, r reference.Reference) (located, err
 	case reference.Between, reference.Onward:
 		return located{}, cliexit.Usagef("a range names many changesets; name one")
 	case reference.Exact:
-		return s.locateExact(ctx, r)
+		l, err := s.locateExact(ctx, r)
+		if err != nil || l.reader != nil || l.pack.IsPacked() {
+			return l, err
+		}
+		l.pack, err = s.packOf(ctx, r, l.ref)
+		return l, err
 	}
 	sp, err := s.span(ctx, r)
 	if err != nil {
@@ -141,36 +149,92 @@ func (s *store) locateExact(ctx context.Context, r reference.Reference) (located
 			return out, err
 		}
 	}
-	out.ref, err = s.orphan(ctx, r)
+	out.ref, out.pack, err = s.orphan(ctx, r)
 	return out, err
 }
 
-// orphan returns the changeset outside the chain that an exact reference names. A
-// whole UUID needs no listing, and is not looked up.
-func (s *store) orphan(ctx context.Context, r reference.Reference) (changeset.Ref, error) {
+// orphan returns the changeset outside the chain that an exact reference names, and
+// the pack that has it. A whole UUID needs no listing, and is not looked up.
+func (s *store) orphan(ctx context.Context, r reference.Reference) (ref changeset.Ref, pack changeset.Header, err error) {
 	if id, err := changeset.ParseID(r.UUID); err == nil {
-		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, nil
+		return changeset.Ref{AggregateID: r.ID, Version: r.First, ID: id}, pack, nil
 	}
-	var matches []changeset.Ref
+	matches, err := s.search(ctx, r)
+	switch {
+	case err != nil:
+		return ref, pack, err
+	case len(matches) == 0:
+		return ref, pack, notStored(r)
+	case len(matches) > 1:
+		return ref, pack, cliexit.Usagef("%s@%d.%s is not unique: %d changesets end so", r.ID, r.First, r.UUID, len(matches))
+	}
+	for ref, pack = range matches {
+	}
+	return ref, pack, nil
+}
+
+func notStored(r reference.Reference) error {
+	return fmt.Errorf("%s@%d.%s: no such changeset is stored: %w", r.ID, r.First, r.UUID, ropewalk.ErrNotFound)
+}
+
+// packOf returns the header of the pack that has a changeset outside the chain. It is
+// zero if the changeset is an object of its own.
+func (s *store) packOf(ctx context.Context, r reference.Reference, ref changeset.Ref) (pack changeset.Header, err error) {
+	if _, err := s.objects.Stat(ctx, ref); !errors.Is(err, ropewalk.ErrNotFound) {
+		return pack, nil // reading it says what is wrong with it
+	}
+	matches, err := s.search(ctx, r)
+	if err == nil && len(matches) == 0 {
+		err = notStored(r)
+	}
+	return matches[ref], err
+}
+
+// search returns the stored changesets that an exact reference may name, each with its
+// pack, which is zero if the changeset is an object of its own.
+func (s *store) search(ctx context.Context, r reference.Reference) (map[changeset.Ref]changeset.Header, error) {
+	matches := map[changeset.Ref]changeset.Header{}
 	for o, err := range s.objects.Objects(ctx, r.ID) {
 		if err != nil {
-			return changeset.Ref{}, err
+			return nil, err
 		}
-		if o.Version > r.First {
+		if o.First() > r.First {
 			break
 		}
-		if o.Version == r.First && strings.HasSuffix(o.ID.String(), r.UUID) {
-			matches = append(matches, o.Ref)
+		if o.Version < r.First {
+			continue
+		}
+		if err := s.match(ctx, r, o.Ref, matches); err != nil {
+			return nil, err
 		}
 	}
-	switch len(matches) {
-	case 0:
-		return changeset.Ref{}, fmt.Errorf("%s@%d.%s: no such changeset is stored: %w", r.ID, r.First, r.UUID, ropewalk.ErrNotFound)
-	case 1:
-		return matches[0], nil
-	default:
-		return changeset.Ref{}, cliexit.Usagef("%s@%d.%s is not unique: %d changesets end so", r.ID, r.First, r.UUID, len(matches))
+	return matches, nil
+}
+
+// match adds the changeset of an object that an exact reference names, if the object
+// has it. Several packs may have copies of one changeset: the first one counts.
+func (s *store) match(ctx context.Context, r reference.Reference, object changeset.Ref, matches map[changeset.Ref]changeset.Header) error {
+	if !object.IsPacked() {
+		if strings.HasSuffix(object.ID.String(), r.UUID) {
+			matches[object] = changeset.Header{}
+		}
+		return nil
 	}
+	pack, all, err := s.unpack(ctx, object, false)
+	if err != nil {
+		return err
+	}
+	c := all[r.First-object.First()]
+	if _, had := matches[c.Ref]; !had && strings.HasSuffix(c.ID.String(), r.UUID) {
+		matches[c.Ref] = pack
+	}
+	return nil
+}
+
+// builtOn returns the revision that decides the fate of a changeset outside the chain:
+// the revision that its object was put for.
+func (l located) builtOn(h changeset.Header) uint64 {
+	return max(h.AfterRevision, l.pack.AfterRevision)
 }
 
 // state returns the fate of a changeset, by the chain's head when it was located.
@@ -178,9 +242,9 @@ func (l located) state(h changeset.Header) string {
 	switch {
 	case l.reader != nil:
 		return "committed"
-	case h.AfterRevision < l.head.Revision:
+	case l.builtOn(h) < l.head.Revision:
 		return "lost"
-	case h.AfterRevision == l.head.Revision:
+	case l.builtOn(h) == l.head.Revision:
 		return "pending"
 	default:
 		return "ahead"

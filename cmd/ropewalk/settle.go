@@ -63,7 +63,7 @@ func runSettle(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f settle
 		if err != nil {
 			return err
 		}
-		afterRevision, err := f.builtOn(ctx, s, ref)
+		afterRevision, err := f.builtOn(ctx, s, r, ref)
 		if err != nil {
 			return err
 		}
@@ -87,13 +87,13 @@ func (s *store) settled(ctx context.Context, r reference.Reference) (changeset.R
 
 // builtOn returns the revision that the changeset was built on: the stored one, or
 // the flag if the changeset is not stored.
-func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (uint64, error) {
-	info, err := s.objects.Stat(ctx, ref)
+func (f settleFlags) builtOn(ctx context.Context, s *store, r reference.Reference, ref changeset.Ref) (uint64, error) {
+	after, err := s.storedAfter(ctx, r, ref, !f.given)
 	switch {
-	case err == nil && f.given && info.AfterRevision != f.afterRevision:
-		return 0, cliexit.Usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, info.AfterRevision)
+	case err == nil && f.given && after != f.afterRevision:
+		return 0, cliexit.Usagef("--after-revision %d: %s was built on revision %d", f.afterRevision, ref, after)
 	case err == nil:
-		return info.AfterRevision, nil
+		return after, nil
 	case f.given:
 		return f.afterRevision, nil
 	case errors.Is(err, ropewalk.ErrNotFound):
@@ -101,6 +101,21 @@ func (f settleFlags) builtOn(ctx context.Context, s *store, ref changeset.Ref) (
 	default:
 		return 0, err
 	}
+}
+
+// storedAfter returns the revision that a stored changeset was built on. If it is not
+// an object of its own, the head and the packs are searched if search is set.
+func (s *store) storedAfter(ctx context.Context, r reference.Reference, ref changeset.Ref, search bool) (uint64, error) {
+	info, err := s.objects.Stat(ctx, ref)
+	if !search || !errors.Is(err, ropewalk.ErrNotFound) {
+		return info.AfterRevision, err
+	}
+	l, err := s.locate(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	c, err := s.get(ctx, l)
+	return c.AfterRevision, err
 }
 
 // revisionNeeded returns the error of a changeset that is not stored, if the flag is

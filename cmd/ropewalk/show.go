@@ -48,16 +48,20 @@ func runShow(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 		if err != nil {
 			return err
 		}
+		at, err := s.placeOf(ctx, l, c.Header)
+		if err != nil {
+			return err
+		}
 		if std.JSON {
 			out := newChangesetJSON(c.Header)
-			out.State, out.Object, out.contentJSON = l.state(c.Header), s.objects.Locate(c.Ref), newContentJSON(c.Content)
+			out.State, out.storedJSON, out.contentJSON = l.state(c.Header), at, newContentJSON(c.Content)
 			return std.Emit(out)
 		}
-		return printShow(std, s, l, c)
+		return printShow(std, at, l, c)
 	})
 }
 
-func printShow(std *ui.Streams, s *store, l located, c changeset.Changeset) error {
+func printShow(std *ui.Streams, at *storedJSON, l located, c changeset.Changeset) error {
 	field := func(name string, value any) string { return string(ui.Safef("%-12s  %s\n", name, value)) }
 	ok := std.Paint(std.Out, ui.Green, "ok")
 	var b strings.Builder
@@ -84,7 +88,7 @@ func printShow(std *ui.Streams, s *store, l located, c changeset.Changeset) erro
 	if len(c.Metadata) > 0 {
 		b.WriteString(field("metadata", ui.FormatMetadata(c.Metadata)))
 	}
-	b.WriteString(field("object", s.objects.Locate(c.Ref)))
+	b.WriteString(field(at.words()))
 	if ndjson.HasEvents(c) {
 		if err := std.Print("%s", ui.Safe(b.String())); err != nil {
 			return err
@@ -99,11 +103,11 @@ func printShow(std *ui.Streams, s *store, l located, c changeset.Changeset) erro
 func explainState(state string, l located, h changeset.Header) string {
 	switch state {
 	case "lost":
-		return fmt.Sprintf("not in the chain: lost, built on revision %d, the head is at %d", h.AfterRevision, l.head.Revision)
+		return fmt.Sprintf("not in the chain: lost, built on revision %d, the head is at %d", l.builtOn(h), l.head.Revision)
 	case "pending":
-		return fmt.Sprintf("not in the chain: pending, built on the head's present revision, %d", h.AfterRevision)
+		return fmt.Sprintf("not in the chain: pending, built on the head's present revision, %d", l.builtOn(h))
 	default:
-		return fmt.Sprintf("not in the chain: built on revision %d, which the head, at %d, has not reached", h.AfterRevision, l.head.Revision)
+		return fmt.Sprintf("not in the chain: built on revision %d, which the head, at %d, has not reached", l.builtOn(h), l.head.Revision)
 	}
 }
 

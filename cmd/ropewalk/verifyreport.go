@@ -10,6 +10,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"ropewalk"
+	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
@@ -29,6 +30,8 @@ type verifiedJSON struct {
 	Pending    int64 `json:"pending"`
 	Ahead      int64 `json:"ahead"`
 	Unknown    int64 `json:"unknown"`
+	// InHeads counts the changesets that are in the tips of heads alone.
+	InHeads int64 `json:"in_heads,omitempty"`
 	// Digest is the changeset that has the kept digest.
 	Digest *pointJSON `json:"digest,omitempty"`
 }
@@ -95,6 +98,7 @@ func (v *verifying) take(r inspect.Report) error {
 	t := &v.total
 	t.Aggregates++
 	t.Changesets += int64(r.Committed)
+	t.InHeads += int64(r.InHead)
 	t.Bytes += r.Bytes
 	t.Corrupt += int64(len(r.Problems))
 	t.Orphans += int64(r.Lost)
@@ -132,7 +136,7 @@ func (v *verifying) printProblems() error {
 		if p.Ref.ID.IsZero() {
 			line[1] = "head: " + p.Reason
 		} else {
-			line[0] += "@" + strconv.FormatUint(p.Ref.Version, 10)
+			line[0] += "@" + versionsOf(p.Ref)
 		}
 		if !p.Missing.ID.IsZero() {
 			line[1] += ": " + v.ShortID(p.Missing.ID.String())
@@ -154,6 +158,15 @@ func (v *verifying) printProblems() error {
 	return nil
 }
 
+// versionsOf returns the version of a changeset, or the versions of an object: "5-9".
+func versionsOf(ref changeset.Ref) string {
+	last := strconv.FormatUint(ref.Version, 10)
+	if ref.Count > 1 {
+		return strconv.FormatUint(ref.First(), 10) + "-" + last
+	}
+	return last
+}
+
 func (v *verifying) printTotal() error {
 	t := v.total
 	if v.JSON {
@@ -164,8 +177,12 @@ func (v *verifying) printTotal() error {
 			return err
 		}
 	}
+	changesets := ui.Plural(t.Changesets, "changeset")
+	if t.InHeads > 0 {
+		changesets += " (" + ui.Thousands(t.InHeads) + " in heads alone)"
+	}
 	summary := fmt.Sprintf("verified %s, %s, %s: %s corrupt, %s, %s pending",
-		ui.Plural(t.Aggregates, "aggregate"), ui.Plural(t.Changesets, "changeset"), ui.SpacedSize(t.Bytes),
+		ui.Plural(t.Aggregates, "aggregate"), changesets, ui.SpacedSize(t.Bytes),
 		ui.Thousands(t.Corrupt), ui.Plural(t.Orphans, "orphan"), ui.Thousands(t.Pending))
 	if t.Ahead > 0 {
 		summary += ", " + ui.Thousands(t.Ahead) + " ahead"

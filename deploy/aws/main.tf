@@ -68,7 +68,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "changesets" {
 }
 
 # The table of the heads. It has no time to live and no replicas: a head that
-# expires takes its chain along, and a last writer that wins loses appends.
+# expires takes its chain along, and a last writer that wins loses appends. The
+# newest changesets of a packed chain are in its head alone, so that point-in-time
+# recovery is always on.
 
 resource "aws_dynamodb_table" "heads" {
   name                        = var.table

@@ -1,6 +1,6 @@
 output "store_url" {
   description = "The store, for ropewalk --store or ROPEWALK_STORE."
-  value       = "aws://${aws_s3_bucket.changesets.id}/${var.prefix}?table=${aws_dynamodb_table.heads.name}&region=${aws_s3_bucket.changesets.region}"
+  value       = "aws://${aws_s3_bucket.changesets.id}/${var.prefix}?table=${aws_dynamodb_table.heads.name}&region=${aws_s3_bucket.changesets.region}${var.packed ? "&format=packed" : ""}"
 }
 
 output "writer_policy_arn" {

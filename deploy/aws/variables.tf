@@ -25,8 +25,14 @@ variable "versioning" {
   default     = false
 }
 
+variable "packed" {
+  description = "Whether the URL of the store makes writers begin packed chains."
+  type        = bool
+  default     = false
+}
+
 variable "deletion_protection" {
-  description = "Whether the table is protected from being deleted."
+  description = "Whether the table is protected from being deleted. With packed chains it holds contents that are in no object."
   type        = bool
   default     = true
 }

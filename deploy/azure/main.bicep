@@ -22,7 +22,12 @@ param heads string = 'aggregates'
 @description('What the names of all blobs begin with: empty, or parts that each end in a slash.')
 param prefix string = ''
 
-@description('For how many days deleted blobs and containers can be restored.')
+@description('Whether the URL of the store makes writers begin packed chains.')
+param packed bool = false
+
+@description('For how many days deleted blobs and containers, and heads that were replaced, can be restored. Erased contents are kept for as long.')
+@minValue(1)
+@maxValue(365)
 param softDeleteDays int = 7
 
 @description('After how many days changesets move to the cool tier.')
@@ -220,7 +225,7 @@ resource atHeads 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 @description('The store, for ropewalk --store or ROPEWALK_STORE.')
-output storeUrl string = 'azure://${account}/${prefix}?changesets=${changesets}&heads=${heads}'
+output storeUrl string = 'azure://${account}/${prefix}?changesets=${changesets}&heads=${heads}${packed ? '&format=packed' : ''}'
 
 @description('The resource ID of the storage account.')
 output accountId string = store.id

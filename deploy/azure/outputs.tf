@@ -1,6 +1,6 @@
 output "store_url" {
   description = "The store, for ropewalk --store or ROPEWALK_STORE."
-  value       = "azure://${azurerm_storage_account.store.name}/${var.prefix}?changesets=${azurerm_storage_container.changesets.name}&heads=${azurerm_storage_container.heads.name}"
+  value       = "azure://${azurerm_storage_account.store.name}/${var.prefix}?changesets=${azurerm_storage_container.changesets.name}&heads=${azurerm_storage_container.heads.name}${var.packed ? "&format=packed" : ""}"
 }
 
 output "account_id" {

@@ -47,10 +47,21 @@ variable "prefix" {
   }
 }
 
+variable "packed" {
+  description = "Whether the URL of the store makes writers begin packed chains."
+  type        = bool
+  default     = false
+}
+
 variable "soft_delete_days" {
-  description = "For how many days deleted blobs and containers can be restored."
+  description = "For how many days deleted blobs and containers, and heads that were replaced, can be restored. Erased contents are kept for as long."
   type        = number
   default     = 7
+
+  validation {
+    condition     = var.soft_delete_days >= 1 && var.soft_delete_days <= 365
+    error_message = "Soft delete keeps blobs for 1 to 365 days. Without it a deleted head of a packed chain is lost, and its newest changesets with it."
+  }
 }
 
 variable "cool_after_days" {

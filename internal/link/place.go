@@ -8,7 +8,6 @@ import (
 
 	"ropewalk/changeset"
 	"ropewalk/head"
-	"ropewalk/internal/body"
 )
 
 // Place is where a changeset of a chain is stored.
@@ -133,14 +132,7 @@ func headersOf(object changeset.Changeset) ([]changeset.Header, error) {
 	if !object.Pack.Lines {
 		return []changeset.Header{object.Header.Alone()}, nil
 	}
-	if err := object.VerifyBody(); err != nil {
-		return nil, err
-	}
-	content, err := body.Decode(object, changeset.MaxReadBody)
-	if err != nil {
-		return nil, err
-	}
-	all, err := changeset.Unpack(object, content)
+	all, err := unpack(object, 0)
 	headers := make([]changeset.Header, len(all))
 	for i, c := range all {
 		headers[i] = c.Header

@@ -47,6 +47,9 @@ func (w graphWords) shownID(id changeset.ID) string {
 // fate returns the fate of a changeset, and which part of an append it is.
 func (w graphWords) fate(n inspect.Node) string {
 	var notes []string
+	if n.Count > 1 { // a pack of which nothing is known
+		notes = append(notes, fmt.Sprintf("versions %d to %d", n.First(), n.Version))
+	}
 	if n.Part != (changeset.Part{}) {
 		notes = append(notes, n.Part.String())
 	}
