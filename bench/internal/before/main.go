@@ -65,7 +65,7 @@ func run(other string) error {
 	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
-const turns = 11
+const turns = 7
 
 // compare runs both programs in turns.
 func compare(other string) error {
@@ -118,7 +118,7 @@ type operation struct {
 const history = 1000
 
 // enough is how much time of processors an operation is measured for, in each turn.
-const enough = 100 * time.Millisecond
+const enough = 60 * time.Millisecond
 
 func measure(ctx context.Context) (all []figures, err error) {
 	folder, err := os.MkdirTemp("", "before.")
