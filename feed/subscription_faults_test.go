@@ -95,7 +95,7 @@ func TestReplacedOwnerHandlesAtMostOneWindow(t *testing.T) {
 		script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
 		script.Every(faults.Load, faults.Fault{Kind: faults.Dropped})
 		for range 400 {
-			c.write("a", "b")
+			c.write("d", "b") // of format 1: their heads are not loaded
 		}
 		time.Sleep(10 * time.Second)
 		require.Len(t, c.changes(), 256, "no more than one window without a save")
@@ -107,7 +107,7 @@ func TestReplacedOwnerHandlesAtMostOneWindow(t *testing.T) {
 		for _, change := range changes[:256] {
 			require.Equal(t, uint64(1), change.Fence)
 		}
-		requireEachOnceInOrder(t, changes[256:], map[string]int{"a": 400, "b": 400})
+		requireEachOnceInOrder(t, changes[256:], map[string]int{"d": 400, "b": 400})
 		require.Equal(t, uint64(2), changes[256].Fence)
 	})
 }
