@@ -33,7 +33,7 @@ type world struct {
 	seen    int // events that were written
 }
 
-// formats are the options of the writers of new worlds: format 1 if there are none.
+// formats are the options of the writers of new worlds: nil means format 1.
 var formats []*ropewalk.Options
 
 func newWorld(t testing.TB) *world {
