@@ -93,7 +93,7 @@ func (l *laboratory) packedCounts(ctx context.Context, r *report.Results) error 
 	return nil
 }
 
-// againstTable compares the milliseconds of appends with those of a table of events, whose
+// againstTable compares the milliseconds of appends with the milliseconds of a table of events, whose
 // appends take one trip each.
 func againstTable(name, what string, times []float64) []report.Row {
 	trips := make([]float64, len(times))
