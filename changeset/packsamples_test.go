@@ -82,7 +82,7 @@ type pack struct {
 func packs(t testing.TB) []pack {
 	t.Helper()
 	first := changeset.Header{Ref: changeset.Ref{AggregateID: "order/4711"}}
-	_, index := manyObjects(300)
+	_, index := manyObjects(60)
 	after := changeset.Header{Ref: changeset.Ref{AggregateID: "order/4711", Version: index.Next() - 1, ID: id(7)}, Digest: changeset.Digest{2}}
 	alone := seal(t, after, changeset.Header{
 		ContentType: "text/plain", CommandID: "cmd 1", Part: changeset.Part{Number: 1, Of: 2}, Metadata: map[string]string{"k": "a b"},
