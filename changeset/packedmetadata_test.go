@@ -129,22 +129,22 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 func TestEveryFlipOfAPackIsNoticed(t *testing.T) {
 	for _, p := range packs(t) {
 		whole := storedPack(t, p.object, changeset.Hyphenated)
-		for key, value := range whole.Metadata {
-			for _, text := range []string{key, value} {
-				flipEach([]byte(text), func(flipped []byte, at int) {
-					o := whole
-					o.Metadata = maps.Clone(whole.Metadata)
-					delete(o.Metadata, key)
-					if text == key {
-						o.Metadata[string(flipped)] = value
-					} else {
-						o.Metadata[key] = string(flipped)
-					}
-					requireFlipped(t, p, o, p.object.Body, key, string(flipped))
-				})
-			}
+		with := func(old, key, value string) {
+			o := whole
+			o.Metadata = maps.Clone(whole.Metadata)
+			delete(o.Metadata, old)
+			o.Metadata[key] = value
+			requireFlipped(t, p, o, p.object.Body, old, value)
 		}
-		flipEach(bytes.Clone(p.object.Body), func(flipped []byte, at int) {
+		for key, value := range whole.Metadata {
+			for at := range key {
+				other := []byte(key)
+				other[at] ^= 1
+				with(key, string(other), value)
+			}
+			flipEach([]byte(value), func(flipped []byte, _ int) { with(key, key, string(flipped)) })
+		}
+		flipEach(bytes.Clone(p.object.Body), func(flipped []byte, _ int) {
 			requireFlipped(t, p, whole, flipped, "body", string(flipped))
 		})
 	}
