@@ -90,6 +90,30 @@ func TestCorruptTipsAreNamed(t *testing.T) {
 	}
 }
 
+// TestRecordsOfOtherShapesAreCorrupt mixes formats, and states what is implied.
+func TestRecordsOfOtherShapesAreCorrupt(t *testing.T) {
+	both, packs := encode(t, packedSamples(t)["packed packs and tip"]), encode(t, packedSamples(t)["packed packs"])
+	line := lineOf(both)
+	_, rest, _ := strings.Cut(both, line+",")
+	other := rest[:strings.Index(rest, "}]")+1]
+	for what, record := range map[string]string{
+		"lines in another order":      strings.Replace(both, line+","+other, other+","+line, 1),
+		"a head of format 1":          strings.NewReplacer(`"format":2`, `"format":1`, `"min-reader":2`, `"min-reader":1`, `"min-writer":2`, `"min-writer":1`).Replace(both),
+		"the ID of the newest object": strings.Replace(packs, `"packed-digest"`, `"packed-changeset-id":"`+id(122).String()+`","packed-digest"`, 1),
+		"no index":                    strings.Replace(packs, `"index"`, `"index-"`, 1),
+		"objects 0":                   strings.Replace(both, `"objects":61`, `"objects":0`, 1),
+		"another number of objects":   strings.Replace(both, `"objects":61`, `"objects":62`, 1),
+		"an ancestor index":           strings.Replace(packs, `"ancestors":""`, `"ancestors":"AAAAAA"`, 1),
+		"null":                        "null",
+	} {
+		require.NotContains(t, []string{both, packs}, record, what)
+		_, err := head.DecodeJSON("order-4711", "mem://head", []byte(record))
+		var corrupt *changeset.CorruptError
+		require.ErrorAs(t, err, &corrupt, what)
+		require.Equal(t, changeset.Ref{AggregateID: "order-4711"}, corrupt.Ref, what)
+	}
+}
+
 // lineOf returns the first line of a record's tip.
 func lineOf(record string) string {
 	_, line, _ := strings.Cut(record, `"tip":[`)

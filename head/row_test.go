@@ -27,6 +27,7 @@ func TestRow(t *testing.T) {
 			delete(whole, field)
 		}
 		require.Equal(t, whole, rest, name)
+		require.NotNil(t, row.Ancestors, name) // which a column would take for NULL
 
 		got, err := head.DecodeRow(h.AggregateID, "the-row", row)
 		require.NoError(t, err, name)

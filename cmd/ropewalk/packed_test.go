@@ -262,7 +262,7 @@ func TestRebuildHeadSaysWhatIsGone(t *testing.T) {
 	r = p.run(t.Context(), "", "rebuild-head", "order")
 	require.Contains(t, r.stdout, "Changesets that were in the tip of a newer head alone leave no trace.")
 
-	r = p.run(t.Context(), "", "rebuild-head", "nobody")
+	r = p.run(t.Context(), "", "rebuild-head", "other")
 	require.Equal(t, 3, r.exit)
 	require.Contains(t, r.stderr, "if its chain was packed, its whole history may have been in its head")
 }

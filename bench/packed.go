@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"ropewalk"
+	"ropewalk/backends/dynamostore"
+	"ropewalk/backends/s3store"
+	"ropewalk/bench/internal/lab"
+	"ropewalk/bench/internal/report"
+)
+
+var packedExperiment = experiment{
+	name: "packed", title: "Packed chains",
+	setup: `The same events in a table of events, in chains of format 1 and in packed chains (docs/packed-chains.md), whose newest
+changesets are in the head: up to 3 KiB of them where heads are in DynamoDB, up to 64 KiB where heads are in S3. Events are
+JSON; one changeset holds one event of 0.5 KB, if nothing else is said. Trips and requests are counted in virtual time at the
+store's two interfaces, over so many appends or changesets as n says. Costs are computed, at the list prices of the table above,
+from what was really sent: the PUTs and GETs, and the size of each head's item before and after each write, name by name.
+Times are given as ratios only. There DynamoDB Local is 5 ms away and the S3 server 20 ms. *In turns* compares append by
+append. *In all* compares the sum of all appends: most appends go to the tip, and now and then one must first put an object.`,
+	run: runPacked,
+}
+
+// layout is a way to keep chains.
+type layout struct {
+	name    string
+	inS3    bool // heads are in S3, not in DynamoDB
+	options ropewalk.Options
+}
+
+// layouts are format 1, and packed chains with the tips that suit the backends.
+var layouts = []layout{
+	{"format 1", false, ropewalk.Options{}},
+	{"packed, heads in DynamoDB", false, packedOptions((*dynamostore.Store)(nil).TipSize())},
+	{"packed, heads in S3", true, packedOptions((*s3store.Store)(nil).TipSize())},
+}
+
+func packedOptions(tip int) ropewalk.Options { return ropewalk.Options{Packed: true, TipSize: tip} }
+
+func runPacked(ctx context.Context, l *laboratory, r *report.Results) error {
+	parts := []func(context.Context, *report.Results) error{l.packedCounts, l.packedCosts, l.tipSizes, l.packedProcessor}
+	if !l.quick {
+		parts = append(parts, l.packedTimes)
+	}
+	for _, part := range parts {
+		if err := part(ctx, r); err != nil {
+			return err
+		}
+	}
+	r.Limits = []string{
+		"Appending: the table and an append to the tip make one trip of 5 ms each. An append that finds the tip full makes one of 20 ms and one of 5 ms: in DynamoDB about every fifth, which is most of the difference in all. Where heads are in S3 it is every hundredth.",
+		"Cost: with heads in DynamoDB, a write is charged by the size of the whole item. A smaller tip saves write units and makes more PUTs; the rows of tips show where the sum is least.",
+		"The Appender: a batch that puts objects takes two trips, any other batch one. A larger tip makes fewer objects.",
+		"The processor: lines of packs have no metadata to decode, and one hash covers up to 1 MiB of them. In SQLite each append is an object of its own, which has one line if the append has one changeset.",
+	}
+	return nil
+}
+
+// packedCounts gives the trips and requests that a child has counted.
+func (l *laboratory) packedCounts(ctx context.Context, r *report.Results) error {
+	counts, err := l.countPacked(ctx)
+	if err != nil {
+		return err
+	}
+	for t, task := range packedTasks {
+		for i, layout := range layouts {
+			c, aim := counts.Costs[i][t], task.aims[i]
+			row := report.Row{Name: layout.name, What: task.what, N: task.n, Trips: c.Trips, Requests: c.Requests}
+			if aim != (lab.Cost{}) {
+				row = row.Aim(fmt.Sprintf("%s trips, %s requests", report.Count(aim.Trips), report.Count(aim.Requests)),
+					c.Trips <= aim.Trips && c.Requests <= aim.Requests)
+			}
+			r.Rows = append(r.Rows, row)
+		}
+	}
+	for i, layout := range layouts {
+		row := report.Row{Name: layout.name, What: "an Appender, 20 ms a request, virtual time", N: appenders, Value: report.One(counts.Hot[i]), Unit: "appends/s"}
+		row = row.Against(report.One(counts.Hot[i]/counts.Hot[0]), "format 1")
+		if layout.inS3 {
+			row = row.Aim("2,000 a second", counts.Hot[i] >= 2000)
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	return nil
+}
