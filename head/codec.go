@@ -168,8 +168,8 @@ func decodeJSON(record []byte, beside map[string]string) (Head, error) {
 }
 
 // cutTip cuts the tip out of a record, for package json would read a long tip three
-// times. It looks for a tip without a parser, so it may cut elsewhere if the record has
-// unknown fields. What is left then is not what was encoded, and the whole record is
+// times. It looks for the tip without a parser, and may cut elsewhere if the record has
+// unknown fields. The result is then not what EncodeJSON writes, and the whole record is
 // decoded.
 func cutTip(record []byte) (rest []byte, tip string) {
 	const begin, between, end = `,"tip":[{`, `"},{"`, `"}],"updated-at":`
