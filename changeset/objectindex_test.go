@@ -172,6 +172,19 @@ func TestObjectIndexOfImpossibleObjectsIsCorrupt(t *testing.T) {
 	}
 }
 
+// TestObjectIndexLeavesRoomForWhatItLacks moves object 6 up to object 13, the next one
+// that the index of 20 objects holds: no version is left for the six between.
+func TestObjectIndexLeavesRoomForWhatItLacks(t *testing.T) {
+	objects, ix := manyObjects(20)
+	place := bytes.Index(ix.Packed(), objects[6].ID[:]) - 6
+	for versions, ok := range map[uint64]bool{0: false, 5: false, 6: true, 7: true} {
+		packed := ix.Packed()
+		binary.BigEndian.PutUint32(packed[place:], uint32(ix.Next()-(objects[13].First()-versions)))
+		_, err := changeset.ParseObjectIndex(20, ix.Next(), packed)
+		require.Equal(t, ok, err == nil, "%d versions: %v", versions, err)
+	}
+}
+
 func TestObjectIndexStopsWhenTheLoopBreaks(t *testing.T) {
 	_, ix := manyObjects(300)
 	for number := range ix.All() {

@@ -175,6 +175,27 @@ func requireFlipped(t *testing.T, p pack, o changeset.Stored, body []byte, key, 
 	}
 }
 
+func TestEncodeRefusesPacksThatDecodeWould(t *testing.T) {
+	p := packs(t)[1]
+	for reason, change := range map[string]func(*changeset.Header){
+		"object index is of an object at": func(h *changeset.Header) { h.Pack.Index = changeset.ObjectIndexAt(h.First() - 1) },
+		"parent digest and version":       func(h *changeset.Header) { h.Pack.ParentDigest = changeset.Digest{} },
+		"and its format do not agree":     func(h *changeset.Header) { h.Pack = nil },
+		"parent and version":              func(h *changeset.Header) { h.Parent = changeset.ID{} },
+		"cannot end at version":           func(h *changeset.Header) { h.Version = 3 },
+		"an object of lines has no":       func(h *changeset.Header) { h.CommandID = "c" },
+		"one changeset, with its time":    func(h *changeset.Header) { h.Pack.Lines = false },
+	} {
+		h, own := p.object.Header, *p.object.Pack
+		h.Pack = &own
+		change(&h)
+		_, err := changeset.Encode(h, changeset.Hyphenated)
+		require.ErrorContains(t, err, reason)
+		_, err = changeset.EncodeRow(h)
+		require.ErrorContains(t, err, reason)
+	}
+}
+
 func TestUnpackRefusesWhatDoesNotFit(t *testing.T) {
 	p := packs(t)[1]
 	for reason, change := range map[string]func(*changeset.Changeset, *[]byte){
