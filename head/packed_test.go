@@ -196,6 +196,18 @@ func TestFieldsOfPackedChainsInOtherHeads(t *testing.T) {
 	}
 }
 
+// A field that only repeats another one has no JSON to be compared with.
+func TestTheImpliedIDIsNotStored(t *testing.T) {
+	h := packedSamples(t)["packed packs"]
+	texts := map[string]string{}
+	for i, text := range textsOf(t, h) {
+		texts[fields[i]] = text
+	}
+	texts[head.FieldPackedID] = h.ID.String()
+	_, err := head.ParseFields(texts)
+	require.EqualError(t, err, "packed-changeset-id: it is the ID of the newest object")
+}
+
 // TestHostileTips gives counts and lines that cannot be.
 func TestHostileTips(t *testing.T) {
 	texts := map[string]string{}
@@ -215,6 +227,9 @@ func TestHostileTips(t *testing.T) {
 		}
 		texts[field] = whole
 	}
+	texts[head.FieldTip] = strings.Repeat("\n", 5)
+	_, err := head.ParseFields(texts)
+	require.EqualError(t, err, "tip has 5 lines up to version 3")
 	long := longTip(t, head.MaxTip)
 	require.Greater(t, len(long.Tip), head.MaxTip-2000)
 	got, err := head.DecodeJSON("order-4711", "o", []byte(encode(t, long)))
