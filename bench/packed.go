@@ -76,7 +76,10 @@ func (l *laboratory) packedCounts(ctx context.Context, r *report.Results) error 
 		}
 	}
 	for i, layout := range layouts {
-		row := report.Row{Name: layout.name, What: "an Appender, 20 ms a request, virtual time", N: appenders, Value: report.One(counts.Hot[i]), Unit: "appends/s"}
+		r.Rows = append(r.Rows, againstTable(layout.name, "append events, no time but the requests'", counts.Away[i])...)
+	}
+	for i, layout := range layouts {
+		row := report.Row{Name: layout.name, What: "an Appender, no time but the requests', 20 ms each", N: appenders, Value: report.One(counts.Hot[i]), Unit: "appends/s"}
 		row = row.Against(report.One(counts.Hot[i]/counts.Hot[0]), "format 1")
 		if layout.inS3 {
 			row = row.Aim("2,000 a second", counts.Hot[i] >= 2000)
@@ -84,4 +87,31 @@ func (l *laboratory) packedCounts(ctx context.Context, r *report.Results) error 
 		r.Rows = append(r.Rows, row)
 	}
 	return nil
+}
+
+// againstTable compares the milliseconds of appends with the milliseconds of a table of events, whose
+// appends take one trip each.
+func againstTable(name, what string, times []float64) []report.Row {
+	trips := make([]float64, len(times))
+	for i := range trips {
+		trips[i] = float64(tableAway.Milliseconds())
+	}
+	return inTurnsAndAll(name, what, trips, times)
+}
+
+// inTurnsAndAll gives two ratios of times that were taken side by side.
+func inTurnsAndAll(name, what string, table, chain []float64) []report.Row {
+	turns := report.Row{Name: name, What: what + ", in turns", N: len(chain)}.Against(report.Ratios(table, chain), "as fast as the table")
+	if name == layouts[1].name {
+		turns = turns.Aim("0.9 × as fast", turns.Ratio.Median >= 0.9)
+	}
+	all := report.Row{Name: name, What: what + ", in all", N: len(chain)}.Against(report.One(sum(table)/sum(chain)), "as fast as the table")
+	return []report.Row{turns, all}
+}
+
+func sum(figures []float64) (total float64) {
+	for _, f := range figures {
+		total += f
+	}
+	return total
 }

@@ -86,6 +86,8 @@ func loadTyped(ctx context.Context, store *ropewalk.Store, _ []byte) error {
 type packedCounted struct {
 	Costs [][]lab.Cost // of each task
 	Hot   []float64    // appends a second
+	// Away are the milliseconds of each append, where S3 is 20 ms away and DynamoDB 5 ms.
+	Away [][]float64
 }
 
 // countPacked counts in virtual time.
@@ -108,8 +110,9 @@ func packedChild(t *testing.T, event []byte, file string) (failed error) {
 		synctest.Test(t, func(t *testing.T) {
 			costs, err := l.count(t.Context(), event)
 			rate, slow := l.hot(t.Context(), event)
-			counted.Costs, counted.Hot = append(counted.Costs, costs), append(counted.Hot, rate)
-			failed = errors.Join(failed, err, slow)
+			away, lost := l.away(t.Context(), event)
+			counted.Costs, counted.Hot, counted.Away = append(counted.Costs, costs), append(counted.Hot, rate), append(counted.Away, away)
+			failed = errors.Join(failed, err, slow, lost)
 		})
 	}
 	text, err := json.Marshal(counted)
@@ -134,6 +137,24 @@ func (l layout) count(ctx context.Context, event []byte) (costs []lab.Cost, err 
 		costs = append(costs, lab.Cost{Trips: int(time.Since(start) / farAway), Requests: m.Requests()})
 	}
 	return costs, nil
+}
+
+// away returns how long each append takes, in milliseconds.
+func (l layout) away(ctx context.Context, event []byte) (times []float64, err error) {
+	db, near := memstore.New(), tableAway
+	if l.inS3 {
+		near = farAway
+	}
+	chain := ropewalk.New(meter.New(farAway).Changesets(db), faults.TwoSteps(meter.New(near).Heads(db)), &l.options).Chain("order-4711")
+	var h head.Head
+	for range packedAppends {
+		start := time.Now()
+		if h, err = chain.Append(ctx, h, changeset.Draft{Content: event, ContentType: "application/json"}); err != nil {
+			return nil, err
+		}
+		times = append(times, float64(time.Since(start))/float64(time.Millisecond))
+	}
+	return times, nil
 }
 
 // hot returns how many appends a second an Appender commits for its callers.

@@ -224,7 +224,7 @@ func TestForgedPacksAreNamed(t *testing.T) {
 			*o = repacked(*o, all[:len(all)-1])
 			o.Ref = ref
 		}},
-		"a line is repeated": {"line has version", func(o *changeset.Changeset) {
+		"a line is repeated": {"of version 3", func(o *changeset.Changeset) {
 			all, err := changeset.Unpack(*o, o.Body)
 			require.NoError(t, err)
 			ref := o.Ref

@@ -194,31 +194,35 @@ func TestAnAppendThatIsNotStoredAsAWholeIsLeftOut(t *testing.T) {
 // may have lies in front of the last append.
 func TestATipThatNoHeadCanHaveIsRefused(t *testing.T) {
 	b := newBench(t, order)
-	wide := b.head
-	for i := range 3 {
-		built, err := link.Build(wide, b.id, bodies(draft(strings.Repeat("w", 100_000))), now, link.Layout{Packed: true, Tip: head.MaxTip << 1})
-		if i == 2 {
-			require.ErrorContains(t, err, "tip has")
-			wide = built.Next
-			break
-		}
+	parent := changeset.Header{Ref: changeset.Ref{AggregateID: b.id}}
+	var all []changeset.Header
+	var text []byte
+	for i := range 4 {
+		c, err := changeset.Seal(changeset.Changeset{
+			Header: changeset.Header{
+				Ref:           changeset.Ref{AggregateID: b.id, Version: uint64(i), ID: changeset.NewID()},
+				AfterRevision: uint64(i), RecordedAt: now, ContentType: "text/plain",
+			},
+			Content: []byte(strings.Repeat("w", 100_000)),
+		}, parent)
 		require.NoError(t, err)
-		wide = built.Next
+		all, parent, text = append(all, c.Header), c.Header, changeset.AppendLine(text, c)
 	}
-	b.head = wide
-	a := b.orphanPack(draft("last"))
-	b.head = head.Head{}
+	last := all[3]
+	pack := changeset.NewPack(last.ID, 3, changeset.ObjectIndex{}, changeset.Header{Ref: changeset.Ref{AggregateID: b.id}}, last, text)
+	b.put(pack)
 	plan, err := b.plan()
 	require.NoError(t, err)
-	require.Equal(t, []changeset.Ref{a.Next.Ref}, refs(plan.Tips))
-	require.Contains(t, plan.Problems[0].String(), "no head can name "+wide.Ref.String())
-	require.Equal(t, a.Objects[0].Ref, plan.Problems[0].Ref)
-	_, err = inspect.New(b, b, nil).Apply(t.Context(), plan, wide.Ref)
+	require.Equal(t, []changeset.Ref{last.Ref}, refs(plan.Tips))
+	require.Contains(t, plan.Problems[0].String(), "no head can name "+all[2].Ref.String())
+	require.Equal(t, pack.Ref, plan.Problems[0].Ref)
+	_, err = inspect.New(b, b, nil).Apply(t.Context(), plan, all[2].Ref)
 	require.ErrorIs(t, err, inspect.ErrNotATip)
 	require.Empty(t, b.clone(t).use(plan, plan.Tips[0]).Tip)
 }
 
-// TestAPackThatChangedSinceItWasPlannedIsNotTrusted.
+// TestAPackThatChangedSinceItWasPlannedIsNotTrusted applies plans whose pack, or whose
+// newest changeset of format 1, is no longer what was proved.
 func TestAPackThatChangedSinceItWasPlannedIsNotTrusted(t *testing.T) {
 	b := newBench(t, order)
 	b.append(draft("old"))

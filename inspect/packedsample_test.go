@@ -11,9 +11,6 @@ import (
 	"ropewalk/internal/link"
 )
 
-// tipSize is how many bytes the tips of the tests have: three lines or so.
-const tipSize = 600
-
 // buildPacked makes an append after the head, to a packed chain, and stores nothing.
 func (b *bench) buildPacked(l link.Layout, drafts ...changeset.Draft) link.Append {
 	l.Packed = true

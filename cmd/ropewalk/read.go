@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"ropewalk"
 	"ropewalk/changeset"
@@ -17,7 +18,7 @@ func (s *store) get(ctx context.Context, l located) (changeset.Changeset, error)
 		return l.reader.At(ctx, l.ref.Version)
 	}
 	if l.pack.IsPacked() {
-		_, all, err := s.unpack(ctx, l.pack.Ref, true)
+		_, all, err := s.open(ctx, l.pack.Ref)
 		if err != nil {
 			return changeset.Changeset{}, err
 		}
@@ -75,41 +76,15 @@ func (s *store) parentOf(ctx context.Context, l located, h changeset.Header) (ch
 	return place.Header, s.named(err)
 }
 
-// unpack returns the header of an object of a packed chain, and the changesets in it,
-// proved. Content that is an object alone is read only if contents is set.
-func (s *store) unpack(ctx context.Context, ref changeset.Ref, contents bool) (changeset.Header, []changeset.Changeset, error) {
-	var refused *changeset.Header
-	most := s.Options().MaxContentSize
-	c, err := s.objects.Get(ctx, ref, func(h changeset.Header) error {
-		if h.Pack != nil && h.Pack.Lines {
-			most = changeset.MaxReadBody
-		} else if !contents {
-			refused = &h
-			return errNotWanted
-		}
-		return nil
-	})
-	if refused != nil && errors.Is(err, errNotWanted) {
-		return *refused, []changeset.Changeset{{Header: refused.Alone()}}, nil
+// open returns the header of an object of a packed chain, and the changesets in it,
+// proved.
+func (s *store) open(ctx context.Context, ref changeset.Ref) (changeset.Header, []changeset.Changeset, error) {
+	pack, all, err := link.Open(ctx, s.objects, ref, s.Options().MaxContentSize)
+	if _, ok := errors.AsType[*link.MissingError](err); ok {
+		err = fmt.Errorf("%s: %w", ref, ropewalk.ErrNotFound)
 	}
-	if err == nil && (c.Ref != ref || c.Pack == nil) {
-		err = &ropewalk.CorruptError{Ref: ref, Reason: "the object belongs to " + c.Ref.String()}
-	}
-	if err == nil {
-		err = c.VerifyBody()
-	}
-	var text []byte
-	if err == nil {
-		text, err = body.Decode(c, most)
-	}
-	var all []changeset.Changeset
-	if err == nil {
-		all, err = changeset.Unpack(c, text)
-	}
-	return c.Header, all, s.named(err)
+	return pack, all, s.named(err)
 }
-
-var errNotWanted = errors.New("the content is not wanted")
 
 // named adds the object's name to an error that says it is corrupt.
 func (s *store) named(err error) error {

@@ -220,15 +220,35 @@ func (s *store) match(ctx context.Context, r reference.Reference, object changes
 		}
 		return nil
 	}
-	pack, all, err := s.unpack(ctx, object, false)
+	pack, headers, err := s.headersIn(ctx, object)
 	if err != nil {
 		return err
 	}
-	c := all[r.First-object.First()]
-	if _, had := matches[c.Ref]; !had && strings.HasSuffix(c.ID.String(), r.UUID) {
-		matches[c.Ref] = pack
+	h := headers[r.First-object.First()]
+	if _, had := matches[h.Ref]; !had && strings.HasSuffix(h.ID.String(), r.UUID) {
+		matches[h.Ref] = pack
 	}
 	return nil
+}
+
+// headersIn returns the header of an object of a packed chain, and the headers of the
+// changesets in it. It does not read content that is an object alone.
+func (s *store) headersIn(ctx context.Context, object changeset.Ref) (changeset.Header, []changeset.Header, error) {
+	if object.Count == 1 {
+		info, err := s.objects.Stat(ctx, object)
+		if err != nil {
+			return changeset.Header{}, nil, err
+		}
+		if info.Pack != nil && !info.Pack.Lines {
+			return info.Header, []changeset.Header{info.Header.Alone()}, nil
+		}
+	}
+	pack, all, err := s.open(ctx, object)
+	headers := make([]changeset.Header, len(all))
+	for i, c := range all {
+		headers[i] = c.Header
+	}
+	return pack, headers, err
 }
 
 // builtOn returns the revision that decides the fate of a changeset outside the chain:

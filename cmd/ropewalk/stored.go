@@ -34,23 +34,21 @@ func (at *storedJSON) words() (name string, value any) {
 
 // placeOf returns where a changeset is stored.
 func (s *store) placeOf(ctx context.Context, l located, h changeset.Header) (*storedJSON, error) {
-	object, err := l.pack, error(nil)
 	switch {
 	case h.Format() == changeset.Format:
-		object = h
-	case l.reader != nil:
-		place, err := link.Locate(ctx, s.objects, l.head, h.Version)
-		if err != nil {
-			return nil, s.named(err)
-		}
-		if place.Object == (changeset.Ref{}) {
-			return &storedJSON{"head", s.heads.LocateHead(h.AggregateID), h.Version - l.head.Index.Next() + 1}, nil
-		}
-		var info changeset.Info
-		info, err = s.objects.Stat(ctx, place.Object)
-		object = info.Header
+		return s.storedAt(h, h.Version), nil
+	case l.reader == nil:
+		return s.storedAt(l.pack, h.Version), nil
 	}
-	return s.storedAt(object, h.Version), err
+	place, err := link.Locate(ctx, s.objects, l.head, h.Version)
+	if err != nil {
+		return nil, s.named(err)
+	}
+	if place.Object == (changeset.Ref{}) {
+		return &storedJSON{"head", s.heads.LocateHead(h.AggregateID), h.Version - l.head.Index.Next() + 1}, nil
+	}
+	object, err := s.objects.Stat(ctx, place.Object)
+	return s.storedAt(object.Header, h.Version), err
 }
 
 // nodePlace returns where a node of a graph is stored, or should be.
