@@ -202,12 +202,15 @@ func (a *Appender) finish(ctx context.Context, b *batch) *batch {
 	}
 	var got head.Head
 	var err error
-	start, done := time.Now(), make(chan struct{})
+	predicted, start, done := b.attempt.to, time.Now(), make(chan struct{})
 	go func() {
 		defer close(done)
 		got, err = b.attempt.commit(ctx)
 	}()
-	ahead := a.prepare(b, done)
+	var ahead *batch
+	if a.prepares(b) {
+		ahead = a.prepare(predicted, done)
+	}
 	<-done
 	a.work.took = time.Since(start)
 	return a.conclude(ctx, b, ahead, got, err)
@@ -253,21 +256,22 @@ func (b *batch) retries(c *call) bool {
 	return first
 }
 
-// prepare builds a batch on the head that the swap of b, which is under way, will
-// make, as soon as a call has waited long enough for others to join it. It returns
-// nil if the swap ends before that, and if put and swap are one step.
-//
-// It also returns nil if b has no objects. Objects that were put ahead would be built
-// on a revision that nothing stored shows to be pending: if the process died, they
-// would look like the objects of a head that was rolled back.
-func (a *Appender) prepare(b *batch, done <-chan struct{}) *batch {
-	if a.chain.store.combined != nil || len(b.attempt.objects) == 0 {
-		return nil
-	}
+// prepares reports whether a batch may be prepared while the swap of b is under way. It
+// may not if put and swap are one step, or if b has no objects. Objects that were put
+// ahead would then be built on a revision that nothing stored shows to be pending: if
+// the process died, they would look like the objects of a head that was rolled back.
+func (a *Appender) prepares(b *batch) bool {
+	return a.chain.store.combined == nil && len(b.attempt.objects) > 0
+}
+
+// prepare builds a batch on the head that the swap under way will make, as soon
+// as a call has waited long enough for others to join it. It returns nil if the
+// swap ends before that.
+func (a *Appender) prepare(predicted head.Head, done <-chan struct{}) *batch {
 	for age := a.work.took / gather; ; {
 		waited, ok := a.waited()
 		if ok && waited >= age {
-			return a.build(a.dequeue(0), b.attempt.to)
+			return a.build(a.dequeue(0), predicted)
 		}
 		var ripe <-chan time.Time
 		if ok {

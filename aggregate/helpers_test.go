@@ -13,6 +13,7 @@ import (
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
 	"ropewalk/changeset"
+	"ropewalk/faults"
 	"ropewalk/head"
 	"ropewalk/internal/reserved"
 )
@@ -40,6 +41,14 @@ type logRepository = aggregate.Repository[Log, Entry]
 func over(db *memstore.Store, typ aggregate.Type[Log, Entry]) *logRepository {
 	return aggregate.New(ropewalk.New(db, db, nil), typ, nil)
 }
+
+// overPacked is over for a store of packed chains, in two steps, with tips.
+func overPacked(db *memstore.Store, typ aggregate.Type[Log, Entry], tip int) *logRepository {
+	return aggregate.New(ropewalk.New(db, faults.TwoSteps(db), packing(tip)), typ, nil)
+}
+
+// packing are options of a store of packed chains.
+func packing(tip int) *ropewalk.Options { return &ropewalk.Options{Packed: true, TipSize: tip} }
 
 // grow saves entries one by one until there are n changesets, each with a
 // command ID, and waits for each snapshot.

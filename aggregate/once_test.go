@@ -32,8 +32,14 @@ type onceWorld struct {
 	read        aggregate.Loaded[Log]
 }
 
-func newOnceWorld(t *testing.T) *onceWorld {
-	s := aggregatetest.NewStorage(&ropewalk.Options{SettleTimeout: 10 * time.Second})
+func newOnceWorld(t *testing.T) *onceWorld { return newOnceWorldOf(t, ropewalk.Options{}) }
+
+func newOnceWorldOf(t *testing.T, o ropewalk.Options) *onceWorld {
+	o.SettleTimeout = 10 * time.Second
+	s := aggregatetest.NewStorage(&o)
+	if o.Packed {
+		s.Direct = ropewalk.New(s.Memory, faults.TwoSteps(s.Memory), &o) // in one step there is no tip
+	}
 	w := &onceWorld{Storage: s, repo: aggregate.New(s.Store, logs(4), nil), rival: aggregate.New(s.Direct, logs(4), nil)}
 	w.read = grow(t, w.rival, aggregate.Loaded[Log]{ID: "log-1"}, 2)
 	return w
@@ -119,15 +125,16 @@ func TestOnceOutcomes(t *testing.T) {
 				return w.repo.Update(t.Context(), "log-1", add(200), aggregate.Once("key"))
 			},
 		} {
-			t.Run(name+"/"+how, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { c.run(t, again) })
-			})
+			for format, o := range map[string]ropewalk.Options{"1": {}, "packed": *packing(1500)} {
+				t.Run(name+"/"+how+"/"+format, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { c.run(t, newOnceWorldOf(t, o), again) })
+				})
+			}
 		}
 	}
 }
 
-func (c onceCase) run(t *testing.T, again func(*testing.T, *onceWorld) (aggregate.Loaded[Log], error)) {
-	w := newOnceWorld(t)
+func (c onceCase) run(t *testing.T, w *onceWorld, again func(*testing.T, *onceWorld) (aggregate.Loaded[Log], error)) {
 	c.first(t, w)
 	c.then(t, w)
 	told, err := again(t, w)

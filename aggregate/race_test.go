@@ -66,8 +66,8 @@ func requireCounted(t testing.TB, db *memstore.Store) []string {
 	return commands
 }
 
-// Two processes, each with many goroutines, update one aggregate: nothing is
-// lost, and each decision is made on the state right before it.
+// Two processes, each with many goroutines, update one aggregate, and one of them makes
+// the chain packed: nothing is lost, and each decision is made on the state right before it.
 func TestTwoProcessesUpdate(t *testing.T) {
 	const workers, each = 4, 12
 	synctest.Test(t, func(t *testing.T) {
@@ -79,7 +79,8 @@ func TestTwoProcessesUpdate(t *testing.T) {
 		var running sync.WaitGroup
 		var want []string
 		for process := range 2 {
-			repo := aggregate.New(ropewalk.New(script.Changesets(db), faults.TwoSteps(script.Heads(db)), nil), counters, nil)
+			options := []*ropewalk.Options{nil, packing(600)}[process]
+			repo := aggregate.New(ropewalk.New(script.Changesets(db), faults.TwoSteps(script.Heads(db)), options), counters, nil)
 			for worker := range workers {
 				for i := range each {
 					want = append(want, fmt.Sprint(process, worker, i))
@@ -124,9 +125,11 @@ func onceUnderFaults(t *testing.T, rt *rapid.T) {
 	})
 	var running sync.WaitGroup
 	var want []string
+	formats := [][2]ropewalk.Options{{}, {*packing(500), *packing(64 << 10)}, {{}, *packing(500)}}
+	options := rapid.SampledFrom(formats).Draw(rt, "formats")
 	for process := range 2 {
-		repo := aggregate.New(ropewalk.New(script.Changesets(db), faults.TwoSteps(script.Heads(db)),
-			&ropewalk.Options{SettleTimeout: 300 * time.Millisecond}), counters, nil)
+		options[process].SettleTimeout = 300 * time.Millisecond
+		repo := aggregate.New(ropewalk.New(script.Changesets(db), faults.TwoSteps(script.Heads(db)), &options[process]), counters, nil)
 		defer func() { require.NoError(t, repo.Wait(t.Context())) }()
 		for i := range 6 {
 			want = append(want, fmt.Sprint(process, i))

@@ -22,7 +22,8 @@ func (r *Repository[S, E]) Create(ctx context.Context, id string, events []E, op
 
 // Save appends events, all or none, after the head that the aggregate was
 // loaded at, and returns the aggregate as it is then, ready for the next Save.
-// It is one attempt of two round trips. Without events it sends nothing.
+// It is one attempt of two round trips, or of one if the events fit into the head of a
+// packed chain. Without events it sends nothing.
 //
 // When ctx ends after the head's swap was sent, Save goes on until the outcome
 // is known, for ropewalk.Options.SettleTimeout, 10 seconds by default, at most.

@@ -68,7 +68,11 @@ func (r *Repository[S, E]) Snapshot(ctx context.Context, id string) error {
 	if r.plan.Snapshots.Every == 0 {
 		return fmt.Errorf("snapshot of %q: aggregate type %q has none", id, r.plan.Name)
 	}
-	l, err := r.Load(ctx, id)
+	h, err := r.store.Chain(id).Head(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := r.fromSnapshots(ctx, h)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/faults"
 	"ropewalk/feed"
 	"ropewalk/gc"
 )
@@ -26,13 +27,25 @@ type world struct {
 	t     testing.TB
 	db    *memstore.Store
 	store *ropewalk.Store
-	heads map[string]ropewalk.Head
-	seen  int // events that were written
+	// writers take turns at writing.
+	writers []*ropewalk.Store
+	heads   map[string]ropewalk.Head
+	seen    int // events that were written
 }
+
+// formats are the options of the writers of new worlds: nil means format 1.
+var formats []*ropewalk.Options
 
 func newWorld(t testing.TB) *world {
 	db := memstore.New()
-	return &world{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]ropewalk.Head{}}
+	w := &world{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]ropewalk.Head{}}
+	for _, o := range formats {
+		w.writers = append(w.writers, ropewalk.New(db, faults.TwoSteps(db), o)) // in one step there is no tip
+	}
+	if w.writers == nil {
+		w.writers = []*ropewalk.Store{w.store}
+	}
+	return w
 }
 
 func (w *world) feed() *feed.Feed { return feed.Open(w.store, nil) }
@@ -45,7 +58,8 @@ func (w *world) write(id string, types ...string) {
 		w.seen++
 		fmt.Fprintf(&content, `{"type":%q,"data":{"of":%q,"n":%d}}`+"\n", t, id, w.seen)
 	}
-	h, err := w.store.Chain(id).Append(w.t.Context(), w.heads[id], ropewalk.Draft{Content: content.Bytes(), ContentType: contentType})
+	writer := w.writers[w.seen%len(w.writers)]
+	h, err := writer.Chain(id).Append(w.t.Context(), w.heads[id], ropewalk.Draft{Content: content.Bytes(), ContentType: contentType})
 	require.NoError(w.t, err)
 	w.heads[id] = h
 }

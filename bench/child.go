@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,13 @@ func child(name string, args []string) error {
 		return streamChild(context.Background(), args)
 	case "feedcosts":
 		lab.InVirtualTime(func(t *testing.T) error { return feedCostsChild(t, args[0], args[1] == "quick") })
+		return nil
+	case "packed":
+		event, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return err
+		}
+		lab.InVirtualTime(func(t *testing.T) error { return packedChild(t, event, args[0]) })
 		return nil
 	case "follow":
 		return followChild(context.Background(), args)

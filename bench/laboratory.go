@@ -25,7 +25,7 @@ type experiment struct {
 
 // experiments are all parts of the page, in its order.
 var experiments = []experiment{
-	walkExperiment, spanExperiment, tableExperiment, hotExperiment,
+	walkExperiment, spanExperiment, tableExperiment, packedExperiment, hotExperiment,
 	embeddedExperiment, operationsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
 	queryExperiment,
 }
@@ -117,6 +117,17 @@ func (l *laboratory) content(size int) []byte {
 		content[i] = byte(random.Uint32())
 	}
 	return content
+}
+
+// event returns an event in JSON of exactly that size, the same for the same seed: at
+// least 200 bytes.
+func (l *laboratory) event(size int) []byte {
+	const form = `{"type":"OrderLineAdded","id":"01991f3c-8a52-7c31-9d0e-3b8f6a1c2d4e","time":"2026-11-28T00:15:58.000000000Z","data":{"sku":"abc-123-def","quantity":3,"price":{"amount":1299,"currency":"EUR"},"note":"%s"}}`
+	note := l.content(size - len(form) + len("%s"))
+	for i, b := range note {
+		note[i] = 'a' + b%26
+	}
+	return fmt.Appendf(nil, form, note)
 }
 
 // startS3 starts the S3 server at its first call.

@@ -199,13 +199,18 @@ type lineAdded struct {
 	Quantity int
 }
 
-// typedOperations save one event, and load an aggregate of a hundred.
-func typedOperations(ctx context.Context) ([]operation, error) {
-	db := memstore.New()
-	orders := aggregate.New(ropewalk.New(db, db, nil), aggregate.Type[int, lineAdded]{
+// ordersIn returns the repository of the typed operations.
+func ordersIn(store *ropewalk.Store) *aggregate.Repository[int, lineAdded] {
+	return aggregate.New(store, aggregate.Type[int, lineAdded]{
 		Name: "order", Events: aggregate.Events[lineAdded]{"line-added": {}},
 		Evolve: func(total int, e lineAdded) int { return total + e.Quantity },
 	}, nil)
+}
+
+// typedOperations save one event, and load an aggregate of a hundred.
+func typedOperations(ctx context.Context) ([]operation, error) {
+	db := memstore.New()
+	orders := ordersIn(ropewalk.New(db, db, nil))
 	var err error
 	order := aggregate.Loaded[int]{ID: "order"}
 	for range 100 {

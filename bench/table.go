@@ -34,10 +34,12 @@ type tables struct {
 	chains    *ropewalk.Store // over both wires
 	direct    *ropewalk.Store
 	heads     *lab.Wire
+
+	nearHeads, farHeads *dynamostore.Store
 }
 
 func runTable(ctx context.Context, l *laboratory, r *report.Results) error {
-	t, err := l.newTables(ctx)
+	t, err := l.newTables(ctx, "table")
 	if err != nil {
 		return err
 	}
@@ -56,8 +58,9 @@ func runTable(ctx context.Context, l *laboratory, r *report.Results) error {
 	return nil
 }
 
-func (l *laboratory) newTables(ctx context.Context) (*tables, error) {
-	b, err := l.newBucket(ctx, "table", farAway)
+// newTables makes tables and a bucket that begin with a name.
+func (l *laboratory) newTables(ctx context.Context, name string) (*tables, error) {
+	b, err := l.newBucket(ctx, name, farAway)
 	if err != nil {
 		return nil, err
 	}
@@ -66,20 +69,21 @@ func (l *laboratory) newTables(ctx context.Context) (*tables, error) {
 	}
 	t := &tables{laboratory: l, bucket: b, heads: lab.NewWire(tableAway, connections)}
 	near, far := l.aws.DynamoDB(lab.NewWire(0, connections)), l.aws.DynamoDB(t.heads)
-	if t.near, err = peers.NewEventTable(ctx, near, "events"); err != nil {
+	if t.near, err = peers.NewEventTable(ctx, near, name+"-events"); err != nil {
 		return nil, err
 	}
 	t.far = t.near.Over(far)
-	nearHeads, err := dynamostore.New(near, "heads", nil)
+	nearHeads, err := dynamostore.New(near, name+"-heads", nil)
 	if err != nil {
 		return nil, err
 	}
-	farHeads, err := dynamostore.New(far, "heads", nil)
+	farHeads, err := dynamostore.New(far, name+"-heads", nil)
 	if err != nil {
 		return nil, err
 	}
 	t.direct = ropewalk.New(b.near, nearHeads, nil)
 	t.chains = ropewalk.New(b.far, farHeads, nil)
+	t.nearHeads, t.farHeads = nearHeads, farHeads
 	return t, nearHeads.Provision(ctx)
 }
 

@@ -54,8 +54,8 @@ func sealedLines(t testing.TB, parent changeset.Header) []changeset.Changeset {
 		Metadata:   map[string]string{"trace": "00-4bf9", "a key": "a=b&c", "Z": ""},
 	}, `{"type":"shipped","to":"Straße <5> & \"\\"}`)
 	later := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	add(changeset.Header{AfterRevision: 100, RecordedAt: later, Part: changeset.Part{Number: 1, Of: 2}, CommandID: "k"}, "\x00\x1f\b\f\n\r\t\x7f\u0085\u2028\u2029/é\U0001f600\ufffd")
-	add(changeset.Header{AfterRevision: 100, RecordedAt: later, Part: changeset.Part{Number: 2, Of: 2}}, "\xff\x00\xfe\xed")
+	add(changeset.Header{AfterRevision: 1000, RecordedAt: later, Part: changeset.Part{Number: 1, Of: 2}, CommandID: "k"}, "\x00\x1f\b\f\n\r\t\x7f\u0085\u2028\u2029/é\U0001f600\ufffd")
+	add(changeset.Header{AfterRevision: 1000, RecordedAt: later, Part: changeset.Part{Number: 2, Of: 2}}, "\xff\x00\xfe\xed")
 	add(changeset.Header{AfterRevision: math.MaxUint64, RecordedAt: later, ContentType: "text/plain"}, strings.Repeat("0123456789 no escapes ", 5))
 	return all
 }

@@ -82,7 +82,7 @@ func (r *reading) span(ctx context.Context, newest head.Head, last ropewalk.Ref,
 }
 
 // object returns a changeset that is an object of format 1, or an object beside the
-// chains. If there is none, the error matches [changeset.ErrNotFound].
+// chains. If the object is missing, the error matches [changeset.ErrNotFound].
 func (f *Feed) object(ctx context.Context, ref ropewalk.Ref) (ropewalk.Changeset, error) {
 	limit := f.store.Options().MaxContentSize
 	c, err := f.store.Changesets().Get(ctx, ref, func(h changeset.Header) error {

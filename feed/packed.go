@@ -24,7 +24,7 @@ const (
 	// version by.
 	viewAge = time.Second
 	// viewBytes is about how many bytes of the changesets of one aggregate are kept, and
-	// viewsBytes of those of all aggregates.
+	// viewsBytes of the changesets of all aggregates.
 	viewBytes, viewsBytes = 4 << 20, 16 << 20
 	// viewSize is about how many bytes a view takes beside changesets.
 	viewSize = 2 << 10
@@ -149,8 +149,8 @@ type view struct {
 	spent *atomic.Int64
 
 	mu      sync.Mutex
-	known   []changeset.Entry // objects of the chain, sorted by version
-	base    changeset.Ref     // the newest changeset of format 1, once errBelow was returned
+	known   []changeset.Entry     // objects of the chain, sorted by version
+	base    changeset.Ref         // the newest changeset of format 1, once errBelow was returned
 	tip     []changeset.Changeset // once it was needed
 	objects map[changeset.Ref]*shared[[]changeset.Changeset]
 	size    int // of the changesets in the objects

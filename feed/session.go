@@ -30,6 +30,9 @@ var (
 // maxCursor is the largest size of a cursor in bytes.
 const maxCursor = 64 << 10
 
+// maxTips is about how many bytes of tips the hints that wait may have.
+const maxTips = 32 << 20
+
 // session is the work of a relay from one look at the feed to the next. It takes
 // hints in from the cursor of the newest batch on, judges them, and appends what
 // has advanced as one batch, together with the new cursor. A session ends with its
@@ -48,6 +51,7 @@ type session struct {
 
 	pending  map[string]pending
 	order    []string // the aggregates of pending, in the order of their first hints
+	tips     int      // bytes of the tips of the heads in pending
 	unread   map[string]bool
 	cursor   json.RawMessage
 	sweeping bool
@@ -110,7 +114,7 @@ func (s *session) finished() bool {
 
 // step waits for the next page or the time of the next batch.
 func (s *session) step(ctx context.Context) error {
-	if len(s.pending) >= maxAdvances {
+	if len(s.pending) >= maxAdvances || s.tips >= maxTips {
 		return s.flush(ctx)
 	}
 	select {
@@ -191,6 +195,7 @@ func (s *session) add(h pending) bool {
 	} else if known.Head.Revision > h.Head.Revision && h.Head.Exists() || !known.Head.Exists() {
 		h.Head = known.Head // a hint without a record lets the head be loaded
 	}
+	s.tips += len(h.Head.Tip) - len(known.Head.Tip)
 	s.pending[h.AggregateID] = h
 	return true
 }

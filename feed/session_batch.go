@@ -37,7 +37,7 @@ func (s *session) flush(ctx context.Context) error {
 		}
 	}
 	clear(s.pending)
-	s.order = nil
+	s.order, s.tips = nil, 0
 	return nil
 }
 

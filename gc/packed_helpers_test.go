@@ -95,60 +95,74 @@ func readWhole(ctx context.Context, store changeset.Store, h head.Head) (w whole
 	if !h.Exists() || h.State == head.Erased {
 		return w, nil
 	}
-	ancestors, index := h.Ancestors, h.Index
 	parent := changeset.Header{Ref: h.Ref, Digest: h.Digest}
 	if h.IsPacked() {
 		if w.changesets, err = h.TipChangesets(); err != nil {
 			return w, err
 		}
 		slices.Reverse(w.changesets)
-		parent = h.PackedHeader()
+		if parent, err = w.readPacked(ctx, store, h); err != nil {
+			return w, err
+		}
 	}
-	after := h.Revision
+	if err := w.readFormat1(ctx, store, parent, h.Ancestors); err != nil {
+		return w, err
+	}
+	slices.Reverse(w.changesets)
+	return w, w.prove(h)
+}
+
+// readPacked reads the objects of format 2, newest first, and returns what is before them.
+func (w *whole) readPacked(ctx context.Context, store changeset.Store, h head.Head) (changeset.Header, error) {
+	parent, index, after := h.PackedHeader(), h.Index, h.Revision
 	for e, ok := index.Latest(); ok; e, ok = index.Latest() {
 		ref := e.Ref(h.AggregateID)
 		o, err := store.Get(ctx, ref, nil)
 		if err != nil {
-			return w, fmt.Errorf("%s of the chain: %w", ref, err)
+			return parent, fmt.Errorf("%s of the chain: %w", ref, err)
 		}
 		content, err := body.Decode(o, changeset.MaxReadBody)
 		if err != nil {
-			return w, err
+			return parent, err
 		}
 		all, err := changeset.Unpack(o, content)
 		if err != nil {
-			return w, err
+			return parent, err
 		}
 		newest := all[len(all)-1]
 		switch {
 		case newest.ID != parent.ID || o.Digest != parent.Digest:
-			return w, fmt.Errorf("%s does not end in %s", ref, parent.Ref)
+			return parent, fmt.Errorf("%s does not end in %s", ref, parent.Ref)
 		case o.Pack.Index.Push(ref) != index:
-			return w, fmt.Errorf("the index after %s does not follow from its own", ref)
+			return parent, fmt.Errorf("the index after %s does not follow from its own", ref)
 		case o.AfterRevision >= after:
-			return w, fmt.Errorf("%s was put for revision %d, and the next object for %d", ref, o.AfterRevision, after)
+			return parent, fmt.Errorf("%s was put for revision %d, and the next object for %d", ref, o.AfterRevision, after)
 		}
 		slices.Reverse(all)
 		w.changesets, w.objects[ref] = append(w.changesets, all...), true
 		after, index, parent = o.AfterRevision+1, o.Pack.Index, o.ParentOf()
 	}
-	for !parent.ID.IsZero() {
+	return parent, nil
+}
+
+// readFormat1 reads the objects of format 1, newest first. The index is of the changeset
+// after the newest, or zero if nothing has it.
+func (w *whole) readFormat1(ctx context.Context, store changeset.Store, newest changeset.Header, index changeset.Index) error {
+	for parent := newest; !parent.ID.IsZero(); {
 		c, err := store.Get(ctx, parent.Ref, nil)
-		if err != nil {
-			return w, fmt.Errorf("%s of the chain: %w", parent.Ref, err)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s of the chain: %w", parent.Ref, err)
+		case c.Digest != parent.Digest && !parent.Digest.IsZero():
+			return fmt.Errorf("%s has another digest", c.Ref)
+		case index != (changeset.Index{}) && c.Ancestors.Push(c.ID) != index:
+			return fmt.Errorf("the index after %s does not follow from its own", c.Ref)
 		}
-		if c.Digest != parent.Digest && !parent.Digest.IsZero() {
-			return w, fmt.Errorf("%s has another digest", c.Ref)
-		}
-		if ancestors != (changeset.Index{}) && c.Ancestors.Push(c.ID) != ancestors {
-			return w, fmt.Errorf("the index after %s does not follow from its own", c.Ref)
-		}
-		c.Content, ancestors = c.Body, c.Ancestors
+		c.Content, index = c.Body, c.Ancestors
 		w.changesets, w.objects[c.Ref] = append(w.changesets, c), true
-		parent = changeset.Header{Ref: changeset.Ref{AggregateID: h.AggregateID, Version: c.Version - 1, ID: c.Parent}}
+		parent = changeset.Header{Ref: changeset.Ref{AggregateID: c.AggregateID, Version: c.Version - 1, ID: c.Parent}}
 	}
-	slices.Reverse(w.changesets)
-	return w, w.prove(h)
+	return nil
 }
 
 // prove proves the changesets from the first one to the head.

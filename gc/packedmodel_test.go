@@ -345,7 +345,6 @@ func (g *packedGame) act(i int, name string) {
 		options.SettleTimeout = time.Second
 	}
 	chain := ropewalk.New(objects, heads, options).Chain(modelID)
-	maintenance := gc.New(objects, heads, &gc.Options{Grace: -1, Delete: true, Parallel: 1})
 	text := func(n int) string { return fmt.Sprintf("%d%c", i, 'a'+n) }
 	large := strings.Repeat("x", modelTip)
 	switch name {
@@ -358,45 +357,61 @@ func (g *packedGame) act(i int, name string) {
 	case big:
 		g.writes(ctx, chain, false, []string{text(0) + large, text(1) + large})
 	case updates:
-		for n := range 2 {
-			_, err := chain.Update(ctx, func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
-				return []changeset.Draft{draft(text(n))}, nil
-			})
-			if g.tell(err, text(n)); err != nil {
-				return
-			}
-		}
+		g.updates(ctx, chain, text(0), text(1))
 	case batches:
-		appender := chain.NewAppender(nil)
-		var callers sync.WaitGroup
-		for n := range 3 {
-			callers.Go(func() {
-				_, err := appender.Append(ctx, draft(text(n)))
-				g.tell(err, text(n))
-			})
-		}
-		callers.Wait()
+		g.batches(ctx, chain, text(0), text(1), text(2))
 	case settles:
 		g.settles(ctx, i, chain)
-	case collector:
-		if !g.safe(i) {
-			return
-		}
-		_, err := g.collect(maintenance, ctx, modelID)
-		g.expect(name, err)
-	case eraser:
-		_, err := maintenance.Erase(ctx, modelID)
-		g.expect(name, err)
-	case flushes:
-		_, err := maintenance.Flush(ctx, modelID)
-		g.expect(name, err)
 	case absorbs:
 		g.absorbs(ctx, objects, heads)
 	case reads:
 		g.reads(ctx, i, chain)
 	case restores:
 		g.restores(i)
+	default:
+		g.maintains(ctx, i, name, gc.New(objects, heads, &gc.Options{Grace: -1, Delete: true, Parallel: 1}))
 	}
+}
+
+// maintains does what an actor does that appends nothing.
+func (g *packedGame) maintains(ctx context.Context, i int, name string, c *gc.Collector) {
+	var err error
+	switch name {
+	case collector:
+		if g.safe(i) {
+			_, err = g.collect(c, ctx, modelID)
+		}
+	case eraser:
+		_, err = c.Erase(ctx, modelID)
+	case flushes:
+		_, err = c.Flush(ctx, modelID)
+	}
+	g.expect(name, err)
+}
+
+// updates appends by Update, after any head that it finds.
+func (g *packedGame) updates(ctx context.Context, chain *ropewalk.Chain, texts ...string) {
+	for _, text := range texts {
+		_, err := chain.Update(ctx, func(context.Context, *ropewalk.Reader) ([]changeset.Draft, error) {
+			return []changeset.Draft{draft(text)}, nil
+		})
+		if g.tell(err, text); err != nil {
+			return
+		}
+	}
+}
+
+// batches appends by an Appender with as many callers as there are texts.
+func (g *packedGame) batches(ctx context.Context, chain *ropewalk.Chain, texts ...string) {
+	appender := chain.NewAppender(nil)
+	var callers sync.WaitGroup
+	for _, text := range texts {
+		callers.Go(func() {
+			_, err := appender.Append(ctx, draft(text))
+			g.tell(err, text)
+		})
+	}
+	callers.Wait()
 }
 
 // safe reports whether a collector may work. A collector without grace must not be at work

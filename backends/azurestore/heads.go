@@ -21,8 +21,8 @@ import (
 )
 
 // maxRecord is the largest size of a head's record in bytes. A record of this
-// version takes less than 2 KiB, and up to 64 KiB more for a checkpoint; the rest is
-// room for later versions.
+// version takes less than 2 KiB, up to 64 KiB more for a checkpoint, and up to 256 KiB
+// for a tip; the rest is room for later versions.
 const maxRecord = 1 << 20
 
 // Load returns the aggregate's head, by one request. Its token is the blob's ETag.

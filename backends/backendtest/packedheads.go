@@ -59,7 +59,9 @@ func packedAfterFormat1(t testing.TB, h Harness) {
 func packedTips(t testing.TB, h Harness) {
 	s := h.Heads(t)
 	for _, content := range [][]byte{
-		[]byte("\"\\\b\f\n\r\t\x00\x1f\x7f\u2028\u2029<&>é\U0001f600"), {0xff, 0xfe}, {},
+		[]byte("\"\\\b\f\n\r\t\x00\x1f\x7f\u2028\u2029<&>é\U0001f600"),
+		{0xff, 0xfe},
+		{},
 		[]byte(strings.Repeat("z", head.MaxTip-600)),
 	} {
 		id := newAggregate()

@@ -2,8 +2,8 @@
 // each aggregate. Changesets belong elsewhere, in S3 for example.
 //
 // A head is loaded by a consistent GetItem and swapped by a conditional
-// UpdateItem, which tests revision, version, changeset ID and digest of the
-// stored item, and leaves attributes of newer versions alone. If the condition
+// UpdateItem, which tests revision, version, changeset ID, digest and object index of
+// the stored item, and leaves attributes of newer versions alone. If the condition
 // fails, DynamoDB returns the item with the error, so that a conflict needs no
 // further request.
 //

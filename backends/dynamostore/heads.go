@@ -33,8 +33,8 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 }
 
 // Swap replaces the head by one UpdateItem on condition that revision, version,
-// changeset ID and digest are old's and that this version may replace the item,
-// or that there is no item. Attributes that this version does not know stay as
+// changeset ID, digest and, in a packed chain, the object index are old's and that this
+// version may replace the item, or that there is no item. Attributes that this version does not know stay as
 // they are. The client's retries are off for the one attempt.
 //
 // It returns the errors of [head.Store]. A conflict names the winner. A code by

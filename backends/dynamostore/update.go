@@ -19,6 +19,10 @@ import (
 func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
 	e := expressions{names: map[string]string{}, values: map[string]types.AttributeValue{}}
 	var assignments []string
+	var is map[string]types.AttributeValue
+	if old.Exists() {
+		is = attributes(old)
+	}
 	fields := attributes(next)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if old.Exists() && next.Formats == (head.Formats{}) && formats[name] {
@@ -27,14 +31,14 @@ func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
 		assignments = append(assignments, e.term(name, "=", "new", fields[name]))
 	}
 	update := "SET " + strings.Join(assignments, ", ")
-	if removed := e.removed(attributes(old), fields); len(removed) > 0 {
+	if removed := e.removed(is, fields); len(removed) > 0 {
 		update += " REMOVE " + strings.Join(removed, ", ")
 	}
 	in := &dynamodb.UpdateItemInput{
 		TableName:                           &s.table,
 		Key:                                 s.itemKey(next.AggregateID),
 		UpdateExpression:                    &update,
-		ConditionExpression:                 aws.String(e.condition(old)),
+		ConditionExpression:                 aws.String(e.condition(old, is)),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	in.ExpressionAttributeNames, in.ExpressionAttributeValues = e.names, e.values
@@ -60,12 +64,12 @@ func (e expressions) removed(is, next map[string]types.AttributeValue) (names []
 	return names
 }
 
-// condition demands that the item is old, and that this version may replace it.
-func (e expressions) condition(old head.Head) string {
+// condition demands that the item is old, with the attributes that are given, and that
+// this version may replace it.
+func (e expressions) condition(old head.Head, is map[string]types.AttributeValue) string {
 	if !old.Exists() {
 		return "attribute_not_exists(" + e.name(head.FieldAggregateID) + ")"
 	}
-	is := attributes(old)
 	var terms []string
 	for _, name := range []string{head.FieldRevision, head.FieldVersion, head.FieldChangesetID, head.FieldDigest} {
 		terms = append(terms, e.term(name, "=", "old", is[name]))

@@ -52,7 +52,7 @@ func refOf(aggregateID string, object []byte) (changeset.Ref, bool) {
 	ref := changeset.Ref{AggregateID: id}
 	if len(object) == packedSize {
 		first, last := binary.BigEndian.Uint64(object), binary.BigEndian.Uint64(object[8:])
-		if last < first || last-first >= changeset.MaxCount {
+		if last-first >= changeset.MaxCount { // also if last is below first
 			return changeset.Ref{}, false
 		}
 		ref.Count, object = uint16(last-first+1), object[8:]

@@ -77,7 +77,7 @@ func TestKeysOfNoObject(t *testing.T) {
 	}
 }
 
-// TestPagesOfBothFormats: a listing goes on across its pages, whatever formats meet there.
+// TestPagesOfBothFormats: a listing goes on across its pages, also between two formats.
 func TestPagesOfBothFormats(t *testing.T) {
 	s := open(t)
 	h := appendTo(t, s, head.Head{}, "order-1", slices.Repeat([]string{"x"}, pageSize-2)...)

@@ -93,7 +93,7 @@ func provisionStore(ctx context.Context, std *ui.Streams, stores *storeFlags, p 
 	if _, layout, err := storeurl.CutLayout(stores.url()); err != nil || !layout.Packed {
 		return err
 	}
-	return std.Print("writers append to packed chains if their URL has format=packed, or their Options say so: give each of them this URL\n")
+	return std.Print("give this URL to every writer: the store itself does not say that its chains are packed\n")
 }
 
 // checkStore prints what is in order on one line, and each fault on a line.

@@ -37,8 +37,11 @@ func NewEventTable(ctx context.Context, client *dynamodb.Client, name string) (*
 	if err != nil {
 		return nil, fmt.Errorf("create table %s: %w", name, err)
 	}
-	return &EventTable{client, &name}, dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
+	return TableAt(client, name), dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
 }
+
+// TableAt returns a table that exists.
+func TableAt(client *dynamodb.Client, name string) *EventTable { return &EventTable{client, &name} }
 
 // Append stores the event at a version that must not be there yet.
 func (t *EventTable) Append(ctx context.Context, aggregateID string, version int, event []byte) error {

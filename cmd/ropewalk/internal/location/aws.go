@@ -61,23 +61,30 @@ func (p awsLocation) stores(ctx context.Context) (*s3store.Store, Heads, []setUp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	objects, err := s3store.New(p.s3(cfg), p.bucket, &s3store.Options{
-		Prefix: p.prefix, Versioning: p.packed && p.table == "",
-	})
+	objects, err := s3store.New(p.s3(cfg), p.bucket, p.bucketOptions())
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
 	if p.table == "" {
 		return objects, objects, []setUp{objects}, nil
 	}
-	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, &dynamostore.Options{
-		Prefix: p.prefix, Recovery: p.packed, Protection: p.packed,
-		Streams: dynamodbstreams.NewFromConfig(cfg), // which may have an endpoint of its own
-	})
+	options := p.tableOptions()
+	options.Streams = dynamodbstreams.NewFromConfig(cfg) // which may have an endpoint of its own
+	table, err := dynamostore.New(dynamodb.NewFromConfig(cfg), p.table, options)
 	if err != nil {
 		return nil, nil, nil, cliexit.Wrap(cliexit.Usage, err)
 	}
 	return objects, table, []setUp{objects, table}, nil
+}
+
+// bucketOptions demand versions of heads that have contents.
+func (p awsLocation) bucketOptions() *s3store.Options {
+	return &s3store.Options{Prefix: p.prefix, Versioning: p.packed && p.table == ""}
+}
+
+// tableOptions demand the protection of heads that have contents.
+func (p awsLocation) tableOptions() *dynamostore.Options {
+	return &dynamostore.Options{Prefix: p.prefix, Recovery: p.packed, Protection: p.packed}
 }
 
 // s3 returns the client of S3.

@@ -84,3 +84,20 @@ func TestLayouts(t *testing.T) {
 		require.Equal(t, cliexit.Usage, cliexit.Classify(t.Context(), err))
 	}
 }
+
+// TestHeadsWithContentsAreProtected, and no others: the protection is not free.
+func TestHeadsWithContentsAreProtected(t *testing.T) {
+	for url, want := range map[string][2]bool{
+		"s3://b/": {false, false}, "s3://b/?format=packed": {true, false},
+		"aws://b/?table=t": {false, false}, "aws://b/?table=t&format=packed": {false, true},
+	} {
+		l, err := Parse(url, nil)
+		require.NoError(t, err)
+		p := l.(awsLocation)
+		require.Equal(t, want[0], p.bucketOptions().Versioning, url)
+		if p.table != "" {
+			require.Equal(t, want[1], p.tableOptions().Recovery, url)
+			require.Equal(t, want[1], p.tableOptions().Protection, url)
+		}
+	}
+}
