@@ -36,8 +36,8 @@ func importInto(t *testing.T, urls [3]string) *testPlace {
 	return p
 }
 
-// Whatever formats the writers of a store have used, the commands that listen say the
-// same, and the commands that prove find nothing wrong.
+// The commands that listen say the same of a store in any format, and the commands that
+// prove find nothing wrong.
 func TestCommandsListenToAllFormats(t *testing.T) {
 	const plain, packed, small = "test:", "test:?format=packed", "test:?format=packed&tip=1000"
 	said := map[string]string{}
