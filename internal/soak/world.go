@@ -66,7 +66,7 @@ func newWorld(place Place, seed uint64) *world {
 	}
 	id := fmt.Sprintf("soak/%d", seed)
 	settle := []time.Duration{place.Unit / 4, place.Unit, 6 * place.Unit}[seed/3%3]
-	for _, o := range formats[seed/4%uint64(len(formats))] {
+	for _, o := range formats[(seed+seed/4)%uint64(len(formats))] {
 		o.SettleTimeout = settle
 		w.chains = append(w.chains, ropewalk.New(w.script.Changesets(place.Changesets), heads, &o).Chain(id))
 	}
