@@ -31,6 +31,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/bench/internal/lab"
+	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -65,7 +66,7 @@ func run(other string) error {
 	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
-const turns = 7
+const turns = 11
 
 // compare runs both programs in turns.
 func compare(other string) error {
@@ -84,17 +85,18 @@ func compare(other string) error {
 			runs[at] = append(runs[at], got)
 		}
 	}
-	fmt.Println("| operation | requests before | after | allocations before | after | processor time after / before |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| operation | requests before | after | allocations before | after | processor time after / before, in turns | of the lowest |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for i, o := range runs[1][0] {
-		var ratios []float64
+		var ratios, before, after []float64
 		for turn := range turns {
-			ratios = append(ratios, runs[1][turn][i].Nanoseconds/runs[0][turn][i].Nanoseconds)
+			before = append(before, runs[0][turn][i].Nanoseconds)
+			after = append(after, runs[1][turn][i].Nanoseconds)
+			ratios = append(ratios, after[turn]/before[turn])
 		}
-		slices.Sort(ratios)
-		was := runs[0][0][i]
-		fmt.Printf("| %s | %d | %d | %.4g | %.4g | %.2f (%.2f–%.2f) |\n",
-			o.Name, was.Requests, o.Requests, was.Allocations, o.Allocations, ratios[turns/2], ratios[0], ratios[turns-1])
+		was, ratio := runs[0][0][i], report.Of(ratios)
+		fmt.Printf("| %s | %d | %d | %.4g | %.4g | %.2f (%.2f–%.2f) | %.2f |\n", o.Name, was.Requests, o.Requests, was.Allocations, o.Allocations,
+			ratio.Median, ratio.Low, ratio.High, slices.Min(after)/slices.Min(before))
 	}
 	return nil
 }
