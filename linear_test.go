@@ -11,6 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
 )
@@ -31,6 +32,15 @@ func TestLinearizableUnderFaults(t *testing.T) {
 	}
 }
 
+// raceFormats are the options of the clients of a race: in half of the races the chain is
+// packed, by clients with different tips, or by some of the clients.
+var raceFormats = [][]ropewalk.Options{
+	{{}},
+	{{Packed: true, TipSize: 64 << 10}},
+	{{}},
+	{{Packed: true, TipSize: 700}, {}, {Packed: true, TipSize: -1}},
+}
+
 // raceUnderFaults lets many or few clients race. Few leave uncertain appends
 // with a head that has not moved, so that a late swap could still commit them.
 func raceUnderFaults(t *testing.T, seed uint64) []chaintest.Operation {
@@ -39,12 +49,17 @@ func raceUnderFaults(t *testing.T, seed uint64) []chaintest.Operation {
 		s.Unit, writers = 30*time.Millisecond, 2
 	}
 	script.Draw(faultsAtRandom(rand.New(rand.NewPCG(seed, 1))))
-	chain := s.Faulty(script, seed%3 > 0)
+	var chains []*ropewalk.Chain
+	for _, o := range raceFormats[seed/6%uint64(len(raceFormats))] {
+		s.Mine = o
+		chains = append(chains, s.Faulty(script, seed%3 > 0))
+	}
+	chain := chains[0]
 	appender := chain.NewAppender(nil)
 	var clients []*chaintest.Client
 	for n := range writers {
 		clients = append(clients, &chaintest.Client{
-			Chain: chain, Number: n, Timeout: time.Second,
+			Chain: chains[n%len(chains)], Number: n, Timeout: time.Second,
 			Rand: rand.New(rand.NewPCG(seed, uint64(n)+2)),
 		})
 		if n%2 == 1 {

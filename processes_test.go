@@ -62,7 +62,7 @@ func runClients(number, file string) error {
 	for n := range perProcess {
 		group.Go(func() {
 			client := &chaintest.Client{
-				Chain: ropewalk.New(db, db, nil).Chain("order-1"), Number: process*perProcess + n, Timeout: time.Minute,
+				Chain: ropewalk.New(db, db, &ropewalk.Options{Packed: n%2 > 0}).Chain("order-1"), Number: process*perProcess + n, Timeout: time.Minute,
 				Rand: rand.New(rand.NewPCG(uint64(process), uint64(n))),
 			}
 			ops, failure := client.Run(context.Background(), perClient)

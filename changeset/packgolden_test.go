@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,6 +61,14 @@ func TestPacksAreWhatWasPut(t *testing.T) {
 		all, err := changeset.Unpack(o, o.Content)
 		require.NoError(t, err)
 		require.Equal(t, p.changesets, all, p.name)
+		parent := p.parent
+		for _, c := range all {
+			text, _, _ := strings.Cut(string(changeset.AppendLine(nil, c)), `,"content`+map[bool]string{true: `-base64":`, false: `":`}[!utf8.Valid(c.Content)])
+			if c.Encoding == "" {
+				require.Equal(t, packedDigest(parent, c.Version == 0, text, c.Content), c.Digest, p.name)
+			}
+			parent = c.Header
+		}
 	}
 }
 

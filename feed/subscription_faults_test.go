@@ -45,13 +45,13 @@ func TestSubscriptionSurvivesFaultsAtEveryRequest(t *testing.T) {
 
 func surviveFault(t *testing.T, op faults.Op, call int, fault faults.Fault) {
 	c := newConsumers(t)
-	c.write("a", "b")
+	c.write("b", "d") // of format 1: their heads are not loaded
 	var script faults.Script
 	script.On(op, call, fault)
 	r := start(t, c.process(&script).Subscription("orders", nil), c.handle)
 	time.Sleep(20 * time.Second)
 	for range 6 {
-		c.write("a")
+		c.write("b")
 		if op == faults.Load {
 			c.fence("$subscription-orders") // the next save meets a conflict, and loads
 		}
@@ -62,7 +62,7 @@ func surviveFault(t *testing.T, op faults.Op, call int, fault faults.Fault) {
 	require.NoError(t, s.Reset(t.Context(), feed.Position{}))
 	require.ErrorIs(t, <-r.done, feed.ErrReplaced)
 	require.NoError(t, start(t, s, func(context.Context, feed.Change) error { return nil }).stopAfter(time.Second))
-	require.Equal(t, "a0 b0 a1 a2 a3 a4 a5 a6", c.seen(), "in one run, each once")
+	require.Equal(t, "b0 d0 b1 b2 b3 b4 b5 b6", c.seen(), "in one run, each once")
 	status := statusOf(t, s)
 	require.Equal(t, endOf(t, c.feed()), status.Position)
 	require.Empty(t, status.Owner)
@@ -95,7 +95,7 @@ func TestReplacedOwnerHandlesAtMostOneWindow(t *testing.T) {
 		script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
 		script.Every(faults.Load, faults.Fault{Kind: faults.Dropped})
 		for range 400 {
-			c.write("a", "b")
+			c.write("d", "b") // of format 1: their heads are not loaded
 		}
 		time.Sleep(10 * time.Second)
 		require.Len(t, c.changes(), 256, "no more than one window without a save")
@@ -107,7 +107,7 @@ func TestReplacedOwnerHandlesAtMostOneWindow(t *testing.T) {
 		for _, change := range changes[:256] {
 			require.Equal(t, uint64(1), change.Fence)
 		}
-		requireEachOnceInOrder(t, changes[256:], map[string]int{"a": 400, "b": 400})
+		requireEachOnceInOrder(t, changes[256:], map[string]int{"d": 400, "b": 400})
 		require.Equal(t, uint64(2), changes[256].Fence)
 	})
 }

@@ -34,6 +34,15 @@ func newConsumers(t *testing.T) *consumers {
 	return &consumers{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]head.Head{}}
 }
 
+// writer returns the store that an aggregate is written to: every second aggregate is
+// packed, so that its changesets are in the head, or share objects.
+func (c *consumers) writer(id string) *ropewalk.Store {
+	if id[len(id)-1]%2 == 0 {
+		return c.store
+	}
+	return ropewalk.New(c.store.Changesets(), faults.TwoSteps(c.store.HeadStore()), &ropewalk.Options{Packed: true, TipSize: 600})
+}
+
 // process returns the feed as another process sees it, whose requests fail by a
 // script.
 func (c *consumers) process(script *faults.Script) *feed.Feed {
@@ -52,7 +61,7 @@ func (c *consumers) write(ids ...string) {
 
 func (c *consumers) writeContent(id, content string) {
 	c.t.Helper()
-	h, err := c.store.Chain(id).Append(c.t.Context(), c.heads[id], ropewalk.Draft{Content: []byte(content), ContentType: "application/x-ndjson"})
+	h, err := c.writer(id).Chain(id).Append(c.t.Context(), c.heads[id], ropewalk.Draft{Content: []byte(content), ContentType: "application/x-ndjson"})
 	require.NoError(c.t, err)
 	c.heads[id] = h
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ropewalk"
 	"ropewalk/faults"
 	"ropewalk/internal/chaintest"
 )
@@ -101,10 +102,12 @@ func TestChainLinearizableUnderFaults(t *testing.T) {
 	})
 }
 
-// race lets clients of one chain race.
+// race lets clients of one chain race. With even seeds, every second client makes it a
+// packed chain.
 func race(t *testing.T, s chaintest.Storage, script *faults.Script, seed uint64, timeout time.Duration) []chaintest.Operation {
 	var clients []*chaintest.Client
 	for n := range racers {
+		s.Mine = ropewalk.Options{Packed: seed%2 == 0 && n%2 > 0, TipSize: 700}
 		clients = append(clients, &chaintest.Client{
 			Chain: s.Faulty(script, true), Number: n, Timeout: timeout,
 			Rand: rand.New(rand.NewPCG(seed, uint64(n)+2)),

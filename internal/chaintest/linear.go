@@ -183,7 +183,7 @@ func (c *Client) settleOwn(ctx context.Context, op *Operation, _ string) error {
 	return c.settle(ctx, op, uncertain.Ref, uncertain.AfterRevision)
 }
 
-// settleListed settles one of the latest changesets that are stored.
+// settleListed settles one of the latest changesets that are stored as objects.
 func (c *Client) settleListed(ctx context.Context, op *Operation, _ string) error {
 	var refs []changeset.Ref
 	for o, err := range c.Objects.Objects(ctx, c.Chain.AggregateID()) {
@@ -200,6 +200,7 @@ func (c *Client) settleListed(ctx context.Context, op *Operation, _ string) erro
 	if err != nil {
 		return err
 	}
+	info.Count = 0 // the newest changeset of an object, or no changeset of that ID
 	return c.settle(ctx, op, info.Ref, info.AfterRevision)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
+	"ropewalk/faults"
 	"ropewalk/feed"
 	"ropewalk/head"
 	"ropewalk/internal/link"
@@ -220,6 +221,15 @@ func newWorld(t testing.TB, d Database) *world {
 	return w
 }
 
+// writer returns the store that an aggregate is written to: every second aggregate is
+// packed, so that its changesets are in the head, or share objects.
+func (w *world) writer(id string) *ropewalk.Store {
+	if id[len(id)-1]%2 == 0 {
+		return ropewalk.New(w.log, w.log, nil)
+	}
+	return ropewalk.New(w.log, faults.TwoSteps(w.log), &ropewalk.Options{Packed: true, TipSize: 600})
+}
+
 func (w *world) feedOf(log *memstore.Store) *feed.Feed {
 	return feed.Open(ropewalk.New(log, log, nil), nil)
 }
@@ -264,7 +274,7 @@ func (w *world) write(ids ...string) {
 
 func (w *world) writeContent(id, content string) {
 	w.t.Helper()
-	h, err := ropewalk.New(w.log, w.log, nil).Chain(id).Append(w.t.Context(), w.heads[id], ropewalk.Draft{Content: []byte(content), ContentType: "application/x-ndjson"})
+	h, err := w.writer(id).Chain(id).Append(w.t.Context(), w.heads[id], ropewalk.Draft{Content: []byte(content), ContentType: "application/x-ndjson"})
 	require.NoError(w.t, err)
 	w.heads[id] = h
 }

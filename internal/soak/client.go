@@ -16,6 +16,7 @@ import (
 // it appends to is a head that it was given.
 type client struct {
 	*world
+	chain  *ropewalk.Chain // with the options of this client
 	number int
 	rand   *rand.Rand
 	made   int
@@ -206,6 +207,7 @@ func (c *client) listed(ctx context.Context) (all []Settles) {
 			return nil
 		}
 		if info, err := c.place.Changesets.Stat(ctx, o.Ref); err == nil {
+			info.Count = 0 // the newest changeset of an object
 			all = append(all, Settles{info.Ref, info.AfterRevision})
 		}
 	}

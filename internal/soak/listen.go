@@ -46,7 +46,7 @@ func listen(ctx context.Context, place Place, seed uint64) *listeners {
 	if _, logs := head.As[head.Log](place.Heads); logs && seed%20 > 10 {
 		l.heads = unlogged{place.Heads}
 	}
-	options := &ropewalk.Options{SettleTimeout: place.Unit}
+	options := &ropewalk.Options{SettleTimeout: place.Unit, Packed: seed/10%2 == 0}
 	l.store = ropewalk.New(l.script.Changesets(place.Changesets), l.script.Heads(l.heads), options)
 	l.direct = feed.Open(ropewalk.New(place.Changesets, l.heads, nil), l.options())
 	l.script.Draw(newTrouble(seed, place.Unit).fault)

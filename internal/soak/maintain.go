@@ -16,12 +16,23 @@ func (w *world) collector(delete bool) *gc.Collector {
 	return gc.New(changesets, w.script.Heads(w.place.Heads), &gc.Options{Grace: -1, Delete: delete})
 }
 
-// collectAgain n times collects orphans, or looks which it would collect.
+// collectAgain n times collects orphans, or looks which it would collect. Now and then it
+// moves the tip of the head into objects.
 func (c *client) collectAgain(ctx context.Context, n int) {
 	for range n {
 		c.pause(1.3)
 		c.collect(ctx, c.rand.IntN(5) > 0)
+		if c.rand.IntN(4) == 0 {
+			c.flush(ctx)
+		}
 	}
+}
+
+func (c *client) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*c.place.Unit)
+	defer cancel()
+	_, err := c.collector(false).Flush(ctx, c.chain.AggregateID())
+	c.unexpected(ctx, "flush", err)
 }
 
 func (c *client) collect(ctx context.Context, delete bool) {

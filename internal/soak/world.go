@@ -35,8 +35,9 @@ type world struct {
 	place   Place
 	script  *faults.Script
 	trouble *trouble
-	chain   *ropewalk.Chain // under faults
-	direct  *ropewalk.Chain // without
+	chain   *ropewalk.Chain   // under faults
+	chains  []*ropewalk.Chain // under faults, of writers with different options; chain is the first one
+	direct  *ropewalk.Chain   // without
 
 	mu       sync.Mutex               // guards the following, and all operations
 	open     map[Settles][]*Operation // uncertain appends, by what settles them
@@ -65,9 +66,27 @@ func newWorld(place Place, seed uint64) *world {
 	}
 	id := fmt.Sprintf("soak/%d", seed)
 	settle := []time.Duration{place.Unit / 4, place.Unit, 6 * place.Unit}[seed/3%3]
-	w.chain = ropewalk.New(w.script.Changesets(place.Changesets), heads, &ropewalk.Options{SettleTimeout: settle}).Chain(id)
+	for _, o := range formats[seed/4%uint64(len(formats))] {
+		o.SettleTimeout = settle
+		w.chains = append(w.chains, ropewalk.New(w.script.Changesets(place.Changesets), heads, &o).Chain(id))
+	}
+	w.chain = w.chains[0]
 	w.direct = ropewalk.New(place.Changesets, place.Heads, nil).Chain(id)
 	return w
+}
+
+// formats are the options of the writers of a history: half of the histories are of format
+// 1, and the others are packed, with tips that are never full, tips that are often moved
+// into objects, without tips, and with writers of both kinds at once.
+var formats = [][]ropewalk.Options{
+	{{}},
+	{{Packed: true, TipSize: 64 << 10}},
+	{{}},
+	{{Packed: true, TipSize: 700}, {}},
+	{{}},
+	{{Packed: true, TipSize: 1200}},
+	{{}},
+	{{Packed: true, TipSize: 2000}, {Packed: true, TipSize: -1}, {}},
 }
 
 // live lets all clients work, waits until everything that is late has arrived,
@@ -100,7 +119,7 @@ func (w *world) live(ctx context.Context) *History {
 }
 
 func (w *world) client(number int) *client {
-	return &client{world: w, number: number, rand: rand.New(rand.NewPCG(w.Seed, uint64(number)+2))}
+	return &client{world: w, chain: w.chains[number%len(w.chains)], number: number, rand: rand.New(rand.NewPCG(w.Seed, uint64(number)+2))}
 }
 
 func (w *world) violated(format string, args ...any) {

@@ -34,6 +34,15 @@ func newShop(t *testing.T) *shop {
 	return &shop{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]ropewalk.Head{}, wrote: map[string]int{}}
 }
 
+// writer returns the store that an aggregate is written to: every second aggregate is
+// packed, so that its changesets are in the head, or share objects.
+func (s *shop) writer(id string) *ropewalk.Store {
+	if id[len(id)-1]%2 == 0 {
+		return s.store
+	}
+	return ropewalk.New(s.db, faults.TwoSteps(s.db), &ropewalk.Options{Packed: true, TipSize: 600})
+}
+
 // write appends a changeset of so many events to each of the aggregates.
 func (s *shop) write(events int, ids ...string) {
 	s.t.Helper()
@@ -45,7 +54,7 @@ func (s *shop) write(events int, ids ...string) {
 
 func (s *shop) append(id, contentType, content string) {
 	s.t.Helper()
-	h, err := s.store.Chain(id).Append(s.t.Context(), s.heads[id], ropewalk.Draft{ContentType: contentType, Content: []byte(content)})
+	h, err := s.writer(id).Chain(id).Append(s.t.Context(), s.heads[id], ropewalk.Draft{ContentType: contentType, Content: []byte(content)})
 	require.NoError(s.t, err)
 	s.heads[id] = h
 }

@@ -17,6 +17,7 @@ import (
 	"ropewalk"
 	"ropewalk/aggregate"
 	"ropewalk/backends/memstore"
+	"ropewalk/faults"
 	"ropewalk/feed"
 	"ropewalk/gc"
 	"ropewalk/publish/webhook"
@@ -42,6 +43,15 @@ func newShop(t *testing.T) *shop {
 	s := &shop{t: t, db: db, store: ropewalk.New(db, db, nil), heads: map[string]ropewalk.Head{}, refuses: map[string]int{}, bodies: map[string]map[string]bool{}}
 	s.receiver = &memory{answer: s.answer}
 	return s
+}
+
+// writer returns the store that an aggregate is written to: every second aggregate is
+// packed, so that its changesets are in the head, or share objects.
+func (s *shop) writer(id string) *ropewalk.Store {
+	if id[len(id)-1]%2 == 0 {
+		return s.store
+	}
+	return ropewalk.New(s.db, faults.TwoSteps(s.db), &ropewalk.Options{Packed: true, TipSize: 600})
 }
 
 func (s *shop) answer(_ int, r request) *http.Response {
@@ -89,7 +99,7 @@ func (s *shop) of(subject string) string {
 func (s *shop) write(ids ...string) {
 	s.t.Helper()
 	for _, id := range ids {
-		h, err := s.store.Chain(id).Append(s.t.Context(), s.heads[id], ropewalk.Draft{
+		h, err := s.writer(id).Chain(id).Append(s.t.Context(), s.heads[id], ropewalk.Draft{
 			ContentType: aggregate.ContentType,
 			Content:     []byte(`{"type":"added","data":1}` + "\n" + `{"type":"removed","data":2}` + "\n"),
 		})
