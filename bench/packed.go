@@ -53,7 +53,7 @@ func runPacked(ctx context.Context, l *laboratory, r *report.Results) error {
 	}
 	r.Limits = []string{
 		"Appending: an append to the tip makes one trip of 5 ms, as the table does. An append that finds the tip full makes one of 20 ms and one of 5 ms. With 3 KiB that is every fifth append of 0.5 KB, and it is the difference between the appends in turns, of which the median is taken, and all of them.",
-		"On the servers: DynamoDB Local takes longer for the UpdateItem of a head, with its condition, than for the PutItem of an event, whatever their sizes, and shares the cores with everything else. The rows above them leave that time out.",
+		"On the servers: DynamoDB Local takes longer for the UpdateItem of a head, with its condition, than for the PutItem of an event, also if the sizes are equal, and it shares the cores with all other processes. The rows without the servers leave that time out.",
 		"Cost: DynamoDB charges a write by the size of the whole item. A smaller tip saves write units and makes more PUTs. The rows of tips show that no size is best for all events, and that 3 KiB is within 5 % of the best size for each of them.",
 		"The Appender: a batch that puts objects takes two trips, any other batch one. A larger tip makes fewer objects.",
 		"The processor: lines of a pack have no metadata of their own to decode, and a pack is fetched once. In SQLite there is no tip, and each append makes a pack of its own. If that has one changeset, reading it takes longer than in format 1: packed chains in SQLite are for appends of several changesets.",
