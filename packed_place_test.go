@@ -1,6 +1,7 @@
 package ropewalk_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -65,5 +66,33 @@ func TestEveryChangesetIsLocated(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, refs[again.Header.Version], again.Header.Ref)
 		}
+	}
+}
+
+// mistaken is a store that returns the header of another object.
+type mistaken struct {
+	changeset.PassThrough
+	other changeset.Header
+}
+
+func (m mistaken) Stat(context.Context, changeset.Ref) (changeset.Info, error) {
+	return changeset.Info{Header: m.other}, nil
+}
+
+// TestLocateIdentifiesHeaders: a reply about another object, or of another format, is
+// damage.
+func TestLocateIdentifiesHeaders(t *testing.T) {
+	s := memstore.New()
+	var h head.Head
+	var objects []changeset.Changeset
+	for range 30 {
+		a, err := link.Build(h, "order-1", [][]body.Draft{body.Drafts([]changeset.Draft{{}}, false)}, time.Now(), link.Layout{Packed: true, Tip: -1})
+		require.NoError(t, err)
+		require.NoError(t, s.Put(t.Context(), a.Objects[0]))
+		h, objects = a.Next, append(objects, a.Objects[0])
+	}
+	for _, other := range []changeset.Header{{}, objects[0].Header, objects[0].Alone()} {
+		_, err := link.Locate(t.Context(), mistaken{changeset.NewPassThrough(s), other}, h, 1)
+		require.ErrorAs(t, err, new(*changeset.CorruptError))
 	}
 }

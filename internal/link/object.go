@@ -16,15 +16,38 @@ import (
 // Its error is a [*MissingError] if the object is missing, and a
 // [*changeset.CorruptError] if it is damaged.
 func Open(ctx context.Context, store changeset.Store, object changeset.Ref, limit int64) (changeset.Header, []changeset.Changeset, error) {
-	c, err := store.Get(ctx, object, func(h changeset.Header) error { return admit(h, limit) })
-	if err == nil && (c.Ref != object || c.Pack == nil) {
-		err = &changeset.CorruptError{Ref: object, Reason: "the object belongs to " + c.Ref.String()}
-	}
+	c, err := get(ctx, store, object, func(h changeset.Header) error { return admit(h, limit) })
 	if err != nil {
-		return changeset.Header{}, nil, readError(object, err)
+		return changeset.Header{}, nil, err
 	}
 	all, err := unpack(c, limit)
 	return c.Header, all, err
+}
+
+// get reads an object that a chain names.
+func get(ctx context.Context, store changeset.Store, object changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	c, err := store.Get(ctx, object, admission)
+	if err == nil {
+		err = isOf(c.Header, object)
+	}
+	return c, readError(object, err)
+}
+
+// stat reads the header of an object that a chain names.
+func stat(ctx context.Context, store changeset.Store, object changeset.Ref) (changeset.Header, error) {
+	info, err := store.Stat(ctx, object)
+	if err == nil {
+		err = isOf(info.Header, object)
+	}
+	return info.Header, readError(object, err)
+}
+
+// isOf checks that a header is of the object that was asked for, and of its format.
+func isOf(h changeset.Header, object changeset.Ref) error {
+	if h.Ref != object || (h.Pack != nil) != object.IsPacked() {
+		return &changeset.CorruptError{Ref: object, Reason: "the object belongs to " + h.Ref.String()}
+	}
+	return nil
 }
 
 // admit admits a body that is not too large: any writer to the storage can announce

@@ -46,12 +46,6 @@ type MissingError struct{ Ref changeset.Ref }
 // Error names the object.
 func (e *MissingError) Error() string { return e.Ref.String() + " is missing" }
 
-// stat reads the header of an object that a chain names.
-func stat(ctx context.Context, store changeset.Store, ref changeset.Ref) (changeset.Header, error) {
-	info, err := store.Stat(ctx, ref)
-	return info.Header, readError(ref, err)
-}
-
 func readError(ref changeset.Ref, err error) error {
 	if errors.Is(err, changeset.ErrNotFound) {
 		return &MissingError{ref}
@@ -107,15 +101,12 @@ func inObjects(ctx context.Context, store changeset.Store, h head.Head, version 
 
 // inObject reads the object that has a version.
 func inObject(ctx context.Context, store changeset.Store, object changeset.Ref, version uint64) (Place, error) {
-	c, err := store.Get(ctx, object, linesOnly)
+	c, err := get(ctx, store, object, linesOnly)
 	if alone, ok := errors.AsType[*aloneError](err); ok {
-		c.Header, err = alone.header, nil
-	}
-	if err == nil && (c.Ref != object || c.Pack == nil) {
-		err = &changeset.CorruptError{Ref: object, Reason: "the object belongs to " + c.Ref.String()}
+		c.Header, err = alone.header, isOf(alone.header, object)
 	}
 	if err != nil {
-		return Place{}, readError(object, err)
+		return Place{}, err
 	}
 	headers, err := headersOf(c)
 	if err != nil {
@@ -148,14 +139,10 @@ func (e *aloneError) Error() string { return "only the header is wanted" }
 
 // linesOnly admits the bodies of lines.
 func linesOnly(h changeset.Header) error {
-	switch {
-	case h.Pack == nil || h.Pack.Lines && h.BodySize <= changeset.MaxReadBody:
-		return nil
-	case h.Pack.Lines:
-		return fmt.Errorf("%s: %w: %d bytes, more than %d", h.Ref, changeset.ErrStoredTooLarge, h.BodySize, changeset.MaxReadBody)
-	default:
+	if h.Pack != nil && !h.Pack.Lines {
 		return &aloneError{h}
 	}
+	return admit(h, changeset.MaxReadBody)
 }
 
 // belowObjects finds a version below the first object of format 2.
