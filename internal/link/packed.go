@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"ropewalk/changeset"
@@ -77,13 +76,13 @@ func seal(after head.Head, aggregateID string, appends [][]body.Draft, size int,
 	parent := changeset.Header{Ref: after.Ref, Digest: after.Digest}
 	for _, drafts := range appends {
 		for _, draft := range drafts {
-			c := changeset.Changeset{Header: packedHeader(parent, aggregateID, draft, at), Content: draft.Content}
+			c := build(head.Head{Ref: parent.Ref}, aggregateID, draft, at)
 			c.AfterRevision, c.CommandID = after.Revision, drafts[0].CommandID
 			if size > 1 {
 				c.Part = changeset.Part{Number: len(built) + 1, Of: size}
 			}
-			if draft.Encoding == "" || len(draft.Content) > MaxLine {
-				c.Body, c.Encoding, c.BodySHA256 = draft.Bytes, draft.Encoding, draft.SHA256
+			if draft.Encoding != "" && len(draft.Content) <= MaxLine {
+				c.Body, c.Encoding = nil, "" // a line has the content as it is
 			}
 			c, err := changeset.Seal(c, parent)
 			if err != nil {
@@ -94,24 +93,6 @@ func seal(after head.Head, aggregateID string, appends [][]body.Draft, size int,
 		}
 	}
 	return built, nil
-}
-
-func packedHeader(parent changeset.Header, aggregateID string, draft body.Draft, at time.Time) changeset.Header {
-	h := changeset.Header{
-		Ref:         changeset.Ref{AggregateID: aggregateID, ID: changeset.NewID()},
-		ContentType: draft.ContentType,
-		RecordedAt:  at,
-	}
-	if h.ContentType == "" {
-		h.ContentType = changeset.DefaultContentType
-	}
-	if len(draft.Metadata) > 0 {
-		h.Metadata = maps.Clone(draft.Metadata)
-	}
-	if !parent.ID.IsZero() {
-		h.Version = parent.Version + 1
-	}
-	return h
 }
 
 // nextPacked returns the head that replaces h when last, the last changeset of an
