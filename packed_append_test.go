@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -232,5 +233,44 @@ func TestAFencedAppendHasNewIDs(t *testing.T) {
 		require.NotEqual(t, heads.next[0].Digest, heads.next[1].Digest)
 		require.Equal(t, heads.next[1].Ref, got.Ref)
 		require.Equal(t, h.Revision+2, got.Revision)
+	}
+}
+
+// gated is a head store whose first swap waits for its gate.
+type gated struct {
+	head.PassThrough
+	gate chan struct{}
+}
+
+func (g *gated) Swap(ctx context.Context, old, next head.Head) (head.Head, error) {
+	<-g.gate
+	return g.PassThrough.Swap(ctx, old, next)
+}
+
+// TestNothingIsPutAheadOfAnInlinedBatch: while a batch that is in the tip alone waits for
+// its swap, no objects of the next batch are put. After a batch with objects they are.
+func TestNothingIsPutAheadOfAnInlinedBatch(t *testing.T) {
+	for first, ahead := range map[int]int{100: 0, 3000: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			m, db := meter.New(0), memstore.New()
+			heads := &gated{head.NewPassThrough(faults.TwoSteps(db)), make(chan struct{})}
+			store := ropewalk.New(m.Changesets(db), heads, &ropewalk.Options{Packed: true, TipSize: 1000})
+			appender := store.Chain("order-1").NewAppender(nil)
+			var calls sync.WaitGroup
+			for _, size := range []int{first, 3000} {
+				calls.Go(func() {
+					_, err := appender.Append(t.Context(), draft(size))
+					require.NoError(t, err)
+				})
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+			require.Equal(t, ahead, m.Count().Put, "first append of %d bytes", first)
+			close(heads.gate)
+			calls.Wait()
+			h, err := store.Chain("order-1").Head(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, uint64(2), h.Len())
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,6 +43,31 @@ func TestQuickExperiments(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "## Embedded, on the local disk")
 	require.Contains(t, string(text), "no figure to quote")
+}
+
+// Packed chains reach all aims that are counted or computed.
+func TestPackedChainsReachTheirAims(t *testing.T) {
+	l, err := newLaboratory(true, 1, t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(l.close)
+	var r report.Results
+	require.NoError(t, packedExperiment.run(t.Context(), l, &r))
+	aims := 0
+	for _, row := range r.Rows {
+		if row.Target != "" {
+			require.True(t, row.Met, row.String())
+			aims++
+		}
+	}
+	require.Equal(t, 11, aims)
+}
+
+func TestEventsHaveTheirSize(t *testing.T) {
+	l := &laboratory{seed: 1}
+	for _, size := range []int{205, 512, 2048} {
+		require.Len(t, l.event(size), size)
+		require.True(t, json.Valid(l.event(size)))
+	}
 }
 
 // The page gives the same numbers of trips as the root package's own tests.

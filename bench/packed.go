@@ -15,11 +15,13 @@ var packedExperiment = experiment{
 	name: "packed", title: "Packed chains",
 	setup: `The same events in a table of events, in chains of format 1 and in packed chains (docs/packed-chains.md), whose newest
 changesets are in the head: up to 3 KiB of them where heads are in DynamoDB, up to 64 KiB where heads are in S3. Events are
-JSON; one changeset holds one event of 0.5 KB, if nothing else is said. Trips and requests are counted in virtual time at the
-store's two interfaces, over so many appends or changesets as n says. Costs are computed, at the list prices of the table above,
-from what was really sent: the PUTs and GETs, and the size of each head's item before and after each write, name by name.
-Times are given as ratios only. There DynamoDB Local is 5 ms away and the S3 server 20 ms. *In turns* compares append by
-append. *In all* compares the sum of all appends: most appends go to the tip, and now and then one must first put an object.`,
+JSON. One changeset holds one event, of 0.5 KB if nothing else is said, of 1 KiB in the rows of the processor. Trips and
+requests are counted in virtual time at the store's two interfaces, over so many appends or changesets as n says. Costs are
+computed, at the list prices of the table above, from what was sent: the PUTs and GETs, and the size of each head's item before
+and after each write, attribute by attribute.
+Times are given as ratios only, with DynamoDB 5 ms away and S3 20 ms; *on the servers* they are DynamoDB Local and the S3
+server. *In turns* compares append by append. *In all* compares the sum of all appends: most appends go to the tip, and now and
+then an append must first put an object.`,
 	run: runPacked,
 }
 
@@ -50,10 +52,12 @@ func runPacked(ctx context.Context, l *laboratory, r *report.Results) error {
 		}
 	}
 	r.Limits = []string{
-		"Appending: the table and an append to the tip make one trip of 5 ms each. An append that finds the tip full makes one of 20 ms and one of 5 ms: in DynamoDB about every fifth, which is most of the difference in all. Where heads are in S3 it is every hundredth.",
-		"Cost: with heads in DynamoDB, a write is charged by the size of the whole item. A smaller tip saves write units and makes more PUTs; the rows of tips show where the sum is least.",
+		"Appending: an append to the tip makes one trip of 5 ms, as the table does. An append that finds the tip full makes one of 20 ms and one of 5 ms. With 3 KiB that is every fifth append of 0.5 KB, and it is the difference between the appends in turns, of which the median is taken, and all of them.",
+		"On the servers: DynamoDB Local takes longer for the UpdateItem of a head, with its condition, than for the PutItem of an event, also if the sizes are equal, and it shares the cores with all other processes. The rows without the servers leave that time out.",
+		"Cost: DynamoDB charges a write by the size of the whole item. A smaller tip saves write units and makes more PUTs. The rows of tips show that no size is best for all events, and that 3 KiB is within 5 % of the best size for each of them.",
 		"The Appender: a batch that puts objects takes two trips, any other batch one. A larger tip makes fewer objects.",
-		"The processor: lines of packs have no metadata to decode, and one hash covers up to 1 MiB of them. In SQLite each append is an object of its own, which has one line if the append has one changeset.",
+		"The processor: lines of a pack have no metadata of their own to decode, and a pack is fetched once. In SQLite there is no tip, and each append makes a pack of its own. If that has one changeset, reading it takes longer than in format 1: packed chains in SQLite are for appends of several changesets.",
+		"Next: appends of several events in one changeset, and a larger tip where trips matter more than write units.",
 	}
 	return nil
 }
@@ -69,7 +73,7 @@ func (l *laboratory) packedCounts(ctx context.Context, r *report.Results) error 
 			c, aim := counts.Costs[i][t], task.aims[i]
 			row := report.Row{Name: layout.name, What: task.what, N: task.n, Trips: c.Trips, Requests: c.Requests}
 			if aim != (lab.Cost{}) {
-				row = row.Aim(fmt.Sprintf("%s trips, %s requests", report.Count(aim.Trips), report.Count(aim.Requests)),
+				row = row.Aim(fmt.Sprintf("trips: %s, requests: %s", report.Count(aim.Trips), report.Count(aim.Requests)),
 					c.Trips <= aim.Trips && c.Requests <= aim.Requests)
 			}
 			r.Rows = append(r.Rows, row)

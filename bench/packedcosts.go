@@ -60,11 +60,15 @@ func (l layout) spend(ctx context.Context, n int, inS3 bool, event []byte) (spen
 }
 
 func (s spending) note(inS3 bool) string {
-	note := fmt.Sprintf("%s PUTs of objects", report.Number(float64(s.puts)/float64(s.n)))
+	note := "PUTs of objects: " + report.Number(float64(s.puts)/float64(s.n)) + " each; "
 	if inS3 {
-		return note + " and 1 of the head for each"
+		return note + "PUTs of heads: 1 each"
 	}
-	return note + fmt.Sprintf(" and %s write units for each", report.Number(float64(s.units)/float64(s.n)))
+	return note + s.unitNote()
+}
+
+func (s spending) unitNote() string {
+	return "write units: " + report.Number(float64(s.units)/float64(s.n)) + " each"
 }
 
 // tableSpending does the same with a table of events.
@@ -88,7 +92,7 @@ func (l *laboratory) packedCosts(ctx context.Context, r *report.Results) error {
 	if err != nil {
 		return err
 	}
-	rows := []spentRow{{"table", table, fmt.Sprintf("%s write units for each", report.Number(float64(table.units)/float64(n))), 0, 0}}
+	rows := []spentRow{{"table", table, table.unitNote(), 0, 0}}
 	for _, place := range []struct {
 		name         string
 		layout       layout

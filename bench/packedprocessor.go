@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"path/filepath"
-	"testing"
+	"runtime"
+	"time"
 
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
+	"ropewalk/bench/internal/lab"
 	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/faults"
@@ -19,37 +20,32 @@ import (
 // stored is a chain of a thousand changesets of 1 KiB, and what reads it.
 type stored struct {
 	name, what string
-	read       func(*testing.B)
+	reader     *ropewalk.Reader
 	format1    int // the row that it is compared with; its own for format 1
 }
 
 // packedProcessor compares what the processor does to read, decode and verify a
 // changeset, where the storage takes no time.
 func (l *laboratory) packedProcessor(ctx context.Context, r *report.Results) error {
-	testing.Init()
-	if err := flag.Set("test.benchtime", pick(l, "300ms", "1x")); err != nil {
-		return err
-	}
 	chains, done, err := l.storedChains(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	micros, allocations := make([][]float64, len(chains)), make([]float64, len(chains))
-	for range pick(l, 7, 1) {
+	times, allocations := make([][]float64, len(chains)), make([]float64, len(chains))
+	for range pick(l, 11, 1) {
 		for i, c := range chains {
-			result := testing.Benchmark(c.read)
-			if result.N == 0 {
-				return fmt.Errorf("%s, %s: it has failed", c.name, c.what)
+			took, made, err := readFor(ctx, c.reader, pick(l, 200*time.Millisecond, 0))
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", c.name, c.what, err)
 			}
-			micros[i] = append(micros[i], float64(result.T.Nanoseconds())/1000/float64(result.N*packedAppends))
-			allocations[i] = float64(result.AllocsPerOp()) / packedAppends
+			times[i], allocations[i] = append(times[i], took), made
 		}
 	}
 	for i, c := range chains {
 		row := report.Row{Name: c.name, What: c.what, N: packedAppends, Value: report.One(allocations[i]), Unit: "allocations each"}
 		if c.format1 != i {
-			row = row.Against(report.Ratios(micros[i], micros[c.format1]), "the time of format 1")
+			row = row.Against(report.Ratios(times[i], times[c.format1]), "the processor time of format 1")
 		}
 		if c.name == packsName {
 			row = row.Aim("12 allocations", allocations[i] <= 12)
@@ -57,6 +53,23 @@ func (l *laboratory) packedProcessor(ctx context.Context, r *report.Results) err
 		r.Rows = append(r.Rows, row)
 	}
 	return nil
+}
+
+// readFor reads a history again and again, for so much time of processors, and returns the
+// time and the allocations for each changeset.
+func readFor(ctx context.Context, r *ropewalk.Reader, enough time.Duration) (took, allocations float64, err error) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start, read := lab.ProcessorTime(), 0
+	for ; read == 0 || lab.ProcessorTime()-start < enough; read += packedAppends {
+		if err := lab.Drain(r.All(ctx), false); err != nil {
+			return 0, 0, err
+		}
+	}
+	took = float64(lab.ProcessorTime()-start) / float64(read)
+	runtime.ReadMemStats(&after)
+	return took, float64(after.Mallocs-before.Mallocs) / float64(read), nil
 }
 
 const packsName = "packed, packs of up to 64 KiB"
@@ -85,7 +98,7 @@ func (l *laboratory) storedChains(ctx context.Context) (all []stored, done func(
 		{"packed, one changeset in an append", "SQLite", ropewalk.New(file, file, &packed), 1, 2},
 		{"packed, 16 changesets in an append", "SQLite", ropewalk.New(file, file, &packed), 16, 2},
 	} {
-		chain := c.store.Chain(fmt.Sprintf("%s, %d", c.name, c.together))
+		chain := c.store.Chain(fmt.Sprintf("order-%d", len(all)))
 		if err := appendTogether(ctx, chain, c.together, l.event(1<<10)); err != nil {
 			_ = file.Close()
 			return nil, nil, err
@@ -95,7 +108,7 @@ func (l *laboratory) storedChains(ctx context.Context) (all []stored, done func(
 			_ = file.Close()
 			return nil, nil, err
 		}
-		all = append(all, stored{c.name, "read, decode and verify, " + c.where, repeat(func() error { return drain(reader.All(ctx)) }), c.format1})
+		all = append(all, stored{c.name, "read, decode and verify, " + c.where, reader, c.format1})
 	}
 	return all, func() { _ = file.Close() }, nil
 }

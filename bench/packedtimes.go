@@ -46,9 +46,9 @@ func (t *tables) packedAppends(ctx context.Context, r *report.Results) error {
 		version++
 		return t.far.Append(ctx, "order-4711", version, event)
 	})}
-	for _, layout := range layouts {
+	for i, layout := range layouts {
 		_, far := t.stores(layout)
-		chain, h := far.Chain("append "+layout.name), head.Head{}
+		chain, h := far.Chain(fmt.Sprintf("append-%d", i)), head.Head{}
 		variants = append(variants, lab.Milliseconds(func(ctx context.Context) (err error) {
 			h, err = chain.Append(ctx, h, changeset.Draft{Content: event, ContentType: "application/json"})
 			return err
@@ -75,9 +75,9 @@ func (t *tables) packedReads(ctx context.Context, r *report.Results) error {
 			return err
 		}
 		variants := []lab.Variant{lab.Milliseconds(func(ctx context.Context) error { _, err := t.far.Read(ctx, id); return err })}
-		for _, layout := range layouts {
+		for i, layout := range layouts {
 			near, far := t.stores(layout)
-			id := id + " " + layout.name
+			id := fmt.Sprintf("%s-%d", id, i)
 			if err := appendEvents(ctx, near.Chain(id), n, event); err != nil {
 				return err
 			}

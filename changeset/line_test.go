@@ -1,6 +1,7 @@
 package changeset_test
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
@@ -55,6 +56,9 @@ func badLines(t testing.TB) map[string]string {
 		"an array":                      {`{"after`, `["after`},
 		"a key with an escape":          {`"version"`, `"v\u0065rsion"`},
 		"a key in upper case":           {`"content":"{`, `"Zone":1,"content":"{`},
+		"a key that begins upper case":  {`{"after`, `{"A":1,"after`},
+		"a key with an underscore":      {`,"content":"{`, `,"z_1":1,"content":"{`},
+		"a key that is not ASCII":       {`,"content":"{`, `,"zé":1,"content":"{`},
 		"a key that is empty":           {`{"after`, `{"":1,"after`},
 		"a key that is not a string":    {`{"after`, `{1:1,"after`},
 		"a key that is cut off":         {full, `{"after-revision`},
@@ -164,6 +168,26 @@ func TestLinesAreDecoded(t *testing.T) {
 		}
 		require.Len(t, requireSame(t, parent, []byte(text)), 5, text)
 	}
+}
+
+// TestLinesAreJSON reads lines by package json, as other tools read them.
+func TestLinesAreJSON(t *testing.T) {
+	all := sealedLines(t, before)
+	dec := json.NewDecoder(strings.NewReader(linesOf(all)))
+	for _, c := range all {
+		var line struct {
+			Version uint64
+			Content *string
+			Binary  []byte `json:"content-base64"`
+		}
+		require.NoError(t, dec.Decode(&line))
+		require.Equal(t, c.Version, line.Version)
+		if line.Content != nil {
+			line.Binary = []byte(*line.Content)
+		}
+		require.Equal(t, string(c.Content), string(line.Binary))
+	}
+	require.False(t, dec.More())
 }
 
 func TestWhatIsNotALineIsNamed(t *testing.T) {

@@ -67,8 +67,9 @@ func Encode(h Header, s KeyStyle) (map[string]string, error) {
 // where it is absent.
 type pair struct{ key, value string }
 
-// maxPairs is how many pairs there are at most.
-const maxPairs = 17
+// manyPairs is how many pairs an object has at most, except an object of format 2 that
+// is one changeset: a map for three more would take twice the memory.
+const manyPairs = 14
 
 // texts returns the pairs except the pairs of bytes, in the order of their keys.
 func (h Header) texts() [14]pair {
@@ -153,7 +154,7 @@ func (h Header) pairs(yield func(key, value string) bool) {
 }
 
 func (h Header) encode(s KeyStyle) map[string]string {
-	m := make(map[string]string, maxPairs)
+	m := make(map[string]string, manyPairs)
 	for key, value := range h.pairs {
 		m[s.key(key)] = value
 	}

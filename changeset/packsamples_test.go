@@ -54,8 +54,8 @@ func sealedLines(t testing.TB, parent changeset.Header) []changeset.Changeset {
 		Metadata:   map[string]string{"trace": "00-4bf9", "a key": "a=b&c", "Z": ""},
 	}, `{"type":"shipped","to":"Straße <5> & \"\\"}`)
 	later := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	add(changeset.Header{AfterRevision: 1000, RecordedAt: later, Part: changeset.Part{Number: 1, Of: 2}, CommandID: "k"}, "\x00\x1f\b\f\n\r\t\x7f\u0085\u2028\u2029/é\U0001f600\ufffd")
-	add(changeset.Header{AfterRevision: 1000, RecordedAt: later, Part: changeset.Part{Number: 2, Of: 2}}, "\xff\x00\xfe\xed")
+	add(changeset.Header{AfterRevision: 10_000, RecordedAt: later, Part: changeset.Part{Number: 1, Of: 2}, CommandID: "k"}, "\x00\x1f\b\f\n\r\t\x7f\u0085\u2028\u2029/é\U0001f600\ufffd")
+	add(changeset.Header{AfterRevision: 10_000, RecordedAt: later, Part: changeset.Part{Number: 2, Of: 2}}, "\xff\x00\xfe\xed")
 	add(changeset.Header{AfterRevision: math.MaxUint64, RecordedAt: later, ContentType: "text/plain"}, strings.Repeat("0123456789 no escapes ", 5))
 	return all
 }
@@ -82,7 +82,7 @@ type pack struct {
 func packs(t testing.TB) []pack {
 	t.Helper()
 	first := changeset.Header{Ref: changeset.Ref{AggregateID: "order/4711"}}
-	_, index := manyObjects(300)
+	_, index := manyObjects(60)
 	after := changeset.Header{Ref: changeset.Ref{AggregateID: "order/4711", Version: index.Next() - 1, ID: id(7)}, Digest: changeset.Digest{2}}
 	alone := seal(t, after, changeset.Header{
 		ContentType: "text/plain", CommandID: "cmd 1", Part: changeset.Part{Number: 1, Of: 2}, Metadata: map[string]string{"k": "a b"},
@@ -153,18 +153,44 @@ func manyObjects(n int) (objects []changeset.Ref, ix changeset.ObjectIndex) {
 	return objects, ix
 }
 
-// numbersIn is the closed form of the specification: the numbers of the objects that the
-// index of an object holds, given how many objects are before it.
+// numbersIn returns the numbers of the objects that the index of an object holds, the
+// oldest first, given how many objects are before it.
 func numbersIn(objects uint64) (numbers []uint64) {
-	for wheel, power := 4, uint64(2401); wheel >= 0; wheel, power = wheel-1, power/7 {
-		q := objects / power
-		k := q % 7
-		if wheel == 4 {
-			k = min(3, q)
-		}
-		for j := uint64(1); j <= k; j++ {
-			numbers = append(numbers, (q-k+j)*power-1)
-		}
+	for wheel := 4; wheel >= 0; wheel-- {
+		numbers = append(numbers, numbersOnWheel(objects, wheel)...)
 	}
 	return numbers
+}
+
+// numbersOnWheel is the closed form of the specification.
+func numbersOnWheel(objects uint64, wheel int) (numbers []uint64) {
+	power := uint64(math.Pow(7, float64(wheel)))
+	q := objects / power
+	k := q % 7
+	if wheel == 4 {
+		k = min(3, q)
+	}
+	for j := uint64(1); j <= k; j++ {
+		numbers = append(numbers, (q-k+j)*power-1)
+	}
+	return numbers
+}
+
+// packedIndex is the specification's packed form of the index of an object, given how
+// many objects are before it, its first version, and the objects by their numbers.
+func packedIndex(objects, next uint64, object func(number uint64) changeset.Ref) (b []byte) {
+	if objects == 0 {
+		return nil
+	}
+	for wheel := range 5 {
+		numbers := numbersOnWheel(objects, wheel)
+		b = append(b, byte(len(numbers)))
+		for _, number := range numbers {
+			o := object(number)
+			b = binary.BigEndian.AppendUint32(b, uint32(next-1-o.Version))
+			b = binary.BigEndian.AppendUint16(b, o.Count)
+			b = append(b, o.ID[:]...)
+		}
+	}
+	return b
 }

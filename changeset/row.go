@@ -50,7 +50,7 @@ func (h Header) json() string {
 // [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
-	o.Metadata = make(map[string]string, maxPairs)
+	o.Metadata = make(map[string]string, manyPairs)
 	index := keyAncestors
 	if o.Ref.IsPacked() {
 		index = keyIndex

@@ -231,6 +231,13 @@ func TestForgedPacksAreNamed(t *testing.T) {
 			*o = repacked(*o, append(all[:1:1], all...))
 			o.Ref = ref
 		}},
+		"its lines lead on from another digest": {"parent digest is not the digest of the object before", func(o *changeset.Changeset) {
+			parent := o.ParentOf()
+			parent.Digest[0] ^= 1
+			all, err := changeset.DecodeLines(parent, o.Body)
+			require.NoError(t, err)
+			*o = changeset.NewPack(o.ID, o.AfterRevision, o.Pack.Index, parent, all[len(all)-1].Header, o.Body)
+		}},
 		"it is not of lines": {"line", func(o *changeset.Changeset) {
 			p := changeset.NewPack(o.ID, o.AfterRevision, o.Pack.Index, o.ParentOf(), o.Header, []byte("no lines"))
 			ref := o.Ref
@@ -252,6 +259,16 @@ func TestForgedPacksAreNamed(t *testing.T) {
 			require.NotEmpty(t, p.Object)
 		})
 	}
+}
+
+// TestOnlyTheAloneObjectIsNamedWhoseDigestIsHurt has objects before and after it.
+func TestOnlyTheAloneObjectIsNamedWhoseDigestIsHurt(t *testing.T) {
+	b := newBench(t, order)
+	b.spill(draft("0"))
+	o := b.spill(large('x')).Objects[0]
+	b.spill(draft("2"))
+	ref := b.forge(o, func(o *changeset.Changeset) { o.Digest[0] ^= 1 })
+	require.Equal(t, ref, onlyProblem(t, b.verify()).Ref)
 }
 
 // TestAnAfterRevisionThatTheNextChangesetDeniesIsNamed raises the after-revision of a
@@ -378,6 +395,20 @@ func TestOrphanPacksCountWhatIsNotInTheChain(t *testing.T) {
 	b.fence()
 	r = b.verify()
 	require.Equal(t, []int{9, 0, 0}, []int{r.Lost, r.Pending, r.Ahead}, "what was built ahead continues what is lost")
+}
+
+// TestWhatWasBuiltAheadOfALostPackIsLost has a pack that was put for the head's
+// revision, after a pack that a fence has refused.
+func TestWhatWasBuiltAheadOfALostPackIsLost(t *testing.T) {
+	b := newBench(t, order)
+	b.spill(draft("0"))
+	refused := b.orphanPack(draft("1"))
+	ahead, err := link.Build(refused.Next, b.id, bodies(draft("2")), now, link.Layout{})
+	require.NoError(t, err)
+	b.put(ahead.Objects...)
+	b.fence()
+	r := b.verify()
+	require.Equal(t, []int{2, 0, 0}, []int{r.Lost, r.Pending, r.Ahead})
 }
 
 // TestAPackOfAnotherTipIsNotPending has a pack that was put for a head of the same

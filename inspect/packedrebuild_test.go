@@ -190,6 +190,79 @@ func TestAnAppendThatIsNotStoredAsAWholeIsLeftOut(t *testing.T) {
 	require.Equal(t, 2, plan.Beyond)
 }
 
+// TestAFlushThatLostIsNoTip has a flush of a tip that an append has put too.
+func TestAFlushThatLostIsNoTip(t *testing.T) {
+	b := newBench(t, order)
+	b.inline(draft("0"), draft("1"))
+	objects, _, err := link.Flush(b.head, false)
+	require.NoError(t, err)
+	b.put(objects...)
+	b.spill(draft("2"))
+	b.spill(draft("3"))
+	b.loseHead()
+	plan, err := b.plan()
+	require.NoError(t, err)
+	require.Equal(t, b.head.Ref, tops(plan)[0].Ref)
+	require.Len(t, tops(plan), 1)
+}
+
+// TestAHeadIsNotRolledToAPackOfAnotherTip restores a head, and goes on with
+// another tip after the same object.
+func TestAHeadIsNotRolledToAPackOfAnotherTip(t *testing.T) {
+	b := newBench(t, order)
+	b.spill(draft("0"))
+	before := b.head
+	b.inline(draft("1"))
+	b.spill(draft("2"))
+	b.spill(draft("3"))
+	b.putBack(before)
+	b.head = before
+	b.inline(draft("another 1"))
+	plan, err := b.plan()
+	require.NoError(t, err)
+	require.Equal(t, inspect.Behind, plan.Condition)
+	require.Empty(t, plan.Tips)
+}
+
+// TestAHeadIsNotRolledPastItsFence restores a head and fences it: what the packs have
+// next was built on a revision that has passed.
+func TestAHeadIsNotRolledPastItsFence(t *testing.T) {
+	b := newBench(t, order)
+	b.inline(draft("0"))
+	before := b.head
+	b.inline(draft("1"))
+	b.spill(draft("2"))
+	b.spill(draft("3"))
+	b.putBack(before)
+	b.head = before
+	plan, err := b.plan()
+	require.NoError(t, err)
+	require.Len(t, tops(plan), 1)
+	b.fence()
+	plan, err = b.plan()
+	require.NoError(t, err)
+	require.Equal(t, inspect.Behind, plan.Condition)
+	require.Empty(t, plan.Tips)
+}
+
+// TestAHeadIsNotRolledToWhereItIs restores a head whose tip was put with an append
+// that is not stored as a whole.
+func TestAHeadIsNotRolledToWhereItIs(t *testing.T) {
+	b := newBench(t, order)
+	b.inline(draft("0"))
+	before := b.head
+	b.fence()
+	a := b.orphanPack(half('x'), half('y'))
+	require.Len(t, a.Objects, 2)
+	b.Tamper(remove(a.Objects[1].Ref))
+	b.putBack(before)
+	plan, err := b.plan()
+	require.NoError(t, err)
+	require.Equal(t, inspect.Behind, plan.Condition)
+	require.Empty(t, plan.Tips)
+	require.Equal(t, 1, plan.Beyond)
+}
+
 // TestATipThatNoHeadCanHaveIsRefused rebuilds from a pack of which more than a tip
 // may have lies in front of the last append.
 func TestATipThatNoHeadCanHaveIsRefused(t *testing.T) {

@@ -188,7 +188,7 @@ func (s *survey) markUnknown(by changeset.Ref, from, below uint64) {
 		if r.first() >= below {
 			break
 		}
-		if r.is(gone) || r.is(committed) {
+		if r.is(gone) {
 			continue
 		}
 		r.mark(unknown)

@@ -1,6 +1,6 @@
 // Command before compares another commit with this one, for chains of format 1: what each
-// operation requests, allocates, and takes of the processors. ../../before.sh builds it from both commits;
-// therefore it uses only what both have.
+// operation requests, allocates, and takes of the processors. ../../before.sh builds it from
+// both commits, so it uses only what both have.
 //
 //	before OTHER   runs the other program and itself in turns, and prints a table
 //	before         prints its own figures as JSON
@@ -31,6 +31,7 @@ import (
 	"ropewalk/backends/memstore"
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/bench/internal/lab"
+	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
@@ -38,12 +39,12 @@ import (
 	"ropewalk/internal/meter"
 )
 
-// figures are what one run of one operation gave. Nanoseconds of processors and Allocations
-// are for each changeset, Requests for all of an operation.
+// figures are what one run of one operation gave. Nanoseconds of processors, Allocations
+// and Bytes that are allocated are for each changeset, Requests for all of an operation.
 type figures struct {
-	Name                     string
-	Nanoseconds, Allocations float64
-	Requests                 int
+	Name                            string
+	Nanoseconds, Allocations, Bytes float64
+	Requests                        int
 }
 
 func main() {
@@ -84,17 +85,18 @@ func compare(other string) error {
 			runs[at] = append(runs[at], got)
 		}
 	}
-	fmt.Println("| operation | requests before | after | allocations before | after | processor time after / before |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| operation | requests before | after | allocations before | after | bytes before | after | processor time after / before, in turns | of the lowest |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for i, o := range runs[1][0] {
-		var ratios []float64
+		var ratios, before, after []float64
 		for turn := range turns {
-			ratios = append(ratios, runs[1][turn][i].Nanoseconds/runs[0][turn][i].Nanoseconds)
+			before = append(before, runs[0][turn][i].Nanoseconds)
+			after = append(after, runs[1][turn][i].Nanoseconds)
+			ratios = append(ratios, after[turn]/before[turn])
 		}
-		slices.Sort(ratios)
-		was := runs[0][0][i]
-		fmt.Printf("| %s | %d | %d | %.4g | %.4g | %.2f (%.2f–%.2f) |\n",
-			o.Name, was.Requests, o.Requests, was.Allocations, o.Allocations, ratios[turns/2], ratios[0], ratios[turns-1])
+		was, ratio := runs[0][0][i], report.Of(ratios)
+		fmt.Printf("| %s | %d | %d | %.4g | %.4g | %.0f | %.0f | %.2f (%.2f–%.2f) | %.2f |\n", o.Name, was.Requests, o.Requests, was.Allocations, o.Allocations,
+			was.Bytes, o.Bytes, ratio.Median, ratio.Low, ratio.High, slices.Min(after)/slices.Min(before))
 	}
 	return nil
 }
@@ -176,7 +178,7 @@ func (o operation) figures(ctx context.Context) (figures, error) {
 	}
 	runtime.ReadMemStats(&after)
 	each := float64(times * o.per)
-	return figures{o.name, float64(took.Nanoseconds()) / each, float64(after.Mallocs-before.Mallocs) / each, requests}, nil
+	return figures{o.name, float64(took.Nanoseconds()) / each, float64(after.Mallocs-before.Mallocs) / each, float64(after.TotalAlloc-before.TotalAlloc) / each, requests}, nil
 }
 
 // operations append a hundred changesets to a chain of their own, and read and verify a
