@@ -167,9 +167,12 @@ func TestMixedHistoriesLoadAlike(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		db, every := memstore.New(), rapid.SampledFrom([]int{0, 1, 3, 4}).Draw(rt, "every")
 		l := aggregate.Loaded[Log]{ID: "log-1"}
-		n := rapid.IntRange(1, 40).Draw(rt, "n")
+		n, old := rapid.IntRange(1, 40).Draw(rt, "n"), rapid.IntRange(0, 9).Draw(rt, "old")
 		for i := range n {
-			o := tips[rapid.SampledFrom([]string{"1", "tip", "small tip", "no tip"}).Draw(rt, "writer")]
+			o := tips["1"]
+			if i >= old {
+				o = tips[rapid.SampledFrom([]string{"1", "tip", "small tip", "no tip"}).Draw(rt, "writer")]
+			}
 			repo := aggregate.New(ropewalk.New(db, faults.TwoSteps(db), o), logs(every), nil)
 			var err error
 			if i > 0 && rapid.Bool().Draw(rt, "load") {
@@ -180,6 +183,7 @@ func TestMixedHistoriesLoadAlike(t *testing.T) {
 			requireLog(t, i+1, l, err)
 			require.False(t, l.Repeated)
 			require.NoError(t, repo.Wait(t.Context()))
+			require.Zero(t, repo.Stats().Rejected)
 			if rapid.IntRange(0, 9).Draw(rt, "flush") == 0 {
 				_, err = gc.New(db, db, nil).Flush(t.Context(), "log-1")
 				require.NoError(t, err)

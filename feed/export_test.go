@@ -7,3 +7,10 @@ func SetSizes(snapshot int64, page int) (restore func()) {
 	minSnapshot, sweepPage = snapshot, page
 	return func() { minSnapshot, sweepPage = before, pageBefore }
 }
+
+// SetMaxTips sets how many bytes of tips may wait in a relay.
+func SetMaxTips(bytes int) (restore func()) {
+	old := maxTips
+	maxTips = bytes
+	return func() { maxTips = old }
+}

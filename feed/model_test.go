@@ -175,7 +175,8 @@ func (h *history) follow(ctx context.Context, random *rand.Rand) {
 	var at feed.Position
 	lost := map[string]bool{}
 	for ctx.Err() == nil {
-		only := func(id string) bool { return !lost[id] }
+		known := maps.Clone(lost) // the reading may still look at it when an error adds to lost
+		only := func(id string) bool { return !known[id] }
 		for c, err := range feed.Open(h.store(random), &feed.Options{Only: only}).Follow(ctx, at) {
 			if err != nil {
 				require.NotErrorIs(h.t, err, feed.ErrOtherHistory)

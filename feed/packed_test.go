@@ -420,3 +420,56 @@ func TestErasureWhileFollowing(t *testing.T) {
 		require.Equal(t, 20, n)
 	})
 }
+
+// A relay that sweeps does not wait until it has the tips of ten thousand heads.
+func TestTipsThatWaitAreBounded(t *testing.T) {
+	t.Cleanup(feed.SetMaxTips(10 << 10))
+	t.Cleanup(feed.SetSizes(1<<20, 4))
+	for tip, want := range map[int]int{64 << 10: 10, -1: 1} { // a page has four heads
+		db := memstore.New()
+		store := ropewalk.New(db, bare{db}, packing(tip))
+		fill(t, store, 40, 40, func(int) int { return 1000 })
+		report, err := feed.Open(store, nil).Relay(&feed.RelayOptions{BatchEvery: time.Nanosecond}).Once(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 40, report.Advances)
+		require.Equal(t, want, report.Batches)
+	}
+}
+
+// An aggregate may be erased at every step of its judgement: the advance is then the
+// erasure, and never one without the changeset before it.
+func TestErasedWhileItIsJudged(t *testing.T) {
+	erased := 0
+	for _, op := range []faults.Op{faults.Get, faults.Stat, faults.Load} {
+		for step := 1; step <= 8; step++ {
+			db := memstore.New()
+			store := ropewalk.New(db, bare{db}, packing(-1))
+			_, err := store.Chain("order-1").Create(t.Context(), make([]ropewalk.Draft, 3)...)
+			require.NoError(t, err)
+			_, err = feed.Open(store, nil).Relay(nil).Once(t.Context())
+			require.NoError(t, err)
+			fill(t, store, 20, 1, func(int) int { return 10 }) // another aggregate
+			h, err := store.Chain("order-1").Head(t.Context())
+			require.NoError(t, err)
+			for range 4 {
+				h, err = store.Chain("order-1").Append(t.Context(), h, ropewalk.Draft{})
+				require.NoError(t, err)
+			}
+			var script faults.Script
+			script.On(op, step, faults.Fault{Before: func() {
+				_, err := gc.New(db, bare{db}, nil).Erase(context.Background(), "order-1")
+				require.NoError(t, err)
+				erased++
+			}})
+			relay := feed.Open(ropewalk.New(script.Changesets(db), script.Heads(bare{db}), nil), nil).Relay(nil)
+			_, err = relay.Once(t.Context())
+			require.NoError(t, err)
+			_, err = feed.Open(store, nil).Relay(nil).Once(t.Context())
+			require.NoError(t, err)
+			findings, err := ropewalk.Collect(feed.Open(store, nil).Verify(t.Context()))
+			require.NoError(t, err)
+			require.Empty(t, findings)
+		}
+	}
+	require.Greater(t, erased, 4)
+}

@@ -30,8 +30,9 @@ var (
 // maxCursor is the largest size of a cursor in bytes.
 const maxCursor = 64 << 10
 
-// maxTips is about how many bytes of tips the hints that wait may have.
-const maxTips = 32 << 20
+// maxTips is about how many bytes of tips the hints that wait may have. Only tests change
+// it.
+var maxTips = 32 << 20
 
 // session is the work of a relay from one look at the feed to the next. It takes
 // hints in from the cursor of the newest batch on, judges them, and appends what

@@ -1,0 +1,42 @@
+package link_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/body"
+	"ropewalk/internal/link"
+)
+
+// A head that an append has made is known by its digest, in both formats, whether the
+// content is compressed, in a line or alone. Another append has not made it.
+func TestMade(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		for _, compress := range []bool{false, true} {
+			for _, size := range []int{0, 1000, link.MaxLine + 4} {
+				t.Run(fmt.Sprint("packed ", packed, ", compress ", compress, ", size ", size), func(t *testing.T) {
+					l := link.Layout{Packed: packed, Tip: 1 << 16, Compress: compress}
+					var before, h head.Head
+					var draft changeset.Draft
+					for i := range 2 {
+						draft = changeset.Draft{CommandID: fmt.Sprint(i), ContentType: "text/plain", Content: bytes.Repeat([]byte("rope"), size/4)}
+						a, err := link.Build(h, "order-1", [][]body.Draft{l.Drafts(h, []changeset.Draft{draft})}, time.Now(), l)
+						require.NoError(t, err)
+						before, h = h, a.Next
+						require.True(t, link.Made(before, h, draft, compress))
+					}
+					other := draft
+					other.Content = []byte("other")
+					require.False(t, link.Made(before, h, other, compress))
+					require.False(t, link.Made(head.Head{}, h, draft, compress))
+				})
+			}
+		}
+	}
+}
