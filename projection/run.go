@@ -264,7 +264,12 @@ func (r *run) beatBefore(ctx context.Context) error {
 	return r.beat(ctx)
 }
 
-// release gives the ownership up, so that another process takes over at once.
+// releases is how often an owner tries to give up the ownership.
+const releases = 3
+
+// release gives the ownership up, so that another process takes over at once. The
+// statement is sent again after an error: another process may have locked the database
+// for a moment.
 func (r *run) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.p.options.Standby/beats)
 	defer cancel()
@@ -273,11 +278,18 @@ func (r *run) release(ctx context.Context) error {
 			r.p.options.Logger.WarnContext(ctx, "position not saved", "projection", r.p.String(), "cause", err)
 		}
 	}
-	switch err := r.p.table.release(ctx, r.p.db, r.p.name, r.seen); {
-	case errors.Is(err, errMoved):
-		return ErrReplaced
-	case err != nil:
-		return fmt.Errorf("give the ownership up: %w", err)
+	pauses := pause.New()
+	for attempts := 1; ; attempts++ {
+		err := r.p.table.release(ctx, r.p.db, r.p.name, r.seen)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errMoved) && attempts == 1:
+			return ErrReplaced
+		case errors.Is(err, errMoved):
+			return nil // an earlier attempt may have taken effect
+		case attempts == releases || pauses.Wait(ctx) != nil:
+			return fmt.Errorf("give the ownership up: %w", err)
+		}
 	}
-	return nil
 }

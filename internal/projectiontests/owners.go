@@ -21,6 +21,7 @@ var ownerChecks = []check{
 	{"an owner without changes is not replaced", staysOwner},
 	{"an owner whose handler fails is not replaced", staysOwnerInTrouble},
 	{"an owner that stops hands over at once", handsOver},
+	{"an owner that stops while the database fails for a moment hands over", handsOverAfterFailures},
 	{"of two processes that find no owner, one becomes the owner", claimsOnce},
 	{"an owner that dies is replaced after standby", takesOver},
 	{"a replaced owner calls no handler and commits nothing", shutsOut},
@@ -96,6 +97,25 @@ func handsOver(w *world) {
 	require.Less(w.t, time.Since(began), w.options.Standby/2)
 	require.Equal(w.t, uint64(2), w.status(1).Fence)
 	require.NoError(w.t, second.stop())
+}
+
+// handsOverAfterFailures has an owner whose first attempts to give up the ownership fail
+// without an effect, or take effect without a reply.
+func handsOverAfterFailures(w *world) {
+	w.write("a")
+	for _, verdict := range []sqlfaults.Verdict{sqlfaults.Refuse, sqlfaults.Lose} {
+		failures := 2
+		db := w.process(&sqlfaults.Script{Decide: func(s sqlfaults.Step) sqlfaults.Verdict {
+			if strings.Contains(s.Query, "SET owner = ''") && failures > 0 {
+				failures--
+				return verdict
+			}
+			return sqlfaults.Pass
+		}})
+		require.NoError(w.t, w.projection(db, 1).Once(w.t.Context(), w.feed, w.counting(1)), "verdict %d", verdict)
+		require.Zero(w.t, failures)
+		require.False(w.t, w.owned())
+	}
 }
 
 // claimsOnce stops a process that has found no owner, just before its claim.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,11 +211,13 @@ type world struct {
 	feed    *feed.Feed
 	heads   map[string]head.Head
 	options projection.Options
+	runs    sync.WaitGroup
 }
 
 func newWorld(t testing.TB, d Database) *world {
 	w := &world{t: t, d: d, log: memstore.New(), heads: map[string]head.Head{}, options: projection.Options{Standby: d.standby(), RetryPause: time.Millisecond, Retries: 2}}
 	w.driver, w.dsn = d.Open(t)
+	t.Cleanup(w.runs.Wait)
 	w.db = w.process(nil)
 	w.feed = w.feedOf(w.log)
 	require.NoError(t, setUp(t.Context(), w.db))
@@ -326,7 +329,7 @@ func (w *world) start(p *projection.Projection, handler projection.Handler) *run
 func (w *world) begin(work func(context.Context) error) *running {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	r := &running{w.t, cancel, make(chan error, 1)}
-	go func() { r.done <- work(ctx) }()
+	w.runs.Go(func() { r.done <- work(ctx) })
 	w.t.Cleanup(cancel)
 	return r
 }

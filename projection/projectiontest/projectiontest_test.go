@@ -24,7 +24,7 @@ func lengths() Subject {
 	return Subject{
 		Dialect: projection.SQLite,
 		Database: func(t testing.TB) (driver, dsn string) {
-			return "sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)"
+			return "sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)"
 		},
 		Setup: func(ctx context.Context, db *sql.DB) error {
 			_, err := db.ExecContext(ctx, "CREATE TABLE newest (id TEXT PRIMARY KEY, content TEXT, changes INTEGER)")
