@@ -13,7 +13,7 @@ import (
 
 // sqlite is a file of SQLite.
 func sqlite(t testing.TB) (driver, dsn string) {
-	return "sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(10000)"
+	return "sqlite", "file:" + filepath.Join(t.TempDir(), "model.db") + "?_pragma=journal_mode(wal)&_pragma=synchronous(off)&_pragma=busy_timeout(100)"
 }
 
 var database = projectiontests.Database{
