@@ -43,7 +43,7 @@ module:
 fuzz:
 	integration/fuzz.sh
 
-# Soaks every storage, in a thousand histories over memory, fifty and more over each other one, a thousand kills and
+# Soaks every storage, in a thousand histories over memory, fifty and more over each other one, two thousand kills and
 # an hour's load. DURATION=10m gives each storage so much time at least, SEED=7 repeats a soak, STORES=memory,azure
 # chooses (memory, sqlite, dynamo, s3, azure), REPORT=file writes the tables of figures to a file
 # (bench/results/soak.md is the page of the figures that docs/reliability.md quotes).

@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 // writerPlace is where a writer appends: in a file, or in AWS.
 type writerPlace struct {
 	Name                            string // of its chains
+	Packed                          bool   // with a tip that is moved into objects every few appends
 	File                            string
 	Endpoint, Bucket, Table, Prefix string
 }
@@ -61,7 +62,8 @@ func writeUntilKilled(ctx context.Context, encoded string) error {
 	if err != nil {
 		return err
 	}
-	return soak.WriteUntilKilled(ctx, ropewalk.New(changesets, heads, nil), place.Name, os.Stdout)
+	options := &ropewalk.Options{Packed: place.Packed, TipSize: 1200}
+	return soak.WriteUntilKilled(ctx, ropewalk.New(changesets, heads, options), place.Name, os.Stdout)
 }
 
 func (p writerPlace) open(ctx context.Context) (changeset.Store, head.Store, error) {
@@ -90,12 +92,12 @@ func (p writerPlace) open(ctx context.Context) (changeset.Store, head.Store, err
 // killsPerChain is how many writers appended to the same chains before new ones begin.
 const killsPerChain = 50
 
-// TestSoakKills kills writers with SIGKILL: all that they have acknowledged is
-// there, and all that is there is proved.
+// TestSoakKills kills writers with SIGKILL, half of them writers of packed chains: all that
+// they have acknowledged is there, and all that is there is proved.
 func TestSoakKills(t *testing.T) {
 	least := 24
 	if *soakFull {
-		least = 500
+		least = 1000
 	}
 	aws := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
 	places := map[string]writerPlace{
@@ -127,7 +129,8 @@ func killWriters(t *testing.T, place writerPlace, kills int) *soak.Kills {
 	k := &soak.Kills{}
 	began := time.Now()
 	for n := range kills {
-		place.Name = fmt.Sprintf("killed/%d", n/killsPerChain)
+		place.Packed = n%2 == 1
+		place.Name = fmt.Sprintf("killed/%d/packed=%t", n/2/killsPerChain, place.Packed)
 		encoded, err := json.Marshal(place)
 		require.NoError(t, err)
 		writer := exec.CommandContext(t.Context(), os.Args[0])

@@ -24,7 +24,7 @@ import (
 
 // The soak is short unless its flags say otherwise; "make soak" sets them.
 var (
-	soakFull     = flag.Bool("soak", false, "soak at length: a thousand histories over memory, fifty and more over each other storage, a thousand kills, an hour's load")
+	soakFull     = flag.Bool("soak", false, "soak at length: a thousand histories over memory, fifty and more over each other storage, two thousand kills, an hour's load")
 	soakDuration = flag.Duration("soak.duration", 0, "how long each storage is soaked at least")
 	soakSeed     = flag.Uint64("soak.seed", 1, "the first history's seed, and 1 more for each that follows; 0 draws one")
 	soakStores   = flag.String("soak.stores", "", "the storages, separated by commas: memory, sqlite, dynamo, s3, azure; all by default")
