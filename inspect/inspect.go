@@ -123,6 +123,8 @@ type Problem struct {
 	// Missing names the changeset that Ref refers to and that is missing; zero
 	// if nothing is missing.
 	Missing changeset.Ref
+
+	unsupported bool // the format is not of this version
 }
 
 // String returns the fault in one line.
@@ -177,7 +179,9 @@ func (in *Inspector) fault(ref changeset.Ref, err error) *Problem {
 		return in.problem(ref, corrupt.Reason)
 	case errors.Is(err, changeset.ErrUnsupportedFormat):
 		_, detail, _ := strings.Cut(err.Error(), changeset.ErrUnsupportedFormat.Error())
-		return in.problem(ref, changeset.ErrUnsupportedFormat.Error()+detail)
+		p := in.problem(ref, changeset.ErrUnsupportedFormat.Error()+detail)
+		p.unsupported = true
+		return p
 	default:
 		return nil
 	}

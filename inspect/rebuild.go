@@ -112,7 +112,8 @@ const maxRevision = 1 << 62
 // the record of a head that does not decode, disagrees with its changeset, or
 // names one that is not stored, and an object that leaves no room for a
 // revision above it; an error that matches [ropewalk.ErrErased] at a tombstone,
-// or [changeset.ErrInvalidAggregateID] if the ID is reserved and has no chain.
+// [ropewalk.ErrUnsupportedFormat] at a head that a later version has written, or
+// [changeset.ErrInvalidAggregateID] if the ID is reserved and has no chain.
 func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuilding, error) {
 	if !reserved.HasChain(aggregateID) {
 		return Rebuilding{}, reserved.Check(ctx, aggregateID)
@@ -124,11 +125,8 @@ func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuildin
 	if s.headFault == nil && !s.head.Exists() && reserved.IsSubscription(aggregateID) {
 		return Rebuilding{}, fmt.Errorf("%q: %w: its checkpoint was in it, and in no object: begin the subscription again", aggregateID, ropewalk.ErrHeadLost)
 	}
-	if s.headFault != nil {
-		return Rebuilding{}, corrupt(s.headFault, "there is a record that cannot be read: remove it by hand before it is rebuilt")
-	}
-	if s.head.State == head.Erased {
-		return Rebuilding{}, fmt.Errorf("chain %q: %w", aggregateID, ropewalk.ErrErased)
+	if err := s.fixed(); err != nil {
+		return Rebuilding{}, err
 	}
 	s.tips = map[changeset.Ref]top{}
 	if _, err := s.prove(ctx, s.depth()); err != nil {
@@ -141,6 +139,19 @@ func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuildin
 		}
 	}
 	return s.plan()
+}
+
+// fixed returns the error of a head that must stay as it is.
+func (s *survey) fixed() error {
+	switch {
+	case s.headFault != nil && s.headFault.unsupported:
+		return fmt.Errorf("head of %q: %w: leave it as it is, because it may have changesets in it, and use a version that reads it", s.id, ropewalk.ErrUnsupportedFormat)
+	case s.headFault != nil:
+		return corrupt(s.headFault, "there is a record that cannot be read: remove it by hand before it is rebuilt")
+	case s.head.State == head.Erased:
+		return fmt.Errorf("chain %q: %w", s.id, ropewalk.ErrErased)
+	}
+	return nil
 }
 
 // corrupt returns a fault as an error.

@@ -200,6 +200,18 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 	require.Contains(t, bad.Reason, "remove it by hand")
 
 	s = newSample(t)
+	s.Tamper(func(m *memstore.Contents) {
+		record := m.Heads[head.ObjectName(s.id)]
+		for _, field := range []string{head.FieldFormat, head.FieldMinReader, head.FieldMinWriter} {
+			record = bytes.Replace(record, fmt.Appendf(nil, "%q:1", field), fmt.Appendf(nil, "%q:3", field), 1)
+		}
+		m.Heads[head.ObjectName(s.id)] = record
+	})
+	_, err := s.plan()
+	require.ErrorIs(t, err, ropewalk.ErrUnsupportedFormat)
+	require.NotContains(t, err.Error(), "by hand", "a head of a later format may have changesets in it")
+
+	s = newSample(t)
 	s.Tamper(remove(s.chain[5].Ref))
 	require.Contains(t, refused(s).Reason, "cannot be rolled forward")
 	s = newSample(t)
@@ -210,7 +222,7 @@ func TestWhatCannotBeRebuilt(t *testing.T) {
 
 	s = newSample(t)
 	s.swap(link.Tombstone(s.head))
-	_, err := s.plan()
+	_, err = s.plan()
 	require.ErrorIs(t, err, ropewalk.ErrErased)
 	_, err = newBench(t, "nobody").plan()
 	require.ErrorIs(t, err, changeset.ErrNotFound)
