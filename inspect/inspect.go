@@ -75,6 +75,7 @@ type Options struct {
 // its methods together.
 type Inspector struct {
 	changesets  Changesets
+	many        changeset.ManyGetter // nil if the store has no such request
 	heads       head.Store
 	parallel    int
 	maxBytes    int64
@@ -100,8 +101,9 @@ func (o *Options) withDefaults() Options {
 // stand for the defaults.
 func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
 	o := options.withDefaults()
+	many, _ := changeset.As[changeset.ManyGetter](changesets)
 	return &Inspector{
-		changesets: changesets, heads: heads,
+		changesets: changesets, many: many, heads: heads,
 		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly,
 		internal: o.Internal, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),

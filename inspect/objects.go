@@ -45,14 +45,18 @@ func (in *Inspector) look(ctx context.Context, o changeset.Object, d depth, open
 	}
 	defer done()
 	seen := sight{object: o}
-	err = in.read(ctx, &seen, d, open)
-	switch fault := in.fault(o.Ref, err); {
+	return in.judge(seen, in.read(ctx, &seen, d, open))
+}
+
+// judge enters the error of reading an object.
+func (in *Inspector) judge(seen sight, err error) (sight, error) {
+	switch fault := in.fault(seen.object.Ref, err); {
 	case errors.Is(err, changeset.ErrNotFound):
 		seen.gone = true
 	case fault != nil:
 		seen.fault = fault
 	case err != nil:
-		return sight{}, fmt.Errorf("read %s: %w", o.Ref, err)
+		return sight{}, fmt.Errorf("read %s: %w", seen.object.Ref, err)
 	default:
 		seen.readable = true
 	}
@@ -80,6 +84,11 @@ func (in *Inspector) read(ctx context.Context, seen *sight, d depth, open opener
 	if refused != nil && errors.Is(err, errRefused) {
 		return in.readHeader(seen, *refused, nil, open)
 	}
+	return in.readWhole(ctx, seen, c, err, open)
+}
+
+// readWhole takes an object with its body.
+func (in *Inspector) readWhole(ctx context.Context, seen *sight, c changeset.Changeset, err error, open opener) error {
 	if err := in.readHeader(seen, c.Header, err, open); err != nil {
 		return err
 	}

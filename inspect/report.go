@@ -108,28 +108,18 @@ func (seen sight) holder(kept changeset.Digest) (changeset.Ref, bool) {
 // sights yields what is seen of each object, in order, except objects that are
 // gone, and enters it in the table.
 func (s *survey) sights(ctx context.Context, d depth) iter.Seq2[sight, error] {
-	places := func(context.Context) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
-			for place := range s.objects.from(s.low) {
-				if !yield(place, nil) {
+	look := func(ctx context.Context, places []int) ([]sight, error) { return s.lookAt(ctx, places, d) }
+	return func(yield func(sight, error) bool) {
+		for all, err := range parallel.Map(ctx, s.in.parallel, s.batches(d), look) {
+			if err != nil {
+				yield(sight{}, err)
+				return
+			}
+			for _, seen := range all {
+				s.objects.fill(seen)
+				if !seen.gone && !yield(seen, nil) {
 					return
 				}
-			}
-		}
-	}
-	look := func(ctx context.Context, place int) (sight, error) {
-		open := func(all []changeset.Changeset, text []byte) *contents { return s.open(place, all, text) }
-		seen, err := s.in.look(ctx, changeset.Object{Ref: s.ref(place), Size: s.objects.at(place).size}, d, open)
-		seen.place = place
-		return seen, err
-	}
-	return func(yield func(sight, error) bool) {
-		for seen, err := range parallel.Map(ctx, s.in.parallel, places, look) {
-			if err == nil {
-				s.objects.fill(seen)
-			}
-			if (err != nil || !seen.gone) && !yield(seen, err) {
-				return
 			}
 		}
 	}

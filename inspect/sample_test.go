@@ -69,9 +69,14 @@ func (b *bench) append(drafts ...changeset.Draft) []changeset.Changeset {
 
 func (b *bench) fence() { b.swap(link.Fence(b.head)) }
 
+// verify verifies the chain: its objects one by one, and many by one request. Both must
+// find the same.
 func (b *bench) verify() inspect.Report {
 	r, err := inspect.New(b, b, nil).Verify(ctx(b.t), b.id)
 	require.NoError(b.t, err)
+	many, err := inspect.New(atOnce{b}, b, nil).Verify(ctx(b.t), b.id)
+	require.NoError(b.t, err)
+	require.Equal(b.t, r, many)
 	return r
 }
 

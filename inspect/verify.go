@@ -73,7 +73,8 @@ type Report struct {
 // [changeset.ErrInvalidAggregateID] that the ID cannot be used.
 //
 // It makes a request for the head, one for each object, and one or more to
-// list them. Of each object it keeps 48 bytes, and of objects of packed chains whose
+// list them. If the storage is a [changeset.ManyGetter], one request reads up to 64
+// objects of 1 MiB together. Of each object it keeps 48 bytes, and of objects of packed chains whose
 // versions overlap 16 bytes for each changeset; contents are let go
 // as soon as they are checked. A chain may be appended to in the meantime: the
 // report describes one moment.
