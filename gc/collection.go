@@ -87,7 +87,7 @@ func (a *collection) gather(ctx context.Context) error {
 		}
 		last, end = o, max(end, o.Version)
 	}
-	if !a.head.Exists() && a.report.Seen.Objects == 0 {
+	if a.head.IsZero() && a.report.Seen.Objects == 0 {
 		return changeset.ErrNotFound
 	}
 	return nil
@@ -103,7 +103,7 @@ func (a *collection) stored() uint64 {
 }
 
 func (a *collection) suspect(o changeset.Object) {
-	if !a.head.Exists() {
+	if a.head.IsZero() {
 		return
 	}
 	a.suspects = append(a.suspects, suspect{Object: o, age: a.age(o)})
