@@ -63,7 +63,7 @@ func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 // Its errors are the errors of [Chain.Head], and an error that matches
 // [ErrHeadLost] if the head is older than the head given.
 func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
-	if seen.Exists() && seen.AggregateID != c.id {
+	if !seen.IsZero() && seen.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("the head belongs to %q, not to %q", seen.AggregateID, c.id)
 	}
 	h, err := c.reload(ctx, seen)
