@@ -74,8 +74,8 @@ func TestAVoidHeadIsNotFound(t *testing.T) {
 	require.Equal(t, "order-2", heads[0].AggregateID)
 }
 
-// Whoever expects that the chain does not exist is right: the append is built on the void
-// head, in the format of its writer, and is no conflict.
+// A writer that expects that the chain does not exist is right: the append is built on the
+// void head, in the format of its writer, and is no conflict.
 func TestAppendsToAVoidHead(t *testing.T) {
 	layouts := map[string]*ropewalk.Options{
 		"format 1": nil, "inline": {Packed: true, TipSize: 1 << 16}, "packs": {Packed: true, TipSize: -1},

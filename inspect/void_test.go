@@ -21,7 +21,7 @@ func newVoid(t *testing.T) (b *bench, refused changeset.Ref) {
 	return b, refused
 }
 
-// A void head is well formed, and what lies below it is lost.
+// A void head is well formed, and objects that were built on a lower revision are lost.
 func TestVerifyAVoidHead(t *testing.T) {
 	b, refused := newVoid(t)
 	r := b.verify()
@@ -89,8 +89,8 @@ func TestVerifyAChainAfterAVoidHead(t *testing.T) {
 	}
 }
 
-// What a void head has refused is never put into a rebuilt head. What was built on it is,
-// if it was lost since.
+// An append that a void head has refused never comes into a rebuilt head. An append that
+// was built on the void head does, if the head was restored since.
 func TestRebuildAboveAVoidHead(t *testing.T) {
 	b, refused := newVoid(t)
 	plan, err := b.plan()

@@ -53,7 +53,7 @@ func packedAfterVoid(t *testing.T) head.Head {
 	return h
 }
 
-// TestConflictNamesAVoidHead: the winner comes with the conflict, and no head is none.
+// TestConflictNamesAVoidHead: the void head comes with the conflict as the winner.
 func TestConflictNamesAVoidHead(t *testing.T) {
 	void := link.Void("order-1")
 	_, first, err := link.Extend(head.Head{}, "order-1", make([]changeset.Draft, 1), time.Unix(1, 0))

@@ -72,7 +72,7 @@ func (s Storage) Contents(t testing.TB) (contents []string) {
 }
 
 // Fence swaps the head to itself with the next revision, or to a void head if there is
-// none.
+// no head.
 func (s Storage) Fence(t testing.TB) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
