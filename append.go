@@ -17,7 +17,8 @@ import (
 )
 
 // Create appends the first changesets of a chain that must not exist yet: it
-// is [Chain.Append] after the zero Head.
+// is [Chain.Append] after the zero Head. If the chain has a void head ([head.Void]), the
+// append is built on it.
 func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Head, error) {
 	return c.Append(ctx, head.Head{}, drafts...)
 }
@@ -275,7 +276,7 @@ func (a *attempt) judge(ctx context.Context, h head.Head) (head.Head, error) {
 		return head.Head{}, headLost(a.from, h)
 	case h.Ref == a.last():
 		return h, nil
-	case h.Ref == a.from.Ref:
+	case h.Ref == a.from.Ref, h.State == head.Void && a.from.IsZero():
 		return head.Head{}, &fencedError{h}
 	case h.Version < a.first().Version || diverged(a.from, h):
 		return head.Head{}, headLost(a.from, h)

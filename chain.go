@@ -23,8 +23,10 @@ type Chain struct {
 func (c *Chain) AggregateID() string { return c.id }
 
 // Head returns the chain's present head, with one request. Its error matches
-// [ErrNotFound] if the chain does not exist. If the history was erased, Head
-// returns the tombstone and an error that matches [ErrErased].
+// [ErrNotFound] if the chain does not exist. The head is then the zero Head, or a void
+// head ([head.Void]) if the chain was fenced before it existed; an append after either
+// creates the chain. If the history was erased, Head returns the tombstone and an error
+// that matches [ErrErased].
 func (c *Chain) Head(ctx context.Context) (head.Head, error) {
 	h, err := c.load(ctx)
 	if err == nil && !h.Exists() {
@@ -33,7 +35,8 @@ func (c *Chain) Head(ctx context.Context) (head.Head, error) {
 	return h, err
 }
 
-// load returns the present head, the zero Head if the chain does not exist.
+// load returns the present head, the zero Head or a void head if the chain does not
+// exist.
 func (c *Chain) load(ctx context.Context) (head.Head, error) {
 	if err := changeset.ValidateAggregateID(c.id); err != nil {
 		return head.Head{}, err
@@ -60,7 +63,7 @@ func (c *Chain) loaded(h head.Head, err error) (head.Head, error) {
 // Its errors are the errors of [Chain.Head], and an error that matches
 // [ErrHeadLost] if the head is older than the head given.
 func (c *Chain) Refresh(ctx context.Context, seen head.Head) (head.Head, error) {
-	if seen.Exists() && seen.AggregateID != c.id {
+	if !seen.IsZero() && seen.AggregateID != c.id {
 		return head.Head{}, fmt.Errorf("the head belongs to %q, not to %q", seen.AggregateID, c.id)
 	}
 	h, err := c.reload(ctx, seen)

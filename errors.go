@@ -50,10 +50,12 @@ type CorruptError = changeset.CorruptError
 // first, or [Chain.Settle] has made sure that it never takes effect. No changeset
 // of the append is in the chain, and none ever will be.
 type ConflictError struct {
-	// Expected is the head that the append was built on. It is the zero Head if
-	// the chain was expected not to exist, and in the error of [Chain.Settle].
+	// Expected is the head that the append was built on. It is the zero Head, or a
+	// void head ([head.Void]), if the chain was expected not to exist. It is the zero
+	// Head in the error of [Chain.Settle].
 	Expected head.Head
-	// Actual is the present head. It can be read at, and appended to.
+	// Actual is the present head. It can be read at, and appended to. In the error of
+	// [Chain.Settle] it may be a void head.
 	Actual head.Head
 	// Settled is the changeset that [Chain.Settle] was asked about; zero in the
 	// error of an append.
@@ -63,6 +65,9 @@ type ConflictError struct {
 // Error names the present and the expected version.
 func (e *ConflictError) Error() string {
 	switch {
+	case e.Settled != changeset.Ref{} && !e.Actual.Exists():
+		return fmt.Sprintf("conflict: %s is refused for good: %s has no changesets, and is fenced at revision %d",
+			e.Settled, e.Actual.AggregateID, e.Actual.Revision)
 	case e.Settled != changeset.Ref{}:
 		return fmt.Sprintf("conflict: %s is refused for good: it is not in the history of %s, which is at %d, revision %d",
 			e.Settled, e.Actual.AggregateID, e.Actual.Version, e.Actual.Revision)

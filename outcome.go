@@ -1,6 +1,7 @@
 package ropewalk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 // on: the attempt is not committed, and may still be.
 var errPending = errors.New("the swap is pending")
 
-// fencedError says that the head has a later revision but the same changeset:
-// the attempt's objects can never enter the chain, but an append of new objects
-// can succeed.
+// fencedError says that the head has a later revision but the same changeset, or
+// none as before: the attempt's objects can never enter the chain, but an append of new
+// objects can succeed.
 type fencedError struct{ head head.Head }
 
 func (e *fencedError) Error() string {
@@ -43,11 +44,22 @@ func lastCause(ctx context.Context, before, latest error) error {
 
 // headLost returns the error for a head that cannot follow an earlier head.
 func headLost(earlier, h head.Head) error {
-	if !h.Exists() {
-		return fmt.Errorf("chain %q: %w: it was at %d, revision %d, and is gone", earlier.AggregateID, ErrHeadLost, earlier.Version, earlier.Revision)
+	if !h.Exists() || !earlier.Exists() {
+		return fmt.Errorf("chain %q: %w: it was %s, and is %s", cmp.Or(earlier.AggregateID, h.AggregateID), ErrHeadLost, stateOf(earlier), stateOf(h))
 	}
 	return fmt.Errorf("chain %q: %w: it was at %d.%s, revision %d, and is at %d.%s, revision %d", earlier.AggregateID, ErrHeadLost,
 		earlier.Version, earlier.ID, earlier.Revision, h.Version, h.ID, h.Revision)
+}
+
+// stateOf says where a head is, of which another head may not exist.
+func stateOf(h head.Head) string {
+	switch {
+	case h.IsZero():
+		return "gone"
+	case h.State == head.Void:
+		return fmt.Sprintf("void, revision %d", h.Revision)
+	}
+	return fmt.Sprintf("at %d, revision %d", h.Version, h.Revision)
 }
 
 // diverged reports whether the ancestor index of h shows that the chain of h

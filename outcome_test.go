@@ -43,7 +43,7 @@ func TestEveryOutcomeIsTrue(t *testing.T) {
 
 // TestEveryOutcomeOfPackedChainsIsTrue does so for packed chains: with a tip that has
 // room, with a tip that the append moves into a pack, without a tip, after changesets
-// of format 1, and beside writers of format 1.
+// of format 1, beside writers of format 1, and by a writer of format 1 beside others.
 func TestEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
 	options := func(tip int) ropewalk.Options { return ropewalk.Options{Packed: true, TipSize: tip} }
 	for name, layout := range map[string]struct{ mine, others ropewalk.Options }{
@@ -51,10 +51,14 @@ func TestEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
 		"spill":  {options(450), options(450)},
 		"no tip": {options(-1), options(-1)},
 		"mixed":  {options(450), ropewalk.Options{}},
+		"plain":  {ropewalk.Options{}, options(450)},
 	} {
 		for _, situation := range chaintest.Situations() {
 			if situation.Combined && layout.mine.TipSize != 450 {
 				continue // in one step there is no tip
+			}
+			if name == "plain" && !situation.Void {
+				continue
 			}
 			situation.Packed = true
 			t.Run(fmt.Sprintf("%s %+v", name, situation), func(t *testing.T) {

@@ -72,13 +72,14 @@ func (c *Chain) Reader(ctx context.Context) (*Reader, error) {
 }
 
 // ReaderAt returns a reader at a head that was read before, or at a head that
-// [Chain.HeadAt] returned. It does no I/O. At the zero Head the history is empty.
+// [Chain.HeadAt] returned. It does no I/O. At the zero Head, and at a void head, the
+// history is empty.
 func (c *Chain) ReaderAt(h head.Head) *Reader {
 	return &Reader{c.store, c.store.changesets, c.id, h}
 }
 
-// Head returns the head that the reader is pinned at, the zero Head if the
-// history is empty.
+// Head returns the head that the reader is pinned at, the zero Head or a void head
+// ([head.Void]) if the history is empty.
 func (r *Reader) Head() head.Head { return r.head }
 
 // All yields the whole history, the oldest changeset first.
@@ -178,7 +179,7 @@ func (r *Reader) check(s walk.Span) error {
 		return err
 	}
 	switch {
-	case r.head.AggregateID != r.id && r.head.Exists():
+	case r.head.AggregateID != r.id && !r.head.IsZero():
 		return fmt.Errorf("the head belongs to %q, not to %q", r.head.AggregateID, r.id)
 	case r.head.State == head.Erased:
 		return fmt.Errorf("chain %q: %w", r.id, ErrErased)

@@ -23,10 +23,12 @@ var errUnfenced = errors.New("the head could not be fenced")
 //     first, or its swap never took effect and now never can, because Settle
 //     has fenced the head. [ErrErased] means that the history was erased.
 //   - The append is as uncertain as before, again an [*UncertainError]: the
-//     storage gave no answer, or the chain has no head yet, and then the next
-//     append to it decides.
+//     storage gave no answer, or the chain has no head and the store does not pack,
+//     and then the next append to the chain decides.
 //
-// A fence swaps the head to the same changeset at the next revision. Every append that
+// A fence swaps the head to the same changeset at the next revision. If there is no head,
+// the fence is a void head ([head.Void]), which readers of format 1 cannot read: only a
+// store with [Options.Packed] writes it. Every append that
 // was built on the earlier revision then fails, including appends of writers
 // that are at work: [Chain.Append] and [Appender.Append] then build their
 // changesets again, with new references, and commit them.
@@ -75,10 +77,12 @@ func (c *Chain) settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 		return head.Head{}, &ConflictError{Actual: h, Settled: ref}
 	case h.Revision < afterRevision:
 		return head.Head{}, fmt.Errorf("the head is at revision %d, not yet at %d: the append before it is still under way, or the head was lost", h.Revision, afterRevision)
-	case !h.Exists():
-		return head.Head{}, errors.New("the chain has no head yet: the next append to it decides")
+	case !h.IsZero():
+		return head.Head{}, c.fence(ctx, h, link.Fence(h), ref)
+	case c.store.options.Packed:
+		return head.Head{}, c.fence(ctx, h, link.Void(c.id), ref)
 	default:
-		return head.Head{}, c.fence(ctx, h, ref)
+		return head.Head{}, errors.New("the chain has no head yet: the next append to it decides")
 	}
 }
 
@@ -94,10 +98,10 @@ func (c *Chain) has(ctx context.Context, h head.Head, ref changeset.Ref) (found,
 	return c.find(ctx, h, ref.Version)
 }
 
-// fence makes sure that a changeset that was built on h never enters the chain,
-// and returns the *ConflictError that says so.
-func (c *Chain) fence(ctx context.Context, h head.Head, ref changeset.Ref) error {
-	fenced, err := c.store.heads.Swap(ctx, h, link.Fence(h))
+// fence makes sure that a changeset that was built on h never enters the chain, by a
+// swap of h to its fence, and returns the *ConflictError that says so.
+func (c *Chain) fence(ctx context.Context, h, fence head.Head, ref changeset.Ref) error {
+	fenced, err := c.store.heads.Swap(ctx, h, fence)
 	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok && !refused.Retryable {
 		return fmt.Errorf("fence the head of %q: %w", c.id, err)
 	}

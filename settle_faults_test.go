@@ -20,10 +20,14 @@ import (
 func TestSettleUnderFaults(t *testing.T) {
 	for _, op := range []faults.Op{faults.Load, faults.Stat, faults.Swap} {
 		for _, f := range chaintest.Faults(op, time.Second) {
-			for bits := range 16 {
-				combined, rival, arrives, existing := bits&1 > 0, bits&2 > 0, bits&4 > 0, bits>>3*2
+			for bits := range 32 {
+				combined, rival, arrives, packed, existing := bits&1 > 0, bits&2 > 0, bits&4 > 0, bits&8 > 0, bits>>4*2
 				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t, chaintest.Situation{Existing: existing, Size: 3, Combined: combined})
+					storage := inMemory()
+					if packed {
+						storage = packedInMemory()
+					}
+					w := chaintest.NewWorld(t, storage, chaintest.Situation{Existing: existing, Size: 3, Combined: combined})
 					told := uncertain(t, w)
 					f.Before, f.After = nil, nil
 					if arrives {

@@ -121,7 +121,7 @@ func (v *verification) findings(ctx context.Context) iter.Seq2[Finding, error] {
 				yield(Finding{}, err)
 				return
 			}
-			if reserved.Is(e.AggregateID) {
+			if reserved.Is(e.AggregateID) || e.Head.State == head.Void {
 				continue
 			}
 			problem, err := v.judge(ctx, e)

@@ -21,6 +21,8 @@ type collection struct {
 	id       string
 	began    time.Time
 	delete   bool
+	grace    time.Duration
+	patience time.Duration // how long an object may be ahead of the head
 	head     head.Head
 	suspects []suspect  // in the order of their versions
 	counting sync.Mutex // guards report.Deleted
@@ -40,7 +42,7 @@ type suspect struct {
 
 func (c *Collector) newCollection(aggregateID string) *collection {
 	return &collection{
-		Collector: c, id: aggregateID, began: time.Now(), delete: c.options.Delete,
+		Collector: c, id: aggregateID, began: time.Now(), delete: c.options.Delete, grace: c.options.Grace, patience: aheadTolerance,
 		report: Report{AggregateID: aggregateID},
 	}
 }
@@ -52,6 +54,11 @@ func (a *collection) run(ctx context.Context) error {
 	if a.head, err = a.load(ctx, a.id); err != nil {
 		return err
 	}
+	return a.collect(ctx)
+}
+
+// collect deletes the orphans. The head is loaded.
+func (a *collection) collect(ctx context.Context) error {
 	steps := []func(context.Context) error{a.gather, a.decide, a.catchUp, a.fence, a.deleteLost}
 	for _, step := range steps {
 		if a.head.State == head.Erased {
@@ -65,8 +72,8 @@ func (a *collection) run(ctx context.Context) error {
 }
 
 // gather lists the objects, which come in the order of their first versions, and keeps
-// those that the chain may not reach; none where there is no head, since all of them may
-// still become a chain. An object that overlaps no other and ends below the first version
+// those that the chain may not reach; none where there is no head to fence and none may be
+// made, since all of them may still become a chain. An object that overlaps no other and ends below the first version
 // that is not in objects is the chain's own, or else the chain is broken there.
 func (a *collection) gather(ctx context.Context) error {
 	var last changeset.Object
@@ -87,7 +94,7 @@ func (a *collection) gather(ctx context.Context) error {
 		}
 		last, end = o, max(end, o.Version)
 	}
-	if !a.head.Exists() && a.report.Seen.Objects == 0 {
+	if a.head.IsZero() && a.report.Seen.Objects == 0 {
 		return changeset.ErrNotFound
 	}
 	return nil
@@ -103,7 +110,7 @@ func (a *collection) stored() uint64 {
 }
 
 func (a *collection) suspect(o changeset.Object) {
-	if !a.head.Exists() {
+	if a.head.IsZero() && !a.options.Void {
 		return
 	}
 	a.suspects = append(a.suspects, suspect{Object: o, age: a.age(o)})
@@ -156,7 +163,7 @@ func (a *collection) age(o changeset.Object) time.Duration {
 
 // pastGrace reports whether an object is older than the grace period.
 func (a *collection) pastGrace(age time.Duration) bool {
-	return a.options.Grace < 0 || age >= a.options.Grace
+	return a.grace < 0 || age >= a.grace
 }
 
 // locate finds out which of the suspects are committed: of the objects that overlap one
@@ -253,7 +260,7 @@ func (a *collection) readHeaders(ctx context.Context) error {
 	for i := range a.suspects {
 		s := &a.suspects[i]
 		if s.fate == undecided || s.fate == young {
-			if !s.read && (a.pastGrace(s.age) || s.age >= aheadTolerance && !s.off) {
+			if !s.read && (a.pastGrace(s.age) || s.age >= a.patience && !s.off) {
 				group.Go(func() error { return a.readHeader(ctx, s) })
 			}
 		}
@@ -296,7 +303,7 @@ func (a *collection) catchUp(ctx context.Context) error {
 		return err
 	}
 	for _, s := range a.suspects {
-		if s.fate == ahead && s.age >= aheadTolerance {
+		if s.fate == ahead && s.age >= a.patience {
 			return fmt.Errorf("%w: it is at revision %d, and %s was built on revision %d, %s ago: it was restored to an earlier moment, or tampered with; "+
 				"nothing was deleted: see what is there with verify, and what to do about it with rebuild-head",
 				ropewalk.ErrHeadLost, a.head.Revision, s.Ref, s.after, s.age.Round(time.Second))

@@ -18,7 +18,7 @@ import (
 func (a *collection) fence(ctx context.Context) error {
 	for a.delete && a.head.State != head.Erased && a.has(pending) {
 		from := a.head
-		h, swapped, err := a.advance(ctx, from, link.Fence, func(h head.Head) bool { return h.Revision > from.Revision })
+		h, swapped, err := a.advance(ctx, from, a.fenceOf, func(h head.Head) bool { return h.Revision > from.Revision })
 		if err != nil {
 			return fmt.Errorf("fence: %w", err)
 		}
@@ -34,6 +34,14 @@ func (a *collection) fence(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fenceOf returns the head that fences h, which may be the zero Head.
+func (a *collection) fenceOf(h head.Head) head.Head {
+	if h.IsZero() {
+		return link.Void(a.id)
+	}
+	return link.Fence(h)
 }
 
 // deleteLost deletes the orphans that no swap can reach any longer.

@@ -7,6 +7,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/link"
+	"ropewalk/internal/reserved"
 )
 
 // maxSweeps is how many listings an erasure makes to see that nothing is left:
@@ -25,9 +26,15 @@ const maxSweeps = 10
 // versions of objects in a versioned bucket, soft-deleted ones, and backups are
 // out of reach.
 //
-// Its error matches [changeset.ErrNotFound] if there is no head: objects
-// without a head are left alone, since they may still become a chain. Otherwise
-// it returns the errors of [Collector.Collect].
+// If the head is void ([head.Void]), or there are objects but no head and
+// [Options.Void] is set, nothing was ever committed. Then the appends in flight are
+// shut out by a void head instead of a tombstone, and the objects are deleted. A later
+// append creates the aggregate.
+//
+// Its error matches [changeset.ErrNotFound] if there is no head: without [Options.Void],
+// objects without a head are left alone, since they may still become a chain. It matches
+// ropewalk.ErrHeadLost if the objects show that there was a head. Otherwise it returns
+// the errors of [Collector.Collect].
 func (c *Collector) Erase(ctx context.Context, aggregateID string) (Report, error) {
 	if err := checkID(ctx, aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err
@@ -48,8 +55,14 @@ func (a *collection) erase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.head = h; !h.Exists() {
+	if a.head = h; h.IsZero() && !a.options.Void {
 		return a.refuse(ctx)
+	}
+	if !h.Exists() {
+		if err := a.eraseUncommitted(ctx); err != nil || !a.head.Exists() {
+			return err
+		}
+		h, a.report = a.head, Report{AggregateID: a.id, Deleted: a.report.Deleted} // an append was faster
 	}
 	isErased := func(h head.Head) bool { return h.State == head.Erased }
 	if h, _, err = a.advance(ctx, h, link.Tombstone, isErased); err != nil {
@@ -67,6 +80,21 @@ func (a *collection) erase(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("the head is a tombstone, but new objects were found after each of %d sweeps: repeat it when no append is under way", maxSweeps)
+}
+
+// eraseUncommitted deletes the objects of an aggregate of which nothing was committed,
+// by the rules of a collection: a void head shuts the appends in flight out.
+func (a *collection) eraseUncommitted(ctx context.Context) error {
+	a.grace, a.patience = -1, 0
+	if err := a.collect(ctx); err != nil || a.head.Exists() {
+		return err
+	}
+	for _, s := range a.suspects {
+		if s.fate == unreadable {
+			return fmt.Errorf("%s does not decode, and was left alone: remove it by hand", s.Ref)
+		}
+	}
+	return a.deleteAll(ctx, a.remains(ctx, reserved.Snapshots(a.id)))
 }
 
 // refuse says what to do where there is no head to erase.

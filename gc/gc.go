@@ -77,6 +77,12 @@ type Options struct {
 	// and delete orphans. Without it they change nothing, and report what they
 	// would delete.
 	Delete bool
+	// Void lets [Collector.Erase], and Collect with Delete, fence an aggregate that has
+	// objects and no head, by a void head ([head.Void]), and delete the objects of its
+	// first appends. Set it for erasures only if the store packs, for programs of format 1
+	// cannot read void heads; for collections, also only if no head was lost. A chain
+	// with one append whose head was lost looks the same.
+	Void bool
 	// Compress lets [Collector.Flush] compress objects by zstd if that makes them
 	// smaller.
 	Compress bool
@@ -125,8 +131,8 @@ func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 
 // Collect deletes the orphans of one aggregate, or reports which it would
 // ([Options.Delete]), and what remains of an erased one and of its snapshots.
-// An aggregate without a head is left alone: its objects may still become a
-// chain. The report counts what was done up to an error as well.
+// An aggregate without a head is left alone, unless [Options.Void] is set: its objects
+// may still become a chain. Below a void head they no longer can. The report counts what was done up to an error as well.
 //
 // An error that matches ropewalk.ErrHeadLost means that the head was rolled
 // back or is gone: nothing of the aggregate was deleted. One that matches

@@ -33,6 +33,8 @@ func samples(t testing.TB) map[string]head.Head {
 		"erased":                    erased,
 		"with a checkpoint":         withCheckpoint(headAt("$subscription-mail", 0), "at=2026-11-21,12.30&of=a%2Fb_~*+"),
 		"written by a newer format": newer,
+		"void":                      voidAt("order/4711", 1),
+		"void with unknown fields":  voidAt("$subscription-mail", 1<<40).WithExtra(`{"a<b":1E400,"zone":null}`),
 	})
 	return all
 }

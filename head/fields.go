@@ -23,7 +23,7 @@ func ParseFields(texts map[string]string) (Head, error) {
 	h := Head{State: State(texts[FieldState]), Checkpoint: texts[FieldCheckpoint]}
 	h.AggregateID, errs[0] = changeset.Unescape(texts[FieldAggregateID])
 	h.Version, errs[1] = changeset.ParseDecimal(texts[FieldVersion])
-	h.ID, errs[2] = changeset.ParseID(texts[FieldChangesetID])
+	h.ID, errs[2] = parseNewest(h.State, texts[FieldChangesetID])
 	h.Digest, errs[3] = changeset.ParseDigest(texts[FieldDigest])
 	h.Revision, errs[4] = changeset.ParseDecimal(texts[FieldRevision])
 	h.UpdatedAt, errs[5] = changeset.ParseTime(texts[FieldUpdatedAt])
@@ -33,6 +33,10 @@ func ParseFields(texts map[string]string) (Head, error) {
 	}
 	switch errs[6] = err; {
 	case err != nil:
+	case h.State == Void:
+		if len(packed) > 0 || hasPackedFields(texts) {
+			errs[7] = errNotVoid
+		}
 	case h.IsPacked():
 		errs[7] = h.parsePacked(texts, packed)
 	case hasPackedFields(texts):
@@ -45,6 +49,16 @@ func ParseFields(texts map[string]string) (Head, error) {
 	}
 	return h, h.Validate()
 }
+
+// parseNewest reads the ID of the newest changeset, which is all zeros in a void head.
+func parseNewest(s State, text string) (changeset.ID, error) {
+	if none := (changeset.ID{}); s == Void && text == none.String() {
+		return none, nil
+	}
+	return changeset.ParseID(text)
+}
+
+var errNotVoid = errors.New("a void head names no changeset, and has nothing of one")
 
 var errNotPacked = errors.New("only the head of a packed chain has a tip and an object index")
 
@@ -197,6 +211,8 @@ func (h Head) Validate() error {
 		return err
 	}
 	switch {
+	case h.State == Void:
+		return h.validateVoid()
 	case h.ID.IsZero():
 		return errors.New("changeset ID is missing")
 	case h.Version == 1<<64-1:
@@ -219,6 +235,22 @@ func (h Head) Validate() error {
 		return errNotPacked
 	case h.Ancestors.Version() != h.Version+1 || h.Ancestors.Parent() != h.ID:
 		return errors.New("ancestor index does not end in the newest changeset")
+	}
+	return nil
+}
+
+// validateVoid checks that the head has a revision, and no other field of a chain. Only
+// readers that know the state may trust it.
+func (h Head) validateVoid() error {
+	blank := Head{State: Void, Revision: h.Revision, Formats: h.Formats, token: h.token, extra: h.extra}
+	blank.AggregateID = h.AggregateID
+	switch {
+	case h.Revision == 0:
+		return errors.New("revision is 0")
+	case h != blank:
+		return errNotVoid
+	case h.Formats.MinReader < changeset.FormatPacked || h.Formats.MinWriter < changeset.FormatPacked:
+		return fmt.Errorf("a void head has min-reader and min-writer %d at least", changeset.FormatPacked)
 	}
 	return nil
 }

@@ -23,6 +23,10 @@ const (
 	Live State = "live"
 	// Erased is the state of a permanent tombstone: the history is gone.
 	Erased State = "erased"
+	// Void is the state of the fence of a chain that does not exist: a revision, and no
+	// changeset. It shuts out every append that was built on a lower revision. The next
+	// append to the aggregate is built on it.
+	Void State = "void"
 )
 
 // Folder is the folder, below a store's prefix, of heads that are kept as objects.
@@ -52,7 +56,7 @@ func (f Formats) CheckWritable() error {
 	return nil
 }
 
-// Packed are the format numbers of the heads of packed chains.
+// Packed are the format numbers of the heads of packed chains, and of void heads.
 var Packed = Formats{changeset.FormatPacked, changeset.FormatPacked, changeset.FormatPacked}
 
 // MaxTip is the largest size of a tip that a reader accepts, in bytes.
@@ -62,8 +66,9 @@ const MaxTip = 256 << 10
 const MaxCheckpoint = 64 << 10
 
 // Head is the record that names an aggregate's newest committed changeset. The
-// zero Head means that the chain does not exist yet. A Head is an immutable
-// value, comparable and safe for concurrent use.
+// zero Head means that the chain does not exist yet, and so does a head with the
+// state [Void], which names no changeset. A Head is an immutable value, comparable and
+// safe for concurrent use.
 type Head struct {
 	// Ref is the newest committed changeset.
 	changeset.Ref
@@ -100,11 +105,14 @@ type Head struct {
 	midAppend, point bool
 }
 
-// Exists reports whether h names a changeset; the zero Head does not.
-func (h Head) Exists() bool { return h != Head{} }
+// Exists reports whether h names a changeset. The zero Head and a void head do not.
+func (h Head) Exists() bool { return !h.IsZero() && h.State != Void }
+
+// IsZero reports whether h is the zero Head: there is no record.
+func (h Head) IsZero() bool { return h == Head{} }
 
 // Len returns the number of changesets in the history that ends at h: 0 if
-// there is no head, and one more than the version otherwise.
+// h names no changeset, and one more than the version otherwise.
 func (h Head) Len() uint64 {
 	if !h.Exists() {
 		return 0
@@ -112,8 +120,10 @@ func (h Head) Len() uint64 {
 	return h.Version + 1
 }
 
-// IsPacked reports whether the chain is packed.
-func (h Head) IsPacked() bool { return h.Formats.MinReader >= changeset.FormatPacked }
+// IsPacked reports whether the chain is packed. A void head has no chain.
+func (h Head) IsPacked() bool {
+	return h.Formats.MinReader >= changeset.FormatPacked && h.State != Void
+}
 
 // IsPoint reports whether h names a point of a packed chain, and is not a record: it
 // was made from the header of a changeset, which does not say where the changesets
@@ -216,12 +226,13 @@ func (h Head) MidAppend() bool { return h.midAppend }
 // Inherit returns h, which was built on old and is to replace the stored record,
 // with what h lacks because old was rebuilt from a changeset: the format numbers
 // and the unknown fields of the stored record if h lacks them, and the checkpoint
-// of the stored record if h has the checkpoint of old.
+// of the stored record if h has the checkpoint of old. The format numbers of a void
+// head say nothing about the chain that begins after it.
 func (h Head) Inherit(old, stored Head) Head {
 	if h.Checkpoint == old.Checkpoint {
 		h.Checkpoint = stored.Checkpoint
 	}
-	if h.Formats == (Formats{}) {
+	if h.Formats == (Formats{}) && stored.State != Void {
 		h.Formats = stored.Formats
 	}
 	if h.extra == "" {

@@ -100,8 +100,10 @@ func (e *ConflictError) Error() string {
 	switch {
 	case e.Winner == nil:
 		return "the head has changed"
-	case !e.Winner.Exists():
+	case e.Winner.IsZero():
 		return "the head does not exist"
+	case e.Winner.State == Void:
+		return fmt.Sprintf("the head of %q is void, at revision %d", e.Winner.AggregateID, e.Winner.Revision)
 	default:
 		return fmt.Sprintf("the head is %s at revision %d", e.Winner.Ref, e.Winner.Revision)
 	}
@@ -124,9 +126,9 @@ func (e *NotAppliedError) Unwrap() error { return e.Err }
 
 // CheckSwap returns a [*NotAppliedError] if next cannot follow old in any store:
 // it is of another aggregate, its revision is not above the revision of old, its
-// version is lower, the chain is erased, or this version must not replace the
-// record. An append, a fence and an erasure add 1 to the revision; a head that is
-// rebuilt from its objects may add more. Every implementation of [Store.Swap]
+// version is lower, the chain is erased, a head without a changeset would follow a
+// head with one, or this version must not replace the record. An append, a fence and an
+// erasure add 1 to the revision; a head that is rebuilt from its objects may add more. Every implementation of [Store.Swap]
 // calls it before it sends anything.
 func CheckSwap(old, next Head) error {
 	err := next.Validate()
@@ -134,8 +136,10 @@ func CheckSwap(old, next Head) error {
 	case err != nil:
 	case next.Revision <= old.Revision:
 		err = fmt.Errorf("revision %d does not follow %d", next.Revision, old.Revision)
-	case old.Exists() && old.AggregateID != next.AggregateID:
+	case !old.IsZero() && old.AggregateID != next.AggregateID:
 		err = fmt.Errorf("the head of %q cannot follow the head of %q", next.AggregateID, old.AggregateID)
+	case old.Exists() && next.State == Void:
+		err = errors.New("a void head cannot follow a head with changesets")
 	case old.Exists() && next.Version < old.Version:
 		err = fmt.Errorf("version %d cannot follow %d", next.Version, old.Version)
 	case old.State == Erased:

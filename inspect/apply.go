@@ -205,8 +205,10 @@ func (in *Inspector) lookAgain(ctx context.Context, old, next head.Head) (now he
 		return now, true, nil
 	case now.SameRecord(old):
 		return now, false, nil
-	case !now.Exists():
+	case now.IsZero():
 		return head.Head{}, true, fmt.Errorf("%q: %w: it is gone", next.AggregateID, ErrHeadMoved)
+	case now.State == head.Void:
+		return head.Head{}, true, fmt.Errorf("%q: %w: it is void, at revision %d", next.AggregateID, ErrHeadMoved, now.Revision)
 	default:
 		return head.Head{}, true, fmt.Errorf("%q: %w: it is %s at revision %d", next.AggregateID, ErrHeadMoved, now.Ref, now.Revision)
 	}

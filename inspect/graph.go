@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"ropewalk/changeset"
@@ -57,7 +58,8 @@ type Node struct {
 // to list them; it reads no content except the lines of packs, and does not prove the
 // chain. Changesets in packs and in the tip are nodes like any other; of a pack
 // outside the chain only those that the chain does not have. It returns the
-// same errors as [Inspector.Verify].
+// same errors as [Inspector.Verify]; [changeset.ErrNotFound] also if there is a void
+// head ([head.Void]) and no object.
 func (in *Inspector) Graph(ctx context.Context, aggregateID string, last uint64) (Graph, error) {
 	for {
 		g, err := in.graph(ctx, aggregateID, last)
@@ -79,6 +81,9 @@ func (in *Inspector) graph(ctx context.Context, aggregateID string, last uint64)
 	s, err := in.survey(ctx, aggregateID)
 	if err != nil {
 		return Graph{}, err
+	}
+	if s.head.State == head.Void && s.objects.len() == 0 {
+		return Graph{}, fmt.Errorf("%q: %w", aggregateID, changeset.ErrNotFound)
 	}
 	s.limit(last)
 	g := Graph{AggregateID: aggregateID, Head: s.head, HeadFault: s.headFault, First: s.low}

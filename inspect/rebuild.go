@@ -133,7 +133,7 @@ func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuildin
 		return Rebuilding{}, err
 	}
 	s.missHead()
-	if s.head.Exists() {
+	if !s.head.IsZero() {
 		if err := s.riseFromHead(); err != nil {
 			return Rebuilding{}, err
 		}
@@ -209,28 +209,39 @@ func (s *survey) riseFromHead() error {
 	}
 	for place := range s.objects.len() {
 		r := s.objects.at(place)
-		follows := r.after >= s.head.Revision && (r.is(through) || at != nowhere && int(r.parent) == at)
-		if len(s.tip) > 0 {
-			follows = r.after >= s.head.Revision && r.is(through)
-		}
-		if parent := int(r.parent); follows && place != at || parent != nowhere && s.objects.at(parent).is(above) {
+		if parent := int(r.parent); s.followsHead(place, at) && place != at || parent != nowhere && s.objects.at(parent).is(above) {
 			r.mark(above)
 		}
 	}
 	for ref, tip := range s.tips {
-		if !s.objects.at(tip.place).is(above) || ref.Version <= s.head.Version {
+		if !s.objects.at(tip.place).is(above) || ref.Version < s.head.Len() {
 			delete(s.tips, ref)
 		}
 	}
 	return nil
 }
 
+// followsHead reports whether an object was put for the head or a later one, and begins
+// with what the head names. newest is the place of the head's newest object.
+func (s *survey) followsHead(place, newest int) bool {
+	r := s.objects.at(place)
+	switch {
+	case r.after < s.head.Revision:
+		return false
+	case s.head.State == head.Void:
+		return r.first() == 0
+	case len(s.tip) > 0:
+		return r.is(through)
+	}
+	return r.is(through) || newest != nowhere && int(r.parent) == newest
+}
+
 // plan concludes from what was marked.
 func (s *survey) plan() (Rebuilding, error) {
-	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: s.head.Exists() || s.headGone, Packed: s.isPacked(), Problems: s.problems}
+	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: !s.head.IsZero() || s.headGone, Packed: s.isPacked(), Problems: s.problems}
 	newest := s.newestRevision()
 	switch {
-	case !s.head.Exists():
+	case s.head.IsZero():
 		p.Condition = Headless
 	case newest != nowhere && s.objects.at(newest).after > s.head.Revision:
 		p.Condition = Behind
@@ -329,7 +340,7 @@ func (s *survey) beyond(p Rebuilding) (n int) {
 	}
 	for place := range s.objects.from(from) {
 		r := s.objects.at(place)
-		lost := r.is(readable) && r.after < p.Head.Revision || p.Head.Exists() && r.is(sound) && !r.is(above)
+		lost := r.is(readable) && r.after < p.Head.Revision || !p.Head.IsZero() && r.is(sound) && !r.is(above)
 		if !r.is(gone) && !lost {
 			n++
 		}

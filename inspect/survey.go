@@ -59,7 +59,7 @@ func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, e
 		}
 		s.head, s.headFault = h, fault
 	}
-	if s.headFault == nil && !s.head.Exists() && s.objects.len() == 0 {
+	if s.headFault == nil && s.head.IsZero() && s.objects.len() == 0 {
 		return nil, fmt.Errorf("%q: %w", aggregateID, changeset.ErrNotFound)
 	}
 	if s.tip, err = s.head.TipChangesets(); err != nil {
@@ -96,7 +96,7 @@ func (in *Inspector) list(ctx context.Context, aggregateID string) (table, error
 
 func (s *survey) exceedsHead() bool {
 	newest, any := s.objects.newest()
-	return any && (!s.head.Exists() || newest > s.head.Version)
+	return any && newest >= s.head.Len()
 }
 
 // ref returns the reference of the object at a place.
@@ -213,7 +213,7 @@ func (s *survey) reportGap(by changeset.Ref, first, last uint64) {
 // missHead finds out whether there must have been a head: without one there
 // can be nothing but appends that were to be the first.
 func (s *survey) missHead() {
-	if s.head.Exists() || s.headFault != nil {
+	if !s.head.IsZero() || s.headFault != nil {
 		return
 	}
 	for place := range s.objects.len() {

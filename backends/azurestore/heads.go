@@ -170,7 +170,7 @@ func (s *Store) yieldHeads(ctx context.Context, ids []string, yield func(head.He
 	}
 	loads.Wait()
 	for i, h := range heads {
-		if errs[i] == nil && !h.Exists() {
+		if errs[i] == nil && h.IsZero() {
 			continue // deleted since it was listed
 		}
 		if !yield(h, errs[i]) || errs[i] != nil {

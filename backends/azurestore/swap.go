@@ -31,7 +31,7 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 		return head.Head{}, &head.NotAppliedError{Err: err}
 	}
 	token, err := s.write(ctx, "swap", s.head(next.AggregateID), record, old.Token())
-	if lost, ok := errors.AsType[*head.ConflictError](err); ok && lost.Winner == nil && old.Exists() {
+	if lost, ok := errors.AsType[*head.ConflictError](err); ok && lost.Winner == nil && !old.IsZero() {
 		return head.Head{}, s.winner(ctx, old, lost)
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ func logChecks() []check {
 		{"Entries: yields each change of a version or a state once, whichever way it was swapped", logOfChanges},
 		{"Entries: has the order of the commits, across aggregates and handles", logInOrder},
 		{"Entries: leaves out fences, checkpoints and reserved aggregates", logLeavesOut},
+		{"Entries: leaves out void heads, and has the append after one", logOfVoid},
 		{"Entries: leaves out swaps that failed", logLeavesOutFailures},
 		{"Entries: keeps every aggregate ID and every version", logOfWorstCase},
 		{"Entries: begins with the entry at the position", logBegins},

@@ -65,10 +65,10 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 // the winner is left open: loading the head will show it.
 func (s *Store) conflict(old, next head.Head, item map[string]types.AttributeValue) error {
 	winner, err := s.decode(next.AggregateID, item)
-	if err != nil || !winner.Exists() && !old.Exists() {
+	if err != nil || winner.IsZero() && old.IsZero() {
 		return &head.ConflictError{}
 	}
-	if winner.Exists() && winner.SameRecord(old) {
+	if !winner.IsZero() && winner.SameRecord(old) {
 		if err := head.CheckSwap(winner, next); err != nil {
 			return err // only newer versions may replace the item
 		}

@@ -20,7 +20,7 @@ func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
 	e := expressions{names: map[string]string{}, values: map[string]types.AttributeValue{}}
 	var assignments []string
 	var is map[string]types.AttributeValue
-	if old.Exists() {
+	if !old.IsZero() {
 		is = attributes(old)
 	}
 	fields := attributes(next)
@@ -67,7 +67,7 @@ func (e expressions) removed(is, next map[string]types.AttributeValue) (names []
 // condition demands that the item is old, with the attributes that are given, and that
 // this version may replace it.
 func (e expressions) condition(old head.Head, is map[string]types.AttributeValue) string {
-	if !old.Exists() {
+	if old.IsZero() {
 		return "attribute_not_exists(" + e.name(head.FieldAggregateID) + ")"
 	}
 	var terms []string

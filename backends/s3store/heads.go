@@ -141,7 +141,7 @@ func (s *Store) Swap(ctx context.Context, old, next head.Head) (head.Head, error
 		ContentType:    aws.String("application/json"),
 		ChecksumSHA256: checksum(sha256.Sum256(record)),
 	}
-	if old.Exists() {
+	if !old.IsZero() {
 		in.IfMatch = aws.String(old.Token())
 	} else {
 		in.IfNoneMatch = aws.String("*")
@@ -158,7 +158,7 @@ func (s *Store) swapError(ctx context.Context, call *awscall.Call, old, next hea
 	switch code := awscall.Code(err); {
 	case code == codePrecondition:
 		return s.conflict(ctx, old, next, text)
-	case code == codeNoKey && old.Exists():
+	case code == codeNoKey && !old.IsZero():
 		return &head.ConflictError{Winner: &head.Head{}}
 	case call.NotOffered("PutObject", err):
 		return &head.NotAppliedError{Err: text}
@@ -174,7 +174,7 @@ func (s *Store) conflict(ctx context.Context, old, next head.Head, failed error)
 		return &head.ConflictError{}
 	case !found.SameRecord(old) || found.Token() != old.Token(): // the object was written again, unchanged
 		return &head.ConflictError{Winner: &found}
-	case old.Exists():
+	case !old.IsZero():
 		return &head.NotAppliedError{Err: changesTags("the head is unchanged, but S3 does not know the ETag "+old.Token(), failed)}
 	}
 	return &head.NotAppliedError{Err: &SetupError{
@@ -195,7 +195,7 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 			}
 			for ids := range slices.Chunk(s.headsOf(page), listAhead) {
 				for _, l := range s.loadAll(ctx, ids) {
-					if gone := l.err == nil && !l.head.Exists(); gone {
+					if gone := l.err == nil && l.head.IsZero(); gone {
 						continue
 					}
 					if !yield(l.head, l.err) || l.err != nil {

@@ -122,7 +122,7 @@ func newReplacement(old, next head.Head) (*replacement, error) {
 		return nil, fmt.Errorf("swap: %w", err)
 	}
 	r := &replacement{old: old, next: next.WithToken(row.Record), key: changeset.Escape(next.AggregateID), row: row}
-	if r.expected = old.Token(); old.Exists() && r.expected == "" {
+	if r.expected = old.Token(); !old.IsZero() && r.expected == "" {
 		row, _ := head.EncodeRow(old) // a head that was never stored has no record
 		r.expected = row.Record
 	}
@@ -134,7 +134,7 @@ func newReplacement(old, next head.Head) (*replacement, error) {
 // whether it did.
 func (s *session) replace(r *replacement) (bool, error) {
 	stmt, args := s.update, []any{r.row.Record, r.row.Ancestors, r.row.Digest, r.key, r.expected, r.old.Digest[:]}
-	if !r.old.Exists() {
+	if r.old.IsZero() {
 		stmt, args = s.create, args[:4]
 	}
 	result, err := stmt.Exec(args...)

@@ -18,8 +18,8 @@ const (
 	exportWindowBytes = 8 << 20
 )
 
-// chainHeads yields the heads of the given aggregates, or of all aggregates that are
-// not erased or hidden. The fault of a given aggregate may be any error.
+// chainHeads yields the heads of the given aggregates, or of all aggregates that exist
+// and are not hidden. The fault of a given aggregate may be any error.
 func chainHeads(ctx context.Context, s *store, ids []string, internal bool) iter.Seq2[headlist.Entry, error] {
 	return func(yield func(headlist.Entry, error) bool) {
 		for _, id := range ids {
@@ -32,7 +32,7 @@ func chainHeads(ctx context.Context, s *store, ids []string, internal bool) iter
 			return
 		}
 		for e, err := range headlist.All(ctx, s.heads, "") {
-			if skip := err == nil && (e.Head.State == head.Erased || hidden(e.AggregateID, internal)); !skip && !yield(e, err) {
+			if skip := err == nil && (e.Head.State == head.Erased || e.Head.State == head.Void || hidden(e.AggregateID, internal)); !skip && !yield(e, err) {
 				return
 			}
 		}

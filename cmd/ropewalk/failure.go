@@ -32,6 +32,8 @@ func appendHint(err error) string {
 func conflictHint(c *ropewalk.ConflictError) string {
 	id := c.Actual.AggregateID
 	switch {
+	case c.Settled != changeset.Ref{} && !c.Actual.Exists():
+		return "to append it again: " + ui.Flagged("ropewalk append", reference.Argument(id), "--new")
 	case !c.Actual.Exists():
 		return ""
 	case c.Settled != changeset.Ref{}:

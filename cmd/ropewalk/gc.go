@@ -26,6 +26,8 @@ type gcFlags struct {
 	grace  time.Duration
 	after  string
 	all    bool
+	// headless lets void heads be written.
+	headless bool
 }
 
 func newGC(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -43,7 +45,12 @@ Without --delete nothing is changed: gc reports what it would delete. Orphans
 younger than --grace are kept, by the storage's clock.
 
 An aggregate is left alone if objects were built beyond its head, as after a
-restore of the heads. The exit code is then 6, once the others are done.`,
+restore of the heads. The exit code is then 6, once the others are done.
+
+An aggregate with objects and no head is left alone too, unless --headless is
+given. Then its first appends are fenced by a void head, and their objects are
+orphans. A chain with one append whose head was lost looks the same: give it only
+if no heads were lost. The store must be packed.`,
 		Example: `  ropewalk gc
   ropewalk gc --delete --grace 14d
   ropewalk gc --delete --after order-4711`,
@@ -55,6 +62,7 @@ restore of the heads. The exit code is then 6, once the others are done.`,
 	f.grace = 7 * ui.Day
 	flags.Var((*ui.Duration)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
 	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
+	flags.BoolVar(&f.headless, "headless", false, "collect aggregates without a head too; only if no heads were lost")
 	flags.StringVar(&f.after, "after", "", "begin after this `ID`, the last one of an interrupted run")
 	return cmd
 }
@@ -65,11 +73,14 @@ func runGC(ctx context.Context, std *ui.Streams, stores *storeFlags, f gcFlags, 
 		return err
 	}
 	return withStore(ctx, stores, func(s *store) error {
+		if f.headless && !s.layout.Packed {
+			return cliexit.Usagef("--headless writes void heads, which only a packed store has: add format=packed to its URL")
+		}
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		g := collecting{Streams: std, delete: f.delete, grace: f.grace, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
+		g := collecting{Streams: std, delete: f.delete, headless: f.headless, grace: f.grace, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
 		bar := std.NewProgress(-1, false, "objects")
-		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Logger: s.log, Progress: bar.Add})
+		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Void: f.headless, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)

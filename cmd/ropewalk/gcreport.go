@@ -70,12 +70,12 @@ type gcJSON struct {
 // bar writes to the terminal until then. With --json they do not wait.
 type collecting struct {
 	*ui.Streams
-	delete bool
-	grace  time.Duration
-	stop   func() // ends the work on all aggregates
-	total  gcJSON
-	found  []gc.Report // with something to report
-	failed []gc.Report
+	delete, headless bool
+	grace            time.Duration
+	stop             func() // ends the work on all aggregates
+	total            gcJSON
+	found            []gc.Report // with something to report
+	failed           []gc.Report
 }
 
 // run takes all reports. An interrupt, or a storage that is unavailable, ends the
@@ -118,7 +118,7 @@ func (g *collecting) take(r gc.Report, running bool) error {
 	if g.found = append(g.found, r); !g.JSON {
 		return nil
 	}
-	out := collectedJSON{Kind: ui.KindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && !r.Head.Exists()}
+	out := collectedJSON{Kind: ui.KindOf("collected"), Aggregate: r.AggregateID, Fenced: r.Fenced, Headless: r.Err == nil && g.leftAlone(r)}
 	out.add(r)
 	if r.Err != nil {
 		out.Fault, out.Code = g.Message(r.Err), cliexit.Classify(context.Background(), r.Err).Code
@@ -129,8 +129,11 @@ func (g *collecting) take(r gc.Report, running bool) error {
 // remarkable reports whether an aggregate has more than its chain.
 func remarkable(r gc.Report) bool {
 	plain := gc.Report{AggregateID: r.AggregateID, Head: r.Head, Seen: r.Seen}
-	return r.Err != nil || !r.Head.Exists() || r != plain
+	return r.Err != nil || r.Head.IsZero() || r != plain
 }
+
+// leftAlone reports whether an aggregate was left alone because it has no head.
+func (g *collecting) leftAlone(r gc.Report) bool { return r.Head.IsZero() && !g.headless }
 
 // finish prints the result, also after an interrupt, and returns the error of the run.
 func (g *collecting) finish(ended error) error {
@@ -185,6 +188,9 @@ func (g *collecting) resumable(err error) error {
 	if g.delete {
 		again += " --delete"
 	}
+	if g.headless {
+		again += " --headless"
+	}
 	if g.grace != 7*ui.Day {
 		again += " --grace " + ui.FormatDuration(g.grace)
 	}
@@ -238,7 +244,7 @@ func (g *collecting) warnOf(r gc.Report) {
 	argument := reference.Operand(r.AggregateID)
 	switch {
 	case r.Err != nil: // which is reported separately
-	case !r.Head.Exists():
+	case g.leftAlone(r):
 		g.Warn("%s has %s and no head, left alone: ropewalk graph %s", r.AggregateID, ui.Plural(r.Seen.Objects, "object"), argument)
 	case r.Unreadable.Objects > 0:
 		g.Warn("%s has %s that cannot be read, left alone: ropewalk verify %s", r.AggregateID, ui.Plural(r.Unreadable.Objects, "object"), argument)

@@ -157,7 +157,7 @@ func brokenGraph(g inspect.Graph) error {
 	switch {
 	case g.HeadFault != nil:
 		err = fmt.Errorf("head of %s: %s (%s)", g.AggregateID, g.HeadFault.Reason, g.HeadFault.Object)
-	case broken > 0 && !g.Head.Exists():
+	case broken > 0 && g.Head.IsZero():
 		err = fmt.Errorf("head of %s: it is missing", g.AggregateID)
 	case broken > 0:
 		err = fmt.Errorf("%s is broken: %s missing, not readable, or of unknown kind", g.AggregateID, ui.Plural(int64(broken), "changeset"))

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
+	"ropewalk"
 	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/head"
 )
 
 func newHead(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -30,6 +35,9 @@ func runHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 	}
 	return withStore(cmd.Context(), stores, func(s *store) error {
 		h, err := s.Chain(id).Head(cmd.Context())
+		if errors.Is(err, ropewalk.ErrNotFound) && h.State == head.Void {
+			return fmt.Errorf("%s has no changesets, and is fenced at revision %d: %w", id, h.Revision, ropewalk.ErrNotFound)
+		}
 		if err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ type pointJSON struct {
 	Digest    string `json:"digest,omitempty"`
 }
 
-// newPointJSON returns nil for the zero Head.
+// newPointJSON returns nil if the head names no changeset.
 func newPointJSON(h head.Head) *pointJSON {
 	if !h.Exists() {
 		return nil

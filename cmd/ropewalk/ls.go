@@ -71,7 +71,7 @@ func listHeads(std *ui.Streams, out *ui.Table, f lsFlags, all iter.Seq2[headlist
 			return bad, err
 		}
 		switch {
-		case hidden(e.AggregateID, f.internal) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased:
+		case hidden(e.AggregateID, f.internal) || !strings.HasPrefix(e.AggregateID, prefix) || e.Head.State == head.Erased && !f.erased, e.Head.State == head.Void:
 			continue
 		case e.Fault != nil:
 			bad.add(e.AggregateID, e.Fault)

@@ -142,7 +142,7 @@ func (r rebuilding) choose(at reference.Reference) (inspect.Tip, error) {
 
 func (r rebuilding) nothingProved() error {
 	what := "nothing that is stored of %s can be proved from version 0 up"
-	if r.plan.Head.Exists() {
+	if !r.plan.Head.IsZero() {
 		what = "nothing built beyond the head of %s is proved to descend from it; wait, if appends are under way"
 	}
 	return cliexit.WithHint(cliexit.Wrap(cliexit.Corrupt, fmt.Errorf(what, r.plan.AggregateID)), "see what is wrong: ropewalk verify %s", reference.Operand(r.plan.AggregateID))

@@ -7,6 +7,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/cmd/ropewalk/internal/visible"
+	"ropewalk/head"
 	"ropewalk/inspect"
 )
 
@@ -99,19 +100,26 @@ func (r rebuilding) found() string {
 	}
 	switch {
 	case r.plan.Condition == inspect.Standing && r.plan.Packed:
-		return fmt.Sprintf("%s has its head, %s at revision %d, and no object was built beyond it: nothing to do.\n"+
-			"Changesets that were in the tip of a newer head alone leave no trace.", id, r.plan.Head.Ref, r.plan.Head.Revision)
+		return fmt.Sprintf("%s has its head, %s, and no object was built beyond it: nothing to do.\n"+
+			"Changesets that were in the tip of a newer head alone leave no trace.", id, headText(r.plan.Head))
 	case r.plan.Condition == inspect.Standing:
-		return fmt.Sprintf("%s has its head, %s at revision %d, and nothing was built beyond it: nothing to do.", id, r.plan.Head.Ref, r.plan.Head.Revision)
+		return fmt.Sprintf("%s has its head, %s, and nothing was built beyond it: nothing to do.", id, headText(r.plan.Head))
 	case r.plan.Condition == inspect.Behind:
-		return fmt.Sprintf("The head of %s, %s at revision %d, is older than what was built on it:\n"+
-			"it was restored, or appends are under way right now. Its objects prove %s beyond it:", id, r.plan.Head.Ref, r.plan.Head.Revision, what)
+		return fmt.Sprintf("The head of %s, %s, is older than what was built on it:\n"+
+			"it was restored, or appends are under way right now. Its objects prove %s beyond it:", id, headText(r.plan.Head), what)
 	case r.plan.Certain:
 		return fmt.Sprintf("%s has lost its head: its objects prove that it had one. They prove %s:", id, what)
 	default:
 		return fmt.Sprintf("%s has no head. It may never have had one: its first append may be under way, or was\n"+
 			"given up. Its objects prove %s:", id, what)
 	}
+}
+
+func headText(h head.Head) string {
+	if h.State == head.Void {
+		return fmt.Sprintf("void at revision %d", h.Revision)
+	}
+	return fmt.Sprintf("%s at revision %d", h.Ref, h.Revision)
 }
 
 // unknown says what cannot be known of the head that is to be written.

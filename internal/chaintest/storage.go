@@ -71,16 +71,28 @@ func (s Storage) Contents(t testing.TB) (contents []string) {
 	return contents
 }
 
-// Fence swaps the head to itself with the next revision.
+// Fence swaps the head to itself with the next revision, or to a void head if there is
+// no head.
 func (s Storage) Fence(t testing.TB) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	h, err := s.Heads.Load(ctx, s.AggregateID)
 	require.NoError(t, err)
-	if h.Exists() {
-		_, err = s.Heads.Swap(ctx, h, link.Fence(h))
-		require.NoError(t, err)
+	next := link.Fence(h)
+	if h.IsZero() {
+		next = link.Void(s.AggregateID)
 	}
+	_, err = s.Heads.Swap(ctx, h, next)
+	require.NoError(t, err)
+}
+
+// canSettle reports whether a chain can settle every append: there is a head to fence, or
+// the chain may write a void head.
+func (s Storage) canSettle(t testing.TB, options ropewalk.Options) bool {
+	t.Helper()
+	h, err := s.Heads.Load(context.WithoutCancel(t.Context()), s.AggregateID)
+	require.NoError(t, err)
+	return options.Packed || !h.IsZero()
 }
 
 // Draft returns a draft of a small text.

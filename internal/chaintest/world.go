@@ -20,6 +20,7 @@ import (
 // Situation is an append to be done, and the world that it is done in.
 type Situation struct {
 	Existing int    // appends in the chain before
+	Void     bool   // the chain was fenced before it existed
 	Size     int    // changesets of the append
 	Command  string // its command ID
 	Combined bool   // put and swap in one step, where the storage can
@@ -34,7 +35,11 @@ func Situations() (all []Situation) {
 		for _, size := range []int{1, 3} {
 			for _, command := range []string{"", "command-1"} {
 				for bits := range 8 {
-					all = append(all, Situation{existing, size, command, bits&1 > 0, bits&2 > 0, bits&4 > 0, false})
+					s := Situation{Existing: existing, Size: size, Command: command, Combined: bits&1 > 0, Rival: bits&2 > 0, Timeout: bits&4 > 0}
+					all = append(all, s)
+					if s.Void = true; existing == 0 && size == 3 && command == "" {
+						all = append(all, s)
+					}
 				}
 			}
 		}
@@ -60,6 +65,10 @@ func (s Situation) Steps(unit time.Duration) (all []Step) {
 	calls := map[faults.Op]int{faults.Put: s.Size, faults.Swap: 2, faults.Load: 2, faults.Stat: 1}
 	if s.Packed {
 		calls[faults.Put], calls[faults.Get] = 1, 1
+	}
+	if s.Void { // the append is built twice
+		calls[faults.Put] *= 2
+		calls[faults.Swap]++
 	}
 	if s.Combined {
 		delete(calls, faults.Put)
@@ -102,6 +111,10 @@ type World struct {
 func NewWorld(t testing.TB, s Storage, situation Situation) *World {
 	w := &World{TB: t, Situation: situation, Storage: s}
 	w.Chain = s.Faulty(&w.Script, !situation.Combined)
+	if situation.Void {
+		s.Fence(t)
+		s.Fence(t)
+	}
 	for i := range situation.Existing {
 		var err error
 		w.Before, err = s.Direct().Append(t.Context(), w.Before, Draft(fmt.Sprintf("before-%d", i)))
@@ -209,18 +222,17 @@ func (w *World) settle(err error) Outcome {
 }
 
 // RequireSettled settles an append that may be uncertain, and requires that the
-// answer is true: unknown only where the chain has no head.
+// answer is true: unknown only if there is no head, and the chain may not write a void head.
 func (w *World) RequireSettled(uncertain *ropewalk.UncertainError) Outcome {
 	w.Helper()
 	h, err := w.Chain.Settle(w.Context(), uncertain.Ref, uncertain.AfterRevision)
 	_, committed := w.Committed()
-	_, headErr := w.Storage.Direct().Head(context.WithoutCancel(w.Context()))
 	switch {
 	case committed:
 		require.NoError(w, err)
 		require.Equal(w, uncertain.Ref, h.Ref)
 		return OK
-	case errors.Is(headErr, ropewalk.ErrNotFound):
+	case !w.Storage.canSettle(w, w.Storage.Mine):
 		require.ErrorAs(w, err, new(*ropewalk.UncertainError))
 		return Unknown
 	default:

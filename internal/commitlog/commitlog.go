@@ -16,15 +16,15 @@ import (
 const Page = 256
 
 // Advance returns what a swap of old by next adds to the log. It reports false
-// if the log has no entry for the swap: fences, checkpoints, and swaps of
-// reserved aggregates.
+// if the log has no entry for the swap: fences, void heads, checkpoints, and swaps
+// of reserved aggregates.
 //
 // A head that is replaced by another changeset of the same version has no entry
 // either. No chain continues so, and an entry could not follow the entries of
 // the aggregate. The next entry shows it: its Before is not the ID of the entry
 // before.
 func Advance(old, next head.Head) (a head.Advance, ok bool) {
-	if reserved.Is(next.AggregateID) || next.Len() == old.Len() && next.State == old.State {
+	if reserved.Is(next.AggregateID) || !next.Exists() || next.Len() == old.Len() && next.State == old.State {
 		return head.Advance{}, false
 	}
 	return head.Advance{

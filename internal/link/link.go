@@ -113,7 +113,7 @@ func checkAppends(after head.Head, aggregateID string, appends [][]body.Draft) (
 	if err := changeset.ValidateAggregateID(aggregateID); err != nil {
 		return 0, err
 	}
-	if after.Exists() && after.AggregateID != aggregateID {
+	if !after.IsZero() && after.AggregateID != aggregateID {
 		return 0, fmt.Errorf("the head belongs to %q, not to %q", after.AggregateID, aggregateID)
 	}
 	if after.IsPoint() {
@@ -172,12 +172,21 @@ func validateSize(n int) error {
 // that was built on h, enters the chain.
 func Next(h head.Head, last changeset.Header) head.Head {
 	next := head.At(last)
-	next.Formats, next.Checkpoint = h.Formats, h.Checkpoint
+	if next.Checkpoint = h.Checkpoint; h.Exists() {
+		next.Formats = h.Formats // the format numbers of a void head are its own
+	}
 	return next.WithToken(h.Token()).WithExtra(h.Extra())
 }
 
-// Fence returns the head that has the changeset of h at the next revision. The swap
-// shuts out every append that was built on h and is not yet committed.
+// Void returns the head that fences an aggregate without a head. The swap shuts out
+// every append that was built on the zero Head and is not yet committed.
+func Void(aggregateID string) head.Head {
+	return head.Head{Ref: changeset.Ref{AggregateID: aggregateID}, Revision: 1, State: head.Void, Formats: head.Packed}
+}
+
+// Fence returns the head that has the changeset of h at the next revision; no
+// changeset if h is void. The swap shuts out every append that was built on h and is
+// not yet committed.
 func Fence(h head.Head) head.Head {
 	h.Revision++
 	return h

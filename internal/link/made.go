@@ -11,7 +11,7 @@ import (
 func Made(after, h head.Head, draft changeset.Draft, compress bool) bool {
 	c := build(after, h.AggregateID, body.Drafts([]changeset.Draft{draft}, compress && !h.IsPacked())[0], h.UpdatedAt)
 	c.ID, c.AfterRevision, c.CommandID = h.ID, h.Revision-1, draft.CommandID
-	parent := changeset.Header{Ref: after.Ref, Digest: after.Digest}
+	parent := newestOf(after)
 	if !h.IsPacked() {
 		return c.ComputeDigest(parent.Digest) == h.Digest
 	}

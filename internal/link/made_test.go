@@ -18,11 +18,12 @@ import (
 // content is compressed, in a line or alone. Another append has not made it.
 func TestMade(t *testing.T) {
 	for _, packed := range []bool{false, true} {
-		for _, compress := range []bool{false, true} {
-			for _, size := range []int{0, 1000, link.MaxLine + 4} {
-				t.Run(fmt.Sprint("packed ", packed, ", compress ", compress, ", size ", size), func(t *testing.T) {
+		for i, size := range []int{0, 1000, link.MaxLine + 4, 0, 1000, link.MaxLine + 4} {
+			for _, start := range []head.Head{{}, link.Void("order-1")} {
+				compress := i >= 3
+				t.Run(fmt.Sprint("packed ", packed, ", compress ", compress, ", size ", size, " ", start.State), func(t *testing.T) {
 					l := link.Layout{Packed: packed, Tip: 1 << 16, Compress: compress}
-					var before, h head.Head
+					before, h := head.Head{}, start
 					var draft changeset.Draft
 					for i := range 2 {
 						draft = changeset.Draft{CommandID: fmt.Sprint(i), ContentType: "text/plain", Content: bytes.Repeat([]byte("rope"), size/4)}

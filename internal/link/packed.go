@@ -73,7 +73,7 @@ func Build(after head.Head, aggregateID string, appends [][]body.Draft, now time
 // seal links the drafts as changesets of a packed chain.
 func seal(after head.Head, aggregateID string, appends [][]body.Draft, size int, at time.Time) ([]changeset.Changeset, error) {
 	built := make([]changeset.Changeset, 0, size)
-	parent := changeset.Header{Ref: after.Ref, Digest: after.Digest}
+	parent := newestOf(after)
 	for _, drafts := range appends {
 		for _, draft := range drafts {
 			c := build(head.Head{Ref: parent.Ref}, aggregateID, draft, at)
@@ -93,6 +93,15 @@ func seal(after head.Head, aggregateID string, appends [][]body.Draft, size int,
 		}
 	}
 	return built, nil
+}
+
+// newestOf returns what a head says of its newest changeset: its reference and digest.
+// It returns the zero Header if the chain does not exist.
+func newestOf(h head.Head) changeset.Header {
+	if !h.Exists() {
+		return changeset.Header{}
+	}
+	return changeset.Header{Ref: h.Ref, Digest: h.Digest}
 }
 
 // nextPacked returns the head that replaces h when last, the last changeset of an

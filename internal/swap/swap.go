@@ -19,7 +19,7 @@ func Current(ctx context.Context, heads head.Store, old, next head.Head, retryab
 	if err := ctx.Err(); err != nil {
 		return old, next, &head.NotAppliedError{Err: err}
 	}
-	if !old.Exists() || old.Token() != "" {
+	if old.IsZero() || old.Token() != "" {
 		return old, next, nil
 	}
 	stored, err := heads.Load(ctx, old.AggregateID)

@@ -104,7 +104,7 @@ func (t graphText) note(n inspect.Node) string {
 	if n.Kind == inspect.Pending && n.Fault == nil && n.Part.Last() {
 		ref := fmt.Sprintf("%s@%d.%s", n.AggregateID, n.Version, t.shownID(n.ID))
 		note += ": ropewalk settle " + ui.Operand(ref)
-		if t.graph.Head.Exists() { // else there is nothing that settle could fence
+		if !t.graph.Head.IsZero() { // else there is nothing that settle could fence
 			note += " # refuses it for good"
 		}
 	}
