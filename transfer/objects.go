@@ -43,7 +43,7 @@ func (w *work) putObjects(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxPuts)
 	p := puts{work: w, group: group, stored: stored}
-	seen := &catcher{PassThrough: changeset.NewPassThrough(w.from.Changesets), objects: map[uint64]changeset.Changeset{}}
+	seen := newCatcher(w.from.Changesets)
 	err = p.run(ctx, walk.Chain{Store: seen, Head: s, Load: w.present}, walk.Span{First: first, Last: s.Version, After: after}, seen)
 	err = cmp.Or(group.Wait(), err)
 	w.report.Objects += p.objects.Load()
@@ -169,6 +169,10 @@ type catcher struct {
 	objects map[uint64]changeset.Changeset // by their last version
 }
 
+func newCatcher(inner changeset.Store) *catcher {
+	return &catcher{PassThrough: changeset.NewPassThrough(inner), objects: map[uint64]changeset.Changeset{}}
+}
+
 // Get reads an object and keeps it.
 func (s *catcher) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
 	o, err := s.PassThrough.Get(ctx, ref, admission)
@@ -211,4 +215,3 @@ func (s *catcher) objectOf(c changeset.Changeset) (changeset.Changeset, bool) {
 	delete(s.objects, c.Version)
 	return o, ok && o.Digest == c.Digest
 }
-

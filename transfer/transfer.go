@@ -84,7 +84,7 @@ func (o *Options) withDefaults() Options {
 }
 
 // Copier copies aggregates. It is safe for concurrent use, next to readers and writers
-// of both storages, and needs no closing.
+// of either store, and needs no closing.
 type Copier struct {
 	from, to Storage
 	options  Options

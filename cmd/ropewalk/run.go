@@ -128,6 +128,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newBench(std, stores),
 		newCat(std, stores),
 		newCompletion(std),
+		newCopy(std, stores),
 		newDemo(std, stores),
 		newDiff(std, stores),
 		newErase(std, stores),
