@@ -16,6 +16,7 @@ var argumentNames = map[string]string{
 	"REF|RANGE": "the changeset, or some versions of an aggregate",
 	"DST":       "the archive",
 	"FILE":      "the file",
+	"SRC":       "the store to copy from, and the store to copy to",
 	"URL":       "the store",
 }
 

@@ -32,3 +32,11 @@ func completeCommands(cmd *cobra.Command, args []string, _ string) (names []stri
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeStores completes how the URLs of two stores begin.
+func completeStores(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return storeSchemes, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}

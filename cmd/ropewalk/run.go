@@ -23,10 +23,15 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // newStoreFlags returns the flags of a run before they are parsed. Messages are
-// free of the secrets of the store's URL and of the environment.
+// free of the secrets of the stores' URLs and of the environment.
 func newStoreFlags(std *ui.Streams) *storeFlags {
 	stores := &storeFlags{std: std, parse: location.Parse}
-	std.Redact = func(text string) string { return redact.New(stores.url(), std.Env).Text(text) }
+	std.Redact = func(text string) string {
+		for _, other := range stores.others {
+			text = redact.New(other, nil).Text(text)
+		}
+		return redact.New(stores.url(), std.Env).Text(text)
+	}
 	return stores
 }
 
@@ -81,6 +86,9 @@ Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
 5 uncertain whether it was committed, 6 corrupt, 7 storage missing, denied or
 unreachable, 130 interrupted.`
 
+// storeSchemes begin the URLs of stores.
+var storeSchemes = []string{"file:", "mem:", "s3://", "aws://", "azure://"}
+
 // colors are the values of --color.
 var colors = []string{"auto", "always", "never"}
 
@@ -103,7 +111,7 @@ func newRoot(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	flags.BoolVar(&std.JSON, "json", false, "print JSON, one object a line")
 	flags.BoolVarP(&stores.verbose, "verbose", "v", false, "show every storage request on stderr")
 	flags.StringVar(&std.Color, "color", "auto", "colour: auto, always or never")
-	completeFlag(root, "store", []string{"file:", "mem:", "s3://", "aws://", "azure://"}, cobra.ShellCompDirectiveNoSpace)
+	completeFlag(root, "store", storeSchemes, cobra.ShellCompDirectiveNoSpace)
 	completeFlag(root, "color", colors, cobra.ShellCompDirectiveDefault)
 	root.AddCommand(commands(std, stores)...)
 	explainAll(root)
@@ -120,7 +128,9 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newBench(std, stores),
 		newCat(std, stores),
 		newCompletion(std),
+		newCopy(std, stores),
 		newDemo(std, stores),
+		newDiff(std, stores),
 		newErase(std, stores),
 		newExport(std, stores),
 		newFeed(std, stores),

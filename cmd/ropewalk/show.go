@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -115,14 +116,19 @@ func explainState(state string, l located, h changeset.Header) string {
 // CR LF is the end of a line. A CR alone, which would go back over the line, is
 // escaped like other hidden characters.
 func showContent(content []byte) string {
-	text := string(content)
-	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
 	switch {
-	case text == "":
+	case len(content) == 0:
 		return ""
-	case !utf8.Valid(content) || strings.ContainsFunc(text, control):
+	case !isText(content):
 		return fmt.Sprintf("(%d bytes that are not text: ropewalk cat gives them)\n", len(content))
 	default:
-		return visible.Lines(strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n")) + "\n"
+		return visible.Lines(strings.TrimSuffix(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")) + "\n"
 	}
+}
+
+// isText reports whether content is UTF-8 without control characters, except those
+// between words and lines.
+func isText(content []byte) bool {
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
+	return utf8.Valid(content) && !bytes.ContainsFunc(content, control)
 }

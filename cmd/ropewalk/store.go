@@ -20,6 +20,8 @@ type storeFlags struct {
 	std     *ui.Streams
 	value   string // --store
 	verbose bool   // --verbose
+	// others are the URLs of further stores that the command works with.
+	others []string
 	// parse reads the URL of a store: [location.Parse], except in tests.
 	parse func(rawURL string, env map[string]string) (location.Location, error)
 }

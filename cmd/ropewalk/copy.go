@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/ui"
+	"ropewalk/transfer"
+)
+
+// copyFlags are the flags of copy.
+type copyFlags struct {
+	prefix, since string
+	parallel      int
+}
+
+func newCopy(std *ui.Streams, stores *storeFlags) *cobra.Command {
+	var f copyFlags
+	cmd := &cobra.Command{
+		Use:   "copy SRC DST",
+		Short: "Copy aggregates from one store to another one",
+		Long: `Copy aggregates from one store to another one, between any two backends. SRC and
+DST are URLs of stores, as for --store. Contents, IDs, digests and tombstones stay
+what they are, and packed chains stay packed. Every changeset is proved before it
+is put, and the head of an aggregate is written last, so that readers of DST see
+whole histories at every moment. A missing SQLite file is created; in a cloud run
+ropewalk init first.
+
+Running an interrupted copy again continues it, and running it later copies what
+is new. A source that is appended to in the meantime is copied up to the heads
+that it had when their turn came. An aggregate that goes on in DST after the head
+of SRC is left as it is. An aggregate of which DST has another history, or that is
+erased in one of the stores alone, is refused with exit code 4; the others are
+copied.
+
+Feeds, subscriptions and snapshots are not copied: DST has its own. Do not run
+ropewalk gc --delete on DST before the copy has ended.`,
+		Example: `  ropewalk copy file:shop.db 'aws://acme-orders/?table=acme-heads&region=eu-west-1'
+  ropewalk copy s3://acme-orders file:backup.db --prefix order- --since 2026-11-01`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: completeStores,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runCopy(cmd.Context(), std, stores, f, args[0], args[1])
+		},
+	}
+	cmd.Flags().StringVar(&f.prefix, "prefix", "", "copy the aggregates whose IDs begin with `TEXT`")
+	cmd.Flags().StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
+	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
+	return cmd
+}
+
+// options checks the flags.
+func (f copyFlags) options() (transfer.Options, error) {
+	out := transfer.Options{Prefix: f.prefix, Parallel: f.parallel}
+	if f.parallel < 1 || f.parallel > 1024 {
+		return out, cliexit.Usagef("--parallel %d: want 1 to 1024", f.parallel)
+	}
+	if f.since == "" {
+		return out, nil
+	}
+	var err error
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if out.Since, err = time.Parse(layout, f.since); err == nil {
+			return out, nil
+		}
+	}
+	return out, cliexit.Usagef("--since %s: want a date, 2026-01-31, or a time, 2026-01-31T09:30:00Z", ui.Quote(f.since))
+}
+
+func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFlags, src, dst string) error {
+	options, err := f.options()
+	stores.others = append(stores.others, src, dst)
+	switch {
+	case err != nil:
+		return err
+	case stores.value != "":
+		return cliexit.Usagef("copy takes the URLs of both stores as arguments, and --store does not go with them")
+	case src == dst:
+		return cliexit.Usagef("both arguments name the same store")
+	}
+	return withURL(ctx, stores, src, false, func(from *store) error {
+		return withURL(ctx, stores, dst, true, func(to *store) error {
+			c := copying{Streams: std, src: src, dst: dst, total: copyJSON{Kind: ui.KindOf("copy")}, bar: std.NewProgress(-1, false, "aggregates")}
+			all := transfer.New(transfer.Storage{Changesets: from.objects, Heads: from.heads}, transfer.Storage{Changesets: to.objects, Heads: to.heads}, &options)
+			err := c.run(all.CopyAll(ctx))
+			c.bar.End()
+			return c.finish(err)
+		})
+	})
+}
+
+// run takes all reports. A storage that is unavailable ends the work on all aggregates.
+func (c *copying) run(reports iter.Seq2[transfer.Report, error]) error {
+	for r, err := range reports {
+		if err == nil && (cliexit.Unavailable(r.Err) || errors.Is(r.Err, context.Canceled)) {
+			err = r.Err
+		}
+		if err == nil {
+			err = c.take(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
