@@ -176,7 +176,7 @@ func (c Changeset) VerifyBody() error {
 // Verify checks the header against its digest, given the parent's digest (the
 // zero Digest at version 0). It returns a [*CorruptError].
 func (h Header) Verify(parent Digest) error {
-	if h.ComputeDigest(parent) != h.Digest {
+	if h.computeDigest(&parent) != h.Digest {
 		return &CorruptError{Ref: h.Ref, Reason: "digest does not match the header and the parent's digest"}
 	}
 	return nil
@@ -200,7 +200,7 @@ func (h Header) VerifyLink(parent Header) error {
 		return &CorruptError{Ref: h.Ref, Reason: "parent is " + h.Parent.String() + ", not " + parent.Ref.String()}
 	case parent.Format() > h.Format():
 		return &CorruptError{Ref: h.Ref, Reason: "a changeset of format 1 cannot follow one of format 2"}
-	case h.Format() == Format && h.Ancestors != parent.Ancestors.Push(parent.ID):
+	case h.Format() == Format && !h.Ancestors.follows(parent.Ancestors, parent.ID):
 		return &CorruptError{Ref: h.Ref, Reason: "ancestor index does not follow from the parent's"}
 	case !h.follows(parent):
 		return &CorruptError{Ref: h.Ref, Reason: "after-revision and append do not follow from the parent's"}

@@ -110,7 +110,7 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		{lines, "append", "1/2", "no header fields"},
 		{lines, "user", "a=1", "no header fields"},
 		{alone, "recorded-at", "", "an object of lines"},
-		{alone, "recorded-at", "0001-01-01T00:00:00.000000000Z", "an object of lines"},
+		{alone, "recorded-at", "0001-01-01T00:00:00.000000000Z", "one changeset, with its time"},
 		{alone, "append", "0/0", "canonical"},
 	} {
 		o := storedPack(t, row.p.object, changeset.Hyphenated)

@@ -137,7 +137,7 @@ func parseObjectBase(base string) (r Ref, err error) {
 // that takes 1 to [MaxAggregateID] bytes once percent-encoded. Its error
 // matches [ErrInvalidAggregateID] and says what is wrong.
 func ValidateAggregateID(id string) error {
-	switch n := len(Escape(id)); {
+	switch n := escapedSize(id); {
 	case id == "":
 		return fmt.Errorf("%w: it is empty", ErrInvalidAggregateID)
 	case !utf8.ValidString(id):

@@ -50,6 +50,20 @@ func (h Header) json() string {
 // [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
+	read := decode
+	if o.Ref.IsPacked() {
+		read = decodePacked
+	}
+	h, err := read(o, parser{row: &r, text: r.Metadata})
+	if err == nil && isKnownEncoding(h.Encoding) {
+		return h, nil
+	}
+	return decodeRow(o, r)
+}
+
+// decodeRow is DecodeRow by package json. It takes several times as long, and says what
+// is wrong with a row.
+func decodeRow(o Stored, r Row) (Header, error) {
 	o.Metadata = make(map[string]string, manyPairs)
 	index := keyAncestors
 	if o.Ref.IsPacked() {

@@ -164,8 +164,13 @@ func (s *Store) decode(ref changeset.Ref, r row, size int64) (changeset.Header, 
 	if size < 0 {
 		return changeset.Header{}, s.corrupt(ref, errNull)
 	}
-	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref), ContentType: r.contentType, Size: size}
-	return changeset.DecodeRow(stored, r.Row)
+	stored := changeset.Stored{Ref: ref, ContentType: r.contentType, Size: size}
+	h, err := changeset.DecodeRow(stored, r.Row)
+	if err != nil { // the one case in which the object's name is needed
+		stored.Object = s.Locate(ref)
+		return changeset.DecodeRow(stored, r.Row)
+	}
+	return h, nil
 }
 
 func (s *Store) getFailure(ref changeset.Ref, err error) error {

@@ -1,10 +1,12 @@
 package sqlitestore
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
+	"strings"
 
 	"ropewalk/changeset"
 )
@@ -43,47 +45,85 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 // admitted returns the changesets that exist, decode and are admitted, with
 // nil for large contents.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
-	keys := make([][2]string, len(refs))
-	for i, ref := range refs {
-		aggregateID, object := key(ref)
-		keys[i] = [2]string{aggregateID, hex.EncodeToString(object)}
-	}
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.reader.many.QueryContext(ctx, inline, string(list))
+	rows, err := s.reader.many.QueryContext(ctx, inline, keysOf(refs))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []changeset.Changeset
+	all := make([]changeset.Changeset, 0, len(refs))
+	var r manyRow
+	columns := []any{&r.number, &r.text, &r.bytes, &r.content}
 	for rows.Next() {
-		var r row
-		var size int64
-		if err := rows.Scan(append(append([]any{&r.aggregateID, &r.object}, r.header()...), &size, &r.content)...); err != nil {
+		if err := rows.Scan(columns...); err != nil {
 			return nil, err
 		}
-		if c, ok := s.decodeMany(r, size); ok && admission.Admit(c.Header) == nil {
+		if c, ok := r.decode(refs); ok && admission.Admit(c.Header) == nil {
+			if c.BodySize <= inline {
+				c.Body = notNil(bytes.Clone(r.content.bytes))
+			}
 			all = append(all, c)
 		}
 	}
 	return all, rows.Err()
 }
 
-// decodeMany decodes one row; false if it names or holds no changeset.
-func (s *Store) decodeMany(r row, size int64) (c changeset.Changeset, ok bool) {
-	ref, ok := refOf(r.aggregateID, r.object)
-	if !ok {
+// keysOf returns the columns that name the objects as a JSON array.
+func keysOf(refs []changeset.Ref) string {
+	list := make([]byte, 0, 2+len(refs)*(len(refs[0].AggregateID)+2*packedSize+len(`["",""],`)))
+	list = append(list, '[')
+	for i, ref := range refs {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		aggregateID, object := key(ref) // neither needs an escape
+		list = append(append(append(list, `["`...), aggregateID...), `","`...)
+		list = append(hex.AppendEncode(list, object), `"]`...)
+	}
+	return string(append(list, ']'))
+}
+
+// manyRow is a row of selectMany. Its bytes and its content are valid until the next row.
+type manyRow struct {
+	number  int64
+	text    sql.NullString
+	bytes   sql.RawBytes
+	content contentOrSize
+}
+
+// decode decodes the row, except the content; false if it holds no changeset.
+func (r *manyRow) decode(refs []changeset.Ref) (c changeset.Changeset, ok bool) {
+	metadata, contentType, _ := strings.Cut(r.text.String, "\n")
+	if !r.content.ok || len(r.bytes) < digests {
 		return c, false
 	}
+	stored := changeset.Stored{Ref: refs[r.number], ContentType: contentType, Size: r.content.size}
 	var err error
-	if c.Header, err = s.decode(ref, r, size); err != nil {
-		return c, false
+	c.Header, err = changeset.DecodeRow(stored, changeset.Row{
+		Metadata: metadata, Ancestors: r.bytes[digests:], BodySHA256: r.bytes[:digests/2], Digest: r.bytes[digests/2 : digests],
+	})
+	return c, err == nil
+}
+
+// digests is the size of the two digests of a row.
+const digests = 2 * len(changeset.Digest{})
+
+// contentOrSize is a content, or its size if it is large; not ok if it is NULL or of
+// another type.
+type contentOrSize struct {
+	bytes []byte
+	size  int64
+	ok    bool
+}
+
+// Scan takes the value of the column.
+func (c *contentOrSize) Scan(value any) error {
+	switch v := value.(type) {
+	case []byte:
+		*c = contentOrSize{v, int64(len(v)), true}
+	case int64:
+		*c = contentOrSize{nil, v, true}
+	default:
+		*c = contentOrSize{}
 	}
-	c.Body = r.content
-	if size == 0 {
-		c.Body = []byte{}
-	}
-	return c, true
+	return nil
 }

@@ -70,7 +70,13 @@ const (
 		FROM changesets WHERE aggregate_id = ? AND object = ?`
 	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
 	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object.
-	selectMany = `SELECT aggregate_id, object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
+	// Each column costs time, so that it has few. The number in the array comes first. The
+	// text is the metadata and the content type, which have no line ends. The bytes are
+	// NULL if the SHA-256 or the digest does not have its 32 bytes. The last column is the
+	// content, or its size if that is above the limit.
+	selectMany = `SELECT key, metadata || char(10) || content_type,
+		iif(length(content_sha256) = 32 AND length(digest) = 32, CAST(content_sha256 || digest || ancestors AS BLOB), NULL),
+		iif(length(content) <= ?, content, length(content))
 		FROM json_each(?) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
