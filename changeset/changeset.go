@@ -25,6 +25,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -80,10 +81,17 @@ func (p Part) Last() bool { return p.Number == p.Of }
 
 // String returns "number/of", and nothing for the zero Part.
 func (p Part) String() string {
+	var room [8]byte
+	return string(p.append(room[:0]))
+}
+
+// append appends what String returns.
+func (p Part) append(b []byte) []byte {
 	if p == (Part{}) {
-		return ""
+		return b
 	}
-	return fmt.Sprintf("%d/%d", p.Number, p.Of)
+	b = append(strconv.AppendInt(b, int64(p.Number), 10), '/')
+	return strconv.AppendInt(b, int64(p.Of), 10)
 }
 
 // Header is everything about a changeset except its content.

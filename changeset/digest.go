@@ -60,6 +60,7 @@ func (h *Header) computeDigest(parent *Digest) Digest {
 	}
 	first := h.Version == 0
 	var texts [len(timeLayout) + MaxMetadata]byte
+	var part [8]byte
 	recorded := appendTime(texts[:0:len(timeLayout)], h.RecordedAt)
 	user := appendUser(texts[len(timeLayout):len(timeLayout)], h.Metadata)
 	d := make(digester, 0, digestSize).
@@ -72,7 +73,7 @@ func (h *Header) computeDigest(parent *Digest) Digest {
 		number(h.AfterRevision).
 		bytes(recorded, true).
 		text(h.CommandID, h.CommandID != "").
-		text(h.Part.String(), h.Part != Part{}).
+		bytes(h.Part.append(part[:0]), h.Part != Part{}).
 		text(h.ContentType, true).
 		text(h.Encoding, h.Encoding != "").
 		bytes(user, len(user) > 0).

@@ -111,7 +111,7 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		{lines, "user", "a=1", "no header fields"},
 		{alone, "recorded-at", "", "an object of lines"},
 		{alone, "recorded-at", "0001-01-01T00:00:00.000000000Z", "one changeset, with its time"},
-		{alone, "append", "0/0", "canonical"},
+		{alone, "append", "0/0", "0/0"},
 	} {
 		o := storedPack(t, row.p.object, changeset.Hyphenated)
 		if o.Metadata[row.key] = row.value; row.value == "" {

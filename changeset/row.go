@@ -50,15 +50,18 @@ func (h Header) json() string {
 // [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
-	read := decode
+	p := parser{row: &r, text: r.Metadata}
+	var h Header
+	var err error
 	if o.Ref.IsPacked() {
-		read = decodePacked
+		h, err = decodePacked(o, p)
+	} else {
+		h, err = decode(o, p)
 	}
-	h, err := read(o, parser{row: &r, text: r.Metadata})
-	if err == nil && isKnownEncoding(h.Encoding) {
-		return h, nil
+	if err != nil {
+		return decodeRow(o, r)
 	}
-	return decodeRow(o, r)
+	return h, nil
 }
 
 // decodeRow is DecodeRow by package json. It takes several times as long, and says what

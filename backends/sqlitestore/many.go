@@ -1,12 +1,9 @@
 package sqlitestore
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"errors"
-	"strings"
 
 	"ropewalk/changeset"
 )
@@ -15,7 +12,7 @@ import (
 // with its header, before it is admitted.
 const inline = 64 << 10
 
-// GetMany returns the changesets by one query, and one more for each content
+// GetMany returns the changesets by one query or two, and one more for each content
 // above 64 KiB. It leaves out changesets that are missing, damaged or not
 // admitted. It returns the context's error and the database's.
 func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
@@ -43,87 +40,38 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 }
 
 // admitted returns the changesets that exist, decode and are admitted, with
-// nil for large contents.
+// nil for large contents. The changesets that a range does not bring, because it has
+// too many others, are read one by one.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
-	rows, err := s.reader.many.QueryContext(ctx, inline, keysOf(refs))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	all := make([]changeset.Changeset, 0, len(refs))
-	var r manyRow
-	columns := []any{&r.number, &r.text, &r.bytes, &r.content}
-	for rows.Next() {
-		if err := rows.Scan(columns...); err != nil {
+	q := manyRows{admission: admission, all: make([]changeset.Changeset, 0, len(refs))}
+	if sorted, ok := neighbours(refs); ok {
+		aggregateID, from := key(sorted[0])
+		_, to := key(sorted[len(sorted)-1])
+		q.refs, q.found = sorted, make([]bool, len(sorted))
+		if err := q.read(s.reader.between.QueryContext(ctx, inline, aggregateID, from, to)); err != nil {
 			return nil, err
 		}
-		if c, ok := r.decode(refs); ok && admission.Admit(c.Header) == nil {
-			if c.BodySize <= inline {
-				c.Body = notNil(bytes.Clone(r.content.bytes))
-			}
-			all = append(all, c)
+		if refs = q.missing(); len(refs) == 0 {
+			return q.all, nil
 		}
 	}
-	return all, rows.Err()
+	q.refs, q.found = refs, nil
+	return q.all, q.read(s.reader.many.QueryContext(ctx, inline, keysOf(refs)))
 }
 
-// keysOf returns the columns that name the objects as a JSON array.
+// keysOf returns the columns that name the objects as a JSON array. They need no
+// escapes.
 func keysOf(refs []changeset.Ref) string {
 	list := make([]byte, 0, 2+len(refs)*(len(refs[0].AggregateID)+2*packedSize+len(`["",""],`)))
 	list = append(list, '[')
+	object := make([]byte, 0, packedSize)
 	for i, ref := range refs {
 		if i > 0 {
 			list = append(list, ',')
 		}
-		aggregateID, object := key(ref) // neither needs an escape
-		list = append(append(append(list, `["`...), aggregateID...), `","`...)
+		list = append(append(append(list, `["`...), changeset.Escape(ref.AggregateID)...), `","`...)
+		object = appendObject(object[:0], ref)
 		list = append(hex.AppendEncode(list, object), `"]`...)
 	}
 	return string(append(list, ']'))
-}
-
-// manyRow is a row of selectMany. Its bytes and its content are valid until the next row.
-type manyRow struct {
-	number  int64
-	text    sql.NullString
-	bytes   sql.RawBytes
-	content contentOrSize
-}
-
-// decode decodes the row, except the content; false if it holds no changeset.
-func (r *manyRow) decode(refs []changeset.Ref) (c changeset.Changeset, ok bool) {
-	metadata, contentType, _ := strings.Cut(r.text.String, "\n")
-	if !r.content.ok || len(r.bytes) < digests {
-		return c, false
-	}
-	stored := changeset.Stored{Ref: refs[r.number], ContentType: contentType, Size: r.content.size}
-	var err error
-	c.Header, err = changeset.DecodeRow(stored, changeset.Row{
-		Metadata: metadata, Ancestors: r.bytes[digests:], BodySHA256: r.bytes[:digests/2], Digest: r.bytes[digests/2 : digests],
-	})
-	return c, err == nil
-}
-
-// digests is the size of the two digests of a row.
-const digests = 2 * len(changeset.Digest{})
-
-// contentOrSize is a content, or its size if it is large; not ok if it is NULL or of
-// another type.
-type contentOrSize struct {
-	bytes []byte
-	size  int64
-	ok    bool
-}
-
-// Scan takes the value of the column.
-func (c *contentOrSize) Scan(value any) error {
-	switch v := value.(type) {
-	case []byte:
-		*c = contentOrSize{v, int64(len(v)), true}
-	case int64:
-		*c = contentOrSize{nil, v, true}
-	default:
-		*c = contentOrSize{}
-	}
-	return nil
 }
