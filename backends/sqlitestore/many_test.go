@@ -15,7 +15,7 @@ import (
 // the changesets of which Get returns an error.
 func requireManyAsGet(t *testing.T, s *Store, refs []changeset.Ref, msg string) {
 	t.Helper()
-	var want []changeset.Changeset
+	want := []changeset.Changeset{}
 	for _, ref := range refs {
 		if c, err := s.Get(t.Context(), ref, nil); err == nil {
 			want = append(want, c)
@@ -82,7 +82,7 @@ func TestManyOfTamperedRows(t *testing.T) {
 	refs := chainOf(t, s, 6, 0)
 	for _, change := range []string{
 		"content_sha256 = CAST(content_sha256 || substr(digest, 1, 1) AS BLOB), digest = substr(digest, 2)",
-		"digest = CAST(digest || substr(ancestors, 1, 1) AS BLOB), ancestors = substr(ancestors, 2)",
+		"digest = CAST(digest || coalesce(substr(ancestors, 1, 1), x'') AS BLOB), ancestors = coalesce(substr(ancestors, 2), x'')",
 		"metadata = metadata || char(10) || content_type, content_type = ''",
 		"metadata = substr(metadata, 1, 20), content_type = substr(metadata, 21) || char(10) || content_type",
 		"content = x''", "content = zeroblob(70000)", "metadata = ''", "ancestors = zeroblob(900)",
