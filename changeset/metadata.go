@@ -181,11 +181,8 @@ type Stored struct {
 // anything else is a [*CorruptError] that names the object. A format or an
 // encoding of a newer version is an error that matches [ErrUnsupportedFormat].
 func Decode(o Stored, s KeyStyle) (Header, error) {
-	read := decode
 	switch f := o.Metadata[keyFormat]; f {
-	case strconv.Itoa(Format):
-	case strconv.Itoa(FormatPacked):
-		read = decodePacked
+	case strconv.Itoa(Format), strconv.Itoa(FormatPacked):
 	default:
 		if n, err := ParseDecimal(f); err == nil && n > MaxFormat {
 			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, MaxFormat)
@@ -195,11 +192,21 @@ func Decode(o Stored, s KeyStyle) (Header, error) {
 	if e := o.Metadata[keyEncoding]; !isKnownEncoding(e) {
 		return Header{}, fmt.Errorf("%s (%s): %w: content encoding %q", o.Ref, o.Object, ErrUnsupportedFormat, e)
 	}
-	h, err := read(o, parser{metadata: o.Metadata, spelling: s})
+	h, err := decode(&o, &parser{metadata: o.Metadata, spelling: s})
 	if err != nil {
 		return Header{}, &CorruptError{o.Ref, o.Object, err.Error()}
 	}
 	return h, nil
+}
+
+// decode reads the metadata of an object.
+func decode(o *Stored, p *parser) (h Header, err error) {
+	if o.Ref.IsPacked() {
+		h.decodePacked(o, p)
+	} else {
+		h.decode(o, p)
+	}
+	return h, h.isOf(o, p)
 }
 
 var errNotCanonical = errors.New("metadata is not in its canonical form")
@@ -207,7 +214,7 @@ var errNotCanonical = errors.New("metadata is not in its canonical form")
 // isOf checks a decoded header against the object that it was read from. Each value was
 // read by a parser that accepts one text alone, so the metadata is canonical if it has
 // nothing else.
-func (h *Header) isOf(o Stored, p *parser) error {
+func (h *Header) isOf(o *Stored, p *parser) error {
 	if p.err != nil {
 		return p.err
 	}
@@ -224,48 +231,40 @@ func (h *Header) isOf(o Stored, p *parser) error {
 }
 
 // decode reads the metadata of format 1, the texts in the order of their keys.
-func decode(o Stored, p parser) (h Header, err error) {
+func (h *Header) decode(o *Stored, p *parser) {
 	h.ContentType, h.BodySize = o.ContentType, o.Size
-	p.begin(&h)
-	h.ID = parse(&p, keyID, ParseID)
-	h.CommandID = parse(&p, keyCommandID, Unescape)
+	p.begin(h)
+	h.ID = parse(p, keyID, ParseID)
+	h.CommandID = parse(p, keyCommandID, Unescape)
 	h.Encoding = p.value(keyEncoding)
 	p.format(Format)
-	h.Parent = optional(&p, keyParent, ParseID)
-	h.RecordedAt = parse(&p, keyRecordedAt, ParseTime)
-	h.Metadata = optional(&p, keyUser, decodeUser)
+	h.Parent = optional(p, keyParent, ParseID)
+	h.RecordedAt = parse(p, keyRecordedAt, ParseTime)
+	h.Metadata = optional(p, keyUser, decodeUser)
 	h.Ancestors = p.ancestors(h.Version)
 	h.BodySHA256, h.Digest = p.digest(keySHA256), p.digest(keyDigest)
-	if err := h.isOf(o, &p); err != nil {
-		return Header{}, err
-	}
-	return h, nil
 }
 
 // decodePacked reads the metadata of an object of format 2, the texts in the order of
 // their keys.
-func decodePacked(o Stored, p parser) (h Header, err error) {
+func (h *Header) decodePacked(o *Stored, p *parser) {
 	h.ContentType, h.BodySize = o.ContentType, o.Size
-	p.begin(&h)
-	h.Count = parse(&p, keyCount, parseCount)
-	h.CommandID = parse(&p, keyCommandID, Unescape)
+	p.begin(h)
+	h.Count = parse(p, keyCount, parseCount)
+	h.CommandID = parse(p, keyCommandID, Unescape)
 	h.Encoding = p.value(keyEncoding)
 	p.format(FormatPacked)
-	h.ID = parse(&p, keyObjectID, ParseID)
-	objects := parse(&p, keyObjects, ParseDecimal)
-	h.Parent = optional(&p, keyParent, ParseID)
-	h.Pack = &Pack{ParentDigest: optional(&p, keyParentDigest, parseParentDigest)}
+	h.ID = parse(p, keyObjectID, ParseID)
+	objects := parse(p, keyObjects, ParseDecimal)
+	h.Parent = optional(p, keyParent, ParseID)
+	h.Pack = &Pack{ParentDigest: optional(p, keyParentDigest, parseParentDigest)}
 	recorded := p.value(keyRecordedAt)
 	if h.Pack.Lines = recorded == ""; !h.Pack.Lines {
-		h.RecordedAt = read(&p, keyRecordedAt, recorded, ParseTime)
+		h.RecordedAt = read(p, keyRecordedAt, recorded, ParseTime)
 	}
-	h.Metadata = optional(&p, keyUser, decodeUser)
+	h.Metadata = optional(p, keyUser, decodeUser)
 	h.Pack.Index = p.objectIndex(objects, h.Ref)
 	h.BodySHA256, h.Digest = p.digest(keySHA256), p.digest(keyDigest)
-	if err := h.isOf(o, &p); err != nil {
-		return Header{}, err
-	}
-	return h, nil
 }
 
 // begin reads the fields that come first in both formats.
@@ -276,10 +275,10 @@ func (p *parser) begin(h *Header) {
 	h.Part = optional(p, keyAppend, parseLinePart)
 }
 
-// format reads the format, which was found out before.
+// format reads the format, which the reference of the object implies.
 func (p *parser) format(want int) {
-	if p.value(keyFormat) != strconv.Itoa(want) {
-		p.fail(keyFormat, errNotCanonical)
+	if f := p.value(keyFormat); f != strconv.Itoa(want) {
+		p.fail(keyFormat, fmt.Errorf("%q is not the format of the object's name", f))
 	}
 }
 

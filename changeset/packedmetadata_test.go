@@ -76,7 +76,7 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		p                  pack
 		key, value, reason string
 	}{
-		{lines, "format", "1", "changeset-id"},
+		{lines, "format", "1", "not the format"},
 		{lines, "format", "02", "format"},
 		{lines, "changesets", "", "changesets"},
 		{lines, "changesets", "0", "changesets"},

@@ -14,15 +14,16 @@ type parser struct {
 	spelling KeyStyle
 	present  int
 
-	row  *Row
-	text string // what is left of the text of the row
+	isRow bool
+	row   Row
+	text  string // what is left of the text of the row
 
 	err error
 }
 
 // value returns the value of a key, empty if it is absent.
 func (p *parser) value(key string) string {
-	if p.row != nil {
+	if p.isRow {
 		return p.next(key)
 	}
 	v := p.metadata[p.spelling.key(key)]
@@ -61,7 +62,7 @@ func (p *parser) separator() byte {
 
 // atEnd reports whether the metadata has nothing but the values that were read.
 func (p *parser) atEnd() bool {
-	if p.row != nil {
+	if p.isRow {
 		return p.text == "}"
 	}
 	return p.present == len(p.metadata)
@@ -95,7 +96,7 @@ func read[T any](p *parser, key, text string, parse func(string) (T, error)) T {
 
 // digest returns a digest, which a row has as bytes.
 func (p *parser) digest(key string) (d Digest) {
-	if p.row == nil {
+	if !p.isRow {
 		return parse(p, key, ParseDigest)
 	}
 	raw := p.row.Digest
@@ -134,7 +135,7 @@ func (p *parser) objectIndex(objects uint64, object Ref) ObjectIndex {
 
 // index returns the packed form of an index, in the room if a row does not have it.
 func (p *parser) index(room []byte, key string) []byte {
-	if p.row != nil {
+	if p.isRow {
 		return p.row.Ancestors
 	}
 	packed, err := appendBytes(room, p.value(key))

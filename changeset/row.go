@@ -50,14 +50,7 @@ func (h Header) json() string {
 // [Decode] does, with its errors: it accepts only what [EncodeRow] writes, to
 // the letter. The object's own Metadata is not looked at.
 func DecodeRow(o Stored, r Row) (Header, error) {
-	p := parser{row: &r, text: r.Metadata}
-	var h Header
-	var err error
-	if o.Ref.IsPacked() {
-		h, err = decodePacked(o, p)
-	} else {
-		h, err = decode(o, p)
-	}
+	h, err := decode(&o, &parser{isRow: true, row: r, text: r.Metadata})
 	if err != nil {
 		return decodeRow(o, r)
 	}

@@ -18,6 +18,8 @@ type reply struct {
 	err    error
 	kind   kind
 	took   time.Duration // 0 if it is not a measurement
+	// What the admission of a single object decided.
+	admitted, refused bool
 }
 
 // kind says how much of an object a reply has.
@@ -153,22 +155,21 @@ func (a *admissions) admit(h changeset.Header) error {
 // get reads an object, or only its header if the body is not wanted, or has no room
 // yet.
 func (w *walk) get(ref changeset.Ref) *reply {
-	asked := &struct{ admitted, refused bool }{}
 	r := &reply{}
 	c, err := w.store.Get(w.ctx, ref, func(h changeset.Header) error {
 		if err := w.admissible(h); err != nil {
 			return err
 		}
-		if asked.admitted = w.wants(h) && w.budget.take(h); !asked.admitted {
-			r.header, asked.refused = h, true
+		if r.admitted = w.wants(h) && w.budget.take(h); !r.admitted {
+			r.header, r.refused = h, true
 			return errNotNow
 		}
 		return nil
 	})
-	if asked.refused && errors.Is(err, errNotNow) {
+	if r.refused && errors.Is(err, errNotNow) {
 		return w.refused(r.header)
 	}
-	if err == nil && !asked.admitted && w.wants(c.Header) {
+	if err == nil && !r.admitted && w.wants(c.Header) {
 		w.budget.add(c.BodySize) // a store that does not ask
 	}
 	r.header, r.body, r.err = c.Header, c.Body, err
