@@ -12,7 +12,7 @@ import (
 // with its header, before it is admitted.
 const inline = 64 << 10
 
-// GetMany returns the changesets by one query or two, and one more for each content
+// GetMany returns the changesets by one query, or by two if a range has many orphans, and one more for each content
 // above 64 KiB. It leaves out changesets that are missing, damaged or not
 // admitted. It returns the context's error and the database's.
 func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {

@@ -138,7 +138,7 @@ func (r *manyRow) decode(ref changeset.Ref) (h changeset.Header, ok bool) {
 // digests is the size of the two digests of a row.
 const digests = 2 * len(changeset.Digest{})
 
-// contentOrSize is a content, or its size if it is large; not ok if it is NULL or of
+// contentOrSize is content, or its size if it is large; not ok if it is NULL or of
 // another type.
 type contentOrSize struct {
 	bytes []byte
