@@ -25,6 +25,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -80,10 +81,17 @@ func (p Part) Last() bool { return p.Number == p.Of }
 
 // String returns "number/of", and nothing for the zero Part.
 func (p Part) String() string {
+	var room [8]byte
+	return string(p.append(room[:0]))
+}
+
+// append appends what String returns.
+func (p Part) append(b []byte) []byte {
 	if p == (Part{}) {
-		return ""
+		return b
 	}
-	return fmt.Sprintf("%d/%d", p.Number, p.Of)
+	b = append(strconv.AppendInt(b, int64(p.Number), 10), '/')
+	return strconv.AppendInt(b, int64(p.Of), 10)
 }
 
 // Header is everything about a changeset except its content.
@@ -176,7 +184,7 @@ func (c Changeset) VerifyBody() error {
 // Verify checks the header against its digest, given the parent's digest (the
 // zero Digest at version 0). It returns a [*CorruptError].
 func (h Header) Verify(parent Digest) error {
-	if h.ComputeDigest(parent) != h.Digest {
+	if h.computeDigest(&parent) != h.Digest {
 		return &CorruptError{Ref: h.Ref, Reason: "digest does not match the header and the parent's digest"}
 	}
 	return nil
@@ -200,7 +208,7 @@ func (h Header) VerifyLink(parent Header) error {
 		return &CorruptError{Ref: h.Ref, Reason: "parent is " + h.Parent.String() + ", not " + parent.Ref.String()}
 	case parent.Format() > h.Format():
 		return &CorruptError{Ref: h.Ref, Reason: "a changeset of format 1 cannot follow one of format 2"}
-	case h.Format() == Format && h.Ancestors != parent.Ancestors.Push(parent.ID):
+	case h.Format() == Format && !h.Ancestors.follows(parent.Ancestors, parent.ID):
 		return &CorruptError{Ref: h.Ref, Reason: "ancestor index does not follow from the parent's"}
 	case !h.follows(parent):
 		return &CorruptError{Ref: h.Ref, Reason: "after-revision and append do not follow from the parent's"}

@@ -80,30 +80,47 @@ func specialBytes(x uint64) uint64 {
 // appendUnescaped appends the inside of a JSON string to b, and returns the size of the
 // string with the quotation mark at its end. The size is 0 unless appendEscaped writes
 // the string. It copies eight bytes at a time, and then looks how many of them count.
+// Most escapes are a backslash and one more character.
 func appendUnescaped(b, s []byte) ([]byte, int) {
 	b = slices.Grow(b, len(s))
-	out, n := b[len(b):cap(b)], 0
-	for at := 0; at < len(s); {
-		plain := 0
-		if len(s)-at >= 8 {
-			x := binary.LittleEndian.Uint64(s[at:])
-			binary.LittleEndian.PutUint64(out[n:], x)
-			plain = bits.TrailingZeros64(specialBytes(x)) / 8
-		} else {
-			plain = copy(out[n:], s[at:at+plainSize(s[at:])])
-		}
-		if n, at = n+plain, at+plain; plain == 8 || at == len(s) {
+	out, n, at := b[len(b):cap(b)], 0, 0
+	for len(s)-at > 8 && len(out)-n >= 8 {
+		x := binary.LittleEndian.Uint64(s[at:])
+		binary.LittleEndian.PutUint64(out[n:], x)
+		special := specialBytes(x)
+		if special == 0 {
+			n, at = n+8, at+8
 			continue
 		}
-		if s[at] == '"' {
-			return b[:len(b)+n], at + 1
+		plain := bits.TrailingZeros64(special) / 8
+		n, at = n+plain, at+plain
+		c := escapedChar[s[at+1]]
+		if s[at] != '\\' || c == 0 {
+			var size int
+			if c, size = parseEscape(s[at:]); size == 0 {
+				break
+			}
+			at += size - 2
+		}
+		out[n] = c
+		n, at = n+1, at+2
+	}
+	return appendUnescapedSlowly(b[:len(b)+n], s, at)
+}
+
+// appendUnescapedSlowly is appendUnescaped for what is left of s from a place on.
+func appendUnescapedSlowly(b, s []byte, at int) ([]byte, int) {
+	for at < len(s) {
+		plain := plainSize(s[at:])
+		b, at = append(b, s[at:at+plain]...), at+plain
+		if at < len(s) && s[at] == '"' {
+			return b, at + 1
 		}
 		c, size := parseEscape(s[at:])
 		if size == 0 {
 			break
 		}
-		out[n] = c
-		n, at = n+1, at+size
+		b, at = append(b, c), at+size
 	}
 	return nil, 0
 }

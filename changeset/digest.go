@@ -13,12 +13,18 @@ type Digest [sha256.Size]byte
 
 // ParseDigest parses the text of a digest: 43 characters of unpadded base64url.
 func ParseDigest(s string) (Digest, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(raw) != len(Digest{}) || Digest(raw).String() != s {
-		return Digest{}, fmt.Errorf("%q is not a digest: want 43 characters of unpadded base64url", s)
+	var text [digestText]byte
+	var d Digest
+	if copy(text[:], s) == len(s) && len(s) == len(text) {
+		if n, err := strictBase64URL.Decode(d[:], text[:]); err == nil && n == len(d) { // less with line ends
+			return d, nil
+		}
 	}
-	return Digest(raw), nil
+	return Digest{}, fmt.Errorf("%q is not a digest: want 43 characters of unpadded base64url", s)
 }
+
+// digestText is the length of the text of a digest.
+const digestText = 43
 
 // IsZero reports whether d is the zero Digest, which means none.
 func (d Digest) IsZero() bool { return d == Digest{} }
@@ -42,15 +48,21 @@ func (d *Digest) UnmarshalText(text []byte) error {
 // parent's digest (ignored at version 0). It reads every field but Digest and
 // BodySize, which BodySHA256 implies. It is undefined for an object of lines, which has
 // the digest of its last changeset.
-func (h Header) ComputeDigest(parent Digest) Digest {
+func (h Header) ComputeDigest(parent Digest) Digest { return h.computeDigest(&parent) }
+
+func (h *Header) computeDigest(parent *Digest) Digest {
 	if h.Pack != nil {
-		h = h.Alone()
+		alone := h.Alone()
+		h = &alone
 	}
 	if h.text != "" {
 		return h.packedDigest(parent)
 	}
 	first := h.Version == 0
-	user := encodeUser(h.Metadata)
+	var texts [len(timeLayout) + MaxMetadata]byte
+	var part [8]byte
+	recorded := appendTime(texts[:0:len(timeLayout)], h.RecordedAt)
+	user := appendUser(texts[len(timeLayout):len(timeLayout)], h.Metadata)
 	d := make(digester, 0, digestSize).
 		text("ropewalk/1", true).
 		text(h.AggregateID, true).
@@ -59,12 +71,12 @@ func (h Header) ComputeDigest(parent Digest) Digest {
 		bytes(h.Parent[:], !first).
 		bytes(parent[:], !first).
 		number(h.AfterRevision).
-		text(FormatTime(h.RecordedAt), true).
+		bytes(recorded, true).
 		text(h.CommandID, h.CommandID != "").
-		text(h.Part.String(), h.Part != Part{}).
+		bytes(h.Part.append(part[:0]), h.Part != Part{}).
 		text(h.ContentType, true).
 		text(h.Encoding, h.Encoding != "").
-		text(user, user != "").
+		bytes(user, len(user) > 0).
 		text(h.Ancestors.packed, !first).
 		bytes(h.BodySHA256[:], true)
 	return sha256.Sum256(d)
@@ -72,7 +84,7 @@ func (h Header) ComputeDigest(parent Digest) Digest {
 
 // packedDigest is the digest of format 2. The header's text is covered as it stands,
 // so that fields of later versions are proved too.
-func (h Header) packedDigest(parent Digest) Digest {
+func (h *Header) packedDigest(parent *Digest) Digest {
 	d := make(digester, 0, digestSize).
 		text("ropewalk/2", true).
 		text(h.AggregateID, true).
@@ -124,14 +136,19 @@ const timeLayout = "2006-01-02T15:04:05.000000000Z"
 // FormatTime returns the one text that a time has in storage: RFC 3339, UTC,
 // always nine decimals.
 func FormatTime(t time.Time) string {
+	var room [len(timeLayout)]byte
+	return string(appendTime(room[:0], t))
+}
+
+func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	// Package time writes its own layout in less than half the time of another.
-	b := t.AppendFormat(make([]byte, 0, len(timeLayout)), time.RFC3339)
+	b = t.AppendFormat(b, time.RFC3339)
 	b = append(b[:len(b)-len("Z")], ".000000000Z"...)
 	for i, n := len(b)-len("0Z"), t.Nanosecond(); n > 0; i, n = i-1, n/10 {
 		b[i] = byte('0' + n%10)
 	}
-	return string(b)
+	return b
 }
 
 // ParseTime reverses [FormatTime]; any other spelling is an error.

@@ -55,6 +55,17 @@ func Unescape(s string) (string, error) {
 	return b.String(), nil
 }
 
+// escapedSize returns the size of what Escape returns.
+func escapedSize(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		if !unreserved(s[i]) {
+			n += len("%00") - 1
+		}
+	}
+	return n
+}
+
 // plain reports whether no byte of s needs encoding.
 func plain(s string) bool {
 	for i := range len(s) {

@@ -38,8 +38,15 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			requireNotTaken(t, err, o.Object)
 			require.Zero(t, h)
+			if corrupt := new(changeset.CorruptError); errors.As(err, &corrupt) && !strings.Contains(corrupt.Reason, "no valid format") {
+				_, slowly := changeset.DecodeSlowly(o, spelling)
+				require.Error(t, slowly)
+			}
 			return
 		}
+		slowly, err := changeset.DecodeSlowly(o, spelling)
+		require.NoError(t, err)
+		require.Equal(t, slowly, h)
 		again, err := changeset.Encode(h, spelling)
 		require.NoError(t, err)
 		require.Equal(t, o.Metadata, again)

@@ -57,7 +57,22 @@ func fromLowerHex(c byte) byte {
 func (id ID) IsZero() bool { return id == ID{} }
 
 // String returns the canonical text of the ID.
-func (id ID) String() string { return uuid.UUID(id).String() }
+func (id ID) String() string {
+	var room [36]byte
+	return string(id.append(room[:0]))
+}
+
+// append appends the text of the ID.
+func (id ID) append(b []byte) []byte {
+	for i := range id {
+		switch i {
+		case 4, 6, 8, 10:
+			b = append(b, '-')
+		}
+		b = append(b, lowerHex[id[i]>>4], lowerHex[id[i]&15])
+	}
+	return b
+}
 
 // MarshalText returns the canonical text of the ID.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

@@ -3,7 +3,6 @@ package changeset
 import (
 	"fmt"
 	"iter"
-	"strings"
 )
 
 // The shape of the index: wheels of an odometer to the base 16. The last one
@@ -75,6 +74,18 @@ func (ix Index) Packed() []byte {
 // that has this one: the ID enters the first wheel that it does not fill, and
 // those before, whose last ID it follows, are emptied.
 func (ix Index) Push(id ID) Index {
+	var room [MaxIndexSize]byte
+	return Index{ix.version + 1, string(ix.appendNext(room[:0], id))}
+}
+
+// follows reports whether ix is what Push returns.
+func (ix Index) follows(parent Index, id ID) bool {
+	var room [MaxIndexSize]byte
+	return ix.version == parent.version+1 && ix.packed == string(parent.appendNext(room[:0], id))
+}
+
+// appendNext appends the packed form of the next version's index.
+func (ix Index) appendNext(b []byte, id ID) []byte {
 	packed := ix.packed
 	if packed == "" {
 		packed = emptyWheels
@@ -88,14 +99,9 @@ func (ix Index) Push(id ID) Index {
 	if wheel == wheels-1 && n == lastWheelLen {
 		n, begin = n-1, begin+idSize
 	}
-	var b strings.Builder
-	b.Grow(wheel + 1 + (n+1)*idSize + len(packed) - end)
-	b.WriteString(emptyWheels[:wheel])
-	b.WriteByte(byte(n + 1))
-	b.WriteString(packed[begin:end])
-	b.Write(id[:])
-	b.WriteString(packed[end:])
-	return Index{ix.version + 1, b.String()}
+	b = append(append(b, emptyWheels[:wheel]...), byte(n+1))
+	b = append(append(b, packed[begin:end]...), id[:]...)
+	return append(b, packed[end:]...)
 }
 
 // emptyWheels is the packed form of wheels without IDs.

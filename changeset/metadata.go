@@ -2,8 +2,8 @@ package changeset
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,17 +161,6 @@ func (h Header) encode(s KeyStyle) map[string]string {
 	return m
 }
 
-// isEncodedAs reports whether the metadata is exactly what encode returns.
-func (h Header) isEncodedAs(metadata map[string]string, s KeyStyle) bool {
-	present := 0
-	for key, value := range h.pairs {
-		if present++; metadata[s.key(key)] != value {
-			return false
-		}
-	}
-	return present == len(metadata)
-}
-
 // Stored is a storage service's answer about one changeset object, except its
 // body.
 type Stored struct {
@@ -192,11 +181,8 @@ type Stored struct {
 // anything else is a [*CorruptError] that names the object. A format or an
 // encoding of a newer version is an error that matches [ErrUnsupportedFormat].
 func Decode(o Stored, s KeyStyle) (Header, error) {
-	read := decode
 	switch f := o.Metadata[keyFormat]; f {
-	case strconv.Itoa(Format):
-	case strconv.Itoa(FormatPacked):
-		read = decodePacked
+	case strconv.Itoa(Format), strconv.Itoa(FormatPacked):
 	default:
 		if n, err := ParseDecimal(f); err == nil && n > MaxFormat {
 			return Header{}, fmt.Errorf("%s (%s): %w: %d, this version reads up to %d", o.Ref, o.Object, ErrUnsupportedFormat, n, MaxFormat)
@@ -206,83 +192,93 @@ func Decode(o Stored, s KeyStyle) (Header, error) {
 	if e := o.Metadata[keyEncoding]; !isKnownEncoding(e) {
 		return Header{}, fmt.Errorf("%s (%s): %w: content encoding %q", o.Ref, o.Object, ErrUnsupportedFormat, e)
 	}
-	h, err := read(o, s)
-	if err == nil {
-		err = h.isOf(o, s)
-	}
+	h, err := decode(&o, &parser{metadata: o.Metadata, spelling: s})
 	if err != nil {
 		return Header{}, &CorruptError{o.Ref, o.Object, err.Error()}
 	}
 	return h, nil
 }
 
-// isOf checks a decoded header against the object that it was read from.
-func (h Header) isOf(o Stored, s KeyStyle) error {
+// decode reads the metadata of an object.
+func decode(o *Stored, p *parser) (h Header, err error) {
+	if o.Ref.IsPacked() {
+		h.decodePacked(o, p)
+	} else {
+		h.decode(o, p)
+	}
+	return h, h.isOf(o, p)
+}
+
+var errNotCanonical = errors.New("metadata is not in its canonical form")
+
+// isOf checks a decoded header against the object that it was read from. Each value was
+// read by a parser that accepts one text alone, so the metadata is canonical if it has
+// nothing else.
+func (h *Header) isOf(o *Stored, p *parser) error {
+	if p.err != nil {
+		return p.err
+	}
 	if h.Ref != o.Ref {
 		return fmt.Errorf("metadata belongs to %s", h.Ref)
 	}
 	if err := h.validate(); err != nil {
 		return err
 	}
-	if !h.isEncodedAs(o.Metadata, s) {
-		return fmt.Errorf("metadata is not in its canonical form")
+	if !p.atEnd() {
+		return errNotCanonical
 	}
 	return nil
 }
 
-// decode reads the metadata of format 1.
-func decode(o Stored, s KeyStyle) (Header, error) {
-	p := parser{metadata: o.Metadata, spelling: s}
-	h := p.header(o)
-	h.ID = parse(&p, keyID, ParseID)
-	h.RecordedAt = parse(&p, keyRecordedAt, ParseTime)
-	packed := parse(&p, keyAncestors, base64.RawURLEncoding.DecodeString)
-	if p.err != nil {
-		return Header{}, p.err
-	}
-	var err error
-	h.Ancestors, err = ParseIndex(h.Version, packed)
-	return h, err
+// decode reads the metadata of format 1, the texts in the order of their keys.
+func (h *Header) decode(o *Stored, p *parser) {
+	h.ContentType, h.BodySize = o.ContentType, o.Size
+	p.begin(h)
+	h.ID = parse(p, keyID, ParseID)
+	h.CommandID = parse(p, keyCommandID, Unescape)
+	h.Encoding = p.value(keyEncoding)
+	p.format(Format)
+	h.Parent = optional(p, keyParent, ParseID)
+	h.RecordedAt = parse(p, keyRecordedAt, ParseTime)
+	h.Metadata = optional(p, keyUser, decodeUser)
+	h.Ancestors = p.ancestors(h.Version)
+	h.BodySHA256, h.Digest = p.digest(keySHA256), p.digest(keyDigest)
 }
 
-// decodePacked reads the metadata of an object of format 2.
-func decodePacked(o Stored, s KeyStyle) (Header, error) {
-	p := parser{metadata: o.Metadata, spelling: s}
-	h := p.header(o)
-	h.ID = parse(&p, keyObjectID, ParseID)
-	h.Count = parse(&p, keyCount, parseCount)
-	h.RecordedAt = parse(&p, keyRecordedAt, optional(ParseTime))
-	h.Pack = &Pack{Lines: h.RecordedAt.IsZero(), ParentDigest: parse(&p, keyParentDigest, optional(ParseDigest))}
-	objects := parse(&p, keyObjects, ParseDecimal)
-	packed := parse(&p, keyIndex, base64.RawURLEncoding.DecodeString)
-	switch {
-	case p.err != nil:
-		return Header{}, p.err
-	case h.Version < uint64(h.Count)-1:
-		return Header{}, fmt.Errorf("%d changesets cannot end at version %d", h.Count, h.Version)
+// decodePacked reads the metadata of an object of format 2, the texts in the order of
+// their keys.
+func (h *Header) decodePacked(o *Stored, p *parser) {
+	h.ContentType, h.BodySize = o.ContentType, o.Size
+	p.begin(h)
+	h.Count = parse(p, keyCount, parseCount)
+	h.CommandID = parse(p, keyCommandID, Unescape)
+	h.Encoding = p.value(keyEncoding)
+	p.format(FormatPacked)
+	h.ID = parse(p, keyObjectID, ParseID)
+	objects := parse(p, keyObjects, ParseDecimal)
+	h.Parent = optional(p, keyParent, ParseID)
+	h.Pack = &Pack{ParentDigest: optional(p, keyParentDigest, parseParentDigest)}
+	recorded := p.value(keyRecordedAt)
+	if h.Pack.Lines = recorded == ""; !h.Pack.Lines {
+		h.RecordedAt = read(p, keyRecordedAt, recorded, ParseTime)
 	}
-	var err error
-	h.Pack.Index, err = ParseObjectIndex(objects, h.First(), packed)
-	return h, err
+	h.Metadata = optional(p, keyUser, decodeUser)
+	h.Pack.Index = p.objectIndex(objects, h.Ref)
+	h.BodySHA256, h.Digest = p.digest(keySHA256), p.digest(keyDigest)
 }
 
-// header reads the fields that both formats have.
-func (p *parser) header(o Stored) Header {
-	return Header{
-		Ref: Ref{
-			AggregateID: parse(p, keyAggregateID, Unescape),
-			Version:     parse(p, keyVersion, ParseDecimal),
-		},
-		Parent:        parse(p, keyParent, optional(ParseID)),
-		AfterRevision: parse(p, keyAfterRevision, ParseDecimal),
-		ContentType:   o.ContentType,
-		Encoding:      o.Metadata[p.spelling.key(keyEncoding)],
-		BodySize:      o.Size,
-		BodySHA256:    parse(p, keySHA256, ParseDigest),
-		Digest:        parse(p, keyDigest, ParseDigest),
-		CommandID:     parse(p, keyCommandID, Unescape),
-		Part:          parse(p, keyAppend, optional(parsePart)),
-		Metadata:      parse(p, keyUser, optional(decodeUser)),
+// begin reads the fields that come first in both formats.
+func (p *parser) begin(h *Header) {
+	h.AfterRevision = parse(p, keyAfterRevision, ParseDecimal)
+	h.AggregateID = parse(p, keyAggregateID, Unescape)
+	h.Version = parse(p, keyVersion, ParseDecimal)
+	h.Part = optional(p, keyAppend, parseLinePart)
+}
+
+// format reads the format, which the reference of the object implies.
+func (p *parser) format(want int) {
+	if f := p.value(keyFormat); f != strconv.Itoa(want) {
+		p.fail(keyFormat, fmt.Errorf("%q is not the format of the object's name", f))
 	}
 }
 
@@ -292,32 +288,6 @@ func parseCount(s string) (uint16, error) {
 		return 0, fmt.Errorf("%q is not a count of 1 to %d", s, MaxCount)
 	}
 	return uint16(n), nil
-}
-
-// parser keeps the first error, so that decode can read as a list of fields.
-type parser struct {
-	metadata map[string]string
-	spelling KeyStyle
-	err      error
-}
-
-func parse[T any](p *parser, name string, read func(string) (T, error)) T {
-	v, err := read(p.metadata[p.spelling.key(name)])
-	if err != nil && p.err == nil {
-		p.err = fmt.Errorf("metadata %s: %w", name, err)
-	}
-	return v
-}
-
-// optional reads an absent value as the zero one.
-func optional[T any](read func(string) (T, error)) func(string) (T, error) {
-	return func(s string) (T, error) {
-		if s == "" {
-			var zero T
-			return zero, nil
-		}
-		return read(s)
-	}
 }
 
 func parsePart(s string) (Part, error) {
@@ -336,15 +306,23 @@ func encodeUser(m map[string]string) string {
 	if len(m) == 0 {
 		return ""
 	}
-	encoded := make(map[string]string, len(m))
+	return string(appendUser(make([]byte, 0, MaxMetadata), m))
+}
+
+// appendUser appends what encodeUser returns.
+func appendUser(b []byte, m map[string]string) []byte {
+	pairs := make([]pair, 0, 8)
 	for k, v := range m {
-		encoded[Escape(k)] = Escape(v)
+		pairs = append(pairs, pair{Escape(k), v})
 	}
-	pairs := make([]string, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(encoded)) {
-		pairs = append(pairs, k+"="+encoded[k])
+	slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
+	for i, p := range pairs {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(append(b, p.key...), '='), Escape(p.value)...)
 	}
-	return strings.Join(pairs, "&")
+	return b
 }
 
 // decodeUser reverses encodeUser. An empty key, what is not UTF-8, and what is not

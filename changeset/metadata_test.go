@@ -84,7 +84,7 @@ func TestDecodeTakesTheCanonicalFormOnly(t *testing.T) {
 		{middle, "command-id", "%FF", "UTF-8"},
 		{middle, "command-id", strings.Repeat("c", 65), "65 bytes"},
 		{middle, "append", "1/1", "1/1"},
-		{part, "append", "0/0", "canonical"},
+		{part, "append", "0/0", "0/0"},
 		{part, "append", "4/3", "4/3"},
 		{part, "append", "0/3", "0/3"},
 		{part, "append", "1/257", "append"},

@@ -76,7 +76,7 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		p                  pack
 		key, value, reason string
 	}{
-		{lines, "format", "1", "changeset-id"},
+		{lines, "format", "1", "not the format"},
 		{lines, "format", "02", "format"},
 		{lines, "changesets", "", "changesets"},
 		{lines, "changesets", "0", "changesets"},
@@ -110,8 +110,8 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		{lines, "append", "1/2", "no header fields"},
 		{lines, "user", "a=1", "no header fields"},
 		{alone, "recorded-at", "", "an object of lines"},
-		{alone, "recorded-at", "0001-01-01T00:00:00.000000000Z", "an object of lines"},
-		{alone, "append", "0/0", "canonical"},
+		{alone, "recorded-at", "0001-01-01T00:00:00.000000000Z", "one changeset, with its time"},
+		{alone, "append", "0/0", "0/0"},
 	} {
 		o := storedPack(t, row.p.object, changeset.Hyphenated)
 		if o.Metadata[row.key] = row.value; row.value == "" {

@@ -75,19 +75,26 @@ func ParseRef(s string) (Ref, error) {
 // ObjectName returns the name, below a store's prefix, of the object that the
 // reference names. Names of one aggregate sort by the object's first version.
 func (r Ref) ObjectName() string {
-	name := FolderOf(r.AggregateID) + versionName(r.First()) + "-"
+	b := make([]byte, 0, MaxAggregateID+128)
+	b = append(append(append(b, Folder...), Escape(r.AggregateID)...), '/')
+	b = append(appendVersion(b, r.First()), '-')
 	if r.IsPacked() {
-		name += versionName(r.Version) + "-"
+		b = append(appendVersion(b, r.Version), '-')
 	}
-	return name + r.ID.String()
+	return string(r.ID.append(b))
 }
 
 // versionDigits is the length of a version in an object's name.
 const versionDigits = 20
 
-func versionName(version uint64) string {
-	digits := strconv.FormatUint(version, 10)
-	return "00000000000000000000"[len(digits):] + digits
+// appendVersion appends a version with zeros before it.
+func appendVersion(b []byte, version uint64) []byte {
+	end := len(b) + versionDigits
+	b = append(b, "00000000000000000000"...)
+	for at := end - 1; version > 0; at, version = at-1, version/10 {
+		b[at] = byte('0' + version%10)
+	}
+	return b
 }
 
 // FolderOf returns the folder, below a store's prefix, of an aggregate's changeset objects.
@@ -137,7 +144,7 @@ func parseObjectBase(base string) (r Ref, err error) {
 // that takes 1 to [MaxAggregateID] bytes once percent-encoded. Its error
 // matches [ErrInvalidAggregateID] and says what is wrong.
 func ValidateAggregateID(id string) error {
-	switch n := len(Escape(id)); {
+	switch n := escapedSize(id); {
 	case id == "":
 		return fmt.Errorf("%w: it is empty", ErrInvalidAggregateID)
 	case !utf8.ValidString(id):

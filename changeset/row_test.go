@@ -109,6 +109,9 @@ func FuzzDecodeRow(f *testing.F) {
 		o := changeset.Stored{Ref: promised(metadata), Object: "mem://the-object", ContentType: contentType, Size: size}
 		row := changeset.Row{Metadata: text, Ancestors: ancestors, BodySHA256: sha256, Digest: digest}
 		h, err := changeset.DecodeRow(o, row)
+		slowly, slowErr := changeset.DecodeRowSlowly(o, row)
+		require.Equal(t, slowErr, err)
+		require.Equal(t, slowly, h)
 		if err != nil {
 			requireNotTaken(t, err, o.Object)
 			require.Zero(t, h)

@@ -106,11 +106,11 @@ func slowHeader(known map[string]string) (c Changeset, err error) {
 	var errs [8]error
 	c.AfterRevision, errs[0] = ParseDecimal(known["after-revision"])
 	c.Version, errs[1] = ParseDecimal(known["version"])
-	c.Part, errs[2] = optional(parsePart)(text("append"))
+	c.Part, errs[2] = slowOptional(parsePart)(text("append"))
 	c.CommandID, errs[3] = Unescape(text("command-id"))
 	c.ID, errs[4] = ParseID(text("id"))
 	c.RecordedAt, errs[5] = ParseTime(text("recorded-at"))
-	c.Metadata, errs[6] = optional(decodeUser)(text("user"))
+	c.Metadata, errs[6] = slowOptional(decodeUser)(text("user"))
 	if c.ContentType = text("content-type"); c.ContentType == "" {
 		c.ContentType = DefaultContentType
 	}

@@ -2,7 +2,6 @@ package changeset
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -30,7 +29,7 @@ func (d Draft) contentType() string {
 
 // validate checks what a header must hold to be stored: it is the guard of
 // both directions of the codec.
-func (h Header) validate() error {
+func (h *Header) validate() error {
 	if err := ValidateAggregateID(h.AggregateID); err != nil {
 		return err
 	}
@@ -60,7 +59,7 @@ func (h Header) validate() error {
 // isKnownEncoding reports whether this version reads and writes the encoding.
 func isKnownEncoding(s string) bool { return s == "" || s == EncodingZstd }
 
-func (h Header) validateLinks() error {
+func (h *Header) validateLinks() error {
 	switch p := h.Part; {
 	case h.ID.IsZero():
 		return fmt.Errorf("changeset ID is missing")
@@ -81,7 +80,7 @@ func (h Header) validateLinks() error {
 }
 
 // validatePack checks what only the header of an object of format 2 holds.
-func (h Header) validatePack() error {
+func (h *Header) validatePack() error {
 	switch {
 	case uint64(h.Count)-1 > h.Version:
 		return fmt.Errorf("%d changesets cannot end at version %d", h.Count, h.Version)
@@ -103,15 +102,18 @@ func validateCommandID(s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("command ID %q is not valid UTF-8", s)
 	}
-	if n := len(Escape(s)); n > MaxCommandID {
+	if n := escapedSize(s); n > MaxCommandID {
 		return fmt.Errorf("command ID takes %d bytes once percent-encoded, more than %d", n, MaxCommandID)
 	}
 	return nil
 }
 
 func validateContentType(s string) error {
-	notPrintable := func(r rune) bool { return r < ' ' || r > '~' }
-	if s == "" || len(s) > MaxContentType || strings.TrimSpace(s) != s || strings.ContainsFunc(s, notPrintable) {
+	ok := s != "" && len(s) <= MaxContentType && s[0] != ' ' && s[len(s)-1] != ' '
+	for i := 0; ok && i < len(s); i++ {
+		ok = ' ' <= s[i] && s[i] <= '~'
+	}
+	if !ok {
 		return fmt.Errorf("content type %q is not 1 to %d bytes of printable ASCII without space at its ends", s, MaxContentType)
 	}
 	return nil
@@ -123,8 +125,17 @@ func validateUser(m map[string]string) error {
 			return fmt.Errorf("metadata %q=%q: want a key, and UTF-8", k, v)
 		}
 	}
-	if n := len(encodeUser(m)); n > MaxMetadata {
+	if n := userSize(m); n > MaxMetadata {
 		return fmt.Errorf("metadata takes %d bytes once encoded, more than %d", n, MaxMetadata)
 	}
 	return nil
+}
+
+// userSize returns the size of what encodeUser returns.
+func userSize(m map[string]string) int {
+	n := max(len(m)-1, 0)
+	for k, v := range m {
+		n += escapedSize(k) + len("=") + escapedSize(v)
+	}
+	return n
 }

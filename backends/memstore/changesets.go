@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"time"
 
 	"ropewalk/changeset"
@@ -72,31 +71,24 @@ func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset
 	if err := ctx.Err(); err != nil {
 		return nil, changeset.Info{}, err
 	}
-	o, stored, modified := s.find(ref)
-	if o == nil {
-		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)
-	}
-	h, err := changeset.Decode(stored, changeset.Hyphenated)
-	if err != nil {
-		return nil, changeset.Info{}, err
-	}
-	return o, changeset.Info{Header: h, LastModified: modified}, nil
-}
-
-func (s *Store) find(ref changeset.Ref) (*Object, changeset.Stored, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.contents.Objects[ref.ObjectName()]
 	if o == nil {
-		return nil, changeset.Stored{}, time.Time{}
+		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)
 	}
-	return o, changeset.Stored{
-		Ref:         ref,
-		Object:      s.Locate(ref),
-		Metadata:    maps.Clone(o.Metadata),
-		ContentType: o.ContentType,
-		Size:        int64(len(o.Body)),
-	}, o.LastModified
+	h, err := decode(changeset.Stored{Ref: ref, Metadata: o.Metadata, ContentType: o.ContentType, Size: int64(len(o.Body))})
+	return o, changeset.Info{Header: h, LastModified: o.LastModified}, err
+}
+
+// decode names the object only if it does not decode.
+func decode(o changeset.Stored) (changeset.Header, error) {
+	h, err := changeset.Decode(o, changeset.Hyphenated)
+	if err != nil {
+		o.Object = locate(o.Ref.ObjectName())
+		return changeset.Decode(o, changeset.Hyphenated)
+	}
+	return h, nil
 }
 
 // Delete removes the object of that reference, if it exists. It returns the

@@ -35,12 +35,15 @@ const (
 // first version. Programs that do not know packed chains leave the longer keys out of
 // their listings, and refuse the heads of such chains.
 func key(ref changeset.Ref) (aggregateID string, object []byte) {
-	object = make([]byte, 0, packedSize)
+	return changeset.Escape(ref.AggregateID), appendObject(make([]byte, 0, packedSize), ref)
+}
+
+func appendObject(b []byte, ref changeset.Ref) []byte {
 	if ref.IsPacked() {
-		object = binary.BigEndian.AppendUint64(object, ref.First())
+		b = binary.BigEndian.AppendUint64(b, ref.First())
 	}
-	object = binary.BigEndian.AppendUint64(object, ref.Version)
-	return changeset.Escape(ref.AggregateID), append(object, ref.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, ref.Version)
+	return append(b, ref.ID[:]...)
 }
 
 // refOf reverses key; false where the columns name no object.
@@ -49,7 +52,12 @@ func refOf(aggregateID string, object []byte) (changeset.Ref, bool) {
 	if err != nil || changeset.ValidateAggregateID(id) != nil {
 		return changeset.Ref{}, false
 	}
-	ref := changeset.Ref{AggregateID: id}
+	return objectRef(id, object)
+}
+
+// objectRef returns the reference that the column object has; false if it has none.
+func objectRef(aggregateID string, object []byte) (changeset.Ref, bool) {
+	ref := changeset.Ref{AggregateID: aggregateID}
 	if len(object) == packedSize {
 		first, last := binary.BigEndian.Uint64(object), binary.BigEndian.Uint64(object[8:])
 		if last-first >= changeset.MaxCount { // also if last is below first
@@ -164,8 +172,13 @@ func (s *Store) decode(ref changeset.Ref, r row, size int64) (changeset.Header, 
 	if size < 0 {
 		return changeset.Header{}, s.corrupt(ref, errNull)
 	}
-	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref), ContentType: r.contentType, Size: size}
-	return changeset.DecodeRow(stored, r.Row)
+	stored := changeset.Stored{Ref: ref, ContentType: r.contentType, Size: size}
+	h, err := changeset.DecodeRow(stored, r.Row)
+	if err != nil { // the one case in which the object's name is needed
+		stored.Object = s.Locate(ref)
+		return changeset.DecodeRow(stored, r.Row)
+	}
+	return h, nil
 }
 
 func (s *Store) getFailure(ref changeset.Ref, err error) error {

@@ -61,7 +61,7 @@ func TestAggregatesSkipsForeignFolders(t *testing.T) {
 func TestQueriesUseTheIndex(t *testing.T) {
 	s := open(t)
 	for _, query := range s.reader.queries() {
-		rows, err := s.reader.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, "", "", 1)
+		rows, err := s.reader.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, "", "", 1, 1)
 		require.NoError(t, err)
 		for rows.Next() {
 			var id, parent, unused int

@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 
 	"ropewalk/changeset"
@@ -13,7 +12,7 @@ import (
 // with its header, before it is admitted.
 const inline = 64 << 10
 
-// GetMany returns the changesets by one query, and one more for each content
+// GetMany returns the changesets by one query, or by two if a range has many orphans, and one more for each content
 // above 64 KiB. It leaves out changesets that are missing, damaged or not
 // admitted. It returns the context's error and the database's.
 func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
@@ -41,49 +40,38 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 }
 
 // admitted returns the changesets that exist, decode and are admitted, with
-// nil for large contents.
+// nil for large contents. The changesets that a range does not bring, because it has
+// too many others, are read one by one.
 func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
-	keys := make([][2]string, len(refs))
-	for i, ref := range refs {
-		aggregateID, object := key(ref)
-		keys[i] = [2]string{aggregateID, hex.EncodeToString(object)}
-	}
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.reader.many.QueryContext(ctx, inline, string(list))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []changeset.Changeset
-	for rows.Next() {
-		var r row
-		var size int64
-		if err := rows.Scan(append(append([]any{&r.aggregateID, &r.object}, r.header()...), &size, &r.content)...); err != nil {
+	q := manyRows{admission: admission, all: make([]changeset.Changeset, 0, len(refs))}
+	if sorted, ok := neighbours(refs); ok {
+		aggregateID, from := key(sorted[0])
+		_, to := key(sorted[len(sorted)-1])
+		q.refs, q.found = sorted, make([]bool, len(sorted))
+		if err := q.read(s.reader.between.QueryContext(ctx, inline, aggregateID, from, to)); err != nil {
 			return nil, err
 		}
-		if c, ok := s.decodeMany(r, size); ok && admission.Admit(c.Header) == nil {
-			all = append(all, c)
+		if refs = q.missing(); len(refs) == 0 {
+			return q.all, nil
 		}
 	}
-	return all, rows.Err()
+	q.refs, q.found = refs, nil
+	return q.all, q.read(s.reader.many.QueryContext(ctx, inline, keysOf(refs)))
 }
 
-// decodeMany decodes one row; false if it names or holds no changeset.
-func (s *Store) decodeMany(r row, size int64) (c changeset.Changeset, ok bool) {
-	ref, ok := refOf(r.aggregateID, r.object)
-	if !ok {
-		return c, false
+// keysOf returns the columns that name the objects as a JSON array. They need no
+// escapes.
+func keysOf(refs []changeset.Ref) string {
+	list := make([]byte, 0, 2+len(refs)*(len(refs[0].AggregateID)+2*packedSize+len(`["",""],`)))
+	list = append(list, '[')
+	object := make([]byte, 0, packedSize)
+	for i, ref := range refs {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(append(append(list, `["`...), changeset.Escape(ref.AggregateID)...), `","`...)
+		object = appendObject(object[:0], ref)
+		list = append(hex.AppendEncode(list, object), `"]`...)
 	}
-	var err error
-	if c.Header, err = s.decode(ref, r, size); err != nil {
-		return c, false
-	}
-	c.Body = r.content
-	if size == 0 {
-		c.Body = []byte{}
-	}
-	return c, true
+	return string(append(list, ']'))
 }

@@ -69,9 +69,21 @@ const (
 	selectHeader = `SELECT ` + readHeader + `, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object = ?`
 	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
-	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object.
-	selectMany = `SELECT aggregate_id, object, ` + readHeader + `, ` + readSize + `, CASE WHEN length(content) <= ? THEN content END
-		FROM json_each(?) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
+	// readWhole is a changeset in few columns, since each column takes time. The text is
+	// the metadata and the content type, which have no line ends. The bytes are the digests,
+	// the object and the ancestors; they are NULL if a digest does not have its 32 bytes. The
+	// last column is the content, or its size if that is above the limit.
+	readWhole = `metadata || char(10) || content_type,
+		iif(length(content_sha256) = 32 AND length(digest) = 32, CAST(content_sha256 || digest || object || ancestors AS BLOB), NULL),
+		iif(length(content) <= ?1, content, length(content))`
+	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object. The
+	// place in the array comes first.
+	selectMany = `SELECT key, ` + readWhole + `
+		FROM json_each(?2) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
+	// selectRange reads the rows of an aggregate from one object to another one. Its limit
+	// is a constant, because SQLite prepares a statement again for another limit.
+	selectRange = `SELECT 0, ` + readWhole + `
+		FROM changesets WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?4 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
 	selectNextObject = `SELECT aggregate_id, object FROM changesets

@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, content, many, objects, nextObject, head, heads, log, logEnd *sql.Stmt
+	header, content, many, between, objects, nextObject, head, heads, log, logEnd *sql.Stmt
 }
 
 // openReader opens the pool. check runs before each connection is opened, so
@@ -34,6 +34,7 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.header:     selectHeader,
 		&r.content:    selectContent,
 		&r.many:       selectMany,
+		&r.between:    selectRange,
 		&r.objects:    selectObjects,
 		&r.nextObject: selectNextObject,
 		&r.head:       selectHead,

@@ -18,6 +18,8 @@ type reply struct {
 	err    error
 	kind   kind
 	took   time.Duration // 0 if it is not a measurement
+	// What the admission of a single object decided.
+	admitted, refused bool
 }
 
 // kind says how much of an object a reply has.
@@ -36,7 +38,7 @@ func (w *walk) start(number uint64, k kind) {
 		began := time.Now()
 		r := w.request(ref, number, k)
 		r.took = time.Since(began)
-		w.replies <- []reply{r}
+		w.replies <- []*reply{r}
 	}()
 }
 
@@ -59,15 +61,15 @@ func (w *walk) send() {
 
 // request makes one request. It runs on a goroutine of its own, and touches
 // only the fields of the walk that never change.
-func (w *walk) request(ref changeset.Ref, number uint64, k kind) reply {
-	var r reply
+func (w *walk) request(ref changeset.Ref, number uint64, k kind) *reply {
+	var r *reply
 	switch {
 	case k == lookup || w.Headers && !w.packed:
 		info, err := w.store.Stat(w.ctx, ref)
-		r = reply{header: info.Header, kind: k, err: err}
+		r = &reply{header: info.Header, kind: k, err: err}
 	case k == deferred: // its room was taken before
 		c, err := w.store.Get(w.ctx, ref, nil)
-		r = reply{header: c.Header, body: c.Body, err: err}
+		r = &reply{header: c.Header, body: c.Body, err: err}
 	default:
 		r = w.get(ref)
 	}
@@ -76,23 +78,23 @@ func (w *walk) request(ref changeset.Ref, number uint64, k kind) reply {
 
 // identified returns the reply of a request for an object, or an error if it is not
 // the object.
-func (w *walk) identified(r reply, ref changeset.Ref, number uint64) reply {
+func (w *walk) identified(r *reply, ref changeset.Ref, number uint64) *reply {
+	r.number = number
 	if r.err == nil {
 		r.err = w.identify(r.header, number, ref)
 	}
 	if r.err != nil {
-		return reply{number: number, header: changeset.Header{Ref: ref}, kind: r.kind, err: readError(ref, r.err)}
+		return &reply{number: number, header: changeset.Header{Ref: ref}, kind: r.kind, err: readError(ref, r.err)}
 	}
-	r.number = number
 	return r
 }
 
 // requestMany makes one request for many objects. An object that it does not
 // bring, and that was not refused, is requested alone, which says why.
-func (w *walk) requestMany(refs []changeset.Ref, numbers []uint64) []reply {
+func (w *walk) requestMany(refs []changeset.Ref, numbers []uint64) []*reply {
 	asked := admissions{walk: w, admitted: map[changeset.Ref]int64{}, refused: map[changeset.Ref]changeset.Header{}}
 	all, _ := w.many.GetMany(w.ctx, refs, asked.admit)
-	replies := make([]reply, 0, len(refs))
+	replies := make([]*reply, 0, len(refs))
 	brought := make(map[changeset.Ref]bool, len(refs))
 	for _, c := range all {
 		i := slices.Index(refs, c.Ref)
@@ -104,7 +106,7 @@ func (w *walk) requestMany(refs []changeset.Ref, numbers []uint64) []reply {
 			w.budget.add(c.BodySize) // a store that does not ask
 		}
 		delete(asked.admitted, c.Ref)
-		replies = append(replies, w.identified(reply{header: c.Header, body: c.Body}, c.Ref, numbers[i]))
+		replies = append(replies, w.identified(&reply{header: c.Header, body: c.Body}, c.Ref, numbers[i]))
 	}
 	for _, size := range asked.admitted {
 		w.budget.add(-size) // it did not come after all
@@ -121,11 +123,11 @@ func (w *walk) requestMany(refs []changeset.Ref, numbers []uint64) []reply {
 
 // refused returns the reply for a body that was not admitted: it has no room yet, or
 // the walk does not want it.
-func (w *walk) refused(h changeset.Header) reply {
+func (w *walk) refused(h changeset.Header) *reply {
 	if w.wants(h) {
-		return reply{header: h, kind: deferred}
+		return &reply{header: h, kind: deferred}
 	}
-	return reply{header: h, kind: whole}
+	return &reply{header: h, kind: whole}
 }
 
 // admissions records which contents one request for many admitted.
@@ -152,26 +154,26 @@ func (a *admissions) admit(h changeset.Header) error {
 
 // get reads an object, or only its header if the body is not wanted, or has no room
 // yet.
-func (w *walk) get(ref changeset.Ref) reply {
-	var refused *changeset.Header
-	admitted := false
+func (w *walk) get(ref changeset.Ref) *reply {
+	r := &reply{}
 	c, err := w.store.Get(w.ctx, ref, func(h changeset.Header) error {
 		if err := w.admissible(h); err != nil {
 			return err
 		}
-		if admitted = w.wants(h) && w.budget.take(h); !admitted {
-			refused = &h
+		if r.admitted = w.wants(h) && w.budget.take(h); !r.admitted {
+			r.header, r.refused = h, true
 			return errNotNow
 		}
 		return nil
 	})
-	if refused != nil && errors.Is(err, errNotNow) {
-		return w.refused(*refused)
+	if r.refused && errors.Is(err, errNotNow) {
+		return w.refused(r.header)
 	}
-	if err == nil && !admitted && w.wants(c.Header) {
+	if err == nil && !r.admitted && w.wants(c.Header) {
 		w.budget.add(c.BodySize) // a store that does not ask
 	}
-	return reply{header: c.Header, body: c.Body, err: err}
+	r.header, r.body, r.err = c.Header, c.Body, err
+	return r
 }
 
 var errNotNow = errors.New("the body is not wanted now")

@@ -1,7 +1,8 @@
 package walk
 
 import (
-	"container/heap"
+	"cmp"
+	"slices"
 
 	"ropewalk/changeset"
 )
@@ -16,8 +17,8 @@ func (w *walk) schedule() error {
 		return w.ctx.Err()
 	}
 	size := w.windowSize()
-	for len(w.pending) > 0 && w.ahead(w.pending[0]) < size && w.fetch(w.pending[0]) {
-		heap.Pop(&w.pending) // what comes after one that waits for room would only take its room
+	for len(w.pending) > 0 && w.ahead(w.pending.first()) < size && w.fetch(w.pending.first()) {
+		w.pending.pop() // what comes after one that waits for room would only take its room
 	}
 	w.send()
 	for w.scanned = max(w.scanned, w.pos); w.inSpan(w.scanned) && w.ahead(w.scanned) < size; w.scanned++ {
@@ -69,7 +70,7 @@ func (w *walk) batching() bool {
 		return false
 	}
 	half := max(w.windowSize()/2, 2)
-	return w.running > 0 || w.ahead(w.scanned) >= half && (len(w.pending) == 0 || w.ahead(w.pending[0]) >= half)
+	return w.running > 0 || w.ahead(w.scanned) >= half && (len(w.pending) == 0 || w.ahead(w.pending.first()) >= half)
 }
 
 // lookUp requests the nearest known object above an unknown one, since its index
@@ -156,17 +157,15 @@ func (w *walk) position(number uint64) uint64 {
 	return number - w.base
 }
 
-// positions is a heap of positions, the first position on top.
+// positions are sorted, the first position at the end: what is learned is usually
+// near, and what is near is fetched first.
 type positions []uint64
 
-func (p positions) Len() int           { return len(p) }
-func (p positions) Less(i, j int) bool { return p[i] < p[j] }
-func (p positions) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
-func (p *positions) Push(pos any)      { *p = append(*p, pos.(uint64)) }
+func (p positions) first() uint64 { return p[len(p)-1] }
 
-func (p *positions) Pop() any {
-	last := len(*p) - 1
-	pos := (*p)[last]
-	*p = (*p)[:last]
-	return pos
+func (p *positions) pop() { *p = (*p)[:len(*p)-1] }
+
+func (p *positions) push(pos uint64) {
+	at, _ := slices.BinarySearchFunc(*p, pos, func(a, b uint64) int { return cmp.Compare(b, a) })
+	*p = slices.Insert(*p, at, pos)
 }

@@ -20,7 +20,6 @@ package walk
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +55,7 @@ type walk struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	many    changeset.ManyGetter // nil if the store has no such request
-	replies chan []reply
+	replies chan []*reply
 	running int // requests under way
 	budget  *budget
 	window  window
@@ -79,7 +78,7 @@ type walk struct {
 func newWalk(ctx context.Context, store changeset.Store, at head.Head, s Span, l Limits) *walk {
 	w := &walk{
 		Span: s, store: store, head: at, limits: l,
-		replies: make(chan []reply),
+		replies: make(chan []*reply),
 		budget:  &budget{limit: l.WindowBytes},
 		window:  window{fixed: l.WindowCount, bytes: l.WindowBytes},
 		version: s.First,
@@ -259,10 +258,12 @@ func (w *walk) parent(version uint64) (changeset.Header, bool) {
 // release forgets what was yielded, except the header, which proves the next one.
 func (w *walk) release(c changeset.Changeset) {
 	number := w.number(w.pos)
+	r := w.fetched[number]
 	delete(w.fetched, number)
 	delete(w.known, number)
 	delete(w.lookups, number)
-	w.yielded = &c.Header
+	r.body = nil
+	w.yielded = &r.header
 	if w.wants(c.Header) {
 		w.budget.add(-c.BodySize)
 	}
@@ -283,7 +284,7 @@ func (w *walk) receiveAll() error {
 }
 
 // receive records the replies of one request.
-func (w *walk) receive(replies []reply) error {
+func (w *walk) receive(replies []*reply) error {
 	w.running--
 	for _, r := range replies {
 		if err := w.record(r); err != nil {
@@ -294,16 +295,16 @@ func (w *walk) receive(replies []reply) error {
 }
 
 // record keeps a reply, and learns the IDs that its index holds.
-func (w *walk) record(r reply) error {
+func (w *walk) record(r *reply) error {
 	if r.kind != lookup {
-		w.fetched[r.number] = &r
+		w.fetched[r.number] = r
 	}
 	if r.err != nil {
 		w.failure = cmp.Or(w.failure, r.err)
 		return nil
 	}
 	if r.kind == deferred {
-		heap.Push(&w.pending, w.position(r.number))
+		w.pending.push(w.position(r.number))
 	}
 	size := int64(0)
 	if w.wants(r.header) {
@@ -351,7 +352,7 @@ func (w *walk) add(object changeset.Ref, number uint64, e changeset.Entry) error
 func (w *walk) know(number uint64, e changeset.Entry) {
 	w.known[number] = e
 	if w.overlaps(e) {
-		heap.Push(&w.pending, w.position(number))
+		w.pending.push(w.position(number))
 	}
 	if !w.located && w.version <= e.Version && (firstOf(e) <= w.version || number == 0) {
 		w.located, w.pos = true, w.position(number)
