@@ -42,7 +42,7 @@ func (s *survey) batches(d depth) func(context.Context) iter.Seq2[[]int, error] 
 }
 
 // lookAt reads the objects of a batch. An object that the request for all of them leaves
-// out is read by itself: the error says why.
+// out is read alone: the error says why.
 func (s *survey) lookAt(ctx context.Context, places []int, d depth) (all []sight, err error) {
 	all = make([]sight, len(places))
 	var found []bool

@@ -92,7 +92,7 @@ func TestVerifyOfManyWithOddReplies(t *testing.T) {
 	}
 }
 
-// TestVerifyOfManyBoundsContents: a content that is too large is a fault, read at once or
+// TestVerifyOfManyBoundsContents: content that is too large is a fault, read at once or
 // alone.
 func TestVerifyOfManyBoundsContents(t *testing.T) {
 	b := newBench(t, order)
