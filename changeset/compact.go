@@ -108,7 +108,7 @@ func appendUnescaped(b, s []byte) ([]byte, int) {
 	return appendUnescapedSlowly(b[:len(b)+n], s, at)
 }
 
-// appendUnescapedSlowly is appendUnescaped for what is left of s from a place on.
+// appendUnescapedSlowly is appendUnescaped for the rest of s from a place on.
 func appendUnescapedSlowly(b, s []byte, at int) ([]byte, int) {
 	for at < len(s) {
 		plain := plainSize(s[at:])

@@ -16,7 +16,7 @@ type parser struct {
 
 	isRow bool
 	row   Row
-	text  string // what is left of the text of the row
+	text  string // the rest of the text of the row
 
 	err error
 }

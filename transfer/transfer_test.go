@@ -174,7 +174,7 @@ func TestCopyIsInTheFeed(t *testing.T) {
 	}
 }
 
-// What is not new is not put again, and only what is new is read.
+// Only new changesets are read and put.
 func TestCopyOnlyWhatIsNew(t *testing.T) {
 	for _, id := range []string{"plain/ü", "mixed", "packed"} {
 		from, to := memstore.New(), memstore.New()

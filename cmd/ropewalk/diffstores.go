@@ -19,7 +19,7 @@ import (
 const (
 	stateEqual       = "equal"
 	stateAhead       = "ahead"  // there, the history ends at a version that is here as well
-	stateBehind      = "behind" // the other way round
+	stateBehind      = "behind" // the other store is ahead
 	stateForked      = "forked"
 	stateOnlyHere    = "only-here"
 	stateOnlyThere   = "only-there"
