@@ -3,11 +3,14 @@ package visible_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/cmd/ropewalk/internal/visible"
@@ -65,4 +68,21 @@ func FuzzText(f *testing.F) {
 		require.False(t, strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsGraphic(r) || visible.Hidden(r) }))
 		require.Equal(t, got, visible.Text(got), "escapes are visible")
 	})
+}
+
+// TestWriterTakesOneWriteAtATime: the inner writer need not be safe for concurrent use.
+func TestWriterTakesOneWriteAtATime(t *testing.T) {
+	var out bytes.Buffer
+	w := visible.NewWriter(&out, func() bool { return false })
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for range 100 {
+				_, err := io.WriteString(w, "a line\n")
+				assert.NoError(t, err)
+			}
+		})
+	}
+	writers.Wait()
+	require.Equal(t, strings.Repeat("a line\n", 800), out.String())
 }
