@@ -105,9 +105,9 @@ func (s *Store) Options() Options { return s.options }
 func (s *Store) Chain(aggregateID string) *Chain { return &Chain{s, aggregateID} }
 
 // Heads yields the head of every chain, including erased chains, each once, in
-// the order of the storage. Void heads have no chain, and are left out. If after is not empty, it begins after that aggregate
-// ID. It ends with at most one error. The library's own chains, such as feeds, are
-// left out; they are among the heads of [Store.HeadStore].
+// the order of the storage. Void heads have no chain, and are left out. If after is not
+// empty, it begins after that aggregate ID. It ends with at most one error. The library's
+// own chains, such as feeds, are left out; they are among the heads of [Store.HeadStore].
 func (s *Store) Heads(ctx context.Context, after string) iter.Seq2[head.Head, error] {
 	return func(yield func(head.Head, error) bool) {
 		for h, err := range s.heads.List(ctx, after) {
@@ -149,8 +149,9 @@ type Options struct {
 	// Packed makes appends to new chains, and to chains of format 1, begin packed chains:
 	// the newest changesets are in the head, and older ones share objects, so that an
 	// append is usually one request. Off by default. A chain that is packed stays packed,
-	// whatever the option says. Packed also lets [Chain.Settle] write void heads. Programs
-	// of versions that do not know packed chains refuse both. See "Packed chains" in DESIGN.md, also for what it means for backups.
+	// also by writers without the option. Packed also lets [Chain.Settle] write void heads.
+	// Programs of versions that do not know packed chains refuse both. See "Packed chains"
+	// in DESIGN.md, also for what it means for backups.
 	Packed bool
 	// TipSize is how many bytes of changesets the head of a packed chain may hold. By
 	// default it is what suits the backend: 3 KiB on DynamoDB, 64 KiB where heads are

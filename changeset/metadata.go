@@ -272,7 +272,7 @@ func (p *parser) begin(h *Header) {
 	h.AfterRevision = parse(p, keyAfterRevision, ParseDecimal)
 	h.AggregateID = parse(p, keyAggregateID, Unescape)
 	h.Version = parse(p, keyVersion, ParseDecimal)
-	h.Part = optional(p, keyAppend, parseLinePart)
+	h.Part = optional(p, keyAppend, parsePart)
 }
 
 // format reads the format, which the reference of the object implies.
@@ -295,7 +295,7 @@ func parsePart(s string) (Part, error) {
 	number, of, _ := strings.Cut(s, "/")
 	k, err := ParseDecimal(number)
 	n, err2 := ParseDecimal(of)
-	if err != nil || err2 != nil || k > MaxPerAppend || n > MaxPerAppend {
+	if err != nil || err2 != nil || k == 0 && n == 0 || k > MaxPerAppend || n > MaxPerAppend {
 		return p, fmt.Errorf("%q is not k/n", s)
 	}
 	return Part{int(k), int(n)}, nil

@@ -193,7 +193,7 @@ func (c *Changeset) parseText(found *spans) error {
 		return fmt.Errorf("%w: content encoding %s", ErrUnsupportedFormat, encoding)
 	}
 	c.AfterRevision = lineField(&p, fieldAfterRevision, ParseDecimal)
-	c.Part = lineField(&p, fieldAppend, parseLinePart)
+	c.Part = lineField(&p, fieldAppend, parsePart)
 	c.CommandID = lineField(&p, fieldCommandID, parseCommandID)
 	c.ContentType = lineField(&p, fieldContentType, parseContentType)
 	c.ID = lineField(&p, fieldID, ParseID)
@@ -238,14 +238,6 @@ func lineField[T any](p *lineParser, field int, read func(string) (T, error)) (v
 
 func isOptional(field int) bool {
 	return field == fieldAppend || field == fieldCommandID || field == fieldContentType || field == fieldUser
-}
-
-func parseLinePart(s string) (Part, error) {
-	p, err := parsePart(s)
-	if err == nil && p == (Part{}) {
-		err = fmt.Errorf("%q is not k/n", s)
-	}
-	return p, err
 }
 
 func parseCommandID(s string) (string, error) {

@@ -128,8 +128,8 @@ func (e *NotAppliedError) Unwrap() error { return e.Err }
 // it is of another aggregate, its revision is not above the revision of old, its
 // version is lower, the chain is erased, a head without a changeset would follow a
 // head with one, or this version must not replace the record. An append, a fence and an
-// erasure add 1 to the revision; a head that is rebuilt from its objects may add more. Every implementation of [Store.Swap]
-// calls it before it sends anything.
+// erasure add 1 to the revision; a head that is rebuilt from its objects may add more.
+// Every implementation of [Store.Swap] calls it before it sends anything.
 func CheckSwap(old, next Head) error {
 	err := next.Validate()
 	switch {
