@@ -216,7 +216,11 @@ func TestSwapLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 
 	newer := first
 	newer.Formats = head.Formats{Written: 3, MinReader: 1, MinWriter: 1}
-	_, err = open(t, server).Swap(t.Context(), newer, link.Fence(newer))
+	known := first
+	known.Formats = head.Formats{Written: 2, MinReader: 1, MinWriter: 1}
+	next := link.Fence(known)
+	next.Formats = newer.Formats
+	_, err = open(t, server).Swap(t.Context(), known, next)
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"N": "3"}, written(t, server.bodies[1])["format"])
 }
