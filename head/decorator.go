@@ -24,7 +24,7 @@ type Decorator interface {
 }
 
 // As returns the store as T, one of the optional interfaces: [Refresher],
-// [Combined], [Log], [Source], [Tagger], [Tipper] or [Locator]. It sends nothing.
+// [Combined], [Transactor], [Log], [Source], [Tagger], [Tipper] or [Locator]. It sends nothing.
 //
 // The outermost [Decorator] that implements T answers, or else the store that
 // the decorators wrap. As reports false if that innermost store does not
@@ -36,12 +36,12 @@ func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 //
 // It has the methods of all optional interfaces. If the wrapped store lacks an
 // interface, [As] does not report it. A call of such a method nevertheless does
-// no harm: Refresh loads, Commit is a [*NotAppliedError] that matches
-// [errors.ErrUnsupported], Holds returns false, LocateHead and SourceName return
+// no harm: Refresh loads, Commit and SwapAll are a [*NotAppliedError] that matches
+// [errors.ErrUnsupported], Members returns 0, Holds returns false, LocateHead and SourceName return
 // "", TipSize returns 0, and the other methods return, or yield, an error that matches [errors.ErrUnsupported].
 //
 // A decorator that writes Load should write Refresh as well, and a decorator
-// that writes Swap should write Commit as well: if the wrapped store has them,
+// that writes Swap should write Commit and SwapAll as well: if the wrapped store has them,
 // many loads and all appends go there.
 type PassThrough struct{ inner Store }
 
@@ -87,6 +87,22 @@ func (p PassThrough) Commit(ctx context.Context, changesets []changeset.Changese
 func (p PassThrough) Holds(changesets changeset.Store) bool {
 	combined, ok := As[Combined](p.inner)
 	return ok && combined.Holds(changesets)
+}
+
+// Members returns how many heads the wrapped store can swap in one step.
+func (p PassThrough) Members() int {
+	if transactor, ok := As[Transactor](p.inner); ok {
+		return transactor.Members()
+	}
+	return 0
+}
+
+// SwapAll swaps heads in the wrapped store.
+func (p PassThrough) SwapAll(ctx context.Context, exchanges []Exchange) ([]Head, error) {
+	if transactor, ok := As[Transactor](p.inner); ok {
+		return transactor.SwapAll(ctx, exchanges)
+	}
+	return nil, &NotAppliedError{Err: errors.ErrUnsupported}
 }
 
 // Entries yields the log of the wrapped store.

@@ -13,8 +13,8 @@ import (
 // Store is the interface of the storage of heads. Package backendtest holds an
 // implementation to every sentence of it.
 //
-// A store may implement more: [Refresher], [Combined], [Log], [Source], [Tagger],
-// [Tipper] and [Locator]. Callers find out by [As], which looks through decorators.
+// A store may implement more: [Refresher], [Combined], [Transactor], [Log], [Source],
+// [Tagger], [Tipper] and [Locator]. Callers find out by [As], which looks through decorators.
 //
 // An implementation must be linearizable across processes, and safe for
 // concurrent use. A call whose context has already ended must send nothing.

@@ -30,6 +30,7 @@ type broken struct {
 	list       func(ctx context.Context, cursor string) iter.Seq2[head.Head, error]
 	tags       func(ctx context.Context, after string) iter.Seq2[head.Tag, error]
 	commit     func(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error)
+	swapAll    func(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error)
 	holds      func(changesets changeset.Store) bool
 	locateHead func(aggregateID string) string
 	entries    func(ctx context.Context, from head.LogPosition, follow bool) iter.Seq2[[]head.LogEntry, error]
@@ -47,7 +48,7 @@ func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
 		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
-		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, holds(s), s.LocateHead, s.Entries, s.LogEnd,
+		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, s.SwapAll, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
 
@@ -128,6 +129,10 @@ func (b *broken) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, err
 
 func (b *broken) Commit(ctx context.Context, cs []changeset.Changeset, old, next head.Head) (head.Head, error) {
 	return b.commit(ctx, cs, old, next)
+}
+
+func (b *broken) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	return b.swapAll(ctx, exchanges)
 }
 
 func (b *broken) Holds(changesets changeset.Store) bool { return b.holds(changesets) }

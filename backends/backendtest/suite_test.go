@@ -78,14 +78,14 @@ func metadataSize(metadata map[string]string) (size int) {
 
 func allBreakages() []breakage {
 	var all []breakage
-	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages, packBreakages, packedHeadBreakages, voidBreakages} {
+	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages, packBreakages, packedHeadBreakages, voidBreakages, transactorBreakages} {
 		all = append(all, group...)
 	}
 	return all
 }
 
 func allChecks() []check {
-	return concat(changesetChecks(), headChecks(), combinedChecks(), logChecks())
+	return concat(changesetChecks(), headChecks(), combinedChecks(), transactorChecks(), logChecks())
 }
 
 // harness reaches a new store whose handles are broken.

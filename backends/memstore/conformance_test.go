@@ -40,5 +40,6 @@ func TestConformance(t *testing.T) {
 	t.Run("changesets", func(t *testing.T) { backendtest.TestChangesets(t, harness()) })
 	t.Run("heads", func(t *testing.T) { backendtest.TestHeads(t, harness()) })
 	t.Run("combined", func(t *testing.T) { backendtest.TestCombined(t, harness()) })
+	t.Run("transactor", func(t *testing.T) { backendtest.TestTransactor(t, harness()) })
 	t.Run("log", func(t *testing.T) { backendtest.TestLog(t, harness()) })
 }

@@ -3,6 +3,7 @@ package memstore
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -45,43 +46,119 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return head.Head{}, &head.NotAppliedError{Err: err}
-	}
-	objects := make([]*Object, len(changesets))
-	for i, c := range changesets {
-		var err error
-		if objects[i], err = encode(c); err != nil {
-			return head.Head{}, &head.NotAppliedError{Err: err}
-		}
-	}
-	record, err := head.EncodeJSON(next)
+	e := head.Exchange{AggregateID: next.AggregateID, Old: old, Next: next, Changesets: changesets}
+	swaps, err := prepare(ctx, []head.Exchange{e})
 	if err != nil {
-		return head.Head{}, &head.NotAppliedError{Err: err}
+		return head.Head{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(old, next.AggregateID); err != nil {
+	if err := s.check(e); err != nil {
 		return head.Head{}, err
 	}
-	for i, c := range changesets {
-		s.create(c.Ref, objects[i])
-	}
-	s.contents.Heads[head.ObjectName(next.AggregateID)] = record
-	s.log(old, next)
-	return next.WithToken(""), nil
+	return s.apply(swaps[0]), nil
 }
 
-// check tests the condition of a swap. It needs the lock.
-func (s *Store) check(old head.Head, aggregateID string) error {
-	stored, err := s.decode(aggregateID, s.contents.Heads[head.ObjectName(aggregateID)])
+// maxMembers is how many heads one step swaps at most. There is no reason for a limit
+// here except that other storages have it.
+const maxMembers = 100
+
+// Members returns 100.
+func (s *Store) Members() int { return maxMembers }
+
+// SwapAll swaps several heads and puts their changesets, all or nothing. All its errors
+// are a [*head.ConflictsError] with its winners, or a [*head.NotAppliedError] that keeps
+// the cause.
+func (s *Store) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if err := head.CheckExchanges(exchanges, maxMembers); err != nil {
+		return nil, err
+	}
+	swaps, err := prepare(ctx, exchanges)
 	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	winners := map[string]*head.Head{}
+	for _, e := range exchanges {
+		err := s.check(e)
+		conflict, ok := errors.AsType[*head.ConflictError](err)
+		if err != nil && !ok {
+			return nil, err
+		}
+		if ok {
+			winners[e.AggregateID] = conflict.Winner
+		}
+	}
+	if len(winners) > 0 {
+		return nil, &head.ConflictsError{Winners: winners}
+	}
+	heads := make([]head.Head, len(swaps))
+	for i, swap := range swaps {
+		heads[i] = s.apply(swap)
+	}
+	return heads, nil
+}
+
+// swap is an exchange, encoded.
+type swap struct {
+	head.Exchange
+	objects []*Object
+	record  []byte // nil if the head is to be unchanged
+}
+
+func prepare(ctx context.Context, exchanges []head.Exchange) ([]swap, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &head.NotAppliedError{Err: err}
+	}
+	swaps := make([]swap, len(exchanges))
+	for i, e := range exchanges {
+		swaps[i] = swap{Exchange: e}
+		if err := swaps[i].encode(); err != nil {
+			return nil, &head.NotAppliedError{Err: err}
+		}
+	}
+	return swaps, nil
+}
+
+func (w *swap) encode() (err error) {
+	for _, c := range w.Changesets {
+		o, err := encode(c)
+		if err != nil {
+			return err
+		}
+		w.objects = append(w.objects, o)
+	}
+	if !w.Next.IsZero() {
+		w.record, err = head.EncodeJSON(w.Next)
+	}
+	return err
+}
+
+// apply puts the changesets and replaces the head of an exchange whose condition holds. It
+// needs the lock.
+func (s *Store) apply(w swap) head.Head {
+	if w.Next.IsZero() {
+		return w.Old
+	}
+	for i, c := range w.Changesets {
+		s.create(c.Ref, w.objects[i])
+	}
+	s.contents.Heads[head.ObjectName(w.AggregateID)] = w.record
+	s.log(w.Old, w.Next)
+	return w.Next.WithToken("")
+}
+
+// check tests the condition of an exchange. It needs the lock.
+func (s *Store) check(e head.Exchange) error {
+	stored, err := s.decode(e.AggregateID, s.contents.Heads[head.ObjectName(e.AggregateID)])
+	switch {
+	case err != nil:
 		return &head.NotAppliedError{Err: err}
+	case e.Next.IsZero() && stored.SameContent(e.Old), !e.Next.IsZero() && stored.SameRecord(e.Old):
+		return nil
 	}
-	if !stored.SameRecord(old) {
-		return &head.ConflictError{Winner: &stored}
-	}
-	return nil
+	return &head.ConflictError{Winner: &stored}
 }
 
 // Holds reports whether the given store is this one.
