@@ -17,6 +17,7 @@ func TestConformance(t *testing.T) {
 	t.Run("changesets", func(t *testing.T) { backendtest.TestChangesets(t, h) })
 	t.Run("heads", func(t *testing.T) { backendtest.TestHeads(t, h) })
 	t.Run("combined", func(t *testing.T) { backendtest.TestCombined(t, h) })
+	t.Run("transactor", func(t *testing.T) { backendtest.TestTransactor(t, h) })
 	t.Run("log", func(t *testing.T) {
 		backendtest.TestLog(t, harness(filepath.Join(t.TempDir(), "ropewalk.db")))
 	})

@@ -135,8 +135,8 @@ func objectFailure(path string, closed bool, ref changeset.Ref, object string, e
 // swapFailure is failure for the outcome of a swap: it keeps the kinds of
 // [head.Store.Swap].
 func swapFailure(path string, closed bool, err error) error {
-	if conflict, ok := errors.AsType[*head.ConflictError](err); ok {
-		return conflict
+	if isConflict(err) {
+		return err
 	}
 	if refused, ok := errors.AsType[*head.NotAppliedError](err); ok {
 		return &head.NotAppliedError{Retryable: refused.Retryable, Err: failure(path, closed, refused.Err)}

@@ -15,8 +15,9 @@ func refused(err error) error {
 }
 
 func isConflict(err error) bool {
-	_, ok := errors.AsType[*head.ConflictError](err)
-	return ok
+	_, one := errors.AsType[*head.ConflictError](err)
+	_, several := errors.AsType[*head.ConflictsError](err)
+	return one || several
 }
 
 func isRetryable(err error) bool {

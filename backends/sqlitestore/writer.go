@@ -56,7 +56,7 @@ type writer struct {
 // request is one call that waits for its transaction.
 type request struct {
 	// apply does the work, perhaps again after a request of the same batch has
-	// failed. A *head.ConflictError must come before it has written anything;
+	// failed. A *head.ConflictError or *head.ConflictsError must come before it has written anything;
 	// any other error undoes the transaction.
 	apply func() error
 	// size is how many bytes of content it writes.

@@ -1,0 +1,104 @@
+package sqlitestore
+
+import (
+	"context"
+
+	"ropewalk/changeset"
+	"ropewalk/head"
+)
+
+// maxMembers is how many heads one step swaps at most. SQLite would take more: other
+// storages do not.
+const maxMembers = 100
+
+// Members returns 100.
+func (s *Store) Members() int { return maxMembers }
+
+// SwapAll swaps several heads and puts their changesets in one transaction, which other
+// calls may share. It returns the errors of [head.Transactor]; a database that stays busy
+// is a retryable [*head.NotAppliedError] that matches [ErrBusy].
+func (s *Store) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if err := head.CheckExchanges(exchanges, maxMembers); err != nil {
+		return nil, err
+	}
+	members, size, err := newMembers(exchanges)
+	if err != nil {
+		return nil, swapFailure(s.name, s.closed.Load(), &head.NotAppliedError{Err: err})
+	}
+	var heads []head.Head
+	err = s.writer.do(ctx, size, func() (err error) {
+		// The conditions of all come first, so that a conflict has written nothing.
+		if err := s.checkAll(members); err != nil {
+			return err
+		}
+		heads, err = s.replaceAll(members)
+		return err
+	})
+	if err != nil {
+		return nil, swapFailure(s.name, s.closed.Load(), err)
+	}
+	s.bell.Ring()
+	return heads, nil
+}
+
+// member is an exchange with the rows that it writes.
+type member struct {
+	head.Exchange
+	swap *replacement // nil if the head is to be unchanged
+	rows []row
+}
+
+func newMembers(exchanges []head.Exchange) (members []member, size int, err error) {
+	for _, e := range exchanges {
+		m := member{Exchange: e}
+		if !e.Next.IsZero() {
+			if m.swap, err = newReplacement(e.Old, e.Next); err != nil {
+				return nil, 0, err
+			}
+			n := 0
+			if m.rows, n, err = newRows(e.Changesets); err != nil {
+				return nil, 0, err
+			}
+			size += n
+		}
+		members = append(members, m)
+	}
+	return members, size, nil
+}
+
+// checkAll tests the conditions of all members within the writer's transaction. It finds
+// all winners.
+func (s *Store) checkAll(members []member) error {
+	winners := map[string]*head.Head{}
+	for _, m := range members {
+		key := changeset.Escape(m.AggregateID)
+		current, err := s.scanHead(key, s.session.load.QueryRow(key))
+		switch {
+		case err != nil:
+			return err
+		case m.swap == nil && !current.SameContent(m.Old), m.swap != nil && !current.SameRecord(m.Old):
+			winners[m.AggregateID] = &current
+		}
+	}
+	if len(winners) > 0 {
+		return &head.ConflictsError{Winners: winners}
+	}
+	return nil
+}
+
+// replaceAll replaces the heads and puts the changesets of members whose conditions hold.
+func (s *Store) replaceAll(members []member) (heads []head.Head, err error) {
+	for _, m := range members {
+		h := m.Old
+		if m.swap != nil {
+			if h, err = s.swap(m.swap); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.session.insertAll(m.rows); err != nil {
+			return nil, err
+		}
+		heads = append(heads, h)
+	}
+	return heads, nil
+}
