@@ -54,14 +54,17 @@ const (
 	Entries
 	// Hints reads the next page of hints of a source.
 	Hints
+	// SwapAll swaps the heads of several aggregates in one step. It is no Swap. Its
+	// reference is the first head's that is replaced.
+	SwapAll
 )
 
 // operations is the number of operations, and 1.
-const operations = Hints + 1
+const operations = SwapAll + 1
 
 // String returns the operation's name.
 func (op Op) String() string {
-	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints"}
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints", SwapAll: "swap-all"}
 	return names[op]
 }
 

@@ -125,13 +125,36 @@ func (s heads) Commit(ctx context.Context, cs []changeset.Changeset, old, next h
 	if err := head.CheckSwap(old, next); err != nil {
 		return head.Head{}, err
 	}
+	cs = cloned(cs)
+	return request(ctx, s.script, Commit, next.Ref, func(ctx context.Context) (head.Head, error) {
+		return s.PassThrough.Commit(ctx, cs, old, next)
+	})
+}
+
+func (s heads) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if err := head.CheckExchanges(exchanges, s.Members()); err != nil {
+		return nil, err
+	}
+	exchanges = slices.Clone(exchanges)
+	var first changeset.Ref
+	for i, e := range slices.Backward(exchanges) {
+		exchanges[i].Changesets = cloned(e.Changesets)
+		if !e.Next.IsZero() {
+			first = e.Next.Ref
+		}
+	}
+	return request(ctx, s.script, SwapAll, first, func(ctx context.Context) ([]head.Head, error) {
+		return s.PassThrough.SwapAll(ctx, exchanges)
+	})
+}
+
+// cloned returns changesets whose bodies change no more.
+func cloned(cs []changeset.Changeset) []changeset.Changeset {
 	cs = slices.Clone(cs)
 	for i := range cs {
 		cs[i].Body = bytes.Clone(cs[i].Body)
 	}
-	return request(ctx, s.script, Commit, next.Ref, func(ctx context.Context) (head.Head, error) {
-		return s.PassThrough.Commit(ctx, cs, old, next)
-	})
+	return cs
 }
 
 func (s heads) Holds(store changeset.Store) bool {

@@ -17,7 +17,7 @@ import (
 // tags, objects and aggregates alike, each as one request. Log counts the pages of
 // logs, and the looks at their ends; Hints counts the pages of sources. The request
 // that finds no further page counts, too.
-type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany, Log, Hints int }
+type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany, Log, Hints, SwapAll int }
 
 type operation int
 
@@ -33,6 +33,7 @@ const (
 	getMany
 	log
 	hints
+	swapAll
 	operations
 )
 
@@ -50,7 +51,7 @@ func New(latency time.Duration) *Meter { return &Meter{latency: latency} }
 // Count returns the numbers of requests since the meter was made or reset.
 func (m *Meter) Count() Counts {
 	n := func(op operation) int { return int(m.counts[op].Load()) }
-	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del), n(getMany), n(log), n(hints)}
+	return Counts{n(put), n(get), n(stat), n(load), n(swap), n(commit), n(list), n(del), n(getMany), n(log), n(hints), n(swapAll)}
 }
 
 // Requests returns the number of all requests since the meter was made or reset.

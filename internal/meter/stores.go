@@ -122,6 +122,16 @@ func (s heads) Commit(ctx context.Context, cs []changeset.Changeset, old, next h
 	return s.PassThrough.Commit(ctx, cs, old, next)
 }
 
+func (s heads) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if err := head.CheckExchanges(exchanges, s.Members()); err != nil {
+		return nil, err
+	}
+	if err := s.m.request(ctx, swapAll); err != nil {
+		return nil, err
+	}
+	return s.PassThrough.SwapAll(ctx, exchanges)
+}
+
 func (s heads) Holds(store changeset.Store) bool {
 	own, ok := store.(changesets)
 	return ok && own.m == s.m && s.PassThrough.Holds(own.Unwrap())
