@@ -8,6 +8,10 @@ import (
 	"ropewalk/changeset"
 )
 
+// MaxTips is the largest size of the tips of all heads that one step of
+// [Transactor.SwapAll] stores, in bytes: DynamoDB takes 4 MB for the whole records.
+const MaxTips = 3 << 20
+
 // Transactor is what a [Store] implements if it can swap the heads of several aggregates
 // in one atomic step.
 type Transactor interface {
@@ -76,10 +80,10 @@ func (h Head) SameContent(other Head) bool {
 
 // CheckExchanges returns a [*NotAppliedError] if no store can make the exchanges in one
 // step: there are none or more than most, an aggregate occurs twice, no head is replaced,
-// or one cannot follow the head before it ([CheckSwap]). Every implementation of
+// one cannot follow the head before it ([CheckSwap]), or the tips are larger than [MaxTips]. Every implementation of
 // [Transactor.SwapAll] calls it before it sends anything.
 func CheckExchanges(exchanges []Exchange, most int) error {
-	swaps, seen := 0, map[string]bool{}
+	swaps, tips, seen := 0, 0, map[string]bool{}
 	for _, e := range exchanges {
 		if seen[e.AggregateID] {
 			return &NotAppliedError{Err: fmt.Errorf("swap heads: %q occurs twice", e.AggregateID)}
@@ -89,6 +93,7 @@ func CheckExchanges(exchanges []Exchange, most int) error {
 			continue
 		}
 		swaps++
+		tips += len(e.Next.Tip)
 		if err := e.check(); err != nil {
 			return err
 		}
@@ -100,6 +105,8 @@ func CheckExchanges(exchanges []Exchange, most int) error {
 		return &NotAppliedError{Err: errors.New("swap heads: no head is replaced")}
 	case len(exchanges) > most:
 		return &NotAppliedError{Err: fmt.Errorf("swap heads: %d aggregates are more than %d", len(exchanges), most)}
+	case tips > MaxTips:
+		return &NotAppliedError{Err: fmt.Errorf("swap heads: the tips have %d bytes, more than %d", tips, MaxTips)}
 	}
 	return nil
 }

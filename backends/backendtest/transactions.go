@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -199,8 +200,14 @@ func swapAllChecked(t testing.TB, h Harness) {
 	for range s.Members() {
 		many = append(many, appending(t, head.Head{}, newAggregate()))
 	}
+	var long []head.Exchange
+	for range head.MaxTips/head.MaxTip + 1 {
+		id := newAggregate()
+		a := pack(t, head.Head{}, id, head.MaxTip, []byte(strings.Repeat("z", head.MaxTip-600)))
+		long = append(long, head.Exchange{AggregateID: id, Next: a.Next, Changesets: a.Objects})
+	}
 	for name, exchanges := range map[string][]head.Exchange{
-		"none": nil, "nothing is replaced": {unchanged(a)}, "twice": {good, unchanged(b), unchanged(a)},
+		"none": nil, "long tips": long, "nothing is replaced": {unchanged(a)}, "twice": {good, unchanged(b), unchanged(a)},
 		"a swap that cannot follow": {good, bad}, "a head of another aggregate": {good, astray}, "too many": many,
 	} {
 		_, err := s.SwapAll(t.Context(), exchanges)
