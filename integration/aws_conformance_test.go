@@ -42,7 +42,9 @@ func testS3(t *testing.T, a *awsAccount) {
 
 func TestDynamoDBConformance(t *testing.T) {
 	t.Parallel()
-	backendtest.TestHeads(t, newLocalStack(t).provisionedTable(t).dynamoHarness())
+	h := newLocalStack(t).provisionedTable(t).dynamoHarness()
+	t.Run("heads", func(t *testing.T) { backendtest.TestHeads(t, h) })
+	t.Run("transactor", func(t *testing.T) { backendtest.TestTransactor(t, h) })
 }
 
 // shortPages is an API option that makes listings short of what the suite

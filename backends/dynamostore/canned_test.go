@@ -122,8 +122,11 @@ const (
 
 func kindOf(err error) string {
 	var c *head.ConflictError
+	var several *head.ConflictsError
 	var n *head.NotAppliedError
 	switch {
+	case errors.As(err, &several):
+		return conflict
 	case errors.As(err, &c) && c.Winner == nil:
 		return untold
 	case errors.As(err, &c) && c.Winner.Exists():

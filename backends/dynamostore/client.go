@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"ropewalk/internal/awscall"
 )
@@ -31,10 +32,33 @@ func set(o *dynamodb.Options, settings awscall.Settings) {
 	}
 }
 
-// guard refuses a write without its condition.
+// guard refuses a write without its condition, and a transaction without its token.
 func guard(in any) error {
-	if write, ok := in.(*dynamodb.UpdateItemInput); ok && aws.ToString(write.ConditionExpression) == "" {
-		return errors.New("dynamostore: a write without a condition is never sent")
+	var conditions []*string
+	switch in := in.(type) {
+	case *dynamodb.UpdateItemInput:
+		conditions = append(conditions, in.ConditionExpression)
+	case *dynamodb.TransactWriteItemsInput:
+		conditions = append(conditions, in.ClientRequestToken)
+		for _, item := range in.TransactItems {
+			conditions = append(conditions, conditionOf(item))
+		}
+	}
+	for _, condition := range conditions {
+		if aws.ToString(condition) == "" {
+			return errors.New("dynamostore: a write without a condition is never sent")
+		}
+	}
+	return nil
+}
+
+// conditionOf returns the condition of a member of a transaction.
+func conditionOf(item types.TransactWriteItem) *string {
+	switch {
+	case item.Update != nil:
+		return item.Update.ConditionExpression
+	case item.ConditionCheck != nil:
+		return item.ConditionCheck.ConditionExpression
 	}
 	return nil
 }

@@ -5,7 +5,8 @@
 // UpdateItem, which tests revision, version, changeset ID, digest and object index of
 // the stored item, and leaves attributes of newer versions alone. If the condition
 // fails, DynamoDB returns the item with the error, so that a conflict needs no
-// further request.
+// further request. Several heads are swapped together by TransactWriteItems, with the
+// same conditions.
 //
 // The caller makes the client, and so decides on credentials, endpoint,
 // region, tracing and time limits:
@@ -38,10 +39,11 @@ import (
 )
 
 var (
-	_ head.Store   = (*Store)(nil)
-	_ head.Locator = (*Store)(nil)
-	_ head.Source  = (*Store)(nil)
-	_ head.Tipper  = (*Store)(nil)
+	_ head.Store      = (*Store)(nil)
+	_ head.Transactor = (*Store)(nil)
+	_ head.Locator    = (*Store)(nil)
+	_ head.Source     = (*Store)(nil)
+	_ head.Tipper     = (*Store)(nil)
 )
 
 // MaxPrefix is the largest size of a prefix in bytes: it leaves room for the

@@ -128,6 +128,10 @@ func (f faithful) calls() map[string]func(*testing.T, *dynamostore.Store) (strin
 			_, err := s.Swap(t.Context(), f.head, link.Fence(f.head))
 			return "", err
 		},
+		"SwapAll": func(t *testing.T, s *dynamostore.Store) (string, error) {
+			heads, err := s.SwapAll(t.Context(), []head.Exchange{{AggregateID: f.head.AggregateID, Old: f.head, Next: link.Fence(f.head)}})
+			return fmt.Sprintf("%+v", heads), err
+		},
 		"Hints": func(t *testing.T, s *dynamostore.Store) (string, error) {
 			var text string
 			for p, err := range s.Hints(t.Context(), nil) {
@@ -171,6 +175,7 @@ func changes(a answer) map[string]answer {
 		"an empty body":       good(""), "half a body": good(a.body[:len(a.body)/2]),
 		"ok {}":  good("{}"),
 		"a list": good("[]"), "null": good("null"),
+		"a cancellation": page(400, "application/json", `{"__type":"x#TransactionCanceledException","CancellationReasons":[{"Code":"ConditionalCheckFailed"}]}`),
 	}
 	for name := range a.header {
 		header := maps.Clone(a.header)

@@ -92,6 +92,20 @@ func (e expressions) condition(old head.Head, is map[string]types.AttributeValue
 	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
 }
 
+// sameContent demands that the item has the content of old, whatever its revision.
+func (e expressions) sameContent(old head.Head) string {
+	if !old.Exists() {
+		void := &types.AttributeValueMemberS{Value: string(head.Void)}
+		return "attribute_not_exists(" + e.name(head.FieldAggregateID) + ") OR " + e.term(head.FieldState, "=", "old", void)
+	}
+	is := attributes(old)
+	var terms []string
+	for _, name := range []string{head.FieldVersion, head.FieldChangesetID, head.FieldDigest, head.FieldState} {
+		terms = append(terms, e.term(name, "=", "old", is[name]))
+	}
+	return strings.Join(terms, " AND ")
+}
+
 func (e expressions) term(name, operator, kind string, value types.AttributeValue) string {
 	placeholder := ":" + kind + "_" + underscored(name)
 	e.values[placeholder] = value
