@@ -79,9 +79,9 @@ func (h Head) SameContent(other Head) bool {
 }
 
 // CheckExchanges returns a [*NotAppliedError] if no store can make the exchanges in one
-// step: there are none or more than most, an aggregate occurs twice, no head is replaced,
-// one cannot follow the head before it ([CheckSwap]), or the tips are larger than [MaxTips]. Every implementation of
-// [Transactor.SwapAll] calls it before it sends anything.
+// step: the list is empty or has more than most, an aggregate occurs twice, no head is
+// replaced, one cannot follow the head before it ([CheckSwap]), or the tips are larger than
+// [MaxTips]. Every implementation of [Transactor.SwapAll] calls it before it sends anything.
 func CheckExchanges(exchanges []Exchange, most int) error {
 	swaps, tips, seen := 0, 0, map[string]bool{}
 	for _, e := range exchanges {

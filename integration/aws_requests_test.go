@@ -125,19 +125,23 @@ func TestAWSBareConfiguration(t *testing.T) {
 }
 
 // TestDynamoDBWriteUnits: a swap consumes one write unit, however often the head
-// was swapped before.
+// was swapped before, and each head that a step replaces consumes two.
 func TestDynamoDBWriteUnits(t *testing.T) {
 	a := newLocalStack(t).provisionedTable(t)
 	var consumed []float64
 	ask := func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-		update, ok := in.Parameters.(*dynamodb.UpdateItemInput)
-		if !ok {
-			return next.HandleInitialize(ctx, in)
+		switch in := in.Parameters.(type) {
+		case *dynamodb.UpdateItemInput:
+			in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+		case *dynamodb.TransactWriteItemsInput:
+			in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 		}
-		update.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 		out, metadata, err := next.HandleInitialize(ctx, in)
-		if reply, ok := out.Result.(*dynamodb.UpdateItemOutput); ok && err == nil {
+		switch reply := out.Result.(type) {
+		case *dynamodb.UpdateItemOutput:
 			consumed = append(consumed, *reply.ConsumedCapacity.CapacityUnits)
+		case *dynamodb.TransactWriteItemsOutput:
+			consumed = append(consumed, *reply.ConsumedCapacity[0].CapacityUnits)
 		}
 		return out, metadata, err
 	}
@@ -154,4 +158,10 @@ func TestDynamoDBWriteUnits(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, slices.Repeat([]float64{1}, 100), consumed)
+
+	_, first := newAWSAppend(t, head.Head{})
+	consumed = nil
+	_, err := heads.SwapAll(t.Context(), []head.Exchange{{AggregateID: h.AggregateID, Old: h, Next: link.Fence(h)}, {AggregateID: first.AggregateID, Next: first}})
+	require.NoError(t, err)
+	require.Equal(t, []float64{4}, consumed)
 }

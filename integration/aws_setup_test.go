@@ -47,7 +47,7 @@ func TestAWSProvision(t *testing.T) {
 	require.Equal(t, []string{"bucket " + a.bucket + " ok", "conditional writes ok", "no expiry rule", "public access blocked", "versioning on"}, awsLines(t, found))
 	found, err = heads.Check(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []string{"table " + a.table + " ok", "conditional writes ok", "no TTL", "no replicas", "billing on demand", "stream on, NEW_IMAGE", "point-in-time recovery on"}, awsLines(t, found))
+	require.Equal(t, []string{"table " + a.table + " ok", "conditional writes ok", "several aggregates in one commit ok", "no TTL", "no replicas", "billing on demand", "stream on, NEW_IMAGE", "point-in-time recovery on"}, awsLines(t, found))
 	requireUntouched(t, a)
 
 	location, err := a.s3().GetBucketLocation(t.Context(), &s3.GetBucketLocationInput{Bucket: &a.bucket})

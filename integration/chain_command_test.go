@@ -75,7 +75,9 @@ func TestCommandOverClouds(t *testing.T) {
 		}
 		run(t, "", "init")
 		run(t, "", "init") // again does no harm
-		require.Contains(t, run(t, "", "init", "--check"), "conditional writes")
+		findings := run(t, "", "init", "--check")
+		require.Contains(t, findings, "conditional writes")
+		require.Contains(t, findings, "several aggregates in one commit ")
 		t.Run("import and export", func(t *testing.T) { importAndExport(t, run) })
 		t.Run("sixteen processes", func(t *testing.T) { sixteenProcesses(t, c, environment, run) })
 	})

@@ -136,6 +136,10 @@ func (r *iamRecorder) watch(stack *middleware.Stack) error {
 }
 
 func (r *iamRecorder) note(operation string, in any, err error) {
+	if step, ok := in.(*dynamodb.TransactWriteItemsInput); ok {
+		r.noteStep(step)
+		return
+	}
 	action, known := iamActions[operation]
 	if !known {
 		r.t.Errorf("no IAM action is known for %s", operation)
@@ -157,6 +161,22 @@ func (r *iamRecorder) note(operation string, in any, err error) {
 	}
 	if _, replaces := request.keys["s3:if-match"]; replaces { // S3 looks at the ETag on behalf of who asks
 		r.requests = append(r.requests, iamRequest{action: "s3:GetObject", resource: request.resource})
+	}
+}
+
+// noteStep notes a transaction: IAM is asked about each of its members.
+func (r *iamRecorder) noteStep(in *dynamodb.TransactWriteItemsInput) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, item := range in.TransactItems {
+		q := iamRequest{action: "dynamodb:ConditionCheckItem", resource: r.aws.Table, keys: map[string]string{}}
+		if item.ConditionCheck != nil {
+			q.keys["dynamodb:LeadingKeys"] = item.ConditionCheck.Key[head.FieldAggregateID].(*dynamotypes.AttributeValueMemberS).Value
+		} else {
+			q.action = "dynamodb:UpdateItem"
+			q.keys["dynamodb:LeadingKeys"] = item.Update.Key[head.FieldAggregateID].(*dynamotypes.AttributeValueMemberS).Value
+		}
+		r.requests = append(r.requests, q)
 	}
 }
 

@@ -92,9 +92,22 @@ func (s roleStore) write(t *testing.T) changeset.Header {
 	require.NoError(t, err)
 	_, err = chain.Settle(ctx, h.Ref, h.Revision-1)
 	require.NoError(t, err)
+	s.swapAll(t, h)
 	_, err = s.objects.Stat(ctx, changeset.Ref{AggregateID: "order/1", Version: 9, ID: changeset.NewID()})
 	require.ErrorIs(t, err, changeset.ErrNotFound, "such as a snapshot that is not made yet")
 	return s.put(t, chain, 1, 1)[0].Header
+}
+
+// swapAll fences a head if another aggregate has none, where the heads can be swapped
+// together.
+func (s roleStore) swapAll(t *testing.T, h head.Head) {
+	t.Helper()
+	x, ok := head.As[head.Transactor](s.heads)
+	if !ok {
+		return
+	}
+	_, err := x.SwapAll(t.Context(), []head.Exchange{{AggregateID: h.AggregateID, Old: h, Next: link.Fence(h)}, {AggregateID: "order/2"}})
+	require.NoError(t, err)
 }
 
 func draft(content string) changeset.Draft { return changeset.Draft{Content: []byte(content)} }

@@ -178,7 +178,9 @@ func swapAllUnchanged(t testing.TB, h Harness) {
 		exchange head.Exchange
 		stored   head.Head
 	}{
-		{unchanged(other), moved}, {unchanged(erased), gone}, {head.Exchange{AggregateID: other.AggregateID}, moved},
+		{unchanged(other), moved},
+		{unchanged(erased), gone},
+		{head.Exchange{AggregateID: other.AggregateID}, moved},
 		{unchanged(head.At(first(t, newAggregate(), nil).Header)), head.Head{}},
 	} {
 		a := create(t, s)

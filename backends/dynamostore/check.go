@@ -22,10 +22,10 @@ const probes = "ropewalk-probe/"
 
 // Check looks for missing and dangerous things: the table and its key, a time
 // to live, replicas of a global table with eventual consistency, conditional
-// writes that the server does not honour, a stream without new images; and says how
-// the table is billed, and whether a stream and point-in-time recovery are on. What the
-// options demand must be on. It changes nothing except for one small
-// item of its own under the prefix, which it removes. It needs rights to do all
+// writes and transactions that the server does not honour, a stream without new images;
+// and says how the table is billed, and whether a stream and point-in-time recovery are
+// on. What the options demand must be on. It changes nothing except for three small
+// items of its own under the prefix, which it removes. It needs rights to do all
 // that; anything that it must not look at is a finding too. It returns an error
 // if the context ended, and findings otherwise.
 func (s *Store) Check(ctx context.Context) ([]Finding, error) {
@@ -33,7 +33,7 @@ func (s *Store) Check(ctx context.Context) ([]Finding, error) {
 	first := s.checkTable(table, err)
 	findings := []Finding{first}
 	if first.OK {
-		findings = append(findings, s.checkConditions(ctx), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), checkStream(table), s.checkRecovery(ctx))
+		findings = append(findings, s.checkConditions(ctx), s.checkTransactions(ctx, table), s.checkExpiry(ctx), checkReplicas(table), checkBilling(table), checkStream(table), s.checkRecovery(ctx))
 		if s.options.Protection {
 			findings = append(findings, checkProtection(table))
 		}
@@ -72,9 +72,7 @@ func (s *Store) checkTable(table *types.TableDescription, err error) Finding {
 // it again.
 func (s *Store) checkConditions(ctx context.Context) Finding {
 	const name = "conditional writes"
-	key := map[string]types.AttributeValue{
-		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
-	}
+	key := s.probe()
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table, Key: key,
 		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
@@ -94,6 +92,13 @@ func (s *Store) checkConditions(ctx context.Context) Finding {
 		return Finding{Name: name, OK: true, Detail: "ok, but the probe could not be removed"}
 	}
 	return Finding{Name: name, OK: true, Detail: "ok"}
+}
+
+// probe returns the key of a new item that is no aggregate's.
+func (s *Store) probe() map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{
+		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
+	}
 }
 
 func conditionFailed(err error) bool {

@@ -72,6 +72,13 @@ func (f faithful) do(operation string, n int) answer {
 			return a
 		}
 		return good(`{}`)
+	case "TransactWriteItems":
+		if n == 1 { // Check's second one
+			a := good(`{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"m","CancellationReasons":[{"Code":"ConditionalCheckFailed"},{"Code":"ConditionalCheckFailed"}]}`)
+			a.status = 400
+			return a
+		}
+		return good(`{}`)
 	case "DescribeTable":
 		return good(table(onDemand + "," + withStream))
 	case "DescribeStream":

@@ -76,12 +76,10 @@ func TestUnreachable(t *testing.T) {
 // goodTable is a server that answers as a table in good order does, except for
 // the replies that a test puts in their place.
 func goodTable(others map[string]reply) *canned {
-	puts := 0
+	calls := map[string]int{}
 	return &canned{reply: func(_ int, operation string) reply {
-		if operation == "UpdateItem" {
-			if puts++; puts > 1 {
-				operation += " 2"
-			}
+		if calls[operation]++; calls[operation] > 1 && (operation == "UpdateItem" || operation == "TransactWriteItems") {
+			operation += " 2"
 		}
 		if other, ok := others[operation]; ok {
 			return other
@@ -91,6 +89,8 @@ func goodTable(others map[string]reply) *canned {
 			return reply{status: 200, body: table(onDemand + "," + withStream)}
 		case "UpdateItem 2":
 			return reply{status: 400, code: "ConditionalCheckFailedException"}
+		case "TransactWriteItems 2":
+			return canceled("ConditionalCheckFailed", "ConditionalCheckFailed")
 		case "DescribeTimeToLive":
 			return reply{status: 200, body: `{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}`}
 		case "DescribeContinuousBackups":
@@ -132,13 +132,13 @@ func TestCheckOfAGoodTable(t *testing.T) {
 		require.True(t, f.OK, f)
 		lines = append(lines, f.String())
 	}
-	require.ElementsMatch(t, []string{"table table ok", "conditional writes ok", "no TTL", "no replicas", "billing on demand", "stream on, NEW_IMAGE", "point-in-time recovery on"}, lines)
+	require.ElementsMatch(t, []string{"table table ok", "conditional writes ok", "several aggregates in one commit ok", "no TTL", "no replicas", "billing on demand", "stream on, NEW_IMAGE", "point-in-time recovery on"}, lines)
 }
 
 func TestCheckFinds(t *testing.T) {
 	ok := func(body string) reply { return reply{status: 200, body: body} }
 	denied := reply{status: 400, code: "AccessDeniedException"}
-	const replicas = `"Replicas":[{"RegionName":"us-east-1"}]`
+	const replicas, several = `"Replicas":[{"RegionName":"us-east-1"}]`, "several aggregates in one commit"
 	tests := map[string]struct {
 		operation string
 		reply     reply
@@ -164,6 +164,15 @@ func TestCheckFinds(t *testing.T) {
 		"denied writes":    {"UpdateItem", denied, "conditional writes", false, "denies access"},
 		"failing writes":   {"UpdateItem 2", denied, "conditional writes", false, "denies access"},
 		"probe left":       {"DeleteItem", denied, "conditional writes", true, "could not be removed"},
+		"no transactions":  {"TransactWriteItems", reply{status: 400, code: "UnknownOperationException"}, several, false, "UnknownOperationException"},
+		"denied steps":     {"TransactWriteItems", denied, several, false, "denies access"},
+		"denied checks":    {"TransactWriteItems 2", denied, several, false, "denies access"},
+		"steps not tested": {"TransactWriteItems 2", ok("{}"), several, false, "not honoured"},
+		"half a test":      {"TransactWriteItems 2", canceled("None", "ConditionalCheckFailed"), several, false, "not known"},
+		"throttled steps":  {"TransactWriteItems 2", canceled("ThrottlingError", "None"), several, false, "not known"},
+		"short reasons":    {"TransactWriteItems 2", canceled("ConditionalCheckFailed"), several, false, "not known"},
+		"probes left":      {"DeleteItem", denied, several, true, "could not be removed"},
+		"strong steps":     {"DescribeTable", ok(table(replicas + `,"MultiRegionConsistency":"STRONG"`)), several, true, "not in a table with multi-Region strong consistency"},
 		"no recovery":      {"DescribeContinuousBackups", ok(recovery("DISABLED")), "point-in-time recovery", false, "off"},
 		"unknown recovery": {"DescribeContinuousBackups", denied, "point-in-time recovery", false, "not known"},
 	}

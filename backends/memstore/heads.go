@@ -59,8 +59,8 @@ func (s *Store) Commit(ctx context.Context, changesets []changeset.Changeset, ol
 	return s.apply(swaps[0]), nil
 }
 
-// maxMembers is how many heads one step swaps at most. There is no reason for a limit
-// here except that other storages have it.
+// maxMembers is how many heads one step swaps at most, as many as in DynamoDB. Memory has
+// no limit of its own.
 const maxMembers = 100
 
 // Members returns 100.

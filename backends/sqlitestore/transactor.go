@@ -7,8 +7,8 @@ import (
 	"ropewalk/head"
 )
 
-// maxMembers is how many heads one step swaps at most. SQLite would take more: other
-// storages do not.
+// maxMembers is how many heads one step swaps at most, as many as in DynamoDB. SQLite
+// has no limit of its own.
 const maxMembers = 100
 
 // Members returns 100.

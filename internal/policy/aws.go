@@ -95,7 +95,7 @@ func (a AWS) writer() []Statement {
 	if a.Table == "" {
 		return []Statement{a.read(changeset.Folder, head.Folder), a.missing(), a.create(changeset.Folder, head.Folder), a.replace(head.Folder)}
 	}
-	return []Statement{a.read(changeset.Folder), a.missing(), a.create(changeset.Folder), a.heads("dynamodb:GetItem", "dynamodb:UpdateItem")}
+	return []Statement{a.read(changeset.Folder), a.missing(), a.create(changeset.Folder), a.writableHeads()}
 }
 
 func (a AWS) maintainer() []Statement {
@@ -108,7 +108,7 @@ func (a AWS) maintainer() []Statement {
 	return []Statement{
 		a.read(changeset.Folder, probes), a.missing(),
 		a.create(probes), a.replace(probes), a.delete(), a.bucket(),
-		a.heads("dynamodb:GetItem", "dynamodb:UpdateItem"),
+		a.writableHeads(),
 		a.items("DeleteProbes", a.literal()+probes+"*", "dynamodb:DeleteItem"),
 		a.table(),
 	}
@@ -187,6 +187,12 @@ func (a AWS) bucket() Statement {
 // heads allows actions on the items below the prefix.
 func (a AWS) heads(actions ...string) Statement {
 	return a.items("Heads", a.literal()+"*", actions...)
+}
+
+// writableHeads allows to read and to swap heads, also several in one transaction, for
+// which DynamoDB requires the rights of its members.
+func (a AWS) writableHeads() Statement {
+	return a.heads("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem")
 }
 
 // items allows actions on the items whose keys match.

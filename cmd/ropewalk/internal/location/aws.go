@@ -139,7 +139,11 @@ func (p awsLocation) Check(ctx context.Context) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return checkAll(ctx, all)
+	findings, err := checkAll(ctx, all)
+	if err == nil && p.table == "" {
+		findings = append(findings, notTogether("S3"))
+	}
+	return findings, err
 }
 
 // setUp creates and checks the storage of a backend.
@@ -155,6 +159,11 @@ func provisionAll(ctx context.Context, all []setUp) error {
 		}
 	}
 	return nil
+}
+
+// notTogether is the finding that a storage of heads cannot swap several in one step.
+func notTogether(storage string) finding.Finding {
+	return finding.Finding{Name: "several aggregates in one commit", OK: true, Detail: "not with heads in " + storage}
 }
 
 func checkAll(ctx context.Context, all []setUp) (findings []finding.Finding, err error) {

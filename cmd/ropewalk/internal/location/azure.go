@@ -150,5 +150,9 @@ func (p azureLocation) Check(ctx context.Context) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Check(ctx)
+	findings, err := s.Check(ctx)
+	if err == nil {
+		findings = append(findings, notTogether("Azure"))
+	}
+	return findings, err
 }
