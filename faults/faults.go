@@ -28,7 +28,7 @@ import (
 
 // ErrInjected is wrapped by every error that a script injects. Except for
 // [Refused], the error of a swap is neither a *head.NotAppliedError nor a
-// *head.ConflictError: it is unknown whether the swap was applied.
+// *head.ConflictError or *head.ConflictsError: it is unknown whether the swap was applied.
 var ErrInjected = errors.New("injected fault")
 
 // Op is an operation of one of the interfaces.
@@ -45,6 +45,9 @@ const (
 	Swap
 	// Commit puts and swaps in one step. It is a Swap, too.
 	Commit
+	// SwapAll swaps the heads of several aggregates in one step. It is no Swap. Its
+	// reference is the first head's that is replaced.
+	SwapAll
 	// GetMany reads many changesets by one request.
 	GetMany
 	// Tags reads the next tag of a listing. The call that finds no further tag
@@ -54,17 +57,14 @@ const (
 	Entries
 	// Hints reads the next page of hints of a source.
 	Hints
-	// SwapAll swaps the heads of several aggregates in one step. It is no Swap. Its
-	// reference is the first head's that is replaced.
-	SwapAll
 )
 
 // operations is the number of operations, and 1.
-const operations = SwapAll + 1
+const operations = Hints + 1
 
 // String returns the operation's name.
 func (op Op) String() string {
-	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints", SwapAll: "swap-all"}
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", SwapAll: "swap-all", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints"}
 	return names[op]
 }
 
@@ -105,6 +105,14 @@ type Fault struct {
 	// caller waits in the meantime, so that others can act at exactly that moment.
 	// The After of a late request runs when it has taken effect.
 	Before, After func()
+	// Between, if not nil, lets a request of [SwapAll] take effect as a transaction of
+	// DynamoDB does: it locks all its heads, tests all conditions, and then replaces and
+	// unlocks one head after the other, in the order of the exchanges. Between runs before
+	// each exchange except the first, with its place among the exchanges. Readers then find
+	// some heads replaced and others not. Swaps of locked heads through the same script are
+	// refused: a retryable *head.NotAppliedError, as is a step that meets a swap which is
+	// under way.
+	Between func(place int)
 	// DelayBefore and DelayAfter pass on the request's way to the store and on
 	// the reply's way back. A context that ends in the meantime ends the call.
 	DelayBefore, DelayAfter time.Duration
@@ -157,9 +165,14 @@ func (c call) kind() Kind {
 
 // request sends one request through the script to the inner store.
 func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, inner func(context.Context) (T, error)) (T, error) {
+	return requestAs(ctx, s, op, ref, func(ctx context.Context, _ Fault) (T, error) { return inner(ctx) })
+}
+
+// requestAs is request for an inner store that takes the fault into account.
+func requestAs[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, inner func(context.Context, Fault) (T, error)) (T, error) {
 	var none T
 	if ctx.Err() != nil {
-		return inner(ctx) // the store sends nothing then, so it is no call
+		return inner(ctx, Fault{}) // the store sends nothing then, so it is no call
 	}
 	c := s.begin(op, ref)
 	defer s.releaseAfter(op)
@@ -171,7 +184,7 @@ func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, in
 	case Late:
 		later := context.WithoutCancel(ctx)
 		s.postpone(c, func() {
-			_, err := inner(later)
+			_, err := inner(later, c.fault)
 			s.arrived(c, err)
 			run(c.fault.After)
 		})
@@ -184,7 +197,7 @@ func request[T any](ctx context.Context, s *Script, op Op, ref changeset.Ref, in
 		<-ctx.Done()
 		return none, s.fail(c, ctx.Err())
 	}
-	v, err := inner(ctx)
+	v, err := inner(ctx, c.fault)
 	s.arrived(c, err)
 	run(c.fault.After)
 	if err := sleep(ctx, c.fault.DelayAfter); err != nil {
@@ -230,7 +243,7 @@ func (c call) injected(cause error) error {
 			err = fmt.Errorf("%w: %w", err, cause)
 		}
 	}
-	if c.fault.Kind == Refused && cause == nil && (c.op == Swap || c.op == Commit) {
+	if c.fault.Kind == Refused && cause == nil && (c.op == Swap || c.op == Commit || c.op == SwapAll) {
 		return &head.NotAppliedError{Retryable: c.fault.Retryable, Err: err}
 	}
 	return err

@@ -28,6 +28,9 @@ type Script struct {
 	draw  func(op Op, call int) Fault
 	late  []*late
 	log   []Event
+
+	locked map[string]bool // heads that a step has locked, by aggregate ID
+	writes map[string]int  // swaps of heads that are under way
 }
 
 // plan is a fault that was set for one call, or for every call of an operation.
@@ -125,7 +128,7 @@ func (s *Script) Unused() (all []Planned) {
 }
 
 func (f Fault) isZero() bool {
-	return f.Kind == None && f.Before == nil && f.After == nil && f.DelayBefore == 0 && f.DelayAfter == 0
+	return f.Kind == None && f.Before == nil && f.After == nil && f.Between == nil && f.DelayBefore == 0 && f.DelayAfter == 0
 }
 
 // Draw lets a function choose the fault of each call, by its operation and its

@@ -100,6 +100,11 @@ func (s heads) Swap(ctx context.Context, old, next head.Head) (head.Head, error)
 		return head.Head{}, err // stores send nothing then
 	}
 	return request(ctx, s.script, Swap, next.Ref, func(ctx context.Context) (head.Head, error) {
+		done, err := s.script.write(next.AggregateID)
+		if err != nil {
+			return head.Head{}, err
+		}
+		defer done()
 		return s.PassThrough.Swap(ctx, old, next)
 	})
 }
@@ -127,6 +132,11 @@ func (s heads) Commit(ctx context.Context, cs []changeset.Changeset, old, next h
 	}
 	cs = cloned(cs)
 	return request(ctx, s.script, Commit, next.Ref, func(ctx context.Context) (head.Head, error) {
+		done, err := s.script.write(next.AggregateID)
+		if err != nil {
+			return head.Head{}, err
+		}
+		defer done()
 		return s.PassThrough.Commit(ctx, cs, old, next)
 	})
 }
@@ -143,8 +153,8 @@ func (s heads) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.H
 			first = e.Next.Ref
 		}
 	}
-	return request(ctx, s.script, SwapAll, first, func(ctx context.Context) ([]head.Head, error) {
-		return s.PassThrough.SwapAll(ctx, exchanges)
+	return requestAs(ctx, s.script, SwapAll, first, func(ctx context.Context, f Fault) ([]head.Head, error) {
+		return s.swapAll(ctx, exchanges, f.Between)
 	})
 }
 
