@@ -79,6 +79,18 @@ var headOptions = []option[head.Store]{
 			return err
 		},
 	}),
+	having[head.Store](head.As[head.Transactor], wholeHeads, struct {
+		head.Store
+		head.Transactor
+	}{bareHeads{&headProbe{}}, &headProbe{}}, map[string]func(context.Context, head.Transactor) error{
+		"SwapAll": func(ctx context.Context, s head.Transactor) error {
+			if s.Members() != probeMembers {
+				return errors.New("it has another number of members")
+			}
+			heads, err := s.SwapAll(ctx, []head.Exchange{{AggregateID: "a", Next: firstHead()}})
+			return some(len(heads), err)
+		},
+	}),
 	having[head.Store](head.As[head.Log], wholeHeads, struct {
 		head.Store
 		head.Log
@@ -232,6 +244,15 @@ func (p *headProbe) Commit(_ context.Context, _ []changeset.Changeset, _, next h
 }
 
 func (p *headProbe) Holds(changeset.Store) bool { return true }
+
+const probeMembers = 7
+
+func (p *headProbe) Members() int { return probeMembers }
+
+func (p *headProbe) SwapAll(_ context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	p.count("SwapAll")
+	return make([]head.Head, len(exchanges)), nil
+}
 
 func (p *headProbe) Entries(context.Context, head.LogPosition, bool) iter.Seq2[[]head.LogEntry, error] {
 	return func(yield func([]head.LogEntry, error) bool) {

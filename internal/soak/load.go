@@ -102,6 +102,13 @@ func (s throttling) Commit(ctx context.Context, changesets []changeset.Changeset
 	return s.PassThrough.Commit(ctx, changesets, old, next)
 }
 
+func (s throttling) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if err := s.load.throttle(); err != nil {
+		return nil, err
+	}
+	return s.PassThrough.SwapAll(ctx, exchanges)
+}
+
 // throttle refuses one call in ThrottleOneIn.
 func (w *loading) throttle() error {
 	if rand.IntN(w.ThrottleOneIn) > 0 {

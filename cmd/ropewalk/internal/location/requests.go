@@ -167,6 +167,17 @@ func (s loggedHeads) Commit(ctx context.Context, changesets []changeset.Changese
 	return h, err
 }
 
+func (s loggedHeads) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	start := time.Now()
+	heads, err := s.PassThrough.SwapAll(ctx, exchanges)
+	what := ""
+	if n := len(exchanges); n > 0 {
+		what = fmt.Sprintf("%s and %d more", exchanges[0].AggregateID, n-1)
+	}
+	s.request(ctx, "swap-heads", what, start, err)
+	return heads, err
+}
+
 func (s loggedHeads) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
 	return listing(ctx, s.requestLog, "list-tags", after, s.PassThrough.Tags(ctx, after))
 }

@@ -58,6 +58,7 @@ func TestEveryRequestIsLoggedOnce(t *testing.T) {
 		"refresh-head":    func() { _, _ = heads.Refresh(ctx, head.Head{Ref: ref}) },
 		"swap-head":       func() { _, _ = heads.Swap(ctx, head.Head{}, head.Head{}) },
 		"commit":          func() { _, _ = heads.Commit(context.WithoutCancel(ctx), nil, head.Head{}, head.Head{}) },
+		"swap-heads":      func() { _, _ = heads.SwapAll(ctx, []head.Exchange{{AggregateID: "a"}}) },
 		"list-heads":      func() { drain(heads.List(ctx, "")) },
 		"list-tags":       func() { drain(heads.Tags(ctx, "")) },
 		"read-log":        func() { drain(heads.Entries(ctx, head.LogPosition{}, false)) },
