@@ -27,11 +27,7 @@ func (s *Store) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.
 	}
 	var heads []head.Head
 	err = s.writer.do(ctx, size, func() (err error) {
-		// The conditions of all come first, so that a conflict has written nothing.
-		if err := s.checkAll(members); err != nil {
-			return err
-		}
-		heads, err = s.replaceAll(members)
+		heads, err = s.exchangeAll(members)
 		return err
 	})
 	if err != nil {
@@ -66,8 +62,16 @@ func newMembers(exchanges []head.Exchange) (members []member, size int, err erro
 	return members, size, nil
 }
 
-// checkAll tests the conditions of all members within the writer's transaction. It finds
-// all winners.
+// exchangeAll makes a step within the writer's transaction. The conditions of all members
+// come first: after a conflict it must have written nothing, as the transaction goes on.
+func (s *Store) exchangeAll(members []member) ([]head.Head, error) {
+	if err := s.checkAll(members); err != nil {
+		return nil, err
+	}
+	return s.replaceAll(members)
+}
+
+// checkAll tests the conditions of all members. It finds all winners.
 func (s *Store) checkAll(members []member) error {
 	winners := map[string]*head.Head{}
 	for _, m := range members {
