@@ -151,8 +151,59 @@ func newAWSAppend(t testing.TB, after head.Head) (changeset.Changeset, head.Head
 func requireUnknown(t testing.TB, err error) {
 	t.Helper()
 	var conflict *head.ConflictError
+	var conflicts *head.ConflictsError
 	var refused *head.NotAppliedError
 	require.Error(t, err)
 	require.NotErrorAs(t, err, &conflict)
+	require.NotErrorAs(t, err, &conflicts)
 	require.NotErrorAs(t, err, &refused)
+}
+
+// TestDynamoDBStepsDoNotLie: with any loss of the reply, a step is one request, and its
+// error says that the outcome is unknown. The same step again is made once: its token is
+// the same.
+func TestDynamoDBStepsDoNotLie(t *testing.T) {
+	wire := &awsWire{}
+	heads := newLocalStack(t).provisionedTable(t).with(wire).heads(t)
+	for name, lose := range awsLosses {
+		t.Run(name, func(t *testing.T) {
+			_, first := newAWSAppend(t, head.Head{})
+			_, other := newAWSAppend(t, head.Head{})
+			guard, err := heads.Swap(t.Context(), head.Head{}, other)
+			require.NoError(t, err)
+			_, third := newAWSAppend(t, head.Head{})
+			step := []head.Exchange{{AggregateID: first.AggregateID, Next: first}, {AggregateID: guard.AggregateID, Old: guard}, {AggregateID: third.AggregateID, Next: third}}
+			wire.sent()
+
+			wire.losing(1, lose)
+			_, err = heads.SwapAll(t.Context(), step)
+			requireUnknown(t, err)
+			require.Equal(t, []string{"TransactWriteItems"}, wire.sent())
+			for _, e := range step {
+				stored, err := heads.Load(t.Context(), e.AggregateID)
+				require.NoError(t, err)
+				require.True(t, stored.SameRecord(e.Next) || stored.SameRecord(guard), "the server has acted")
+			}
+
+			_, err = heads.SwapAll(t.Context(), step)
+			require.NoError(t, err)
+			_, err = heads.Swap(t.Context(), third, link.Fence(third))
+			require.NoError(t, err, "the step was made once")
+			_, err = heads.SwapAll(t.Context(), step)
+			require.NoError(t, err, "it was made, whatever came after it")
+			stored, err := heads.Load(t.Context(), third.AggregateID)
+			require.NoError(t, err)
+			require.True(t, stored.SameRecord(link.Fence(third)))
+
+			conflicting := []head.Exchange{{AggregateID: third.AggregateID, Old: third, Next: link.Fence(third)}, {AggregateID: first.AggregateID, Old: first, Next: link.Fence(first)}}
+			wire.losing(1, lose) // a conflict whose reply is lost is as unknown
+			_, err = heads.SwapAll(t.Context(), conflicting)
+			requireUnknown(t, err)
+			_, err = heads.SwapAll(t.Context(), conflicting)
+			var conflicts *head.ConflictsError
+			require.ErrorAs(t, err, &conflicts, "a step that was refused is tested again")
+			require.Len(t, conflicts.Winners, 1)
+			require.True(t, conflicts.Winners[third.AggregateID].SameRecord(stored))
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -48,6 +49,7 @@ func TestAWSRequests(t *testing.T) {
 		{"load none from S3", func() error { _, err := objects.Load(t.Context(), other.AggregateID); return err }, []string{"GET"}},
 		{"swap in DynamoDB", func() (err error) { inTable, err = heads.Swap(t.Context(), head.Head{}, first); return err }, []string{"UpdateItem"}},
 		{"next swap in DynamoDB", func() error { _, err := heads.Swap(t.Context(), inTable, link.Fence(inTable)); return err }, []string{"UpdateItem"}},
+		{"swap of two heads", func() error { return swapTwo(t, heads, first, other) }, []string{"TransactWriteItems"}},
 		{"load from DynamoDB", func() error { _, err := heads.Load(t.Context(), first.AggregateID); return err }, []string{"GetItem"}},
 		{"list objects", func() error { return drainAWS(objects.Objects(t.Context(), c.AggregateID)) }, []string{"LIST"}},
 		{"list aggregates", func() error { return drainAWS(objects.Aggregates(t.Context(), "")) }, []string{"LIST"}},
@@ -75,6 +77,18 @@ func TestAWSRequests(t *testing.T) {
 	require.ErrorAs(t, err, &conflict)
 	require.True(t, conflict.Winner.SameRecord(link.Fence(inTable)))
 	require.Equal(t, []string{"UpdateItem"}, wire.sent(), "the winner comes with the conflict")
+	var conflicts *head.ConflictsError
+	_, late, err := link.Extend(head.Head{}, other.AggregateID, make([]changeset.Draft, 1), time.Now())
+	require.NoError(t, err)
+	require.ErrorAs(t, swapTwo(t, heads, inTable, late), &conflicts)
+	require.True(t, conflicts.Winners[other.AggregateID].SameRecord(other))
+	require.Equal(t, []string{"TransactWriteItems"}, wire.sent(), "the winners come with the conflict")
+}
+
+// swapTwo creates a head if the one that was fenced is unchanged.
+func swapTwo(t *testing.T, heads head.Transactor, fenced, created head.Head) error {
+	_, err := heads.SwapAll(t.Context(), []head.Exchange{{AggregateID: fenced.AggregateID, Old: fenced}, {AggregateID: created.AggregateID, Next: created}})
+	return err
 }
 
 // refreshed refreshes a head, and holds the result to being the same or another.
