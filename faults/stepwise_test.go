@@ -243,7 +243,7 @@ func TestStepIsDecidedOn(t *testing.T) {
 }
 
 // TestStepThatMeetsAForeignSwap: a swap that goes past the script has no locks to respect.
-// What is then half done is an error that says nothing of the outcome.
+// The step is then half done, and its error says nothing of the outcome.
 func TestStepThatMeetsAForeignSwap(t *testing.T) {
 	r := newStepRig(t)
 	r.script.Next(faults.SwapAll, faults.Fault{Between: func(place int) {
