@@ -12,7 +12,6 @@ import (
 	"ropewalk/head"
 	"ropewalk/internal/body"
 	"ropewalk/internal/link"
-	"ropewalk/internal/pause"
 	"ropewalk/internal/reserved"
 )
 
@@ -123,22 +122,31 @@ func (c *Chain) recordOf(ctx context.Context, point head.Head, drafts []changese
 	if err := link.ValidateAppend(drafts); err != nil {
 		return head.Head{}, err
 	}
-	first := changeset.Changeset{Header: changeset.Header{Ref: changeset.Ref{AggregateID: c.id, Version: point.Version + 1, ID: changeset.NewID()}}}
-	a := &attempt{chain: c, changesets: []changeset.Changeset{first}, from: point, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}
-	return a.reload(ctx)
+	return c.unsent(point, drafts).reload(ctx)
+}
+
+// unsent returns an attempt after a head whose changesets are built by nobody, to be
+// judged.
+func (c *Chain) unsent(after head.Head, drafts []changeset.Draft) *attempt {
+	first := changeset.Changeset{Header: changeset.Header{Ref: changeset.Ref{AggregateID: c.id, Version: after.Len(), ID: changeset.NewID()}}}
+	return &attempt{chain: c, changesets: []changeset.Changeset{first}, from: after, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}
 }
 
 // attempt is one append in flight: changesets that are built on one revision
 // of the head, and the one swap that can commit them. The functions below stand
 // in the order in which they happen: prepare and put, then commit with its
-// swaps, and, if the outcome of a swap is unknown, resolve, which loads the head
-// and judges the attempt by it.
+// swaps (see [carryOut]), and, if the outcome of a swap is unknown, reload, which
+// judges the attempt by the head.
 type attempt struct {
 	chain      *Chain
 	changesets []changeset.Changeset
 	objects    []changeset.Changeset // to put before the swap
 	from, to   head.Head
 	commandID  string // empty if the attempt has no command, or commands of several callers
+
+	// joint says that the attempt is a part of a commit of several aggregates. Then
+	// repeated says that a commit with the same command was found in its place.
+	joint, repeated bool
 }
 
 func (a *attempt) first() changeset.Ref { return a.changesets[0].Ref }
@@ -147,7 +155,12 @@ func (a *attempt) last() changeset.Ref { return a.to.Ref }
 
 // prepare builds the append's changesets and the head that commits them.
 func (c *Chain) prepare(after head.Head, drafts []body.Draft) (*attempt, error) {
-	built, err := link.Build(after, c.id, [][]body.Draft{drafts}, time.Now(), c.store.layout)
+	return c.build(after, drafts, time.Now(), c.store.layout)
+}
+
+// build is prepare at a time and in a layout.
+func (c *Chain) build(after head.Head, drafts []body.Draft, now time.Time, l link.Layout) (*attempt, error) {
+	built, err := link.Build(after, c.id, [][]body.Draft{drafts}, now, l)
 	if err != nil {
 		return nil, err
 	}
@@ -171,35 +184,16 @@ func (c *Chain) put(ctx context.Context, objects []changeset.Changeset) error {
 	return group.Wait()
 }
 
-// errTimeUp is the cause of the end of an attempt's own time, which is not the
-// caller's deadline.
-var errTimeUp = errors.New("the swap was not possible in the time for it")
-
 // commit swaps the head, and returns when the outcome is known or when the time
 // for it is up.
-//
-// While every swap so far was refused before it took effect, nothing can have
-// been committed, and the caller's context rules, within a bound. After the
-// first swap whose outcome is unknown, only the storage can say whether the
-// attempt is committed: see resolve.
 func (a *attempt) commit(ctx context.Context) (head.Head, error) {
-	bounded, cancel := context.WithTimeoutCause(ctx, a.chain.store.options.SettleTimeout, errTimeUp)
-	defer cancel()
-	var cause error
-	for pauses := pause.New(); ; {
-		got, err := a.swap(bounded)
-		refused, ok := errors.AsType[*head.NotAppliedError](err)
-		if !ok {
-			if got, err = a.outcomeOf(bounded, got, err); !final(err) {
-				return a.resolve(ctx, err)
-			}
-			return got, err
-		}
-		cause = lastCause(bounded, cause, err)
-		if !refused.Retryable || pauses.Wait(bounded) != nil {
-			return head.Head{}, fmt.Errorf("append to %q: %w", a.chain.id, errors.Join(ctx.Err(), cause))
-		}
-	}
+	return carryOut(ctx, a.chain.store, a)
+}
+
+func (a *attempt) String() string { return fmt.Sprintf("append to %q", a.chain.id) }
+
+func (a *attempt) uncertain(cause error) *UncertainError {
+	return &UncertainError{Ref: a.last(), AfterRevision: a.from.Revision, Err: cause}
 }
 
 // swap sends the swap once.
@@ -224,31 +218,6 @@ func (a *attempt) outcomeOf(ctx context.Context, got head.Head, err error) (head
 		return a.reload(ctx)
 	default:
 		return a.judge(ctx, *conflict.Winner)
-	}
-}
-
-// resolve finds out the outcome of an attempt after a swap whose outcome is
-// unknown. It loads the head, and while that is still the expected head it
-// repeats the identical swap: it makes no difference whether the first swap
-// takes effect or a repeated one. It outlives the caller's context, but not for
-// long.
-func (a *attempt) resolve(ctx context.Context, cause error) (head.Head, error) {
-	a.chain.store.options.Logger.WarnContext(ctx, "outcome of swap unknown, looking it up", "ref", a.last(), "cause", cause)
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.chain.store.options.SettleTimeout)
-	defer cancel()
-	for pauses := pause.New(); ; {
-		got, err := a.reload(detached)
-		if errors.Is(err, errPending) {
-			got, err = a.swap(detached)
-			got, err = a.outcomeOf(detached, got, err)
-		}
-		if final(err) {
-			return got, err
-		}
-		cause = lastCause(detached, cause, err)
-		if permanent(err) || pauses.Wait(detached) != nil {
-			return head.Head{}, &UncertainError{a.last(), a.from.Revision, errors.Join(context.Cause(ctx), cause)}
-		}
 	}
 }
 
@@ -302,11 +271,19 @@ func (a *attempt) locate(ctx context.Context, h head.Head) (head.Head, error) {
 		if err != nil {
 			return head.Head{}, err
 		}
-		if winner.Header.CommandID == a.commandID {
+		if a.repeats(winner.Header) {
 			return a.chain.headOfCommand(ctx, h, winner)
 		}
 	}
 	return head.Head{}, &ConflictError{Expected: a.from, Actual: h}
+}
+
+// repeats reports whether the attempt repeats the append of a changeset at its first
+// version. A commit of several aggregates repeats only another one: an append to one
+// aggregate has left the others as they were.
+func (a *attempt) repeats(winner changeset.Header) bool {
+	a.repeated = winner.CommandID == a.commandID && (!a.joint || !winner.Commit().IsZero())
+	return a.repeated
 }
 
 // committedHead returns the head of an attempt whose first changeset is in the

@@ -93,8 +93,20 @@ type UncertainError struct {
 	// AfterRevision is the revision of the head that the append was built on; 0
 	// if the chain did not exist.
 	AfterRevision uint64
+	// Others are the last changesets that a commit of several aggregates appends to the
+	// other aggregates. To settle any of them settles the commit; they are for the case
+	// that the history of Ref is erased.
+	Others []Unsettled
 	// Err is the cause: the error of the context, if it ended, and of the storage.
 	Err error
+}
+
+// Unsettled is what [Chain.Settle] needs to find out the outcome of an append.
+type Unsettled struct {
+	// Ref is the last changeset of the append.
+	Ref changeset.Ref
+	// AfterRevision is the revision of the head that the append was built on.
+	AfterRevision uint64
 }
 
 // Error names what Settle needs, and the cause.

@@ -55,7 +55,7 @@ func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uin
 		}
 		cause = lastCause(bounded, cause, err)
 		if !errors.Is(err, errUnfenced) || pauses.Wait(bounded) != nil {
-			return head.Head{}, &UncertainError{ref, afterRevision, errors.Join(ctx.Err(), cause)}
+			return head.Head{}, &UncertainError{Ref: ref, AfterRevision: afterRevision, Err: errors.Join(ctx.Err(), cause)}
 		}
 	}
 }

@@ -68,7 +68,8 @@ type Draft struct {
 	// [MaxContentType] bytes; empty means [DefaultContentType].
 	ContentType string
 	// Metadata is the caller's own small metadata, UTF-8, such as a
-	// correlation ID: at most [MaxMetadata] bytes once encoded as k=v&k=v.
+	// correlation ID: at most [MaxMetadata] bytes once encoded as k=v&k=v. No key
+	// begins with a $.
 	Metadata map[string]string
 }
 
@@ -123,7 +124,8 @@ type Header struct {
 	CommandID string
 	// Part is the changeset's place in its append.
 	Part Part
-	// Metadata is the caller's own metadata; nil if none.
+	// Metadata is the caller's own metadata, and the mark of a commit of several
+	// aggregates, see [Header.Commit]; nil if none.
 	Metadata map[string]string
 	// Pack is what the header of an object of format 2 has besides. It is nil for a
 	// changeset of format 2, and in format 1.

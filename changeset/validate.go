@@ -2,6 +2,7 @@ package changeset
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -16,6 +17,11 @@ func (d Draft) Validate() error {
 	}
 	if err := validateUser(d.Metadata); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidDraft, err)
+	}
+	for key := range d.Metadata {
+		if strings.HasPrefix(key, "$") {
+			return fmt.Errorf("%w: metadata key %q: a leading $ is reserved", ErrInvalidDraft, key)
+		}
 	}
 	return nil
 }

@@ -29,13 +29,16 @@ type Body struct {
 type Draft struct {
 	changeset.Draft
 	Body
+	// Mark is the mark of the commit that the changeset is created by; zero if it is
+	// appended alone.
+	Mark changeset.Commit
 }
 
 // Drafts returns the drafts with their bodies.
 func Drafts(drafts []changeset.Draft, compress bool) []Draft {
 	all := make([]Draft, len(drafts))
 	for i, d := range drafts {
-		all[i] = Draft{d, Encode(d.Content, compress)}
+		all[i] = Draft{Draft: d, Body: Encode(d.Content, compress)}
 	}
 	return all
 }
@@ -45,7 +48,7 @@ func Drafts(drafts []changeset.Draft, compress bool) []Draft {
 func LargeDrafts(drafts []changeset.Draft, compress bool, over int) []Draft {
 	all := make([]Draft, len(drafts))
 	for i, d := range drafts {
-		all[i] = Draft{d, Encode(d.Content, compress && len(d.Content) > over)}
+		all[i] = Draft{Draft: d, Body: Encode(d.Content, compress && len(d.Content) > over)}
 	}
 	return all
 }

@@ -102,6 +102,9 @@ func build(newest head.Head, aggregateID string, draft body.Draft, at time.Time)
 	if len(draft.Metadata) > 0 {
 		h.Metadata = maps.Clone(draft.Metadata)
 	}
+	if !draft.Mark.IsZero() {
+		h.Metadata, _ = draft.Mark.Mark(draft.Metadata) // [checkAppends] has seen that it fits
+	}
 	if newest.Exists() {
 		h.Version, h.Parent, h.Ancestors = newest.Version+1, newest.ID, newest.Ancestors
 	}
@@ -132,9 +135,25 @@ func checkAppends(after head.Head, aggregateID string, appends [][]body.Draft) (
 		if err := validateAppend(len(drafts), func(i int) *changeset.Draft { return &drafts[i].Draft }); err != nil {
 			return 0, err
 		}
+		if err := checkMarks(drafts); err != nil {
+			return 0, err
+		}
 		size += len(drafts)
 	}
 	return size, validateSize(size)
+}
+
+// checkMarks checks that the marks of a commit fit into the metadata.
+func checkMarks(drafts []body.Draft) error {
+	for i, d := range drafts {
+		if d.Mark.IsZero() {
+			continue
+		}
+		if _, err := d.Mark.Mark(d.Metadata); err != nil {
+			return fmt.Errorf("draft %d: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // ValidateAppend checks the drafts of one append before anything is built. Its
