@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ropewalk"
@@ -218,10 +219,12 @@ func (c *Client) learn(op *Operation, heads []head.Head) {
 	}
 }
 
-func (h *History) leaveOpen(op *Operation, doubts ...*ropewalk.UncertainError) {
+// leaveOpen keeps what can settle an operation.
+func (h *History) leaveOpen(op *Operation, doubt *ropewalk.UncertainError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.open = append(h.open, &uncertain{op, doubts})
+	own := ropewalk.Unsettled{Ref: doubt.Ref, AfterRevision: doubt.AfterRevision}
+	h.open = append(h.open, &uncertain{op, append(slices.Clone(doubt.Others), own)})
 }
 
 // settle settles an uncertain move of any client, through any of its accounts.

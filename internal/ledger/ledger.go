@@ -67,7 +67,7 @@ type History struct {
 // uncertain is a move whose outcome its caller does not know.
 type uncertain struct {
 	op     *Operation
-	doubts []*ropewalk.UncertainError // what settles it, for each of its accounts
+	doubts []ropewalk.Unsettled // any of them settles it
 }
 
 // Run lives the history of a seed in a ledger of its own.

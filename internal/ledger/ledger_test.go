@@ -18,9 +18,9 @@ const patience = 30 * time.Second
 // Memory, in virtual time: in every other history the heads of a commit change one after
 // the other.
 func TestLedgersOverMemory(t *testing.T) {
-	n := uint64(200)
+	n := uint64(100)
 	if testing.Short() {
-		n = 40
+		n = 20
 	}
 	for seed := range n {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
