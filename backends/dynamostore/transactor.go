@@ -81,7 +81,7 @@ func asMember(in *dynamodb.UpdateItemInput) *types.Update {
 
 // unchanged returns the check that the stored head has the content of the exchange's.
 func (s *Store) unchanged(e head.Exchange) *types.ConditionCheck {
-	x := expressions{names: map[string]string{}, values: map[string]types.AttributeValue{}}
+	x := newExpressions()
 	return &types.ConditionCheck{
 		TableName: &s.table, Key: s.itemKey(e.AggregateID), ConditionExpression: aws.String(x.sameContent(e.Old)),
 		ExpressionAttributeNames: x.names, ExpressionAttributeValues: x.values,

@@ -253,7 +253,7 @@ func TestSwapAllSendsItsConditions(t *testing.T) {
 	require.Equal(t, map[string]any{":old_state": map[string]any{"S": "void"}}, values)
 }
 
-// TestSwapAllTokens: a step has the same token whenever and by whatever process it is
+// TestSwapAllTokens: a step has the same token in each process, whenever it is
 // sent, and any other step has another.
 func TestSwapAllTokens(t *testing.T) {
 	exchanges := step(t)

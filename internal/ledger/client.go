@@ -138,7 +138,7 @@ func (c *Client) move(ctx context.Context) {
 }
 
 // audit reads all accounts and appends to one of them if all others are unchanged: then
-// what was read are the accounts of one moment.
+// all accounts were read at one moment.
 func (c *Client) audit(ctx context.Context) {
 	for account := range Accounts {
 		c.read(ctx, account)
@@ -171,7 +171,7 @@ func (c *Client) note(ctx context.Context) {
 	defer cancel()
 	op.Parts = []Part{c.part(account, entry(op.Name, 0))}
 	h, err := c.chain(account).Append(ctx, c.known[account].head, draft(op.Parts[0].Entry))
-	c.told(op, []head.Head{h}, err)
+	c.conclude(op, []head.Head{h}, err)
 }
 
 // batch is a note that an appender makes, wherever the account ends.
@@ -181,16 +181,16 @@ func (c *Client) batch(ctx context.Context) {
 	account := c.Rand.IntN(Accounts)
 	op.Parts = []Part{{Account: account, Entry: entry(op.Name, 0)}}
 	_, err := c.chain(account).NewAppender(nil).Append(ctx, draft(op.Parts[0].Entry))
-	c.told(op, nil, err)
+	c.conclude(op, nil, err)
 }
 
 func (c *Client) part(account int, entry string) Part {
 	return Part{Account: account, Base: newest(c.known[account].entries), Entry: entry}
 }
 
-// told records the outcome that the caller of a move or a note got. The heads are the
+// conclude records the outcome that was reported to the caller of a move or a note. The heads are the
 // new heads of its parts, if they are known.
-func (c *Client) told(op *Operation, heads []head.Head, err error) {
+func (c *Client) conclude(op *Operation, heads []head.Head, err error) {
 	_, refused := errors.AsType[*ropewalk.ConflictError](err)
 	doubt, unknown := errors.AsType[*ropewalk.UncertainError](err)
 	switch {
@@ -256,7 +256,7 @@ func (c *Client) account(aggregateID string) int {
 			return account
 		}
 	}
-	return nobody
+	return lastReader
 }
 
 func (h *History) someOpen(r *rand.Rand) *uncertain {

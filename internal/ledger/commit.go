@@ -18,5 +18,5 @@ func (c *Client) commit(ctx context.Context, op *Operation) {
 		}
 	}
 	heads, err := c.Store.Commit(ctx, members...)
-	c.told(op, heads, err)
+	c.conclude(op, heads, err)
 }

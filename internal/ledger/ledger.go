@@ -38,7 +38,7 @@ const (
 	// maxLate is the largest delay of a request, in units.
 	maxLate = 10
 
-	nobody = -1 // the client of the last reads
+	lastReader = -1 // the client that reads when everything has arrived
 )
 
 // Place is a storage under test, without faults.
@@ -146,9 +146,9 @@ func trouble(seed uint64, place Place) func(faults.Op, int) faults.Fault {
 }
 
 // Close reads all accounts after everything has arrived. It notes moves that stand in
-// some of their accounts and not in others, and what else is not as the clients were told.
+// some of their accounts and not in others, and what else contradicts an outcome that was reported.
 func (h *History) Close(ctx context.Context, store *ropewalk.Store, ledger string) error {
-	c := &Client{Store: store, Ledger: ledger, Number: nobody, Timeout: time.Minute, History: h}
+	c := &Client{Store: store, Ledger: ledger, Number: lastReader, Timeout: time.Minute, History: h}
 	for account := range Accounts {
 		if !c.read(ctx, account) {
 			return fmt.Errorf("account %d cannot be read: %s", account, h.Operations[len(h.Operations)-1].Err)
@@ -164,7 +164,7 @@ func (h *History) checkEnd() {
 	last := map[int][]string{}
 	var all []string
 	for _, op := range h.Operations {
-		if op.Client == nobody {
+		if op.Client == lastReader {
 			last[op.Account], all = op.Seen, append(all, op.Seen...)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // call and its return, explains all reported outcomes. A move of unknown outcome may have
 // happened, at any later time, or not; but never after a Settle has refused it.
 func Linearizable(operations []*Operation, timeout time.Duration) porcupine.CheckResult {
-	return check(operations, timeout, func(op *Operation) bool { return op.Kind != Read || op.Client == nobody })
+	return check(operations, timeout, func(op *Operation) bool { return op.Kind != Read || op.Client == lastReader })
 }
 
 // LinearizableReads is [Linearizable] for storage in which the accounts of a move change
