@@ -37,8 +37,8 @@ chains with the forks and what is left over of lost appends, each changeset with
 content, its proofs and where it is stored, differences, the feed and its subscriptions,
 and the changes as they come. Nothing can be changed.
 
-Open the link that is printed. It has a token, and whoever has the link can read the
-store while the command runs; another program or web site without the link cannot. Only
+Open the link that is printed. It has a token, and a browser with the link can read the
+store while the command runs; programs and web sites without the link cannot. Only
 this machine reaches the address.`,
 		Example: `  ropewalk ui
   ropewalk ui --open

@@ -3,9 +3,9 @@
 // part of the program, and no page loads anything from elsewhere.
 //
 // A [Source] knows the store; this package draws what it returns. A page is served
-// only to whoever has the secret link ([Site.Link]), under the name of the loopback
-// address that it listens on, and no page allows anything except its own files: see
-// guard.
+// only to a browser that has opened the secret link ([Site.Link]), under the name of the
+// loopback address that the command listens on, and no page allows anything except the
+// site's own files: see guard.
 package inspector
 
 import (
@@ -87,7 +87,7 @@ func New(source Source, options Options) *Site {
 	return s
 }
 
-// Link returns the link that opens the site. Whoever has it can read the store.
+// Link returns the link that opens the site. A browser that has the link can read the store.
 func (s *Site) Link() string {
 	return "http://" + s.options.Address + "/?token=" + s.guard.token
 }

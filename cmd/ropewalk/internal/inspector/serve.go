@@ -34,7 +34,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
 }
 
-// AddressError says that other machines could reach an address, or that it is none.
+// AddressError says that other machines could reach an address, or that the text is no address.
 type AddressError struct{ Address string }
 
 func (e *AddressError) Error() string {

@@ -117,7 +117,7 @@ type Jump struct {
 // Link leads to the changeset at the version.
 func (j Jump) Link() Link { return link("/changeset", "ref", string(j.Ref)) }
 
-// Changeset is a changeset with all that is known about it.
+// Changeset is a changeset with its fields, proofs, index and content.
 type Changeset struct {
 	Aggregate Text
 	Ref       Text
