@@ -58,25 +58,30 @@ The exit code is 0 whether or not there is a difference; --json says which.`,
 
 // diffChangesets compares the contents of two changesets.
 func diffChangesets(ctx context.Context, std *ui.Streams, stores *storeFlags, from, to string) error {
-	a, err := reference.Parse(from)
-	if err != nil {
-		return err
-	}
-	b, err := reference.Parse(to)
-	if err != nil {
-		return err
-	}
 	return withStore(ctx, stores, func(s *store) error {
-		old, err := s.read(ctx, a)
-		if err != nil {
-			return err
-		}
-		next, err := s.read(ctx, b)
+		old, next, err := s.readBoth(ctx, from, to)
 		if err != nil {
 			return err
 		}
 		return compareContents(old, next).print(std)
 	})
+}
+
+// readBoth reads the changesets that two references name.
+func (s *store) readBoth(ctx context.Context, from, to string) (old, next changeset.Changeset, err error) {
+	a, err := reference.Parse(from)
+	if err != nil {
+		return old, next, err
+	}
+	b, err := reference.Parse(to)
+	if err != nil {
+		return old, next, err
+	}
+	if old, err = s.read(ctx, a); err != nil {
+		return old, next, err
+	}
+	next, err = s.read(ctx, b)
+	return old, next, err
 }
 
 // read reads the changeset that a reference names.

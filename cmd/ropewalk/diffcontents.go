@@ -90,6 +90,20 @@ func (d contentsDiff) text(std *ui.Streams) string {
 		line("--- %s", d.from.Ref)
 		line("+++ %s", d.to.Ref)
 	}
+	for _, words := range d.words() {
+		b.WriteString(string(words) + "\n")
+	}
+	for _, c := range d.changes {
+		b.WriteString(pathChangeLine(std, c) + "\n")
+	}
+	b.WriteString(visible.Lines(d.unified))
+	return b.String()
+}
+
+// words returns what is equal, and what differs besides the contents or in bytes, each in
+// one line.
+func (d contentsDiff) words() (all []ui.Safe) {
+	line := func(format string, args ...any) { all = append(all, ui.Safef(format, args...)) }
 	if d.from.ContentType != d.to.ContentType {
 		line("content type: %s -> %s", d.from.ContentType, d.to.ContentType)
 	}
@@ -104,11 +118,7 @@ func (d contentsDiff) text(std *ui.Streams) string {
 	case d.compared == "bytes":
 		line("content: %d bytes, sha256 %s -> %d bytes, sha256 %s", len(d.from.Content), contentHash(d.from), len(d.to.Content), contentHash(d.to))
 	}
-	for _, c := range d.changes {
-		b.WriteString(pathChangeLine(std, c) + "\n")
-	}
-	b.WriteString(visible.Lines(d.unified))
-	return b.String()
+	return all
 }
 
 // metadataOrNone returns the caller's metadata for a sentence.

@@ -121,6 +121,8 @@ func commandLines(id string) []commandLine {
 		{args: []string{"subscriptions", "--replay", "--", id}},
 		{args: []string{"subscriptions", "--reset", id, "--yes", "--", id}},
 		{args: []string{"subscriptions", "--delete", "--yes", "--", id}},
+		{args: []string{"ui", "--listen", "0.0.0.0:0"}},
+		{args: []string{"ui", "--listen", id}},
 		{args: []string{"migrate"}},
 		{args: []string{"migrate", "--", id}},
 		{args: []string{"archive", "DIR/archive"}},

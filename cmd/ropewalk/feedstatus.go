@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -82,27 +84,41 @@ func age(t, now time.Time) time.Duration { return max(now.Sub(t), 0).Truncate(ti
 
 func statusText(s feed.Status, now time.Time) ui.Safe {
 	var b strings.Builder
-	field := func(name string, value any) { b.WriteString(string(ui.Safef("%-10s  %s\n", name, fmt.Sprint(value)))) }
-	field("unfed", unfedText(s, now))
-	field("generation", s.Generation)
-	if !s.Log {
-		field("source", s.Source)
-		field("batches", s.Batches)
-		field("aggregates", s.Aggregates)
-	}
-	if !s.FedAt.IsZero() {
-		field("fed", fmt.Sprintf("%s, %s ago", ui.Seconds(s.FedAt), ui.FormatDuration(age(s.FedAt, now))))
-	}
-	if s.Sweeping {
-		field("sweep", "not finished: the next relay begins it again")
-	}
-	for _, id := range s.Unread {
-		field("unread", fmt.Sprintf("the head of %s does not decode", id))
-	}
-	if !s.End.IsZero() {
-		field("end", s.End)
+	for name, value := range statusFields(s, now) {
+		b.WriteString(string(ui.Safef("%-10s  %s\n", name, value)))
 	}
 	return ui.Safe(b.String())
+}
+
+// statusFields yields the names and the values of a status for people.
+func statusFields(s feed.Status, now time.Time) iter.Seq2[string, string] {
+	type field struct{ name, value string }
+	fields := []field{{"unfed", unfedText(s, now)}, {"generation", s.Generation}}
+	add := func(name, value string) { fields = append(fields, field{name, value}) }
+	if !s.Log {
+		add("source", s.Source)
+		add("batches", strconv.FormatUint(s.Batches, 10))
+		add("aggregates", strconv.Itoa(s.Aggregates))
+	}
+	if !s.FedAt.IsZero() {
+		add("fed", fmt.Sprintf("%s, %s ago", ui.Seconds(s.FedAt), ui.FormatDuration(age(s.FedAt, now))))
+	}
+	if s.Sweeping {
+		add("sweep", "not finished: the next relay begins it again")
+	}
+	for _, id := range s.Unread {
+		add("unread", fmt.Sprintf("the head of %s does not decode", id))
+	}
+	if !s.End.IsZero() {
+		add("end", s.End.String())
+	}
+	return func(yield func(string, string) bool) {
+		for _, f := range fields {
+			if !yield(f.name, f.value) {
+				return
+			}
+		}
+	}
 }
 
 // unfedText says what the feed lacks.

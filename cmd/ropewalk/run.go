@@ -150,6 +150,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newSettle(std, stores),
 		newShow(std, stores),
 		newSubscriptions(std, stores),
+		newUI(std, stores),
 		newVerify(std, stores),
 		newVersion(std),
 		newWatch(std, stores),

@@ -180,12 +180,17 @@ func (s standing) text() ui.Safe {
 	field("owner", orDash(s.Owner))
 	field("fence", s.Fence)
 	for _, p := range s.Parked {
-		field("parked", fmt.Sprintf("%s from version %d on, after: %s", p.AggregateID, p.Version, p.Reason))
+		field("parked", parkedText(p))
 	}
 	if s.Replaying {
 		field("replay", "the owner, or the next one, replays the parked aggregates")
 	}
 	return ui.Safe(b.String())
+}
+
+// parkedText says which changes of an aggregate are parked, and why.
+func parkedText(p feed.Parked) string {
+	return fmt.Sprintf("%s from version %d on, after: %s", p.AggregateID, p.Version, p.Reason)
 }
 
 func (s standing) json() subscriptionJSON {

@@ -3,6 +3,7 @@ package figure
 import (
 	"fmt"
 	"html"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,33 +120,52 @@ func (s *svgGraph) badge(n inspect.Node) int {
 // characters wide.
 func laneOf(r laneRow) int { return len(r.lanes) / 2 }
 
-// edges draws the line from each changeset to the changeset that it was built on:
-// down its lane, and at the end of the lane into the lane that it forks off.
+// edges draws the line from each changeset to the changeset that it was built on.
 func (s *svgGraph) edges() {
-	for i, b := range slices.Backward(basesOf(s.graph)) { // the chain over what forks off it
-		n := &s.graph.Nodes[i]
-		row, below := s.at[n], 0
-		switch {
-		case b.node != nil:
-			below = s.at[b.node]
-		case b.older:
-			below = slices.IndexFunc(s.rows, func(r laneRow) bool { return r.older })
-		default:
-			continue
-		}
-		from, to, dash := laneX(s.rows[row]), laneX(s.rows[below]), ""
-		path := fmt.Sprintf("M%d %dV%d", from, s.y[row], s.y[below])
-		if from != to { // the lanes join in the row below
-			join := s.y[row+1]
-			path = fmt.Sprintf("M%d %dC%d %d %d %d %d %d", from, s.y[row], from, join, to, join-svgFork/2, to, join+svgFork/2)
-		}
-		if n.Kind != inspect.Committed || b.older {
+	for e := range s.lines() {
+		dash := ""
+		if e.dashed {
 			dash = ` stroke-dasharray="4 3"`
 		}
-		s.add(`  <path d="%s" fill="none" stroke="%s" stroke-width="2"%s/>`, path, lookOf(*n).stroke, dash)
+		s.add(`  <path d="%s" fill="none" stroke="%s" stroke-width="2"%s/>`, e.path, e.look.stroke, dash)
 	}
 }
 
+// svgLine is a line between two changesets.
+type svgLine struct {
+	path   string // as the attribute d of a path has it
+	look   look
+	dashed bool
+}
+
+// lines yields the line from each changeset to the changeset that it was built on:
+// down its lane, and at the end of the lane into the lane that it forks off.
+func (s *svgGraph) lines() iter.Seq[svgLine] {
+	return func(yield func(svgLine) bool) {
+		for i, b := range slices.Backward(basesOf(s.graph)) { // the chain over what forks off it
+			if b.node == nil && !b.older {
+				continue
+			}
+			n := &s.graph.Nodes[i]
+			if !yield(svgLine{s.pathDown(n, b), lookOf(*n), n.Kind != inspect.Committed || b.older}) {
+				return
+			}
+		}
+	}
+}
+
+func (s *svgGraph) pathDown(n *inspect.Node, b base) string {
+	row, below := s.at[n], s.at[b.node]
+	if b.older {
+		below = slices.IndexFunc(s.rows, func(r laneRow) bool { return r.older })
+	}
+	from, to := laneX(s.rows[row]), laneX(s.rows[below])
+	if from == to {
+		return fmt.Sprintf("M%d %dV%d", from, s.y[row], s.y[below])
+	}
+	join := s.y[row+1] // the lanes join in the row below
+	return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", from, s.y[row], from, join, to, join-svgFork/2, to, join+svgFork/2)
+}
 func laneX(r laneRow) int { return svgMargin + svgLane/2 + laneOf(r)*svgLane }
 
 // row draws a changeset: its dot, and its text.
