@@ -33,7 +33,7 @@ func runCat(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string)
 	}
 	ctx := cmd.Context()
 	return withStore(ctx, stores, func(s *store) error {
-		if r.Form == reference.Between || r.Form == reference.Onward {
+		if r.IsRange() {
 			return catRange(ctx, std, s, r)
 		}
 		l, err := s.locate(ctx, r)

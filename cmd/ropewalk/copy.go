@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"ropewalk/cmd/ropewalk/internal/cliexit"
+	"ropewalk/cmd/ropewalk/internal/reference"
 	"ropewalk/cmd/ropewalk/internal/ui"
 	"ropewalk/transfer"
 )
@@ -63,13 +63,12 @@ func (f copyFlags) options() (transfer.Options, error) {
 	if f.since == "" {
 		return out, nil
 	}
-	var err error
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if out.Since, err = time.Parse(layout, f.since); err == nil {
-			return out, nil
-		}
+	since, err := reference.ParseSince(f.since)
+	if err != nil {
+		return out, cliexit.Usagef("--since: %w", err)
 	}
-	return out, cliexit.Usagef("--since %s: want a date, 2026-01-31, or a time, 2026-01-31T09:30:00Z", ui.Quote(f.since))
+	out.Since = since
+	return out, nil
 }
 
 func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFlags, src, dst string) error {

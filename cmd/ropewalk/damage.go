@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"ropewalk"
 	"ropewalk/changeset"
@@ -31,6 +32,9 @@ func confined(err error) bool {
 func (d *damage) add(aggregateID string, err error) {
 	d.ids, d.faults = append(d.ids, aggregateID), append(d.faults, err)
 }
+
+// has reports whether an aggregate has a fault.
+func (d *damage) has(aggregateID string) bool { return slices.Contains(d.ids, aggregateID) }
 
 // report reports all faults, and returns the error of the command; nil without
 // faults. others says what the command did with the other aggregates: "listed".

@@ -92,6 +92,8 @@ type headJSON struct {
 	// the chain's packs.
 	Tip     *tipSizeJSON `json:"tip,omitempty"`
 	Objects *uint64      `json:"objects,omitempty"`
+	// Stored is what the storage has of the aggregate. Only ls --sizes sets it.
+	Stored *countJSON `json:"stored,omitempty"`
 }
 
 // tipSizeJSON is the size of a head's tip.

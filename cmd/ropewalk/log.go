@@ -26,11 +26,19 @@ these ends as well.
 With --events it reads the contents, and lists the events of NDJSON: each as
 VERSION.INDEX, with its type, its time, or else the time of its changeset, and the
 metadata of both. A changeset without events is listed as well, and so is a line
-that is not an event.`,
+that is not an event.
+
+--since and --until compare the time that is listed: when a changeset was recorded,
+or with --events the time of an event. They include both ends, and a date is the
+whole day in UTC. A range of recording times is ID@{2026-01-01}..{2026-01-31}, with
+--events too: it is found by a binary search, and nothing else is read. --grep takes
+TEXT as it is stored, in the same case.`,
 		Example: `  ropewalk log order-4711
   ropewalk log order-4711@2..5 --reverse
   ropewalk log order-4711 -n 20 --full
-  ropewalk log order-4711 --events`,
+  ropewalk log order-4711 --events
+  ropewalk log order-4711 --events --type shipped --since 2026-01-01
+  ropewalk log 'order-4711@{2026-01-01}..{2026-01-31}'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runLog(cmd, std, stores, f, args[0]) },
@@ -40,11 +48,19 @@ that is not an event.`,
 	flags.Uint64VarP(&f.limit, "limit", "n", 0, "list the newest `N` of them; 0 lists all")
 	flags.BoolVar(&f.full, "full", false, "show whole IDs, parents and digests as well")
 	flags.BoolVar(&f.events, "events", false, "read the contents, and list the events in them")
+	flags.StringVar(&f.since, "since", "", "list what has this `TIME` or a later one")
+	flags.StringVar(&f.until, "until", "", "list what has this `TIME` or an earlier one")
+	flags.StringVar(&f.kind, "type", "", "with --events: list the events of this `TYPE`")
+	flags.StringVar(&f.text, "grep", "", "with --events: list the lines that contain `TEXT`")
 	return cmd
 }
 
 func runLog(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f logFlags, arg string) error {
 	r, err := reference.Parse(arg)
+	if err != nil {
+		return err
+	}
+	wanted, err := f.filter()
 	if err != nil {
 		return err
 	}
@@ -54,14 +70,26 @@ func runLog(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f logFlags,
 		if err != nil {
 			return err
 		}
-		if n := sp.last - sp.first; f.limit > 0 && f.limit <= n {
-			sp.first = sp.last - f.limit + 1
-		}
 		if f.events {
-			return printEventLog(ctx, std, sp, f)
+			return printEventLog(ctx, std, sp, f, wanted)
 		}
-		return printLog(std, sp.headers(ctx, f.reverse), f.full)
+		part, found, err := sp.recorded(ctx, wanted.since, wanted.until)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return printLog(std, func(func(changeset.Header, error) bool) {}, f.full)
+		}
+		return printLog(std, part.newest(f.limit).headers(ctx, f.reverse), f.full)
 	})
+}
+
+// newest returns the newest n changesets of the span; all of them for 0.
+func (s span) newest(n uint64) span {
+	if n > 0 && n <= s.last-s.first {
+		s.first = s.last - n + 1
+	}
+	return s
 }
 
 // headers yields the headers of the span, the newest first unless reverse is set.

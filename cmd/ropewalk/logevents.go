@@ -50,13 +50,15 @@ func newEventJSON(e ndjson.Event) any {
 	return out
 }
 
-// printEventLog lists the events of the span. A changeset takes at least a line, so
-// that the span has no more changesets than events are wanted.
-func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags) error {
+// printEventLog lists the wanted events of the span.
+func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags, wanted eventFilter) error {
+	if wanted.all() { // a changeset takes at least a line
+		sp = sp.newest(f.limit)
+	}
 	skip := uint64(0)
 	if f.reverse && f.limit > 0 {
 		var err error
-		if sp.first, skip, err = sp.newestEvents(ctx, f.limit); err != nil {
+		if sp.first, skip, err = sp.newestEvents(ctx, f.limit, wanted); err != nil {
 			return err
 		}
 	}
@@ -65,12 +67,12 @@ func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags) er
 		columns = []string{"EVENT", "TYPE", "ID", "TIME", "METADATA"}
 	}
 	out := ui.NewTable(std.Out, columns...)
-	events := window(sp.events(ctx, f.reverse), skip, f.limit)
+	events := window(sp.events(ctx, f.reverse, wanted), skip, f.limit)
 	return printRows(std, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
 }
 
-// events yields the events of the span, the newest first unless reverse is set.
-func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, error] {
+// events yields the wanted events of the span, the newest first unless reverse is set.
+func (s span) events(ctx context.Context, reverse bool, wanted eventFilter) iter.Seq2[ndjson.Event, error] {
 	return func(yield func(ndjson.Event, error) bool) {
 		for c, err := range s.contents(ctx, !reverse) {
 			if err != nil {
@@ -78,7 +80,7 @@ func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, 
 				return
 			}
 			for e := range ndjson.Events(c, !reverse) {
-				if !yield(e, nil) {
+				if wanted.has(e) && !yield(e, nil) {
 					return
 				}
 			}
@@ -86,15 +88,15 @@ func (s span) events(ctx context.Context, reverse bool) iter.Seq2[ndjson.Event, 
 	}
 }
 
-// newestEvents returns the version at which the newest n events of the span begin,
-// and the number of its events before them. If the span has fewer than n events,
+// newestEvents returns the version at which the newest n wanted events of the span
+// begin, and the number of its wanted events before them. If the span has fewer than n,
 // they begin with the span.
-func (s span) newestEvents(ctx context.Context, n uint64) (version, before uint64, err error) {
+func (s span) newestEvents(ctx context.Context, n uint64, wanted eventFilter) (version, before uint64, err error) {
 	for c, err := range s.contents(ctx, true) {
 		if err != nil {
 			return 0, 0, err
 		}
-		count := ndjson.CountEvents(c)
+		count := wanted.count(c)
 		if count >= n {
 			return c.Version, count - n, nil
 		}
@@ -148,12 +150,4 @@ func eventTime(e ndjson.Event, layout func(time.Time) string) string {
 		return ui.Clip(ui.QuoteText(e.Time), ui.MaxCell)
 	}
 	return layout(at)
-}
-
-// logFlags are the flags of log.
-type logFlags struct {
-	reverse bool
-	limit   uint64
-	full    bool
-	events  bool
 }

@@ -42,16 +42,24 @@ func (s *store) proved(ctx context.Context, l located) (changeset.Changeset, err
 		return c, err
 	}
 	if c.Version == 0 {
-		return c, s.named(c.Verify(changeset.Digest{}))
+		return c, s.proveAfter(changeset.Header{}, c)
 	}
 	parent, err := s.parentOf(ctx, l, c.Header)
 	if err != nil {
 		return c, err
 	}
-	if err := c.VerifyLink(parent); err != nil {
-		return c, s.named(err)
+	return c, s.proveAfter(parent, c)
+}
+
+// proveAfter checks all of a changeset by the header of its parent, which is zero for
+// version 0.
+func (s *store) proveAfter(parent changeset.Header, c changeset.Changeset) error {
+	if c.Version > 0 {
+		if err := c.VerifyLink(parent); err != nil {
+			return s.named(err)
+		}
 	}
-	return c, s.named(c.Verify(parent.Digest))
+	return s.named(c.Verify(parent.Digest))
 }
 
 // parentOf returns the header of the changeset that another one was built on.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sort"
 	"strings"
+	"time"
 
 	"ropewalk"
 	"ropewalk/changeset"
@@ -49,6 +50,12 @@ func (s *store) span(ctx context.Context, r reference.Reference) (span, error) {
 	case reference.AsOf:
 		out.first, err = recordedBy(ctx, reader, r)
 		out.last = out.first
+	case reference.Within:
+		out.last = newest
+		var found bool
+		if out, found, err = out.recorded(ctx, r.Since, r.At); err == nil && !found {
+			err = fmt.Errorf("%q has nothing that was recorded then: %w", r.ID, ropewalk.ErrNotFound)
+		}
 	case reference.Exact:
 		err = checkInChain(ctx, reader, r)
 	}
@@ -66,25 +73,47 @@ func checkInChain(ctx context.Context, reader *ropewalk.Reader, r reference.Refe
 }
 
 // recordedBy returns the newest version that was recorded at or before the time of
-// the reference. Times never go back along a chain: a binary search finds it.
+// the reference.
 func recordedBy(ctx context.Context, reader *ropewalk.Reader, r reference.Reference) (uint64, error) {
-	newest := reader.Head().Version
-	if newest >= math.MaxInt { // no such chain can have been written
-		return 0, fmt.Errorf("%q is too long to be searched", r.ID)
+	whole := span{reader, 0, reader.Head().Version}
+	out, found, err := whole.recorded(ctx, time.Time{}, r.At)
+	if err == nil && !found {
+		err = fmt.Errorf("%q has nothing that was recorded by %s: %w", r.ID, changeset.FormatTime(r.At), ropewalk.ErrNotFound)
+	}
+	return out.last, err
+}
+
+// recorded returns the part of the span that was recorded at or after since, and at or
+// before until, and reports whether it has a changeset. A zero time is no limit.
+func (s span) recorded(ctx context.Context, since, until time.Time) (part span, found bool, err error) {
+	part = s
+	if !since.IsZero() {
+		part.first, err = s.search(ctx, func(at time.Time) bool { return !at.Before(since) })
+	}
+	next := s.last + 1
+	if err == nil && !until.IsZero() {
+		next, err = s.search(ctx, func(at time.Time) bool { return at.After(until) })
+	}
+	part.last = next - 1
+	return part, part.first < next, err
+}
+
+// search returns the first version of the span whose time of recording is wanted, or the
+// version after the span. Times never go back along a chain: a binary search finds it.
+func (s span) search(ctx context.Context, wanted func(time.Time) bool) (uint64, error) {
+	if s.last >= math.MaxInt { // no such chain can have been written
+		return 0, fmt.Errorf("%q is too long to be searched", s.reader.Head().AggregateID)
 	}
 	var failure error
-	later := sort.Search(int(newest)+1, func(version int) bool {
+	found := sort.Search(int(s.last-s.first)+1, func(i int) bool {
 		if failure != nil {
 			return true
 		}
-		h, err := headerAt(ctx, reader, uint64(version))
+		h, err := headerAt(ctx, s.reader, s.first+uint64(i))
 		failure = err
-		return h.RecordedAt.After(r.At)
+		return wanted(h.RecordedAt)
 	})
-	if failure == nil && later == 0 {
-		failure = fmt.Errorf("%q has nothing that was recorded by %s: %w", r.ID, changeset.FormatTime(r.At), ropewalk.ErrNotFound)
-	}
-	return uint64(later - 1), failure
+	return s.first + uint64(found), failure
 }
 
 func headerAt(ctx context.Context, reader *ropewalk.Reader, version uint64) (changeset.Header, error) {
@@ -110,10 +139,10 @@ type located struct {
 // changeset outside the chain. The end of a UUID is searched in the chain first,
 // and then in a listing of the aggregate.
 func (s *store) locate(ctx context.Context, r reference.Reference) (located, error) {
-	switch r.Form {
-	case reference.Between, reference.Onward:
+	switch {
+	case r.IsRange():
 		return located{}, cliexit.Usagef("a range names many changesets; name one")
-	case reference.Exact:
+	case r.Form == reference.Exact:
 		l, err := s.locateExact(ctx, r)
 		if err != nil || l.reader != nil || l.pack.IsPacked() {
 			return l, err

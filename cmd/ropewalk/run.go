@@ -80,6 +80,8 @@ References:
   ID@2..5, ID@5.. the versions 2 to 5, and 5 to the newest
   ID@{2026-01-31} the newest changeset recorded by the end of that day (UTC), or by
                   a time as in ID@{2026-01-31T09:30:00Z}
+  ID@{2026-01-01}..{2026-01-31}, ID@{2026-01-01}..
+                  what was recorded in these days, and from the beginning of that day
 An ID that itself ends like one of these takes an @ after it: user@7@.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 not found, 4 conflict or erased,
@@ -149,6 +151,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newSchema(std),
 		newSettle(std, stores),
 		newShow(std, stores),
+		newStats(std, stores),
 		newSubscriptions(std, stores),
 		newUI(std, stores),
 		newVerify(std, stores),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"unicode"
@@ -18,16 +19,17 @@ import (
 
 func newShow(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show REF",
-		Short: "Show one changeset with its content, for people",
-		Long: `Show one changeset, in the chain or not, and prove it: its content against the
-SHA-256, its fields against the digest, which includes its parent's digest. Each
-event of NDJSON is printed with its type, time, ID and metadata, and its data
-indented: up to about a megabyte, with hidden characters escaped. Content that is
-not text is not printed. Use ropewalk cat for the bytes.`,
+		Use:   "show REF|RANGE",
+		Short: "Show changesets with their contents, for people",
+		Long: `Show one changeset, in the chain or not, or each changeset of a range, the oldest
+first, and prove it: its content against the SHA-256, its fields against the digest,
+which includes its parent's digest. Each event of NDJSON is printed with its type, time, ID and metadata, and its data
+indented: up to about a megabyte of a changeset, with hidden characters escaped.
+Content that is not text is not printed. Use ropewalk cat for the bytes.`,
 		Example: `  ropewalk show order-4711
   ropewalk show order-4711@1
-  ropewalk show order-4711@{2026-01-31}`,
+  ropewalk show order-4711@2..5
+  ropewalk show 'order-4711@{2026-01-31}'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runShow(cmd, std, stores, args[0]) },
@@ -41,6 +43,9 @@ func runShow(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 	}
 	ctx := cmd.Context()
 	return withStore(ctx, stores, func(s *store) error {
+		if r.IsRange() {
+			return showRange(ctx, std, s, r)
+		}
 		l, err := s.locate(ctx, r)
 		if err != nil {
 			return err
@@ -49,17 +54,53 @@ func runShow(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 		if err != nil {
 			return err
 		}
-		at, err := s.placeOf(ctx, l, c.Header)
+		return showOne(ctx, std, s, l, c)
+	})
+}
+
+// showRange shows each changeset of a range, proved by the changeset before it.
+func showRange(ctx context.Context, std *ui.Streams, s *store, r reference.Reference) error {
+	sp, err := s.span(ctx, r)
+	if err != nil {
+		return err
+	}
+	var parent changeset.Header
+	if sp.first > 0 {
+		if parent, err = headerAt(ctx, sp.reader, sp.first-1); err != nil {
+			return err
+		}
+	}
+	for c, err := range sp.contents(ctx, false) {
 		if err != nil {
 			return err
 		}
-		if std.JSON {
-			out := newChangesetJSON(c.Header)
-			out.State, out.storedJSON, out.contentJSON = l.state(c.Header), at, newContentJSON(c.Content)
-			return std.Emit(out)
+		if err := s.proveAfter(parent, c); err != nil {
+			return err
 		}
-		return printShow(std, at, l, c)
-	})
+		if c.Version > sp.first && !std.JSON {
+			if err := std.Print("\n"); err != nil {
+				return err
+			}
+		}
+		if err := showOne(ctx, std, s, located{c.Ref, sp.reader.Head(), sp.reader, changeset.Header{}}, c); err != nil {
+			return err
+		}
+		parent = c.Header
+	}
+	return nil
+}
+
+func showOne(ctx context.Context, std *ui.Streams, s *store, l located, c changeset.Changeset) error {
+	at, err := s.placeOf(ctx, l, c.Header)
+	if err != nil {
+		return err
+	}
+	if std.JSON {
+		out := newChangesetJSON(c.Header)
+		out.State, out.storedJSON, out.contentJSON = l.state(c.Header), at, newContentJSON(c.Content)
+		return std.Emit(out)
+	}
+	return printShow(std, at, l, c)
 }
 
 func printShow(std *ui.Streams, at *storedJSON, l located, c changeset.Changeset) error {

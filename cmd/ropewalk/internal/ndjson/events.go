@@ -16,7 +16,7 @@ import (
 type Event struct {
 	changeset.Header        // the header of its changeset
 	Index            int    // among the lines that are not blank, from 0; -1 for content without events
-	Text             []byte // the line itself
+	Text             []byte // the line itself; the content for Index -1
 	// Line has the fields of the event. It is empty if the line is not an event.
 	eventline.Line
 	Fault error // why the line is not an event
@@ -27,7 +27,7 @@ type Event struct {
 func Events(c changeset.Changeset, backward bool) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		if !HasEvents(c) {
-			yield(Event{Header: c.Header, Index: -1})
+			yield(Event{Header: c.Header, Index: -1, Text: c.Content})
 			return
 		}
 		lines := eventline.Lines
@@ -41,14 +41,6 @@ func Events(c changeset.Changeset, backward bool) iter.Seq[Event] {
 			}
 		}
 	}
-}
-
-// CountEvents returns the number of events that [Events] yields.
-func CountEvents(c changeset.Changeset) uint64 {
-	if !HasEvents(c) {
-		return 1
-	}
-	return uint64(eventline.CountLines(c.Content))
 }
 
 // HasEvents reports whether the content type of a changeset is NDJSON, and at

@@ -1,6 +1,6 @@
 // Package reference parses the references by which people name an aggregate, a
-// changeset or a range of changesets: ID, ID@7, ID@7.UUID, ID@2..5, ID@5.. and
-// ID@{2026-01-31}.
+// changeset or a range of changesets: ID, ID@7, ID@7.UUID, ID@2..5, ID@5..,
+// ID@{2026-01-31}, ID@{2026-01-01}..{2026-01-31} and ID@{2026-01-01}..
 package reference
 
 import (
@@ -26,6 +26,7 @@ const (
 	Between             // ID@2..5
 	Onward              // ID@5..
 	AsOf                // ID@{2026-01-31}
+	Within              // ID@{2026-01-01}..{2026-01-31}, or ID@{2026-01-01}..
 )
 
 // Reference names an aggregate, a changeset or a range of changesets.
@@ -34,14 +35,20 @@ type Reference struct {
 	Form        Form
 	First, Last uint64    // the versions; the same one in Single and Exact; only First in Onward
 	UUID        string    // the UUID or its end, in Exact
-	At          time.Time // in AsOf
+	At          time.Time // in AsOf; in Within the end, or the zero time
+	Since       time.Time // in Within
 }
+
+// IsRange reports whether the reference names a range, which may have any number of
+// changesets.
+func (r Reference) IsRange() bool { return r.Form == Between || r.Form == Onward || r.Form == Within }
 
 var (
 	versionForm = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
 	exactForm   = regexp.MustCompile(`^(0|[1-9][0-9]*)\.…?([0-9a-f-]+)$`)
 	rangeForm   = regexp.MustCompile(`^(0|[1-9][0-9]*)\.\.(0|[1-9][0-9]*|)$`)
-	timeForm    = regexp.MustCompile(`^\{([0-9].*)\}$`)
+	timeForm    = regexp.MustCompile(`^\{([0-9][^{}]*)\}$`)
+	withinForm  = regexp.MustCompile(`^\{([0-9][^{}]*)\}\.\.(?:\{([0-9][^{}]*)\})?$`)
 )
 
 // Parse splits s at its last @ if the rest has one of the forms. Otherwise s is
@@ -82,8 +89,11 @@ func (r *Reference) parse(s string) (matched bool, err error) {
 	}
 	if m := timeForm.FindStringSubmatch(s); m != nil {
 		r.Form = AsOf
-		r.At, err = parseMoment(m[1])
+		r.At, err = ParseUntil(m[1])
 		return true, err
+	}
+	if m := withinForm.FindStringSubmatch(s); m != nil {
+		return true, r.parseWithin(m[1], m[2])
 	}
 	return false, nil
 }
@@ -108,17 +118,38 @@ func parseVersion(s string) (uint64, error) {
 	return v, nil
 }
 
-// parseMoment reads a time of RFC 3339, or a date. A date means its last
-// nanosecond in UTC.
-func parseMoment(s string) (time.Time, error) {
+func (r *Reference) parseWithin(since, until string) (err error) {
+	r.Form = Within
+	if r.Since, err = ParseSince(since); err != nil || until == "" {
+		return err
+	}
+	if r.At, err = ParseUntil(until); err == nil && r.At.Before(r.Since) {
+		err = fmt.Errorf("the range begins after its end")
+	}
+	return err
+}
+
+// ParseSince reads the time at which something begins: a time of RFC 3339, or a date,
+// which means its first nanosecond in UTC.
+func ParseSince(s string) (time.Time, error) {
 	if day, err := time.Parse(time.DateOnly, s); err == nil {
-		return day.AddDate(0, 0, 1).Add(-1), nil
+		return day, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return t, fmt.Errorf("%q is neither a date like 2026-01-31 nor a time like 2026-01-31T09:30:00Z", s)
 	}
 	return t.UTC(), nil
+}
+
+// ParseUntil is [ParseSince] for the time at which something ends: a date means its last
+// nanosecond.
+func ParseUntil(s string) (time.Time, error) {
+	t, err := ParseSince(s)
+	if err == nil && len(s) == len(time.DateOnly) {
+		t = t.AddDate(0, 0, 1).Add(-1)
+	}
+	return t, err
 }
 
 // ParseID reads an argument that must be the ID of an aggregate.
@@ -135,7 +166,7 @@ func ParseID(s string) (string, error) {
 var likeReference = regexp.MustCompile(`^(\{.*|-[0-9]+|\.\.[0-9]*|[0-9]+\.\..*|[0-9]+-[0-9]+)$`)
 
 // Forms lists the forms of references to changesets, for messages.
-const Forms = "ID@7, ID@7.UUID, ID@2..5, ID@5.. and ID@{2026-01-31}"
+const Forms = "ID@7, ID@7.UUID, ID@2..5, ID@5.., ID@{2026-01-31} and ID@{2026-01-01}..{2026-01-31}"
 
 // ParseNewID reads an argument that may name an aggregate for the first time.
 // An ID that looks like a reference must be marked by an @ at its end, so that

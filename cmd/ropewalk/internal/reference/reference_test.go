@@ -19,6 +19,9 @@ func TestReferences(t *testing.T) {
 	endOf := func(year, month, day int) time.Time {
 		return time.Date(year, time.Month(month), day+1, 0, 0, 0, -1, time.UTC)
 	}
+	day := func(year, month, day int) time.Time {
+		return time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+	}
 	for s, want := range map[string]Reference{
 		"order":                                  {ID: "order"},
 		"order@":                                 {ID: "order"},
@@ -37,6 +40,10 @@ func TestReferences(t *testing.T) {
 		"order@18446744073709551615":             {ID: "order", Form: Single, First: 1<<64 - 1, Last: 1<<64 - 1},
 		"order@{2026-01-31}":                     {ID: "order", Form: AsOf, At: endOf(2026, 1, 31)},
 		"order@{2024-02-29}":                     {ID: "order", Form: AsOf, At: endOf(2024, 2, 29)},
+		"order@{2026-01-01}..{2026-01-31}":       {ID: "order", Form: Within, Since: day(2026, 1, 1), At: endOf(2026, 1, 31)},
+		"order@{2026-01-31}..{2026-01-31}":       {ID: "order", Form: Within, Since: day(2026, 1, 31), At: endOf(2026, 1, 31)},
+		"order@{2026-01-01}..":                   {ID: "order", Form: Within, Since: day(2026, 1, 1)},
+		"order@{2026-01-01T09:30:00Z}..":         {ID: "order", Form: Within, Since: time.Date(2026, 1, 1, 9, 30, 0, 0, time.UTC)},
 		"order@{2026-01-31T09:30:00+02:00}":      {ID: "order", Form: AsOf, At: time.Date(2026, 1, 31, 7, 30, 0, 0, time.UTC)},
 		"order@{2026-01-31T09:30:00.123456789Z}": {ID: "order", Form: AsOf, At: time.Date(2026, 1, 31, 9, 30, 0, 123456789, time.UTC)},
 		// Text in no known form belongs to the ID.
@@ -64,13 +71,16 @@ func TestReferences(t *testing.T) {
 
 func TestReferencesOfAFormButImpossible(t *testing.T) {
 	for s, part := range map[string]string{
-		"order@5..2":                    "the range begins after its end",
-		"order@18446744073709551616":    "18446744073709551616 is beyond all versions",
-		"order@99999999999999999999..":  "is beyond all versions",
-		"order@0..99999999999999999999": "is beyond all versions",
-		"order@99999999999999999999.ab": "is beyond all versions",
-		"order@{2026-02-30}":            "neither a date",
-		"order@{2026}":                  "neither a date",
+		"order@5..2":                       "the range begins after its end",
+		"order@18446744073709551616":       "18446744073709551616 is beyond all versions",
+		"order@99999999999999999999..":     "is beyond all versions",
+		"order@0..99999999999999999999":    "is beyond all versions",
+		"order@99999999999999999999.ab":    "is beyond all versions",
+		"order@{2026-02-30}":               "neither a date",
+		"order@{2026-02-01}..{2026-01-31}": "the range begins after its end",
+		"order@{2026-01-01}..{2026}":       "neither",
+		"order@{2026-01}..":                "neither",
+		"order@{2026}":                     "neither a date",
 	} {
 		_, err := Parse(s)
 		require.ErrorContains(t, err, part, s)

@@ -62,3 +62,18 @@ func FormatDuration(d time.Duration) string {
 	}
 	return s
 }
+
+// Age returns how long ago something was, for the column of a table, in its largest
+// unit: 5s, 12m, 4h, 30d. A time ahead of the clock of this machine is 0s ago.
+func Age(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	case d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + "m"
+	case d < Day:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	default:
+		return strconv.Itoa(int(d/Day)) + "d"
+	}
+}

@@ -34,3 +34,11 @@ func TestDurationsComeBack(t *testing.T) {
 		require.Equal(t, want, got)
 	})
 }
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", time.Minute - 1: "59s", time.Minute: "1m", time.Hour - 1: "59m", Day - 1: "23h", Day: "1d", 800 * Day: "800d",
+	} {
+		require.Equal(t, want, Age(d))
+	}
+}
