@@ -384,7 +384,7 @@ func TestCommitOfAHundred(t *testing.T) {
 	for _, row := range []struct {
 		fault faults.Fault
 		act   string
-	}{{lost, "nothing"}, {late, "nothing"}, {lost, "append to the last"}, {lost, "append to unchanged"}, {lost, "fence the last"}} {
+	}{{lost, "nothing"}, {lost, "fence the last"}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := situation{appends: 60, fresh: 20, unchanged: 40, gone: true}
 			testCommit(t, row.act, s, func(s *faults.Script, f faults.Fault) { s.On(faults.SwapAll, 1, f) }, row.fault, true, meanwhile[row.act])

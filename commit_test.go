@@ -287,7 +287,7 @@ var requests = map[string]func(*faults.Script, faults.Fault){
 // Whatever goes wrong, and whatever others do at that moment, a commit is in all chains or
 // in none, and its caller learns which. The test takes one in stride of all cases.
 func TestCommitOutcomes(t *testing.T) {
-	const stride = 13 // 1 takes half a minute
+	const stride = 37 // 1 takes half a minute
 	n := 0
 	for _, s := range situations {
 		for _, request := range slices.Sorted(maps.Keys(requests)) {
