@@ -380,7 +380,7 @@ func TestCommitOnRestoredHeads(t *testing.T) {
 }
 
 func TestCommitOfAHundred(t *testing.T) {
-	lost, late := faults.Fault{Kind: faults.Lost}, faults.Fault{Kind: faults.Late, LateBy: 10 * time.Millisecond, Between: func(int) {}}
+	lost := faults.Fault{Kind: faults.Lost}
 	for _, row := range []struct {
 		fault faults.Fault
 		act   string
