@@ -157,8 +157,11 @@ func TestAppenderEveryOutcomeIsTrue(t *testing.T) {
 			t.Run(fmt.Sprintf("two steps %v, %s", twoSteps, op), func(t *testing.T) {
 				t.Parallel()
 				for call := range n {
-					for _, f := range chaintest.Faults(op, time.Second) {
+					for i, f := range chaintest.Faults(op, time.Second) {
 						for bits := range 12 {
+							if !sampled(call + i + bits) {
+								continue
+							}
 							step := chaintest.Step{Op: op, Call: call + 1, Fault: f}
 							synctest.Test(t, func(t *testing.T) { outcome(t, inMemory(), step, twoSteps, bits) })
 							require.False(t, t.Failed(), "%s, %d", step, bits)
@@ -177,8 +180,11 @@ func TestAppenderEveryOutcomeOfPackedChainsIsTrue(t *testing.T) {
 		t.Run(fmt.Sprint(op), func(t *testing.T) {
 			t.Parallel()
 			for call := range n {
-				for _, f := range chaintest.Faults(op, time.Second) {
+				for i, f := range chaintest.Faults(op, time.Second) {
 					for bits := range 12 {
+						if !sampled(call + i + bits) {
+							continue
+						}
 						step := chaintest.Step{Op: op, Call: call + 1, Fault: f}
 						synctest.Test(t, func(t *testing.T) { outcome(t, packedInMemory(), step, true, bits) })
 						require.False(t, t.Failed(), "%s, %d", step, bits)

@@ -23,6 +23,9 @@ func seeds(n uint64) uint64 {
 	return n
 }
 
+// sampled reports whether a test of all cases runs this case: with -short, each fourth.
+func sampled(number int) bool { return !testing.Short() || number%4 == 0 }
+
 func newWorld(t *testing.T, s chaintest.Situation) *chaintest.World {
 	return chaintest.NewWorld(t, inMemory(), s)
 }

@@ -18,14 +18,17 @@ import (
 // update returns the write that replaces old by next, or creates next if old is
 // the zero Head.
 func (s *Store) update(old, next head.Head) *dynamodb.UpdateItemInput {
-	e := expressions{names: map[string]string{}, values: map[string]types.AttributeValue{}}
-	var assignments []string
+	e := newExpressions()
+	assignments := make([]string, 0, len(names))
 	var is map[string]types.AttributeValue
 	if !old.IsZero() {
 		is = attributes(old)
 	}
 	fields := attributes(next)
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
+	for _, name := range names {
+		if fields[name] == nil {
+			continue
+		}
 		if old.Exists() && next.Formats == (head.Formats{}) && formats[name] {
 			continue // next does not know them; the item does
 		}
@@ -60,6 +63,10 @@ var alwaysSent = map[string]bool{head.FieldState: true, head.FieldUpdatedAt: tru
 type expressions struct {
 	names  map[string]string
 	values map[string]types.AttributeValue
+}
+
+func newExpressions() expressions {
+	return expressions{names: make(map[string]string, len(names)), values: make(map[string]types.AttributeValue, 2*len(names))}
 }
 
 // removed returns the names of the attributes that the item has and the head has not.
@@ -107,16 +114,26 @@ func (e expressions) sameContent(old head.Head) string {
 }
 
 func (e expressions) term(name, operator, kind string, value types.AttributeValue) string {
-	placeholder := ":" + kind + "_" + underscored(name)
+	placeholder := ":" + kind + "_" + aliases[name][1:]
 	e.values[placeholder] = value
 	return e.name(name) + " " + operator + " " + placeholder
 }
 
-// name returns the alias of an attribute: names with hyphens need one.
+// name returns the alias of an attribute.
 func (e expressions) name(attribute string) string {
-	alias := "#" + underscored(attribute)
+	alias := aliases[attribute]
 	e.names[alias] = attribute
 	return alias
 }
 
-func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
+// names are the fields of a head, sorted.
+var names = slices.Sorted(maps.Keys(kinds))
+
+// aliases are how expressions name the fields: names with hyphens need an alias.
+var aliases = func() map[string]string {
+	all := map[string]string{}
+	for _, name := range names {
+		all[name] = "#" + strings.ReplaceAll(name, "-", "_")
+	}
+	return all
+}()
