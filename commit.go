@@ -31,10 +31,10 @@ const maxPuts = 64
 // heads together: heads in DynamoDB, SQLite and memory can be.
 //
 // A command ID makes the commit idempotent: repeating it after the same heads returns the
-// first commit's heads, and stores nothing. All drafts of all members have the same, or
-// none of their own. One command ID belongs to one commit.
+// first commit's heads, and stores nothing. All members have the same command ID; a member
+// without one gets it. One command ID belongs to one commit.
 //
-// Its errors and the rules of its context are those of [Chain.Append]:
+// It has the errors of [Chain.Append], and the same rules for the context:
 //   - [*ConflictError]: refused for good; Actual is the head of the member that has changed.
 //   - [*UncertainError]: the outcome is unknown. [Chain.Settle] of Ref, or of one of Others,
 //     finds it out for all members.
@@ -82,7 +82,7 @@ type commit struct {
 	store   *Store
 	swapper head.Transactor
 	members []Member
-	appends []*appending // first those of aggregates that exist
+	appends []*appending // aggregates that exist come first
 	sent    int          // how many times the step was sent
 }
 

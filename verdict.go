@@ -151,7 +151,7 @@ func (c *commit) conclude(ctx context.Context, a *appending, h head.Head, err er
 	return c.confirm(ctx, a, h)
 }
 
-// shutOut makes sure that a commit which cannot take effect any more has not taken effect
+// shutOut makes sure that a commit which can no longer take effect has not taken effect
 // either, by the fence of an appending member, and then returns the refusal.
 func (c *commit) shutOut(ctx context.Context, refusal error) ([]head.Head, error) {
 	unknown := errors.New("no aggregate that is appended to has a head to fence")

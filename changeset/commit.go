@@ -16,7 +16,7 @@ const MaxMembers = 100
 const keyCommit = "$commit"
 
 // Commit is the mark that a commit of several aggregates leaves in each of its changesets.
-// The zero Commit means that there is none.
+// The zero Commit is no mark.
 type Commit struct {
 	// ID is the commit's own.
 	ID ID
