@@ -391,3 +391,45 @@ func TestCommitOfAHundred(t *testing.T) {
 		})
 	}
 }
+
+// blamer loses its first step, which takes effect when the second one arrives. Then another
+// append changes the unchanged member, and the reply blames that member alone.
+type blamer struct {
+	head.PassThrough
+	late   []head.Exchange
+	append func()
+}
+
+func (b *blamer) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if b.late == nil {
+		b.late = exchanges
+		return nil, errors.New("lost")
+	}
+	if _, err := b.PassThrough.SwapAll(ctx, b.late); err != nil {
+		return nil, err
+	}
+	b.append()
+	winner, err := b.Load(ctx, "u0")
+	if err != nil {
+		return nil, err
+	}
+	return nil, &head.ConflictsError{Winners: map[string]*head.Head{"u0": &winner}}
+}
+
+// TestAnUnchangedMemberNeverProvesARefusal: that it has changed does not say whether the
+// step took effect before.
+func TestAnUnchangedMemberNeverProvesARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJoint(t, situation{appends: 2, unchanged: 1})
+		w.store = ropewalk.New(w.db, &blamer{
+			PassThrough: head.NewPassThrough(faults.TwoSteps(w.db)),
+			append: func() {
+				_, err := w.direct.Chain("u0").Append(t.Context(), w.before["u0"], chaintest.Draft("other"))
+				require.NoError(t, err)
+			},
+		}, nil)
+		got, err := w.store.Commit(t.Context(), w.members()...)
+		require.NoError(t, err)
+		w.requireTrue(got, err)
+	})
+}
