@@ -125,8 +125,7 @@ func (c *Chain) recordOf(ctx context.Context, point head.Head, drafts []changese
 	return c.unsent(point, drafts).reload(ctx)
 }
 
-// unsent returns an attempt after a head whose changesets are built by nobody, to be
-// judged.
+// unsent returns an attempt after a head, to be judged. Its changesets were not built.
 func (c *Chain) unsent(after head.Head, drafts []changeset.Draft) *attempt {
 	first := changeset.Changeset{Header: changeset.Header{Ref: changeset.Ref{AggregateID: c.id, Version: after.Len(), ID: changeset.NewID()}}}
 	return &attempt{chain: c, changesets: []changeset.Changeset{first}, from: after, to: head.Head{Ref: first.Ref}, commandID: drafts[0].CommandID}

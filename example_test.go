@@ -155,3 +155,36 @@ func ExampleReader_Since() {
 	// Output:
 	// paid <nil>
 }
+
+// An order is placed and its stock reserved in one commit, if the customer may still order.
+func ExampleStore_Commit() {
+	ctx := context.Background()
+	db := memstore.New() // or sqlitestore, or s3store with dynamostore
+	store := ropewalk.New(db, db, nil)
+	order, stock, customer := store.Chain("order-4711"), store.Chain("stock-7"), store.Chain("customer-9")
+	inStock, err := stock.Create(ctx, ropewalk.Draft{Content: []byte("5 received")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	known, err := customer.Create(ctx, ropewalk.Draft{Content: []byte("registered")})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	place := func() error {
+		_, err := store.Commit(ctx,
+			order.Appending(ropewalk.Head{}, ropewalk.Draft{Content: []byte("placed")}), // must not exist yet
+			stock.Appending(inStock, ropewalk.Draft{Content: []byte("2 reserved")}),
+			customer.Unchanged(known)) // must be what was read
+		return err
+	}
+	if _, err := customer.Append(ctx, known, ropewalk.Draft{Content: []byte("blocked")}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(place())
+	_, err = order.Head(ctx)
+	fmt.Println("no order:", errors.Is(err, ropewalk.ErrNotFound))
+	// Output:
+	// conflict: customer-9 is at 1, not at 0
+	// no order: true
+}

@@ -34,7 +34,7 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 	if err != nil {
 		return head.Head{}, err
 	}
-	known := &readCache{PassThrough: changeset.NewPassThrough(c.store.changesets), room: c.store.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
+	known := c.store.newReadCache()
 	pauses := pause.New()
 	for first := true; ; first = false {
 		drafts, err := decide(ctx, &Reader{c.store, known, c.id, h})
@@ -67,6 +67,10 @@ type readCache struct {
 	mu   sync.Mutex
 	room int64
 	read map[changeset.Ref]changeset.Changeset
+}
+
+func (s *Store) newReadCache() *readCache {
+	return &readCache{PassThrough: changeset.NewPassThrough(s.changesets), room: s.options.WindowBytes, read: map[changeset.Ref]changeset.Changeset{}}
 }
 
 // Get returns a kept changeset, or reads it, and keeps it if there is room.
