@@ -433,3 +433,51 @@ func TestAnUnchangedMemberNeverProvesARefusal(t *testing.T) {
 		w.requireTrue(got, err)
 	})
 }
+
+// forgetful loses its first step, which never takes effect, after others have acted.
+type forgetful struct {
+	head.PassThrough
+	act func()
+}
+
+func (f *forgetful) SwapAll(ctx context.Context, exchanges []head.Exchange) ([]head.Head, error) {
+	if act := f.act; act != nil {
+		f.act = nil
+		act()
+		return nil, errors.New("lost")
+	}
+	return f.PassThrough.SwapAll(ctx, exchanges)
+}
+
+// TestCommitAfterTheErasureOfAMember: the tombstone of a history that went on says nothing, so
+// the next member is asked and fenced, and the outcome is known.
+func TestCommitAfterTheErasureOfAMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJoint(t, situation{appends: 2})
+		act := func() { w.append("a0"); w.erase("a0") }
+		w.store = ropewalk.New(w.db, &forgetful{head.NewPassThrough(faults.TwoSteps(w.db)), act}, nil)
+		_, err := w.store.Commit(t.Context(), w.members()...)
+		require.ErrorIs(t, err, ropewalk.ErrErased)
+		require.False(t, has[*ropewalk.UncertainError](err), err)
+		h, err := w.direct.Chain("a1").Head(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, w.before["a1"].Revision+1, h.Revision, "fenced")
+	})
+}
+
+// TestMembersHaveOneTime, which is not before the time of any head.
+func TestMembersHaveOneTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJoint(t, situation{appends: 2})
+		ahead := w.before["a1"]
+		ahead.UpdatedAt = ahead.UpdatedAt.Add(time.Hour)
+		ahead.Revision++
+		swapped, err := w.db.Swap(t.Context(), w.before["a1"], ahead)
+		require.NoError(t, err)
+		w.before["a1"] = swapped
+		got, err := w.store.Commit(t.Context(), w.members()...)
+		require.NoError(t, err)
+		require.Equal(t, ahead.UpdatedAt, got[0].UpdatedAt)
+		require.Equal(t, ahead.UpdatedAt, got[1].UpdatedAt)
+	})
+}
