@@ -59,14 +59,10 @@ func (s heads) test(ctx context.Context, exchanges []head.Exchange) error {
 	winners := map[string]*head.Head{}
 	for _, e := range exchanges {
 		stored, err := s.PassThrough.Load(ctx, e.AggregateID)
-		holds := stored.SameRecord(e.Old)
-		if e.Next.IsZero() {
-			holds = stored.SameContent(e.Old)
-		}
 		switch {
 		case err != nil:
 			return &head.NotAppliedError{Err: err}
-		case !holds:
+		case !e.HoldsFor(stored):
 			winners[e.AggregateID] = &stored
 		}
 	}

@@ -50,6 +50,14 @@ type Exchange struct {
 	Changesets []changeset.Changeset
 }
 
+// HoldsFor reports whether the condition of the exchange holds for the stored head.
+func (e Exchange) HoldsFor(stored Head) bool {
+	if e.Next.IsZero() {
+		return stored.SameContent(e.Old)
+	}
+	return stored.SameRecord(e.Old)
+}
+
 // ConflictsError is the error of a step in which the condition of an exchange failed:
 // nothing was changed.
 type ConflictsError struct {

@@ -155,10 +155,10 @@ func (s *Store) check(e head.Exchange) error {
 	switch {
 	case err != nil:
 		return &head.NotAppliedError{Err: err}
-	case e.Next.IsZero() && stored.SameContent(e.Old), !e.Next.IsZero() && stored.SameRecord(e.Old):
-		return nil
+	case !e.HoldsFor(stored):
+		return &head.ConflictError{Winner: &stored}
 	}
-	return &head.ConflictError{Winner: &stored}
+	return nil
 }
 
 // Holds reports whether the given store is this one.

@@ -80,7 +80,7 @@ func (s *Store) checkAll(members []member) error {
 		switch {
 		case err != nil:
 			return err
-		case m.swap == nil && !current.SameContent(m.Old), m.swap != nil && !current.SameRecord(m.Old):
+		case !m.HoldsFor(current):
 			winners[m.AggregateID] = &current
 		}
 	}
