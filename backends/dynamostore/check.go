@@ -75,12 +75,12 @@ func (s *Store) checkConditions(ctx context.Context) Finding {
 	key := s.probe()
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table, Key: key,
-		ConditionExpression:      aws.String("attribute_not_exists(#id)"),
+		ConditionExpression:      aws.String(probeAbsent),
 		ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
 	}
 	_, first := do(ctx, s, s.client.UpdateItem, in)
 	_, second := do(ctx, s, s.client.UpdateItem, in)
-	_, removed := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
+	removed := s.removeProbe(ctx, key)
 	switch {
 	case first != nil && !conditionFailed(first): // which a repetition by the SDK may have met
 		return failed(name, first)
@@ -99,6 +99,14 @@ func (s *Store) probe() map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{
 		head.FieldAggregateID: &types.AttributeValueMemberS{Value: s.options.Prefix + probes + changeset.NewID().String()},
 	}
+}
+
+// probeAbsent is the condition that a probe does not exist.
+const probeAbsent = "attribute_not_exists(#id)"
+
+func (s *Store) removeProbe(ctx context.Context, key map[string]types.AttributeValue) error {
+	_, err := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
+	return err
 }
 
 func conditionFailed(err error) bool {

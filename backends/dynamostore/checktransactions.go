@@ -44,8 +44,6 @@ func (s *Store) try(ctx context.Context, items ...types.TransactWriteItem) error
 	return err
 }
 
-const probeAbsent = "attribute_not_exists(#id)"
-
 func (s *Store) probeWrite(key map[string]types.AttributeValue) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName: &s.table, Key: key, ConditionExpression: aws.String(probeAbsent), UpdateExpression: aws.String("SET #probe = :probe"),
@@ -59,11 +57,6 @@ func (s *Store) probeCheck(key map[string]types.AttributeValue) types.TransactWr
 		TableName: &s.table, Key: key, ConditionExpression: aws.String(probeAbsent),
 		ExpressionAttributeNames: map[string]string{"#id": head.FieldAggregateID},
 	}}
-}
-
-func (s *Store) removeProbe(ctx context.Context, key map[string]types.AttributeValue) error {
-	_, err := do(ctx, s, s.client.DeleteItem, &dynamodb.DeleteItemInput{TableName: &s.table, Key: key})
-	return err
 }
 
 // canceledBy reports whether a transaction was canceled for the given reasons.
