@@ -15,8 +15,8 @@ import (
 	"ropewalk/internal/body"
 )
 
-// maxPuts is how many objects of one commit are put at once.
-const maxPuts = 64
+// maxRequests is how many objects of one commit are put, or heads loaded, at once.
+const maxRequests = 64
 
 // Commit appends to several aggregates, all or none, if all members are as the caller has
 // read them: 1 to 100 members, each aggregate once, at least one that appends, and 256
@@ -204,7 +204,7 @@ func (c *commit) put(ctx context.Context) error {
 		return ctx.Err()
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxPuts)
+	group.SetLimit(maxRequests)
 	for _, a := range c.appends {
 		for _, o := range a.objects {
 			group.Go(func() error { return c.store.changesets.Put(ctx, o) })

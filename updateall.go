@@ -88,7 +88,7 @@ func (s *Store) newUpdate(ids []string) (*updateAll, error) {
 // load loads the heads of all aggregates.
 func (u *updateAll) load(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxPuts)
+	group.SetLimit(maxRequests)
 	for i, c := range u.chains {
 		group.Go(func() (err error) {
 			u.heads[i], err = c.reload(ctx, u.heads[i])

@@ -194,7 +194,7 @@ func (c *commit) confirm(ctx context.Context, shown *appending, h head.Head) ([]
 	}
 	heads[shown.place] = h
 	var group errgroup.Group
-	group.SetLimit(maxPuts)
+	group.SetLimit(maxRequests)
 	for _, a := range c.appends {
 		if a != shown {
 			group.Go(func() (err error) {

@@ -282,8 +282,8 @@ func TestSwapAllTokens(t *testing.T) {
 	}
 }
 
-// TestSwapAllWithoutTransactions: a table with multi-Region strong consistency has none,
-// whatever the code with which DynamoDB says so.
+// TestSwapAllWithoutTransactions: DynamoDB has no transactions in a table with multi-Region
+// strong consistency. Any code with which it says so is recognised.
 func TestSwapAllWithoutTransactions(t *testing.T) {
 	describe := func(consistency string) *canned {
 		return &canned{reply: func(_ int, operation string) reply {

@@ -99,7 +99,7 @@ func (e expressions) condition(old head.Head, is map[string]types.AttributeValue
 	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
 }
 
-// sameContent demands that the item has the content of old, whatever its revision.
+// sameContent demands that the item has the content of old, at any revision.
 func (e expressions) sameContent(old head.Head) string {
 	if !old.Exists() {
 		void := &types.AttributeValueMemberS{Value: string(head.Void)}

@@ -23,9 +23,10 @@ func newShow(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Short: "Show changesets with their contents, for people",
 		Long: `Show one changeset, in the chain or not, or each changeset of a range, the oldest
 first, and prove it: its content against the SHA-256, its fields against the digest,
-which includes its parent's digest. Each event of NDJSON is printed with its type, time, ID and metadata, and its data
-indented: up to about a megabyte of a changeset, with hidden characters escaped.
-Content that is not text is not printed. Use ropewalk cat for the bytes.`,
+which includes its parent's digest. Each event of NDJSON is printed with its type,
+time, ID and metadata, and its data indented: up to about a megabyte of a
+changeset, with hidden characters escaped. Content that is not text is not
+printed. Use ropewalk cat for the bytes.`,
 		Example: `  ropewalk show order-4711
   ropewalk show order-4711@1
   ropewalk show order-4711@2..5

@@ -166,6 +166,7 @@ func (s *svgGraph) pathDown(n *inspect.Node, b base) string {
 	join := s.y[row+1] // the lanes join in the row below
 	return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", from, s.y[row], from, join, to, join-svgFork/2, to, join+svgFork/2)
 }
+
 func laneX(r laneRow) int { return svgMargin + svgLane/2 + laneOf(r)*svgLane }
 
 // row draws a changeset: its dot, and its text.

@@ -64,7 +64,7 @@ type stream struct {
 func (s *stream) send(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.w.SetWriteDeadline(time.Now().Add(maxWrite)) // a recorder in a test has none
+	_ = s.w.SetWriteDeadline(time.Now().Add(maxWrite)) // a recorder in a test has no deadlines
 	if _, err := fmt.Fprint(s.to, text); err != nil {
 		return err
 	}

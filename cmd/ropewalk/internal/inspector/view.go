@@ -130,7 +130,7 @@ type Changeset struct {
 	// Index says what the jumps lead to.
 	Index string
 	Jumps []Jump
-	// Earlier and Later are the neighbours in the chain; empty if it has none.
+	// Earlier and Later are the neighbours in the chain; empty without a neighbour.
 	Earlier, Later string
 	Content        Content
 }
