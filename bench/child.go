@@ -42,6 +42,8 @@ func child(name string, args []string) error {
 		return commandChild(context.Background(), args)
 	case "verify":
 		return verifyChild(context.Background(), args)
+	case "tls":
+		return tlsChild()
 	default:
 		return fmt.Errorf("no child is named %q", name)
 	}

@@ -26,7 +26,7 @@ type experiment struct {
 // experiments are all parts of the page, in its order.
 var experiments = []experiment{
 	walkExperiment, spanExperiment, tableExperiment, packedExperiment, hotExperiment,
-	embeddedExperiment, operationsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
+	embeddedExperiment, operationsExperiment, clientsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
 	queryExperiment,
 }
 

@@ -31,6 +31,7 @@ package azurestore
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -181,6 +182,7 @@ var defaultTransport = sync.OnceValue(func() *http.Client {
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     90 * time.Second,
 		MaxIdleConns:        512, MaxIdleConnsPerHost: 512, MaxConnsPerHost: 512,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
 	}}
 })
 

@@ -23,6 +23,7 @@ import (
 const (
 	versitygwVariable = "BENCH_VERSITYGW"
 	dynamodbVariable  = "BENCH_DYNAMODB"
+	azuriteVariable   = "BENCH_AZURITE"
 )
 
 // Server is a process on this machine that speaks a cloud service's protocol,
@@ -66,6 +67,18 @@ func StartDynamoDB(ctx context.Context, dir string) (*Server, error) {
 		c := exec.Command("java", "-Xmx2g", "-Djava.library.path="+libraries, "-jar", jar, "-port", port, "-inMemory", "-sharedDb")
 		c.Env = append(os.Environ(), "DDB_LOCAL_TELEMETRY=0")
 		return c
+	})
+}
+
+// StartAzurite starts the blob service of Azurite, which keeps all in memory.
+func StartAzurite(ctx context.Context, dir string) (*Server, error) {
+	program := os.Getenv(azuriteVariable)
+	if program == "" {
+		return nil, missing(azuriteVariable)
+	}
+	return start(ctx, dir, "Azurite", func(port string) *exec.Cmd {
+		return exec.Command("node", program, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence",
+			"--blobHost", "127.0.0.1", "--blobPort", port)
 	})
 }
 
@@ -156,6 +169,14 @@ func (s *Server) S3(w *Wire) *s3.Client {
 // DynamoDB returns a client over the wire.
 func (s *Server) DynamoDB(w *Wire) *dynamodb.Client {
 	return dynamodb.NewFromConfig(config(w), func(o *dynamodb.Options) { o.BaseEndpoint = &s.url })
+}
+
+// Azure returns the connection string of Azurite, with the account and the published key
+// that every Azurite has.
+func (s *Server) Azure() string {
+	const account = "devstoreaccount1"
+	const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+	return "DefaultEndpointsProtocol=http;AccountName=" + account + ";AccountKey=" + key + ";BlobEndpoint=" + s.url + "/" + account + ";"
 }
 
 func config(w *Wire) aws.Config {

@@ -1,6 +1,7 @@
 package location
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -26,4 +27,10 @@ func limitTransport(t *http.Transport) {
 	// A read has up to 1,024 requests under way. More connections than this make it
 	// no faster.
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 512, 512, 512
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	// The connections of a read resume the session of the first connection, which
+	// loaded the head.
+	t.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 }
