@@ -43,6 +43,7 @@ func runClients(ctx context.Context, l *laboratory, r *report.Results) error {
 	r.Limits = []string{
 		"The SDK's middleware takes as long as HTTP itself: resolving the endpoint, signing, and half a thousand allocations for each request. A backend adds a few hundredths to it.",
 		"A fifth of that is the garbage collector, where little else lives in the process: with a larger GOGC, or a heap that is large anyway, requests are cheaper. The command keeps 32 MiB to spare.",
+		"The bare GETs take 2 trips, because that client knows all keys; the chain takes 4, which is 40 ms more. What else is between them are checks, and the processor's time for a few allocations more.",
 		"S3, DynamoDB and Blob Storage speak HTTP/1.1 alone: one request at a time for each connection. As many connections as requests under way must be allowed and kept.",
 	}
 	return nil
@@ -208,7 +209,11 @@ func manyGets(ctx context.Context, l *laboratory, r *report.Results) error {
 	for i, name := range []string{"the same GETs, bare", "Ropewalk", "the same GETs, bare, a heap to spare", "Ropewalk, a heap to spare"} {
 		row := report.Row{Name: name, What: "read all, 20 ms away", N: w.n, Value: report.Of(times[i]), Unit: "ms"}
 		if i > 0 {
-			row = row.Against(report.Ratios(times[i], times[0]), "the time of the bare GETs")
+			ratio := report.Ratios(times[i], times[0])
+			row = row.Against(ratio, "the time of the bare GETs")
+			if i > 1 {
+				row = row.Aim("1 ×", ratio.Median <= 1)
+			}
 		}
 		r.Rows = append(r.Rows, row)
 	}
