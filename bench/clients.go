@@ -26,7 +26,7 @@ import (
 
 var clientsExperiment = experiment{
 	name: "clients", title: "The clients of the services",
-	setup: `What a request costs the process that makes it, whatever the network takes: the processor time of this process alone,
+	setup: `What a request costs the process that makes it, without the network: the processor time of this process alone,
 while the server runs in another. *HTTP* is Go's HTTP client with a URL that was signed before, *the SDK* is the same request through
 the service's client, *Ropewalk* is a backend over that client. After that, 1,000 GETs of 512 bytes with 20 ms added to each,
 all keys known, against reading them as a chain; and 500 new connections over TLS at once, after a first request has made one.
