@@ -1,7 +1,7 @@
 # make test is all that a change has to pass; it needs Go, and for the servers Python 3.11, Node.js, a JDK
 # and Maven, and says so when one is missing.
 
-.PHONY: test quick check-deploy lint bench fuzz module mutants soak emulators emulators-stop
+.PHONY: test quick check-deploy lint bench fuzz module mutants soak release emulators emulators-stop
 
 test: lint
 	integration/test.sh
@@ -34,6 +34,11 @@ bench:
 # SAMPLE=10 breaks ten checks of each, chosen by SEED.
 mutants:
 	go run ./internal/mutants -sample $(or $(SAMPLE),0) -seed $(or $(SEED),1) $(or $(PKGS),./changeset ./head)
+
+# Builds a release below dist/, which is the same on every machine with the same Go: archives for five platforms, their
+# modules (SBOM) and checksums. make release VERSION=v1.2.0 [PLATFORMS='linux/amd64 darwin/arm64'] [DIST=folder]
+release:
+	go run ./internal/release -version '$(VERSION)' -out '$(or $(DIST),dist)' $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
 
 # Renames the module, for whoever publishes it: make module MODULE=host/owner/ropewalk
 module:

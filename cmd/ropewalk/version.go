@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -8,6 +9,9 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
+
+// released is the version of a release, which its build sets; empty in other builds.
+var released string
 
 // versionJSON is the result of version with --json.
 type versionJSON struct {
@@ -27,7 +31,7 @@ func newVersion(std *ui.Streams) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := versionJSON{Kind: ui.KindOf("version"), Version: "unknown", Format: changeset.Format}
 			if info, ok := debug.ReadBuildInfo(); ok {
-				v.Version, v.Go = info.Main.Version, info.GoVersion
+				v.Version, v.Go = cmp.Or(released, info.Main.Version), info.GoVersion
 			}
 			if std.JSON {
 				return std.Emit(v)
