@@ -27,6 +27,7 @@ func commandLines(id string) []commandLine {
 		{args: []string{"init"}},
 		{args: []string{"init", "--check"}},
 		{args: []string{"init", "--print-policy", "reader"}},
+		{args: []string{"doctor"}},
 		{args: []string{"append", "--any", "--", at}, stdin: "{}\n"},
 		{args: []string{"append", "--new", "--", at}, stdin: "{}\n"},
 		{args: []string{"append", "--after", "0", "--", at}, stdin: "{}\n"},

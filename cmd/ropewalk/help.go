@@ -13,7 +13,7 @@ var familiarNames = map[string]string{
 	"rm": "erase", "remove": "erase", "del": "erase", "delete": "erase", "drop": "erase",
 	"get": "cat", "read": "cat", "fetch": "cat", "history": "log", "events": "log --events", "grep": "log --events", "search": "log --events", "find": "log --events",
 	"add": "append", "put": "append", "write": "append", "push": "append", "create": "append --new, or init", "list": "ls",
-	"load": "import", "dump": "export", "check": "verify, or init --check", "fsck": "verify", "prune": "gc", "clean": "gc", "stat": "head", "repair": "rebuild-head", "tail": "watch", "follow": "watch", "subscribe": "watch",
+	"load": "import", "dump": "export", "check": "verify, or doctor", "health": "doctor", "diagnose": "doctor", "ping": "doctor", "fsck": "verify", "prune": "gc", "clean": "gc", "stat": "head", "repair": "rebuild-head", "tail": "watch", "follow": "watch", "subscribe": "watch",
 	"compare":      "diff",
 	"subscription": "subscriptions", "consumers": "subscriptions", "upgrade": "migrate", "sweep": "feed sweep", "status": "feed status", "lag": "feed status",
 }

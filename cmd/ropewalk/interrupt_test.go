@@ -36,7 +36,7 @@ func stuckRun(t *testing.T, p *testPlace, args []string) (exit int, stderr strin
 // stuckCommands has arguments for every command, with which it writes to stdout.
 func stuckCommands(ref, dir string) map[string][]string {
 	return map[string][]string{
-		"append": {"order", "--any"}, "archive": {dir}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "copy": {"test:", "test:other"}, "diff": {"order", "0", "0"}, "erase": {"order", "--yes"}, "export": nil,
+		"append": {"order", "--any"}, "archive": {dir}, "bench": {"test:", "--yes"}, "cat": {"order"}, "completion": {"bash"}, "copy": {"test:", "test:other"}, "diff": {"order", "0", "0"}, "doctor": nil, "erase": {"order", "--yes"}, "export": nil,
 		"feed": {"status"}, "flush": {"--all"}, "gc": nil, "graph": {"order"}, "head": {"order"}, "import": {"-"}, "init": nil, "log": {"order"}, "ls": nil, "migrate": nil, "rebuild-head": {"order"}, "relay": nil,
 		"schema": {"error"}, "settle": {ref}, "show": {"order"}, "stats": nil, "subscriptions": nil, "ui": nil, "verify": {"--all"}, "version": nil, "watch": {"--from", "start", "--until-end"},
 	}

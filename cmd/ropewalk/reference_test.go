@@ -46,7 +46,7 @@ func TestReference(t *testing.T) {
 	}
 	written, err := os.ReadFile(referencePage)
 	require.NoError(t, err)
-	require.Equal(t, string(written), page.String(), "write it again: go test ./cmd/ropewalk -run TestReference -update")
+	require.True(t, string(written) == page.String(), "docs/reference.md is not what the commands say; write it again: go test ./cmd/ropewalk -run TestReference -update")
 }
 
 // TestManPages makes a man page of each command.

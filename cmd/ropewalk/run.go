@@ -133,6 +133,7 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 		newCopy(std, stores),
 		newDemo(std, stores),
 		newDiff(std, stores),
+		newDoctor(std, stores),
 		newErase(std, stores),
 		newExport(std, stores),
 		newFeed(std, stores),
