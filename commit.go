@@ -13,6 +13,7 @@ import (
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/body"
+	"ropewalk/internal/link"
 )
 
 // maxRequests is how many objects of one commit are put, or heads loaded, at once.
@@ -57,9 +58,11 @@ func (s *Store) Commit(ctx context.Context, members ...Member) ([]head.Head, err
 	}
 	bodies := c.encode()
 	for {
-		if err := c.build(bodies); err != nil {
+		mark, err := c.build(bodies)
+		if err != nil {
 			return nil, err
 		}
+		link.NotedMark(ctx, mark)
 		if err := c.put(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", c, err)
 		}
@@ -163,9 +166,9 @@ func (c *commit) encode() [][]body.Draft {
 	return all
 }
 
-// build builds the changesets of all members, with one time and one mark. If the tips are
-// too large for one step, it builds them without tips.
-func (c *commit) build(bodies [][]body.Draft) error {
+// build builds the changesets of all members, with one time and one mark, which it returns.
+// If the tips are too large for one step, it builds them without tips.
+func (c *commit) build(bodies [][]body.Draft) (changeset.Commit, error) {
 	mark, now := changeset.Commit{ID: changeset.NewID()}, time.Now()
 	for _, m := range c.members {
 		if m.unchanged {
@@ -186,16 +189,16 @@ func (c *commit) build(bodies [][]body.Draft) error {
 		return c.members[i].chain.build(c.members[i].head, bodies[i], now, layout)
 	}
 	if err := c.attempts(attempt); err != nil {
-		return err
+		return mark, err
 	}
 	for _, a := range c.appends {
 		tips += len(a.to.Tip)
 	}
 	if tips <= head.MaxTips {
-		return nil
+		return mark, nil
 	}
 	layout.Tip = -1
-	return c.attempts(attempt)
+	return mark, c.attempts(attempt)
 }
 
 // put stores the objects of all members.

@@ -52,6 +52,7 @@ type Reader struct {
 	changesets changeset.Store
 	id         string
 	head       head.Head
+	met        func(changeset.Header) // if not nil, called with each header that is read
 }
 
 // Reader returns a reader at the chain's present head, with one request. Its
@@ -75,7 +76,7 @@ func (c *Chain) Reader(ctx context.Context) (*Reader, error) {
 // [Chain.HeadAt] returned. It does no I/O. At the zero Head, and at a void head, the
 // history is empty.
 func (c *Chain) ReaderAt(h head.Head) *Reader {
-	return &Reader{c.store, c.store.changesets, c.id, h}
+	return &Reader{store: c.store, changesets: c.store.changesets, id: c.id, head: h}
 }
 
 // Head returns the head that the reader is pinned at, the zero Head or a void head
@@ -166,6 +167,9 @@ func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
 		chain := walk.Chain{Store: r.changesets, Head: r.head, Load: r.store.Chain(r.id).load}
 		for c, err := range chain.Changesets(ctx, s, limits) {
+			if err == nil && r.met != nil {
+				r.met(c.Header)
+			}
 			if !yield(c, r.store.located(err)) {
 				return
 			}

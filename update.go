@@ -37,7 +37,7 @@ func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader
 	known := c.store.newReadCache()
 	pauses := pause.New()
 	for first := true; ; first = false {
-		drafts, err := decide(ctx, &Reader{c.store, known, c.id, h})
+		drafts, err := decide(ctx, &Reader{store: c.store, changesets: known, id: c.id, head: h})
 		if err != nil || len(drafts) == 0 {
 			return h, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,6 +26,12 @@ import (
 // conflict it is called again, and an uncertain commit is never decided again. The errors
 // are the errors of [Store.Commit], except [*ConflictError]. If the heads cannot be swapped
 // together, the error matches [errors.ErrUnsupported], and nothing is read.
+//
+// If the drafts have a command ID, it is looked for among the changesets that decide has read
+// of the aggregates with drafts. If one of them was committed with the same command, then so
+// were all: UpdateAll commits nothing, and returns the heads that decide saw. If the command
+// was appended to one aggregate alone, the error matches [ErrInvalidDraft]: one command ID
+// belongs to one commit.
 func (s *Store) UpdateAll(ctx context.Context, aggregateIDs []string, decide func(context.Context, []*Reader) ([][]changeset.Draft, error)) ([]head.Head, error) {
 	u, err := s.newUpdate(aggregateIDs)
 	if err != nil {
@@ -41,6 +48,9 @@ func (s *Store) UpdateAll(ctx context.Context, aggregateIDs []string, decide fun
 		}
 		members, err := u.members(drafts)
 		if err != nil || members == nil {
+			return u.heads, err
+		}
+		if repeated, err := u.repeats(members); repeated || err != nil {
 			return u.heads, err
 		}
 		got, err := s.Commit(ctx, members...)
@@ -66,6 +76,15 @@ type updateAll struct {
 	chains []*Chain
 	known  *readCache
 	heads  []head.Head
+
+	mu  sync.Mutex
+	met map[met]bool
+}
+
+// met is a command ID that was read in a history.
+type met struct {
+	aggregateID, commandID string
+	joint                  bool // a commit of several aggregates has it
 }
 
 func (s *Store) newUpdate(ids []string) (*updateAll, error) {
@@ -75,7 +94,7 @@ func (s *Store) newUpdate(ids []string) (*updateAll, error) {
 	if _, err := s.transactor(len(ids)); err != nil {
 		return nil, err
 	}
-	u := &updateAll{known: s.newReadCache(), heads: make([]head.Head, len(ids))}
+	u := &updateAll{known: s.newReadCache(), heads: make([]head.Head, len(ids)), met: map[met]bool{}}
 	for i, id := range ids {
 		if slices.Contains(ids[:i], id) {
 			return nil, fmt.Errorf("%q is there twice", id)
@@ -101,9 +120,36 @@ func (u *updateAll) load(ctx context.Context) error {
 func (u *updateAll) readers() []*Reader {
 	all := make([]*Reader, len(u.chains))
 	for i, c := range u.chains {
-		all[i] = &Reader{c.store, u.known, c.id, u.heads[i]}
+		all[i] = &Reader{store: c.store, changesets: u.known, id: c.id, head: u.heads[i], met: u.meet}
 	}
 	return all
+}
+
+// meet remembers the command of a changeset that was read.
+func (u *updateAll) meet(h changeset.Header) {
+	if h.CommandID == "" {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.met[met{h.AggregateID, h.CommandID, !h.Commit().IsZero()}] = true
+}
+
+// repeats reports whether the command of the members was met in a commit.
+func (u *updateAll) repeats(members []Member) (repeated bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	command := commandOf(members)
+	for _, m := range members {
+		switch {
+		case m.unchanged:
+		case u.met[met{m.chain.id, command, true}]:
+			return true, nil
+		case u.met[met{m.chain.id, command, false}]:
+			err = fmt.Errorf("%w: the command %q was appended to %q alone", ErrInvalidDraft, command, m.chain.id)
+		}
+	}
+	return false, err
 }
 
 // members returns the members of the commit of what was decided; nil without any draft.

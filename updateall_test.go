@@ -14,6 +14,7 @@ import (
 	"ropewalk"
 	"ropewalk/backends/memstore"
 	"ropewalk/faults"
+	"ropewalk/head"
 	"ropewalk/internal/chaintest"
 )
 
@@ -121,6 +122,51 @@ func TestUpdateAllGuards(t *testing.T) {
 	require.EqualValues(t, 0, got[0].Version)
 	require.True(t, got[1].IsZero(), "nothing was appended")
 	require.EqualValues(t, 1, got[2].Version, "the heads that decide saw")
+}
+
+// TestUpdateAllOnce: a command is recognised in what decide has read of one aggregate, in
+// both formats, and is never committed again after it was appended to one aggregate alone.
+func TestUpdateAllOnce(t *testing.T) {
+	for _, packed := range []bool{false, true} {
+		db := memstore.New()
+		store := ropewalk.New(db, faults.TwoSteps(db), &ropewalk.Options{Packed: packed, TipSize: 1000})
+		update := func(command string, ids ...string) ([]head.Head, error) {
+			return store.UpdateAll(t.Context(), ids, func(ctx context.Context, r []*ropewalk.Reader) ([][]ropewalk.Draft, error) {
+				_, err := balance(ctx, r[0])
+				if err != nil {
+					return nil, err
+				}
+				for range r[1].Headers(ctx, ropewalk.Range{Last: ropewalk.Newest}) {
+					break
+				}
+				drafts := [][]ropewalk.Draft{amount(-1), amount(1)}
+				drafts[1][0].CommandID = command
+				return drafts, nil
+			})
+		}
+		first, err := update("one", "a", "b")
+		require.NoError(t, err)
+		_, err = store.Chain("a").Append(t.Context(), first[0], amount(5)...)
+		require.NoError(t, err)
+		again, err := update("one", "a", "b")
+		require.NoError(t, err)
+		require.EqualValues(t, []uint64{1, 0}, []uint64{again[0].Version, again[1].Version}, "the heads that decide saw")
+		again, err = update("one", "c", "b")
+		require.NoError(t, err, "one find is enough")
+		require.True(t, again[0].IsZero())
+
+		alone := amount(1)
+		alone[0].CommandID = "two"
+		_, err = store.Chain("d").Create(t.Context(), alone...)
+		require.NoError(t, err)
+		_, err = update("two", "d", "e")
+		require.ErrorIs(t, err, ropewalk.ErrInvalidDraft)
+		require.ErrorContains(t, err, `appended to "d" alone`)
+		_, err = update("", "d", "e")
+		require.NoError(t, err)
+		_, err = update("", "d", "e")
+		require.NoError(t, err, "without a command nothing is looked for")
+	}
 }
 
 func TestUpdateAllEnds(t *testing.T) {

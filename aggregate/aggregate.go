@@ -39,6 +39,9 @@
 // Settle ends. Nothing is guessed. With [Once] a command happens once, however
 // often it is sent.
 //
+// [Commit] saves changes of several aggregates, of the same type or of different types, all
+// or none.
+//
 // With [Snapshots] a load reads the head, and then, at once, the newest
 // snapshot and the changesets after it. A snapshot is never needed and never
 // believed blindly: what is missing or does not fit is passed over.

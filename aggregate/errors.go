@@ -11,7 +11,8 @@ import (
 
 // ErrInvalidKey means that the key of [Once] is empty, or cannot be a command
 // ID: it takes more than [changeset.MaxCommandID] bytes once percent-encoded,
-// or is not UTF-8. Nothing was sent.
+// or is not UTF-8. It also means that a [Commit] has two keys, or the key of an
+// earlier save of one aggregate alone. Nothing was sent.
 var ErrInvalidKey = errors.New("invalid command key")
 
 // UnknownEventError says that a stored event has a name which is neither in

@@ -82,6 +82,46 @@ func ExampleRepository_Save() {
 	// hook is refused: the order is at version 1
 }
 
+// An order is shipped and its items leave the stock in one commit. The types differ.
+func ExampleCommit() {
+	ctx := context.Background()
+	db := memstore.New() // or sqlitestore, or s3store with dynamostore
+	store := ropewalk.New(db, db, nil)
+	orderRepo, stockRepo := aggregate.New(store, orders, nil), aggregate.New(store, stocks, nil)
+	placed, err := orderRepo.Create(ctx, "order-4711", []Event{LineAdded{"rope", 2}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ropes, err := stockRepo.Create(ctx, "stock-rope", []Movement{{5}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for range 2 { // sent twice, it happens once
+		order := orderRepo.Change(placed, []Event{Shipped{}}, aggregate.Once("request-7"))
+		stock := stockRepo.Change(ropes, []Movement{{-placed.State.Quantity["rope"]}})
+		if err := aggregate.Commit(ctx, order, stock); err != nil {
+			log.Fatal(err) // after a *ropewalk.ConflictError: load both, decide and commit again
+		}
+		fmt.Println(order.Loaded().State.Shipped, stock.Loaded().State.Left, order.Loaded().Repeated)
+	}
+	// Output:
+	// true 3 false
+	// true 3 true
+}
+
+// Stock is how much of an item is left.
+type Stock struct{ Left int }
+
+// Movement says how much has come into a stock, or has left it.
+type Movement struct{ Quantity int }
+
+var stocks = aggregate.Type[Stock, Movement]{
+	Name:   "stock",
+	Events: aggregate.Events[Movement]{"movement": Movement{}},
+	Evolve: func(s Stock, m Movement) Stock { return Stock{s.Left + m.Quantity} },
+}
+
 // The stored content is NDJSON, one event a line.
 func ExampleRepository_Events() {
 	ctx := aggregate.WithMetadata(context.Background(), aggregate.Correlation, "91c2")

@@ -28,7 +28,7 @@ func TestStoredSnapshots(t *testing.T) {
 		l, err := repo.decodeSnapshot("order/1", 3, stored)
 		require.NoError(t, err, name)
 		require.Equal(t, state{42}, l.State)
-		require.Equal(t, []string{"first", "second"}, l.commands)
+		require.Equal(t, commands{{id: "first"}, {id: "second"}}, l.commands)
 		require.Equal(t, "order/1@3.019b8d2e-0000-7000-8000-000000000004", l.Head.Ref.String())
 		require.Equal(t, uint64(5), l.Head.Revision)
 		require.Equal(t, changeset.Digest{31: 9}, l.Head.Digest)

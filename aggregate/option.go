@@ -10,7 +10,7 @@ import (
 )
 
 // Option is a setting of one [Repository.Save], [Repository.Create],
-// [Repository.Update] or [Repository.Upsert].
+// [Repository.Update], [Repository.Upsert] or [Repository.Change].
 type Option func(*call) error
 
 // Once makes the call happen once, however often and from wherever it is made
@@ -18,8 +18,8 @@ type Option func(*call) error
 // as it is, with [Loaded.Repeated] set. The key becomes the command ID of the
 // changeset: UTF-8 of 1 to [changeset.MaxCommandID] bytes once percent-encoded;
 // any other gives [ErrInvalidKey]. An empty key is an error, too: the caller
-// meant the command to happen once, and it would not. It belongs to one aggregate; contents are
-// not compared: what was stored first stands.
+// meant the command to happen once, and it would not. It belongs to one aggregate, or
+// to one [Commit]; contents are not compared: what was stored first stands.
 //
 // A key is recognised where the aggregate was read when it was in use: among
 // all changesets that a load has read, and the last [CommandWindow] command

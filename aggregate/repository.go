@@ -72,7 +72,7 @@ type Loaded[S any] struct {
 	// that was processed before: it stored nothing.
 	Repeated bool
 
-	commands []string             // command IDs that were met, oldest first
+	commands commands             // command IDs that were met, oldest first
 	due      *changeset.Changeset // a snapshot that is missing, ready to be put
 	unmade   error                // why a snapshot that is due could not be made
 }
@@ -198,13 +198,6 @@ func (r *Repository[S, E]) step(l *Loaded[S], c changeset.Changeset) error {
 	for _, record := range records {
 		l.State = r.plan.Evolve(l.State, record.Event)
 	}
-	l.remember(c.CommandID)
+	l.commands = l.commands.with(command{c.CommandID, !c.Commit().IsZero()})
 	return nil
-}
-
-// remember keeps the command ID of a changeset. One append repeats its own.
-func (l *Loaded[S]) remember(commandID string) {
-	if n := len(l.commands); commandID != "" && (n == 0 || l.commands[n-1] != commandID) {
-		l.commands = append(l.commands, commandID)
-	}
 }

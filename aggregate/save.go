@@ -69,30 +69,39 @@ func (r *Repository[S, E]) save(ctx context.Context, l Loaded[S], events []E, c 
 	case err != nil:
 		return r.refused(ctx, l, c, err)
 	// An earlier append with the same command ID may have made the head.
-	case c.key != "" && !link.Made(l.Head, h, draft, r.store.Options().Compress):
+	case c.key != "" && !link.Made(l.Head, h, draft, changeset.Commit{}, r.store.Options().Compress):
 		return r.recognised(ctx, l, h, draft)
 	}
+	return r.saved(ctx, l, records, command{id: c.key}, h), nil
+}
+
+// saved returns the aggregate after a save of records that has made the head h.
+func (r *Repository[S, E]) saved(ctx context.Context, l Loaded[S], records []Recorded[E], c command, h head.Head) Loaded[S] {
 	for _, record := range records {
 		l.State = r.plan.Evolve(l.State, record.Event)
 	}
-	l.commands = slices.Clip(l.commands)
-	l.remember(c.key)
+	l.commands = slices.Clip(l.commands).with(c)
 	l.Head = h
 	r.keep(ctx, &l)
-	return l, nil
+	return l
 }
 
 // admit reports whether the call's command was processed before, and else
 // whether its precondition holds.
-func (c *call) admit(repeated *bool, commands []string, h head.Head) (bool, error) {
-	if c.key != "" && slices.Contains(commands, c.key) {
+func (c *call) admit(repeated *bool, met commands, h head.Head) (bool, error) {
+	if c.key != "" && met.has(c.key) {
 		*repeated = true
 		return true, nil
 	}
+	return false, c.match(h)
+}
+
+// match returns an error if the call's precondition does not hold.
+func (c *call) match(h head.Head) error {
 	if c.ifMatch != "" && !h.Matches(c.ifMatch) {
-		return false, &PreconditionError{IfMatch: c.ifMatch, Actual: h}
+		return &PreconditionError{IfMatch: c.ifMatch, Actual: h}
 	}
-	return false, nil
+	return nil
 }
 
 // draft returns what is to be appended, and the events as a load will read them. An event that would not come back equal is
@@ -130,7 +139,7 @@ func (r *Repository[S, E]) refused(ctx context.Context, l Loaded[S], c *call, ca
 		// No *ConflictError: the command itself may be what came first.
 		return l, fmt.Errorf("%v; whether the command %q was processed before could not be read: %w", cause, c.key, err)
 	}
-	if slices.Contains(now.commands, c.key) {
+	if now.commands.has(c.key) {
 		now.Repeated = true
 		return now, nil
 	}

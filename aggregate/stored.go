@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -26,6 +25,7 @@ type snapshotContent struct {
 	Head     json.RawMessage `json:"head,omitempty"`
 	Point    *snapshotPoint  `json:"point,omitempty"`
 	Commands []string        `json:"commands,omitempty"`
+	Commits  []string        `json:"commits,omitempty"`
 	State    json.RawMessage `json:"state"`
 }
 
@@ -103,11 +103,8 @@ func (r *Repository[S, E]) encodeSnapshot(l Loaded[S], h head.Head) (changeset.C
 }
 
 func (r *Repository[S, E]) snapshotContent(l Loaded[S], h head.Head) ([]byte, error) {
-	s := snapshotContent{
-		Format:   changeset.Format,
-		Schema:   r.plan.Snapshots.Schema,
-		Commands: l.commands[max(0, len(l.commands)-CommandWindow):],
-	}
+	s := snapshotContent{Format: changeset.Format, Schema: r.plan.Snapshots.Schema}
+	s.Commands, s.Commits = l.commands.stored()
 	var err error
 	if h.IsPacked() {
 		s.Format = changeset.FormatPacked
@@ -177,7 +174,7 @@ func (r *Repository[S, E]) decodeSnapshot(id string, version uint64, content []b
 	if err != nil {
 		return Loaded[S]{}, fmt.Errorf("its state: %w", err)
 	}
-	return Loaded[S]{ID: id, State: state, Head: h, commands: slices.Clip(stored.Commands)}, nil
+	return Loaded[S]{ID: id, State: state, Head: h, commands: commandsOf(stored.Commands, stored.Commits)}, nil
 }
 
 // headOf returns the head that a snapshot of an aggregate is of.

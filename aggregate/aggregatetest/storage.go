@@ -9,7 +9,8 @@ import (
 )
 
 // Storage is a store in memory for the tests of services, in which requests go
-// wrong on demand. It is safe for concurrent use.
+// wrong on demand. It is safe for concurrent use. Its methods are about saves of one
+// aggregate; faults of [faults.SwapAll] in Script strike an aggregate.Commit.
 type Storage struct {
 	// Store is what the code under test uses.
 	Store *ropewalk.Store

@@ -30,12 +30,21 @@ func TestMade(t *testing.T) {
 						a, err := link.Build(h, "order-1", [][]body.Draft{l.Drafts(h, []changeset.Draft{draft})}, time.Now(), l)
 						require.NoError(t, err)
 						before, h = h, a.Next
-						require.True(t, link.Made(before, h, draft, compress))
+						require.True(t, link.Made(before, h, draft, changeset.Commit{}, compress))
 					}
+					mark := changeset.Commit{ID: changeset.NewID(), Members: 2}
+					require.False(t, link.Made(before, h, draft, mark, compress), "it was appended alone")
+					joint := l.Drafts(h, []changeset.Draft{draft})
+					joint[0].Mark = mark
+					a, err := link.Build(h, "order-1", [][]body.Draft{joint}, time.Now(), l)
+					require.NoError(t, err)
+					require.True(t, link.Made(h, a.Next, draft, mark, compress))
+					require.False(t, link.Made(h, a.Next, draft, changeset.Commit{}, compress))
+
 					other := draft
 					other.Content = []byte("other")
-					require.False(t, link.Made(before, h, other, compress))
-					require.False(t, link.Made(head.Head{}, h, draft, compress))
+					require.False(t, link.Made(before, h, other, changeset.Commit{}, compress))
+					require.False(t, link.Made(head.Head{}, h, draft, changeset.Commit{}, compress))
 				})
 			}
 		}
