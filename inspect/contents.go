@@ -19,12 +19,13 @@ type contents struct {
 	// headers are wanted for a graph alone.
 	headers []changeset.Header
 	appends appends
+	parts   []part // of commits of several aggregates
 }
 
 // open looks at the changesets in the object at a place.
 func (s *survey) open(place int, all []changeset.Changeset, text []byte) *contents {
 	r := s.objects.at(place)
-	in := &contents{first: all[0].Header, last: all[len(all)-1].Header}
+	in := &contents{first: all[0].Header, last: all[len(all)-1].Header, parts: partsIn(all, place)}
 	overlaps := s.objects.overlap[place]
 	for i, c := range all {
 		in.size += c.BodySize

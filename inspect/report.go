@@ -87,6 +87,9 @@ func (s *survey) prove(ctx context.Context, d depth) (holders map[int]changeset.
 				holders[seen.place] = holder
 			}
 			s.note(seen, proof)
+			if seen.contents != nil {
+				s.marked = append(s.marked, seen.contents.parts...)
+			}
 		}
 		s.add(fault)
 	}
@@ -151,6 +154,7 @@ func (s *survey) count() Report {
 		if o.is(gone) {
 			continue
 		}
+		r.unread = r.unread || o.is(readable) && o.count > 0 && !o.is(opened)
 		n := o.changesets() - s.copies(place, chain)
 		switch s.kind(place) {
 		case Committed:
@@ -216,5 +220,6 @@ func (s *survey) finish(r Report, kept changeset.Digest) Report {
 		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, "no changeset of its chain has the digest "+kept.String()))
 	}
 	r.Problems = s.problems
+	r.inChain, r.outside = s.parts()
 	return r
 }

@@ -64,6 +64,10 @@ type Report struct {
 	Kept changeset.Ref
 	// Problems are the faults, in no particular order.
 	Problems []Problem
+
+	// inChain and outside are the parts of commits of several aggregates, see [Commits].
+	inChain, outside []part
+	unread           bool // there are packs whose lines were left unread
 }
 
 // Verify looks at every object of an aggregate and returns what it found. Its
@@ -74,9 +78,9 @@ type Report struct {
 //
 // It makes a request for the head, one for each object, and one or more to
 // list them. If the storage is a [changeset.ManyGetter], one request reads up to 64
-// objects of 1 MiB together. Of each object it keeps 48 bytes, and of objects of packed chains whose
-// versions overlap 16 bytes for each changeset; contents are let go
-// as soon as they are checked. A chain may be appended to in the meantime: the
+// objects of 1 MiB together. Of each object it keeps 48 bytes, of objects of packed chains whose
+// versions overlap 16 bytes for each changeset, and some 100 bytes of each commit of several
+// aggregates; contents are let go as soon as they are checked. A chain may be appended to in the meantime: the
 // report describes one moment.
 func (in *Inspector) Verify(ctx context.Context, aggregateID string) (Report, error) {
 	return in.verify(ctx, aggregateID, changeset.Digest{})
@@ -92,7 +96,8 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 // once, each yielded once. The library's own chains, which have reserved IDs, are
 // left out without [Options.Internal]. Snapshots are no chains, and always left
 // out. At most one error ends it. It keeps some 32 bytes of each aggregate in
-// memory, besides what Verify keeps of aggregates under way.
+// memory, besides what Verify keeps of aggregates under way. [Commits] proves the commits
+// of several aggregates from the reports.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
 		work := func(ctx context.Context, id string) (Report, error) {

@@ -30,6 +30,11 @@ its hashes, its links and the digests that chain the whole history. Each fault i
 a line that names the object; the exit code is then 6. Orphans alone are no
 failure.
 
+With --all, verify also proves that each commit of several aggregates is in all of them.
+A torn commit, which only some of them have, is a warning and no fault: no object is
+damaged. It comes from heads that were restored and are not of one moment, or from a copy
+of some aggregates. With --headers, parts in packs are left unread.
+
 With --digest, the chain must have a changeset with that digest. If you kept a
 digest (ropewalk head --json prints it), verify proves that nothing up to there
 has changed since.
@@ -73,10 +78,10 @@ func runVerify(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f verify
 		v := verifying{Streams: std, bar: std.NewProgress(-1, false, "changesets")}
 		in := inspect.New(s.objects, s.heads, &inspect.Options{HeadersOnly: f.headers, Internal: f.internal, Progress: func() { v.bar.Add(1) }})
 		reports := in.VerifyAll(cmd.Context())
-		if !f.all {
-			reports = verifyEach(cmd.Context(), in, ids, kept)
+		if v.commits = in.Commits(); !f.all {
+			reports, v.commits = verifyEach(cmd.Context(), in, ids, kept), nil
 		}
-		return v.run(reports)
+		return v.run(cmd.Context(), reports)
 	})
 }
 

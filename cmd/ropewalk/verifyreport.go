@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -32,6 +33,13 @@ type verifiedJSON struct {
 	Unknown    int64 `json:"unknown"`
 	// InHeads counts the changesets that are in the tips of heads alone.
 	InHeads int64 `json:"in_heads,omitempty"`
+	// Commits counts the commits of several aggregates that are in all of them, and Torn
+	// the commits of which parts are missing.
+	Commits int64 `json:"commits,omitempty"`
+	Torn    int64 `json:"torn,omitempty"`
+	// UnprovedCommits counts the commits whose missing parts may be in erased histories, or
+	// in what could not be read.
+	UnprovedCommits int64 `json:"unproved_commits,omitempty"`
 	// Digest is the changeset that has the kept digest.
 	Digest *pointJSON `json:"digest,omitempty"`
 }
@@ -45,12 +53,17 @@ type verifying struct {
 	hurt     int64 // aggregates with a fault
 	problems []inspect.Problem
 	ahead    []string
-	missing  error // of the aggregates that do not exist; nil if all do
+	missing  error            // of the aggregates that do not exist; nil if all do
+	commits  *inspect.Commits // nil if not all aggregates are verified
 }
 
-func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
+func (v *verifying) run(ctx context.Context, reports iter.Seq2[inspect.Report, error]) error {
 	v.total.Kind = ui.KindOf("verified")
 	ended := v.takeAll(reports)
+	var torn []inspect.Torn
+	if ended == nil && v.commits != nil {
+		torn, ended = v.proveCommits(ctx)
+	}
 	v.bar.End()
 	if cliexit.IsOutput(ended) {
 		return ended
@@ -63,6 +76,9 @@ func (v *verifying) run(reports iter.Seq2[inspect.Report, error]) error {
 	}
 	for _, id := range v.ahead {
 		v.Warn("%s has changesets that were built on a revision which its head has not reached: ropewalk graph %s", id, reference.Operand(id))
+	}
+	if err := v.reportTorn(torn); err != nil {
+		return err
 	}
 	if err := v.printTotal(); err != nil {
 		return err
@@ -95,6 +111,9 @@ func (v *verifying) takeAll(reports iter.Seq2[inspect.Report, error]) error {
 }
 
 func (v *verifying) take(r inspect.Report) error {
+	if v.commits != nil {
+		v.commits.Add(r)
+	}
 	t := &v.total
 	t.Aggregates++
 	t.Changesets += int64(r.Committed)
@@ -189,6 +208,9 @@ func (v *verifying) printTotal() error {
 	}
 	if t.Unknown > 0 {
 		summary += ", " + ui.Thousands(t.Unknown) + " unknown"
+	}
+	if n := t.Commits + t.Torn + t.UnprovedCommits; n > 0 {
+		summary += "; " + commitsText(t)
 	}
 	return v.Print("%s\n", summary)
 }
