@@ -21,7 +21,9 @@ import (
 // but snapshots come last, in no order.
 //
 // An error of one aggregate is in its report, and does not end the rest; a
-// listing that fails, or the context's end, does, with the one error. When the
+// listing that fails, or the context's end, does, with the one error. Aggregates with
+// parts of commits of several aggregates come last, in their order, because only then
+// all parts were met; what is known of them is kept until then. When the
 // context ends, the reports of the aggregates under way come before that error:
 // they count the work done, and an unfinished one has an Err that matches the
 // context's error. Breaking the loop stops all work. Memory is bounded by what
@@ -30,19 +32,30 @@ func (c *Collector) CollectAll(ctx context.Context, after string) iter.Seq2[Repo
 	ctx = reserved.Open(ctx)
 	ids := func(ctx context.Context) iter.Seq2[string, error] { return c.aggregates(ctx, after) }
 	return func(yield func(Report, error) bool) {
-		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, c.collectOne) {
-			if skip := err == nil && r.AggregateID == ""; !skip && !yield(r, err) {
+		k := &kept{met: map[changeset.ID]int{}, refused: map[changeset.ID]bool{}}
+		work := func(ctx context.Context, id string) (found, error) { return c.collectOne(ctx, id, nil) }
+		for r, err := range parallel.Map(ctx, c.options.Parallel, ids, work) {
+			if err != nil {
+				k.end(yield, err)
+				return
+			}
+			if skip := r.AggregateID == "" || k.take(r); !skip && !yield(r.Report, nil) {
 				return
 			}
 		}
+		k.collect(ctx, c)(yield)
 	}
 }
 
-// collectOne is Collect with all errors in the report.
-func (c *Collector) collectOne(ctx context.Context, aggregateID string) (Report, error) {
-	r, err := c.Collect(ctx, aggregateID)
+// collectOne is Collect with all errors in the report, given the commits of several
+// aggregates that no chain has.
+func (c *Collector) collectOne(ctx context.Context, aggregateID string, refused map[changeset.ID]bool) (found, error) {
+	r, err := found{Report: Report{AggregateID: aggregateID}}, checkID(ctx, aggregateID)
+	if err == nil {
+		r, err = c.collect(ctx, aggregateID, refused)
+	}
 	if errors.Is(err, changeset.ErrNotFound) && r.Seen.Objects == 0 && !r.Head.Exists() {
-		return Report{}, nil // gone since it was listed
+		return found{}, nil // gone since it was listed
 	}
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("collect %q: %w", aggregateID, ctx.Err())

@@ -24,8 +24,10 @@ type collection struct {
 	grace    time.Duration
 	patience time.Duration // how long an object may be ahead of the head
 	head     head.Head
-	suspects []suspect  // in the order of their versions
-	counting sync.Mutex // guards report.Deleted
+	suspects []suspect             // in the order of their versions
+	parts    bool                  // parts of commits are orphans like others
+	refused  map[changeset.ID]bool // commits of several aggregates that no chain has
+	counting sync.Mutex            // guards report.Deleted
 	report   Report
 }
 
@@ -38,11 +40,15 @@ type suspect struct {
 	off   bool // the chain has other objects in its place, by the head as it was last asked
 	read  bool // after is known
 	after uint64
+
+	lines  bool               // it has several changesets, whose marks are in its lines
+	opened bool               // marks is known
+	marks  []changeset.Commit // of commits of several aggregates
 }
 
 func (c *Collector) newCollection(aggregateID string) *collection {
 	return &collection{
-		Collector: c, id: aggregateID, began: time.Now(), delete: c.options.Delete, grace: c.options.Grace, patience: aheadTolerance,
+		Collector: c, id: aggregateID, began: time.Now(), delete: c.options.Delete, grace: c.options.Grace, patience: aheadTolerance, parts: c.options.Parts,
 		report: Report{AggregateID: aggregateID},
 	}
 }
@@ -128,6 +134,9 @@ func (a *collection) decide(ctx context.Context) error {
 	if err := a.readHeaders(ctx); err != nil {
 		return err
 	}
+	if err := a.readMarks(ctx); err != nil {
+		return err
+	}
 	for i := range a.suspects {
 		if s := &a.suspects[i]; s.open() {
 			s.fate = a.fate(s)
@@ -138,7 +147,7 @@ func (a *collection) decide(ctx context.Context) error {
 
 // open reports whether a later head may make a difference.
 func (s *suspect) open() bool {
-	return s.fate == undecided || s.fate == young || s.fate == pending || s.fate == ahead
+	return s.fate == undecided || s.fate == young || s.fate == pending || s.fate == ahead || s.fate == part
 }
 
 func (a *collection) fate(s *suspect) fate {
@@ -146,8 +155,12 @@ func (a *collection) fate(s *suspect) fate {
 		return young
 	}
 	f := a.rule(s.after, a.head.Revision)
-	if f != ahead && !a.pastGrace(s.age) {
+	switch {
+	case f == ahead:
+	case !a.pastGrace(s.age):
 		return young
+	case a.parted(s):
+		return part
 	}
 	return f
 }
@@ -228,7 +241,7 @@ func (a *collection) locateRange(ctx context.Context, way *trail, at []suspect) 
 // chain may still get an object that is pending or ahead, also one that is to replace
 // objects of the chain.
 func (s *suspect) unlocated() bool {
-	return s.open() && (!s.off || s.fate == pending || s.fate == ahead)
+	return s.open() && (!s.off || s.fate == pending || s.fate == ahead || s.fate == part)
 }
 
 // locateOwn returns the chain's own objects in the range of some suspects.
@@ -280,6 +293,10 @@ func (a *collection) readHeader(ctx context.Context, s *suspect) error {
 		return fmt.Errorf("read %s: %w", s.Ref, err)
 	default:
 		s.read, s.after = true, h.AfterRevision
+		s.lines = h.Pack != nil && h.Pack.Lines
+		if mark := h.Commit(); !s.lines && !mark.IsZero() {
+			s.marks = []changeset.Commit{mark}
+		}
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // fence shuts the pending appends out, if it may. Afterwards none is pending.
 func (a *collection) fence(ctx context.Context) error {
-	for a.delete && a.head.State != head.Erased && a.has(pending) {
+	for a.delete && a.head.State != head.Erased && a.has(pending) && !a.pendingPart() {
 		from := a.head
 		h, swapped, err := a.advance(ctx, from, a.fenceOf, func(h head.Head) bool { return h.Revision > from.Revision })
 		if err != nil {

@@ -85,7 +85,7 @@ func (a *collection) erase(ctx context.Context) error {
 // eraseUncommitted deletes the objects of an aggregate of which nothing was committed,
 // by the rules of a collection: a void head shuts the appends in flight out.
 func (a *collection) eraseUncommitted(ctx context.Context) error {
-	a.grace, a.patience = -1, 0
+	a.grace, a.patience, a.parts = -1, 0, true
 	if err := a.collect(ctx); err != nil || a.head.Exists() {
 		return err
 	}

@@ -31,7 +31,7 @@
 // one listing. An object that ends at or below the newest object of the chain, and
 // whose versions no other object has, is never asked about: that is the chain's own,
 // or else the chain is broken there and nothing may be deleted. Each orphan costs a
-// metadata request, and each of the chain's own objects that it overlaps one or two
+// metadata request, an orphan that is a pack of several changesets is read as well, and each of the chain's own objects that it overlaps one or two
 // more, to locate it. Memory is bounded by the orphans and what they overlap, not by
 // the length of the chain.
 package gc
@@ -83,6 +83,10 @@ type Options struct {
 	// cannot read void heads; for collections, also only if no head was lost. A chain
 	// with one append whose head was lost looks the same.
 	Void bool
+	// Parts lets Collect delete orphans that are parts of commits of several aggregates,
+	// although it was not met that all of their parts are orphans. Set it only if no
+	// commit is torn, as inspect.Commits proves.
+	Parts bool
 	// Compress lets [Collector.Flush] compress objects by zstd if that makes them
 	// smaller.
 	Compress bool
@@ -134,6 +138,11 @@ func New(changesets Changesets, heads head.Store, options *Options) *Collector {
 // An aggregate without a head is left alone, unless [Options.Void] is set: its objects
 // may still become a chain. Below a void head they no longer can. The report counts what was done up to an error as well.
 //
+// An orphan that is a part of a commit of several aggregates is kept, because the chain of
+// another aggregate may have the commit, if the head of this one was restored. While such an
+// orphan is pending, the head is not fenced. [Collector.CollectAll] deletes it if it meets
+// an orphan of the commit in each of its aggregates, and so does Collect with [Options.Parts].
+//
 // An error that matches ropewalk.ErrHeadLost means that the head was rolled
 // back or is gone: nothing of the aggregate was deleted. One that matches
 // [changeset.ErrNotFound] means that there is neither head nor object, one
@@ -145,13 +154,20 @@ func (c *Collector) Collect(ctx context.Context, aggregateID string) (Report, er
 	if err := checkID(ctx, aggregateID); err != nil {
 		return Report{AggregateID: aggregateID}, err
 	}
+	f, err := c.collect(ctx, aggregateID, nil)
+	return f.Report, err
+}
+
+// collect is Collect, given the commits of several aggregates that no chain has.
+func (c *Collector) collect(ctx context.Context, aggregateID string, refused map[changeset.ID]bool) (found, error) {
 	a := c.newCollection(aggregateID)
+	a.refused = refused
 	err := a.run(ctx)
 	a.tally()
 	if err != nil {
 		err = fmt.Errorf("collect %q: %w", aggregateID, err)
 	}
-	return a.report, err
+	return found{a.report, a.partsKept()}, err
 }
 
 func checkID(ctx context.Context, aggregateID string) error {

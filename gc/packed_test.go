@@ -150,7 +150,8 @@ func TestWhatIsCollectedOfPackedChains(t *testing.T) {
 	}
 }
 
-// Each orphan costs its own metadata and a delete. The chain's own object in its range
+// Each orphan costs its own metadata, its lines, which may have the mark of a commit of
+// several aggregates, and a delete. The chain's own object in its range
 // costs at most the way down the indexes, and the next object.
 func TestOrphansOfPackedChainsCostFewRequests(t *testing.T) {
 	const n = 600
@@ -175,7 +176,7 @@ func TestOrphansOfPackedChainsCostFewRequests(t *testing.T) {
 		require.EqualValues(t, len(test.at), r.Deleted.Objects)
 		require.LessOrEqual(t, got.Stat, test.stat, "orphans at %v", test.at)
 		got.Stat = 0
-		require.Equal(t, meter.Counts{Load: 1, List: 1, Delete: len(test.at)}, got)
+		require.Equal(t, meter.Counts{Load: 1, List: 1, Get: len(test.at), Delete: len(test.at)}, got)
 	}
 	p.requireWhole(true)
 }

@@ -1,6 +1,8 @@
 package gc
 
 import (
+	"slices"
+
 	"ropewalk/changeset"
 	"ropewalk/head"
 )
@@ -47,6 +49,10 @@ type Report struct {
 	// are committed is unknown. Run ropewalk verify to learn more. They were
 	// kept.
 	Unknown Count
+	// Parts are orphans that are parts of commits of several aggregates, and it is unknown
+	// whether the chain of another aggregate has the commit. They were kept, see
+	// [Options.Parts].
+	Parts Count
 	// Deleted are the objects that were deleted. An object whose delete has
 	// failed, or whose reply was lost, is not counted.
 	Deleted Count
@@ -55,6 +61,12 @@ type Report struct {
 	// Err is what ended the work on this aggregate, in the reports of
 	// [Collector.CollectAll] alone; nil if nothing did.
 	Err error
+}
+
+// found is a report, and the commits of several aggregates that have parts in it.
+type found struct {
+	Report
+	parts []changeset.Commit
 }
 
 // Collectable are the objects that are, or would be, deleted.
@@ -73,6 +85,7 @@ const (
 	ahead
 	pending
 	lost
+	part // of a commit that another chain may have
 )
 
 // fateOf says what becomes of an object that the chain of a head does not
@@ -88,11 +101,23 @@ func fateOf(afterRevision, revision uint64) fate {
 	}
 }
 
+// partsKept returns the commits that have parts among the suspects.
+func (a *collection) partsKept() (all []changeset.Commit) {
+	for _, s := range a.suspects {
+		for _, m := range s.marks {
+			if s.fate == part && !slices.Contains(all, m) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
 // tally counts the objects by their fates.
 func (a *collection) tally() {
 	r := &a.report
 	r.Head = a.head
-	counts := map[fate]*Count{lost: &r.Lost, pending: &r.Pending, young: &r.Young, ahead: &r.Ahead, unreadable: &r.Unreadable, unknown: &r.Unknown}
+	counts := map[fate]*Count{lost: &r.Lost, pending: &r.Pending, young: &r.Young, ahead: &r.Ahead, unreadable: &r.Unreadable, unknown: &r.Unknown, part: &r.Parts}
 	for _, s := range a.suspects {
 		if count := counts[s.fate]; count != nil {
 			count.add(s.Object)

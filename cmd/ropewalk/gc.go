@@ -26,8 +26,8 @@ type gcFlags struct {
 	grace  time.Duration
 	after  string
 	all    bool
-	// headless lets void heads be written.
-	headless bool
+	// headless lets void heads be written, and parts lets parts of commits be deleted.
+	headless, parts bool
 }
 
 func newGC(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -50,7 +50,13 @@ restore of the heads. The exit code is then 6, once the others are done.
 An aggregate with objects and no head is left alone too, unless --headless is
 given. Then its first appends are fenced by a void head, and their objects are
 orphans. A chain with one append whose head was lost looks the same: give it only
-if no heads were lost. The store must be packed.`,
+if no heads were lost. The store must be packed.
+
+An orphan that is a part of a commit of several aggregates is kept, unless gc looks at
+all aggregates and finds an orphan of the commit in each of them. Otherwise the chain of
+another aggregate may have the commit, if a head was restored. With --parts such
+orphans are deleted too: give it only if ropewalk verify --all has just found no torn
+commit.`,
 		Example: `  ropewalk gc
   ropewalk gc --delete --grace 14d
   ropewalk gc --delete --after order-4711`,
@@ -63,6 +69,7 @@ if no heads were lost. The store must be packed.`,
 	flags.Var((*ui.Duration)(&f.grace), "grace", "keep what is younger, for a `DURATION` like 7d; 1d at least")
 	flags.BoolVar(&f.all, "all", false, "collect every aggregate, as without IDs")
 	flags.BoolVar(&f.headless, "headless", false, "collect aggregates without a head too; only if no heads were lost")
+	flags.BoolVar(&f.parts, "parts", false, "delete parts of commits of several aggregates too; only if no commit is torn")
 	flags.StringVar(&f.after, "after", "", "begin after this `ID`, the last one of an interrupted run")
 	return cmd
 }
@@ -80,7 +87,7 @@ func runGC(ctx context.Context, std *ui.Streams, stores *storeFlags, f gcFlags, 
 		defer stop()
 		g := collecting{Streams: std, delete: f.delete, headless: f.headless, grace: f.grace, stop: stop, total: gcJSON{Kind: ui.KindOf("gc"), Delete: f.delete}}
 		bar := std.NewProgress(-1, false, "objects")
-		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Void: f.headless, Logger: s.log, Progress: bar.Add})
+		c := gc.New(s.objects, s.heads, &gc.Options{Grace: f.grace, Delete: f.delete, Void: f.headless, Parts: f.parts, Logger: s.log, Progress: bar.Add})
 		reports := c.CollectAll(ctx, f.after)
 		if len(ids) > 0 {
 			reports = collectEach(ctx, c, ids)

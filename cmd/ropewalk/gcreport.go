@@ -26,6 +26,7 @@ type findingsJSON struct {
 	Ahead      countJSON `json:"ahead"`
 	Unreadable countJSON `json:"unreadable"`
 	Unknown    countJSON `json:"unknown"`
+	Parts      countJSON `json:"parts,omitzero"`
 	Deleted    countJSON `json:"deleted"`
 }
 
@@ -38,6 +39,7 @@ func (f *findingsJSON) add(r gc.Report) {
 	f.Ahead.add(r.Ahead)
 	f.Unreadable.add(r.Unreadable)
 	f.Unknown.add(r.Unknown)
+	f.Parts.add(r.Parts)
 	f.Deleted.add(r.Deleted)
 }
 
@@ -235,6 +237,9 @@ func (g *collecting) summary(rows int64) string {
 		"; looked at " + ui.Plural(t.Aggregates, "aggregate") + ", " + ui.Plural(t.Seen.Objects, "object") + ", " + ui.SpacedSize(t.Seen.Bytes)
 	if t.Young.Objects > 0 {
 		text += "; kept " + ui.Plural(t.Young.Objects, "object") + " younger than " + ui.FormatDuration(g.grace)
+	}
+	if t.Parts.Objects > 0 {
+		text += "; kept " + ui.Plural(t.Parts.Objects, "object") + " of commits of several aggregates, see --parts"
 	}
 	return text
 }
