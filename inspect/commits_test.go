@@ -254,3 +254,59 @@ func TestTornCommitsOfManyMembers(t *testing.T) {
 	require.False(t, slices.ContainsFunc(a.Torn[0].In, func(ref changeset.Ref) bool { return ref.AggregateID == "m42" }))
 	require.Equal(t, "m42", a.Torn[0].Outside[0].AggregateID)
 }
+
+// A head that was restored to the moment before a commit is rolled forward to it, although
+// its part alone looks like an append that is pending. A lost head is rebuilt with it.
+func TestRebuildKnowsCommits(t *testing.T) {
+	for name, o := range map[string]*ropewalk.Options{"1": nil, "packs": {Packed: true, TipSize: -1}} {
+		t.Run(name, func(t *testing.T) {
+			j := newJoint(t, o)
+			j.commit("a", "b")
+			old := j.head("b")
+			for range 20 {
+				j.append("a")
+			}
+			torn := j.commit("c", "b", "a")
+			for range 5 {
+				j.append("a")
+			}
+			in := inspect.New(j.db, j.db, nil)
+			plan, err := in.Rebuild(t.Context(), "b")
+			require.NoError(t, err)
+			require.Equal(t, inspect.Standing, plan.Condition)
+			require.Empty(t, plan.Commits)
+
+			j.restore(old)
+			plan, err = in.Rebuild(t.Context(), "b")
+			require.NoError(t, err)
+			require.Equal(t, inspect.Behind, plan.Condition)
+			require.Len(t, plan.Commits, 1)
+			require.Equal(t, []changeset.Ref{torn[2].Ref, torn[0].Ref}, plan.Commits[0].In)
+			require.Equal(t, []changeset.Ref{torn[1].Ref}, plan.Commits[0].Outside)
+			_, err = in.Apply(t.Context(), plan, torn[1].Ref)
+			require.NoError(t, err)
+			require.Equal(t, inspect.Atomicity{Complete: 2}, j.prove())
+
+			j.db.Tamper(func(c *memstore.Contents) { delete(c.Heads, head.ObjectName("c")) })
+			plan, err = in.Rebuild(t.Context(), "c")
+			require.NoError(t, err)
+			require.Equal(t, inspect.Headless, plan.Condition)
+			require.Len(t, plan.Commits[0].In, 2)
+		})
+	}
+}
+
+// An append that is pending, and a refused commit, are no reason to move a head.
+func TestRebuildLeavesPendingCommits(t *testing.T) {
+	j := newJoint(t, nil)
+	j.commit("a", "b")
+	script := &faults.Script{}
+	script.Every(faults.SwapAll, faults.Fault{Kind: faults.Refused, Err: errors.New("unplugged")})
+	store := ropewalk.New(j.db, faults.TwoSteps(script.Heads(j.db)), nil)
+	_, err := store.Commit(t.Context(), store.Chain("a").Appending(j.head("a"), draft("x")), store.Chain("b").Appending(j.head("b"), draft("x")))
+	require.Error(t, err)
+	plan, err := inspect.New(j.db, j.db, nil).Rebuild(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, inspect.Standing, plan.Condition)
+	require.Empty(t, plan.Commits)
+}

@@ -27,7 +27,8 @@ const (
 	// was, where their first append is not committed yet.
 	Headless
 	// Behind are heads that are older than what was built on them, as after a
-	// restore of the heads alone.
+	// restore of the heads alone: something was built on a revision that the head has not
+	// reached, or is a part of a commit that another chain has.
 	Behind
 )
 
@@ -62,6 +63,10 @@ type Rebuilding struct {
 	Beyond int
 	// Certain says that there has been a head: something was built on one.
 	Certain bool
+	// Commits are the commits of several aggregates that other chains have, and of which
+	// stored changesets that the new head could reach are parts: In and Outside. These
+	// changesets were committed.
+	Commits []Torn
 	// Problems are the faults that were met on the way.
 	Problems []Problem
 }
@@ -97,7 +102,9 @@ const maxRevision = 1 << 62
 // Rebuild plans how to rebuild an aggregate's head from its objects, if the head
 // is lost or older than they are. It changes nothing: [Inspector.Apply] does.
 //
-// It proves every stored object, as [Inspector.Verify] does. It cannot know
+// It proves every stored object, as [Inspector.Verify] does. If objects that the head could
+// be rolled forward to are parts of commits of several aggregates, it lists all heads, and
+// looks for these commits in the chains that have grown since, by a few metadata requests each. It cannot know
 // whether the topmost append was ever committed: it does not know which of
 // several tips a lost head named, nor whether the only tip was still pending, or
 // was refused by a fence. Nor can it distinguish a lost head from a missing
@@ -137,6 +144,9 @@ func (in *Inspector) Rebuild(ctx context.Context, aggregateID string) (Rebuildin
 		if err := s.riseFromHead(); err != nil {
 			return Rebuilding{}, err
 		}
+	}
+	if err := s.findCommits(ctx); err != nil {
+		return Rebuilding{}, err
 	}
 	return s.plan()
 }
@@ -239,11 +249,16 @@ func (s *survey) followsHead(place, newest int) bool {
 // plan concludes from what was marked.
 func (s *survey) plan() (Rebuilding, error) {
 	p := Rebuilding{AggregateID: s.id, Head: s.head, Certain: !s.head.IsZero() || s.headGone, Packed: s.isPacked(), Problems: s.problems}
+	for _, t := range s.commits {
+		if len(t.In) > 0 {
+			p.Commits = append(p.Commits, t)
+		}
+	}
 	newest := s.newestRevision()
 	switch {
 	case s.head.IsZero():
 		p.Condition = Headless
-	case newest != nowhere && s.objects.at(newest).after > s.head.Revision:
+	case newest != nowhere && s.objects.at(newest).after > s.head.Revision, len(p.Commits) > 0:
 		p.Condition = Behind
 	default:
 		return p, nil

@@ -23,8 +23,9 @@ type survey struct {
 	problems  []Problem
 	kept      changeset.Digest // the digest that was kept; zero without one
 	// tips are the ends of proved appends with no append built on them; nil if not wanted.
-	tips   map[changeset.Ref]top
-	marked []part // of the objects
+	tips    map[changeset.Ref]top
+	marked  []part // of the objects
+	commits []Torn // that objects outside the chain are parts of
 	// wantsHeaders means that the headers of all changesets are wanted.
 	wantsHeaders bool
 }

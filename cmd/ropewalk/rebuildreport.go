@@ -40,8 +40,18 @@ type rebuildJSON struct {
 	Revision uint64 `json:"revision,omitempty"`
 	// Beyond counts the objects above all tips that could not be proved.
 	Beyond int `json:"beyond"`
+	// Commits are the commits that other chains have and that stored changesets are parts of.
+	Commits []committedJSON `json:"commits,omitempty"`
 	// Unknown says what cannot be known.
 	Unknown []string `json:"unknown,omitempty"`
+}
+
+// committedJSON is a commit of several aggregates that other chains have.
+type committedJSON struct {
+	Commit  string   `json:"commit"`
+	Members int      `json:"members"`
+	In      []string `json:"in"`
+	Outside []string `json:"outside"`
 }
 
 // rebuilding is a run of rebuild-head, with its plan.
@@ -69,6 +79,9 @@ func (r rebuilding) show(at inspect.Tip) error {
 	}
 	for _, t := range r.plan.Tips {
 		fmt.Fprintf(&b, "  %s  recorded %s, built on revision %d%s\n", t.Ref, ui.Seconds(t.RecordedAt), t.AfterRevision, under(t))
+	}
+	for _, c := range r.plan.Commits {
+		fmt.Fprintf(&b, "It was committed: %s is a part of commit %s, which %s has.\n", refs(c.Outside), c.Commit.ID, refs(c.In))
 	}
 	if r.plan.Beyond > 0 {
 		fmt.Fprintf(&b, "Above, %s could not be proved, or the append is not stored as a whole.\n", ui.Plural(int64(r.plan.Beyond), "object"))
@@ -155,6 +168,9 @@ func (r rebuilding) emitPlan(at inspect.Tip) error {
 	out := rebuildJSON{
 		Kind: ui.KindOf("rebuild"), Aggregate: r.plan.AggregateID, Condition: r.plan.Condition.String(), Head: newPointJSON(r.plan.Head),
 		Certain: r.plan.Certain, Packed: r.plan.Packed, Tips: []tipJSON{}, Revision: r.plan.Revision, Beyond: r.plan.Beyond, Unknown: r.unknown(),
+	}
+	for _, c := range r.plan.Commits {
+		out.Commits = append(out.Commits, committedJSON{c.Commit.ID.String(), c.Commit.Members, texts(c.In), texts(c.Outside)})
 	}
 	for _, t := range r.plan.Tips {
 		tip := tipJSON{Ref: t.Ref.String(), Digest: t.Digest.String(), AfterRevision: t.AfterRevision, RecordedAt: changeset.FormatTime(t.RecordedAt)}

@@ -42,9 +42,12 @@ func TestVerifyProvesCommits(t *testing.T) {
 	got = p.run(t.Context(), "", "verify", "order-1")
 	require.NotContains(t, got.stdout, "commits")
 
-	p.memory.Tamper(func(c *memstore.Contents) { delete(c.Heads, head.ObjectName("stock-7")) })
-	_, err := p.memory.Swap(t.Context(), head.Head{}, first[1])
-	require.NoError(t, err)
+	restore := func() {
+		p.memory.Tamper(func(c *memstore.Contents) { delete(c.Heads, head.ObjectName("stock-7")) })
+		_, err := p.memory.Swap(t.Context(), head.Head{}, first[1])
+		require.NoError(t, err)
+	}
+	restore()
 	got = p.run(t.Context(), "", "verify", "--all")
 	require.Zero(t, got.exit)
 	require.Contains(t, got.stdout, "1 whole commit of several aggregates, 1 torn\n")
@@ -56,7 +59,19 @@ func TestVerifyProvesCommits(t *testing.T) {
 	require.Contains(t, got.stdout, `"kind":"torn"`)
 	require.Contains(t, got.stdout, `"commits":1,"torn":1}`)
 
-	_, err = gc.New(p.memory, p.memory, nil).Erase(t.Context(), "order-1")
+	got = p.run(t.Context(), "", "rebuild-head", "stock-7", "--yes")
+	require.Zero(t, got.exit, got.stderr)
+	require.Contains(t, got.stdout, "It was committed: "+second[1].Ref.String()+" is a part of commit ")
+	require.Contains(t, got.stdout, ", which "+second[0].Ref.String()+" has.\n")
+	got = p.run(t.Context(), "", "verify", "--all")
+	require.Contains(t, got.stdout, "; 2 whole commits of several aggregates\n")
+	restore()
+	got = p.run(t.Context(), "", "rebuild-head", "stock-7", "--yes", "--json")
+	require.NoError(t, schemas.check([]byte(got.stdout)))
+	require.Contains(t, got.stdout, `"commits":[{"commit":"`)
+	restore()
+
+	_, err := gc.New(p.memory, p.memory, nil).Erase(t.Context(), "order-1")
 	require.NoError(t, err)
 	got = p.run(t.Context(), "", "verify", "--all")
 	require.Contains(t, got.stdout, "; 0 whole commits of several aggregates, 1 with parts that were erased or could not be read\n")
