@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -294,6 +295,24 @@ func TestRebuildKnowsCommits(t *testing.T) {
 			require.Len(t, plan.Commits[0].In, 2)
 		})
 	}
+}
+
+// All changesets may have one time.
+func TestRebuildKnowsCommitsOfOneTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJoint(t, nil)
+		j.commit("a", "b")
+		old := j.head("b")
+		for range 5 {
+			j.append("a")
+		}
+		torn := j.commit("a", "b")
+		j.append("a")
+		j.restore(old)
+		plan, err := inspect.New(j.db, j.db, nil).Rebuild(t.Context(), "b")
+		require.NoError(t, err)
+		require.Equal(t, []changeset.Ref{torn[0].Ref}, plan.Commits[0].In)
+	})
 }
 
 // An append that is pending, and a refused commit, are no reason to move a head.

@@ -42,7 +42,7 @@ func (s *survey) findCommits(ctx context.Context) error {
 
 // locate looks for a commit in the chain of a head. All parts of a commit have one time, and
 // no time in a chain is before an earlier one. So a few headers show the only versions that
-// can have the commit. What is damaged there is not this chain's matter.
+// can have the commit. A damaged chain is passed over.
 func (in *Inspector) locate(ctx context.Context, h head.Head, t *Torn) error {
 	if h.UpdatedAt.Before(t.RecordedAt) {
 		return nil
