@@ -75,7 +75,7 @@ func TestBrokenStepsAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var found []string
-			for seed := uint64(0); seed < 40 && len(found) == 0; seed += 2 {
+			for seed := uint64(0); seed < 400 && len(found) == 0; seed += 2 {
 				var h *ledger.History
 				synctest.Test(t, func(t *testing.T) {
 					db := memstore.New()

@@ -40,7 +40,7 @@ type known struct {
 func (c *Client) Do(ctx context.Context, n int) {
 	for range n {
 		time.Sleep(time.Duration(c.Rand.Float64() * float64(c.Pause)))
-		switch c.Rand.IntN(8) {
+		switch c.Rand.IntN(10) {
 		case 0:
 			c.note(ctx)
 		case 1:
@@ -49,6 +49,8 @@ func (c *Client) Do(ctx context.Context, n int) {
 			c.audit(ctx)
 		case 3:
 			c.settle(ctx)
+		case 4, 5:
+			c.update(ctx)
 		default:
 			c.move(ctx)
 		}
@@ -94,12 +96,7 @@ func (c *Client) read(ctx context.Context, account int) bool {
 		err = nil
 	}
 	if err == nil {
-		for cs, failed := range r.All(ctx) {
-			if err = failed; err != nil {
-				break
-			}
-			op.Seen = append(op.Seen, string(cs.Content))
-		}
+		op.Seen, err = entriesOf(ctx, r)
 	}
 	if err != nil {
 		if _, corrupt := errors.AsType[*ropewalk.CorruptError](err); corrupt || errors.Is(err, ropewalk.ErrHeadLost) {
@@ -135,6 +132,50 @@ func (c *Client) move(ctx context.Context) {
 		c.Rand.Shuffle(len(op.Parts), func(i, j int) { op.Parts[i], op.Parts[j] = op.Parts[j], op.Parts[i] })
 	}
 	c.commit(ctx, op)
+}
+
+// update moves money as far as an account has it, by an update of two or three accounts: it
+// decides again after each conflict. The parts of the move are those of the last decision.
+func (c *Client) update(ctx context.Context) {
+	accounts := c.Rand.Perm(Accounts)[:2+c.Rand.IntN(2)]
+	amount := 1 + c.Rand.IntN(9)
+	op, ctx, cancel := c.write(ctx, Move)
+	defer cancel()
+	var ids []string
+	for _, account := range accounts {
+		ids = append(ids, chainID(c.Ledger, account))
+	}
+	heads, err := c.Store.UpdateAll(ctx, ids, func(ctx context.Context, readers []*ropewalk.Reader) ([][]ropewalk.Draft, error) {
+		for i, r := range readers {
+			entries, err := entriesOf(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			c.known[accounts[i]] = known{r.Head(), entries}
+		}
+		most, err := sum(c.known[accounts[0]].entries)
+		if err != nil {
+			return nil, err
+		}
+		move := max(0, min(amount, most))
+		op.Parts = []Part{c.part(accounts[0], entry(op.Name, -move)), c.part(accounts[1], entry(op.Name, move))}
+		if len(accounts) == 3 {
+			op.Parts = append(op.Parts, c.part(accounts[2], ""))
+		}
+		return [][]ropewalk.Draft{{draft(op.Parts[0].Entry)}, {draft(op.Parts[1].Entry)}}, nil
+	})
+	c.conclude(op, heads, err)
+}
+
+// entriesOf reads the entries of an account.
+func entriesOf(ctx context.Context, r *ropewalk.Reader) (all []string, err error) {
+	for c, err := range r.All(ctx) {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, string(c.Content))
+	}
+	return all, nil
 }
 
 // audit reads all accounts and appends to one of them if all others are unchanged: then

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -12,13 +13,15 @@ import (
 	"ropewalk/internal/ledger"
 )
 
+var histories = flag.Int("histories", 100, "how many histories of ledgers there are over memory")
+
 // patience bounds each search for an order.
 const patience = 30 * time.Second
 
 // Memory, in virtual time: in every other history the heads of a commit change one after
 // the other.
 func TestLedgersOverMemory(t *testing.T) {
-	n := uint64(100)
+	n := uint64(*histories)
 	if testing.Short() {
 		n = 20
 	}
