@@ -26,7 +26,9 @@ type joint struct {
 	script *faults.Script
 	store  *ropewalk.Store
 	past   []head.Head
-	n      int
+	// appending are the members that the commit under test appends to.
+	appending []string
+	n         int
 }
 
 var jointIDs = []string{"a", "b", "c"}
