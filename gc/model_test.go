@@ -50,6 +50,7 @@ type scenario struct {
 	deletes deletes
 	late    bool // the first actor's first swap takes effect later
 	bound   int  // preemptions
+	unborn  bool // there is no head, in a store that packs: the pending append is the first one
 }
 
 const all = math.MaxInt
@@ -72,12 +73,25 @@ var scenarios = []scenario{
 	{actors: []string{writer, eraser, collector}, bound: 2},
 	{actors: []string{writer, retrier, settler, collector, collector}, bound: 1},
 	{actors: []string{writer, updater, settler, collector, collector}, bound: 1},
+	{unborn: true, actors: []string{sleeper, settler}, bound: all},
+	{unborn: true, actors: []string{sleeper, settler, collector}, bound: 3},
+	{unborn: true, actors: []string{sleeper, collector}, late: true, bound: all},
+	{unborn: true, actors: []string{sleeper, eraser}, late: true, bound: all},
+	{unborn: true, actors: []string{pair, collector}, bound: all},
+	{unborn: true, actors: []string{writer, settler, collector}, bound: 3},
+	{unborn: true, actors: []string{writer, collector}, late: true, deletes: twice, bound: 2},
+	{unborn: true, actors: []string{writer, eraser, collector}, deletes: late, bound: 1},
+	{unborn: true, actors: []string{updater, eraser}, bound: all},
+	{unborn: true, actors: []string{writer, settler, eraser}, bound: 2},
 }
 
 func (s scenario) String() string {
 	name := strings.Join(s.actors, ", ")
 	if s.late {
 		name += ", a late swap"
+	}
+	if s.unborn {
+		name += ", without a head"
 	}
 	return name + map[deletes]string{twice: ", deletes twice", late: ", deletes late"}[s.deletes]
 }
@@ -107,7 +121,7 @@ func TestModel(t *testing.T) {
 // TestModelAtRandom runs random schedules of all actors, without bounds.
 func TestModelAtRandom(t *testing.T) {
 	t.Logf("-schedules %d -seed %d", *randomSchedules, *randomSeed)
-	inBubble(t, func(base *memstore.Store, known known) {
+	inBubble(t, false, func(base *memstore.Store, known known) {
 		schedules := *randomSchedules
 		if testing.Short() {
 			schedules /= 10
@@ -161,12 +175,15 @@ type known struct {
 const modelID = "order-1"
 
 // inBubble calls test in virtual time with the storage that all begin with.
-func inBubble(t *testing.T, test func(*memstore.Store, known)) {
+func inBubble(t *testing.T, unborn bool, test func(*memstore.Store, known)) {
 	synctest.Test(t, func(t *testing.T) {
 		p, m := inMemory(t)
 		p = p.of(modelID)
-		p.orphan(p.grow(1), "lost")
-		k := known{head: p.grow(1)}
+		k := known{}
+		if !unborn {
+			p.orphan(p.grow(1), "lost")
+			k.head = p.grow(1)
+		}
 		k.pending = p.orphan(k.head, "pending 1", "pending 2")[1]
 		info, err := m.Stat(t.Context(), k.pending)
 		require.NoError(t, err)
@@ -178,7 +195,7 @@ func inBubble(t *testing.T, test func(*memstore.Store, known)) {
 // explore runs the scenario under all its schedules, until one violates what
 // must hold.
 func (s scenario) explore(t *testing.T, do collecting) (n int, violation string) {
-	inBubble(t, func(base *memstore.Store, known known) {
+	inBubble(t, s.unborn, func(base *memstore.Store, known known) {
 		n = schedules(s.bound, func(choose func(i, width int) int) (steps []step, more bool) {
 			steps, violation = s.play(t, base, known, do, choose)
 			return steps, violation == ""
@@ -189,13 +206,14 @@ func (s scenario) explore(t *testing.T, do collecting) (n int, violation string)
 
 // play runs one schedule. It returns what is wrong afterwards.
 func (s scenario) play(t *testing.T, base *memstore.Store, known known, do collecting, choose func(i, width int) int) ([]step, string) {
-	g := &game{t: t, known: known, m: base.Clone(), collect: do, e: &explorer{deletes: s.deletes, late: -1}}
+	g := &game{t: t, unborn: s.unborn, known: known, m: base.Clone(), collect: do, e: &explorer{deletes: s.deletes, late: -1}}
 	if s.late {
 		g.e.late = 0
 	}
 	var actors []func()
 	for i, name := range s.actors {
-		store := ropewalk.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &ropewalk.Options{SettleTimeout: 1000 * time.Hour})
+		o := &ropewalk.Options{SettleTimeout: 1000 * time.Hour, Packed: s.unborn, TipSize: -1}
+		store := ropewalk.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, o)
 		actors = append(actors, func() { g.act(i, name, store.Chain(modelID)) })
 	}
 	steps := g.e.run(actors, choose)
@@ -212,6 +230,7 @@ func (s scenario) play(t *testing.T, base *memstore.Store, known known, do colle
 // game is one run of a scenario.
 type game struct {
 	t       *testing.T
+	unborn  bool
 	known   known
 	m       *memstore.Store
 	e       *explorer
@@ -262,14 +281,15 @@ func (g *game) act(i int, name string, chain *ropewalk.Chain) {
 			g.tell(told{name, "pending 1", g.known.pending, nil})
 		}
 	case collector, eraser:
-		c := gc.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &gc.Options{Grace: -1, Delete: true, Parallel: 1})
+		c := gc.New(changesets{g.e, i, g.m}, heads{g.e, i, g.m}, &gc.Options{Grace: -1, Delete: true, Parallel: 1, Void: g.unborn})
 		var err error
 		if name == eraser {
 			_, err = c.Erase(ctx, modelID)
 		} else {
 			_, err = g.collect(c, ctx, modelID)
 		}
-		if err != nil && !errors.Is(err, errLate) {
+		gone := g.unborn && errors.Is(err, changeset.ErrNotFound)
+		if err != nil && !gone && !errors.Is(err, errLate) {
 			g.tell(told{name, "", changeset.Ref{}, err})
 		}
 	}
@@ -292,21 +312,16 @@ func (g *game) violation() string {
 		return g.violationOfErased()
 	}
 	report, err := inspect.New(g.m, g.m, &inspect.Options{Parallel: 1}).Verify(ctx, modelID)
-	if err != nil || len(report.Problems) > 0 || report.Unknown > 0 {
+	if err != nil && !(g.unborn && errors.Is(err, changeset.ErrNotFound)) || len(report.Problems) > 0 || report.Unknown > 0 {
 		return fmt.Sprintf("verify: %v %v", err, report.Problems)
 	}
 	var texts []string
 	refs := map[changeset.Ref]bool{}
-	for ref := h.Ref; ; {
-		c, err := g.m.Get(ctx, ref, nil)
+	for c, err := range ropewalk.New(g.m, g.m, nil).Chain(modelID).ReaderAt(h).All(ctx) {
 		if err != nil {
 			return err.Error()
 		}
-		texts, refs[ref] = append(texts, string(c.Body)), true
-		if ref.Version == 0 {
-			break
-		}
-		ref = changeset.Ref{AggregateID: modelID, Version: ref.Version - 1, ID: c.Parent}
+		texts, refs[c.Ref] = append(texts, string(c.Content)), true
 	}
 	for _, what := range g.told {
 		if v := what.violation(texts, refs); v != "" {
@@ -323,7 +338,8 @@ func (g *game) violation() string {
 // leftovers requires that one more collection leaves nothing but the chain.
 func (g *game) leftovers(committed int) string {
 	p := place{g.t, g.m, heads{m: g.m}, modelID, nil}
-	if _, err := gc.New(g.m, g.m, &gc.Options{Grace: -1, Delete: true, Parallel: 1}).Collect(context.Background(), modelID); err != nil {
+	_, err := gc.New(g.m, g.m, &gc.Options{Grace: -1, Delete: true, Parallel: 1, Void: g.unborn}).Collect(context.Background(), modelID)
+	if err != nil && !(g.unborn && errors.Is(err, changeset.ErrNotFound)) {
 		return err.Error()
 	}
 	if left := len(p.objects()); left != committed {
