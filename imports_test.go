@@ -46,6 +46,7 @@ var importRules = map[string]importRule{
 	"internal/eventline":              {},
 	"internal/pause":                  {},
 	"internal/permits":                {},
+	"internal/names":                  {code: ". changeset head internal", tests: "backends faults feed gc inspect modernc.org"},
 	"internal/commitlog":              {code: "changeset head internal/reserved internal/unwrap", tests: "internal/body internal/link"},
 	"backends/backendtest":            {code: "changeset head internal", tests: "backends/memstore"},
 	"backends/memstore":               {code: "changeset head internal/body internal/commitlog internal/reserved internal/unwrap", tests: "backends/backendtest internal"},

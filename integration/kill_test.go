@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/changeset"
 	"ropewalk/head"
+	"ropewalk/internal/names"
 	"ropewalk/internal/soak"
 	"ropewalk/internal/testenv"
 )
@@ -49,6 +51,7 @@ func TestMain(m *testing.M) {
 type writerPlace struct {
 	Name                            string // of its chains
 	Packed                          bool   // with a tip that is moved into objects every few appends
+	Claims                          bool   // of unique names, instead of appends
 	File                            string
 	Endpoint, Bucket, Table, Prefix string
 }
@@ -63,6 +66,10 @@ func writeUntilKilled(ctx context.Context, encoded string) error {
 		return err
 	}
 	options := &ropewalk.Options{Packed: place.Packed, TipSize: 1200}
+	if place.Claims {
+		store := ropewalk.New(changesets, heads, options)
+		return names.RaceUntilKilled(ctx, names.Customers{Store: store, Key: nameKey}, rand.Uint64(), os.Stdout)
+	}
 	return soak.WriteUntilKilled(ctx, ropewalk.New(changesets, heads, options), place.Name, os.Stdout)
 }
 

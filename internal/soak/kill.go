@@ -96,6 +96,14 @@ func (k *Kills) note(line string) {
 	k.acknowledged[ref.AggregateID] = append(k.acknowledged[ref.AggregateID], ref)
 }
 
+// Refs returns what the writers have acknowledged.
+func (k *Kills) Refs() (all []changeset.Ref) {
+	for _, refs := range k.acknowledged {
+		all = append(all, refs...)
+	}
+	return all
+}
+
 // Prove looks at all chains that were acknowledged: what was acknowledged is
 // there, all that is there is proved, and beside it there are orphans at most.
 func (k *Kills) Prove(ctx context.Context, place Place) error {
