@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,9 +16,8 @@ import (
 
 // appendFlags are the flags of append.
 type appendFlags struct {
-	create, any  bool
-	after        string
-	commandID    string
+	expectation
+	commit       string // the file with the members
 	contentType  string
 	metadataList []string
 	allowEmpty   bool
@@ -28,7 +26,7 @@ type appendFlags struct {
 func newAppend(std *ui.Streams, stores *storeFlags) *cobra.Command {
 	var f appendFlags
 	cmd := &cobra.Command{
-		Use:   "append ID [FILE...] (--new | --after VERSION|REF|ETAG | --any)",
+		Use:   "append ID [FILE...] (--new | --after VERSION|REF|ETAG | --any)\n  ropewalk append --commit FILE",
 		Short: "Append changesets to an aggregate's chain",
 		Long: `Append one changeset for each file, all or none, to an aggregate's chain, and
 print their references. Without files, and for the file -, content comes from
@@ -45,13 +43,36 @@ with --new, it returns the references of the first time. --command-id does not g
 with --any: after another changeset the content would be stored again.
 
 Empty content is refused with exit code 2, since it is usually the output of a
-command that failed; --allow-empty appends it.`,
+command that failed; --allow-empty appends it.
+
+--commit appends to several aggregates, all or none, in a store with its heads in
+DynamoDB or in SQLite. Each line of FILE is a JSON object: a changeset, with
+"aggregate", with "content", "content_text" or "content_base64", and perhaps with
+"content_type" and "metadata"; or "unchanged":true, for an aggregate that must be as
+it is expected. The first line of an aggregate has what is expected: "new":true,
+"after":VERSION (or "REF" or "ETAG") or "any":true. A commit has at most 100
+aggregates, 256 changesets and 64 MiB. With --command-id the whole commit is
+idempotent.`,
 		Example: `  echo '{"type":"created"}' | ropewalk append order-4711 --new
   ropewalk append order-4711 invoice.pdf --after 0 --meta correlation-id=91c2
-  ropewalk append order-4711 paid.json --after 1 --command-id payment-17`,
-		Args:              cobra.MinimumNArgs(1),
+  ropewalk append order-4711 paid.json --after 1 --command-id payment-17
+  ropewalk append --commit - <<'END'
+  {"aggregate":"order-4711","new":true,"content":{"type":"placed"}}
+  {"aggregate":"stock-7","after":12,"content":{"type":"reserved"}}
+  {"aggregate":"customer-9","after":3,"unchanged":true}
+  END`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("commit") {
+				return nil
+			}
+			return cobra.MinimumNArgs(1)(cmd, args)
+		},
 		ValidArgsFunction: filesAfterID,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.afterGiven = cmd.Flags().Changed("after")
+			if cmd.Flags().Changed("commit") {
+				return runTogether(cmd, std, stores, f, args)
+			}
 			return runAppend(cmd, std, stores, f, args[0], args[1:])
 		},
 	}
@@ -60,6 +81,7 @@ command that failed; --allow-empty appends it.`,
 	flags.StringVar(&f.after, "after", "", "the newest changeset: `VERSION`, reference or ETag")
 	flags.BoolVar(&f.any, "any", false, "append to any chain, existing or not")
 	flags.StringVar(&f.commandID, "command-id", "", "`KEY` that makes the append idempotent, with --new or --after")
+	flags.StringVar(&f.commit, "commit", "", "append to several aggregates, all or none: the lines of `FILE`, or - for stdin")
 	flags.StringVar(&f.contentType, "type", "", "content `TYPE` (default: by the files' names and contents)")
 	flags.StringArrayVar(&f.metadataList, "meta", nil, "metadata `KEY=VALUE`, for each changeset (repeatable)")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "append empty content as well")
@@ -71,7 +93,7 @@ func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f append
 	if err != nil {
 		return err
 	}
-	if err := f.check(cmd.Flags().Changed("after")); err != nil {
+	if err := f.check(expectationWords{"--new", "--after", "--after VERSION", "--any"}); err != nil {
 		return err
 	}
 	metadata, err := parseMetadata(f.metadataList)
@@ -95,24 +117,6 @@ func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f append
 		}
 		return printAppended(cmd.Context(), std, s, after, newest)
 	})
-}
-
-func (f appendFlags) check(afterGiven bool) error {
-	given := 0
-	for _, is := range []bool{f.create, f.any, afterGiven} {
-		if is {
-			given++
-		}
-	}
-	if given != 1 {
-		return cliexit.WithHint(cliexit.Usagef("exactly one of --new, --after and --any is required"),
-			"--new begins a chain, --after VERSION continues it, --any appends in any case")
-	}
-	if f.any && f.commandID != "" {
-		return cliexit.WithHint(cliexit.Usagef("--any and --command-id do not go together: after another changeset the content would be stored again"),
-			"--after VERSION --command-id KEY stores it once, however often it is sent")
-	}
-	return nil
 }
 
 func parseMetadata(list []string) (map[string]string, error) {
@@ -142,46 +146,9 @@ func (f appendFlags) append(ctx context.Context, s *store, chain *ropewalk.Chain
 			return drafts, nil
 		})
 	default:
-		if after, err = f.expected(ctx, s, chain); err == nil {
+		if after, err = f.head(ctx, s, chain); err == nil {
 			newest, err = chain.Append(ctx, after, drafts...)
 		}
 	}
 	return after, newest, err
-}
-
-// expected returns the head that --after names. If the chain has another head, it
-// returns the conflict at once, unless the append has a command ID: the head may
-// then be the result of an earlier try.
-func (f appendFlags) expected(ctx context.Context, s *store, chain *ropewalk.Chain) (head.Head, error) {
-	r, err := reference.ParseAfter(chain.AggregateID(), f.after)
-	if err != nil {
-		return head.Head{}, err
-	}
-	h, err := chain.Head(ctx)
-	if errors.Is(err, ropewalk.ErrNotFound) {
-		err = cliexit.WithHint(err, "--new begins the chain")
-	}
-	if err != nil {
-		return head.Head{}, err
-	}
-	if r.Form == reference.Single && r.First == h.Version {
-		return h, nil
-	}
-	named := changeset.Ref{AggregateID: r.ID, Version: r.First}
-	if r.Form == reference.Exact {
-		l, err := s.locateExact(ctx, r)
-		if err != nil || l.ref == h.Ref {
-			return h, err
-		}
-		named = l.ref
-	}
-	refused := &ropewalk.ConflictError{Expected: head.Head{Ref: named}, Actual: h}
-	if f.commandID == "" || r.First >= h.Version {
-		return head.Head{}, refused
-	}
-	expected, err := chain.HeadAt(ctx, r.First)
-	if err == nil && !named.ID.IsZero() && expected.ID != named.ID {
-		err = refused
-	}
-	return expected, err
 }

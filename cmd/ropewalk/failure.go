@@ -21,7 +21,7 @@ func hintFor(err error) string { return cliexit.Hint(err, appendHint) }
 // appendHint returns what to do about an append that is uncertain or refused.
 func appendHint(err error) string {
 	if u, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
-		return "end it for good: " + settleLine(u)
+		return "end it for good: " + settleLines(u)
 	}
 	if c, ok := errors.AsType[*ropewalk.ConflictError](err); ok {
 		return conflictHint(c)
@@ -83,6 +83,8 @@ type errorJSON struct {
 	Ref string `json:"ref,omitempty"`
 	// AfterRevision is the revision that an uncertain append was built on.
 	AfterRevision *uint64 `json:"after_revision,omitempty"`
+	// Others are the changesets of the other aggregates of an uncertain commit.
+	Others []unsettledJSON `json:"others,omitempty"`
 	// Line is the line of the input at which an import failed.
 	Line int64 `json:"line,omitempty"`
 	// Object is the name of the corrupt object in the storage.
@@ -93,6 +95,13 @@ type errorJSON struct {
 	Actual   any `json:"actual,omitempty"`
 }
 
+// unsettledJSON is what settle needs to settle an uncertain commit by one of its
+// aggregates.
+type unsettledJSON struct {
+	Ref           string `json:"ref"`
+	AfterRevision uint64 `json:"after_revision"`
+}
+
 func newFailureJSON(c cliexit.Class, message, hint string, err error) failureJSON {
 	e := errorJSON{Code: c.Code, Exit: c.Exit, Message: message, Hint: hint}
 	if at, ok := errors.AsType[*importer.LineError](err); ok {
@@ -100,6 +109,9 @@ func newFailureJSON(c cliexit.Class, message, hint string, err error) failureJSO
 	}
 	if u, ok := errors.AsType[*ropewalk.UncertainError](err); ok {
 		e.Ref, e.AfterRevision = u.Ref.String(), &u.AfterRevision
+		for _, o := range u.Others {
+			e.Others = append(e.Others, unsettledJSON{o.Ref.String(), o.AfterRevision})
+		}
 	} else if refused, ok := errors.AsType[*ropewalk.ConflictError](err); ok {
 		e.setConflict(refused)
 	} else if bad, ok := errors.AsType[*ropewalk.CorruptError](err); ok {
@@ -140,6 +152,6 @@ func explainReference(args []string, err error) error {
 }
 
 // settleLine returns the command that settles an uncertain append.
-func settleLine(u *ropewalk.UncertainError) string {
-	return ui.Flagged("ropewalk settle", u.Ref.String(), fmt.Sprintf("--after-revision %d", u.AfterRevision))
+func settleLine(ref changeset.Ref, afterRevision uint64) string {
+	return ui.Flagged("ropewalk settle", ref.String(), fmt.Sprintf("--after-revision %d", afterRevision))
 }

@@ -36,6 +36,42 @@ func TestUncertainAppends(t *testing.T) {
 	})
 }
 
+// An uncertain commit of several aggregates is settled by any of them, and the lines that
+// it prints run as they are.
+func TestUncertainCommits(t *testing.T) {
+	schemas := compileSchemas(t)
+	for arrives, want := range map[bool]int{false: 4, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newTestPlace()
+			for _, id := range []string{"stock", "-odd"} {
+				require.Zero(t, p.run(t.Context(), "x", "append", "--new", "--", id).exit)
+			}
+			p.script.Every(faults.SwapAll, faults.Fault{Kind: faults.Dropped})
+			p.script.Next(faults.SwapAll, faults.Fault{Kind: faults.Late})
+			p.script.Every(faults.Swap, faults.Fault{Kind: faults.Dropped})
+			const lines = `{"aggregate":"stock","after":0,"content":1}
+{"aggregate":"-odd","after":0,"content":1}
+{"aggregate":"fresh","new":true,"content":1}
+`
+			got := p.run(t.Context(), lines, "append", "--commit", "-", "--json")
+			require.Equal(t, 5, got.exit, got.stderr)
+			require.NoError(t, schemas.check([]byte(got.stdout)))
+			require.Regexp(t, `"after_revision":1,"others":\[\{"ref":"-odd@1\.[0-9a-f-]+","after_revision":1\},\{"ref":"fresh@0\.[0-9a-f-]+","after_revision":0\}\]`, got.stdout)
+			require.Contains(t, got.stderr, "; that settles all 3 aggregates; or ropewalk settle ")
+			p.script.Every(faults.Swap, faults.Fault{})
+			if arrives {
+				p.script.Release()
+			}
+			commands := shellWords(t, strings.TrimSpace(got.stderr))
+			require.Len(t, commands, 2, "not the aggregate that does not exist yet")
+			for _, words := range commands {
+				require.Equal(t, want, p.run(t.Context(), "", words...).exit, words)
+				p.script.Release()
+			}
+		})
+	}
+}
+
 // The line that an uncertain append prints runs as it is, though nothing may be
 // stored yet; what it refuses stays out, even if its commit arrives later.
 func TestTheSettleLineRuns(t *testing.T) {

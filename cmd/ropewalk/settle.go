@@ -36,7 +36,10 @@ graph shows as pending may belong to a writer that is at work: settling refuses
 it, and the writer's next attempt commits it under another reference.
 
 --after-revision is the revision of the head that the append was built on. It is
-needed only if the changeset is not stored.`,
+needed only if the changeset is not stored.
+
+An uncertain append to several aggregates is settled for all of them by any one of
+them.`,
 		Example:           `  ropewalk settle order-4711@4.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10 --after-revision 4`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,

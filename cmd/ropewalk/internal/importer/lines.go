@@ -49,6 +49,11 @@ func (e *LineError) Error() string {
 // Unwrap returns the cause.
 func (e *LineError) Unwrap() error { return e.err }
 
+// BadLine returns the error of a line of a file.
+func BadLine(file string, number int64, err error) error {
+	return cliexit.Wrap(cliexit.BadLine, &LineError{file, number, err})
+}
+
 // NewLines returns the lines of a file, which r reads. Messages name the file.
 func NewLines(file string, r io.Reader) *lines {
 	return &lines{file: file, r: bufio.NewReaderSize(r, 256<<10)}
@@ -56,7 +61,7 @@ func NewLines(file string, r io.Reader) *lines {
 
 // bad returns the error of the line that was read last.
 func (l *lines) bad(err error) error {
-	return cliexit.Wrap(cliexit.BadLine, &LineError{l.file, l.number, err})
+	return BadLine(l.file, l.number, err)
 }
 
 // Begin reads the first line, which next then returns. It returns [io.EOF] if
