@@ -78,9 +78,38 @@ func TestCommandOverClouds(t *testing.T) {
 		findings := run(t, "", "init", "--check")
 		require.Contains(t, findings, "conditional writes")
 		require.Contains(t, findings, "several aggregates in one commit ")
+		t.Run("several aggregates in one commit", func(t *testing.T) { together(t, c, environment, cloud.name == "S3 and DynamoDB") })
 		t.Run("import and export", func(t *testing.T) { importAndExport(t, run) })
 		t.Run("sixteen processes", func(t *testing.T) { sixteenProcesses(t, c, environment, run) })
 	})
+}
+
+// together appends to several aggregates in one commit, or requires that this is refused
+// before anything is sent if heads cannot be swapped together.
+func together(t *testing.T, c command, environment []string, supported bool) {
+	const first = `{"aggregate":"together-1","new":true,"content":{"type":"placed"}}
+{"aggregate":"together-2","new":true,"content":{"type":"reserved"}}
+{"aggregate":"together-3","new":true,"unchanged":true}
+`
+	const second = `{"aggregate":"together-1","after":0,"content":{"type":"shipped"}}
+{"aggregate":"together-2","after":7,"unchanged":true}
+`
+	r := c.run(t, environment, first, "append", "--commit", "-")
+	if !supported {
+		require.Equal(t, 2, r.exit, r.stderr)
+		require.Contains(t, r.stderr, "nothing was sent")
+		require.Contains(t, r.stderr, "hint: heads in DynamoDB and in a SQLite file can be")
+		require.Equal(t, 3, c.run(t, environment, "", "head", "together-1").exit)
+		return
+	}
+	require.Zero(t, r.exit, r.stderr)
+	require.Regexp(t, `^together-1@0\.\S+\ntogether-2@0\.\S+\n$`, r.stdout)
+	r = c.run(t, environment, second, "append", "--commit", "-")
+	require.Equal(t, 4, r.exit, r.stderr)
+	require.Contains(t, r.stderr, "error: conflict: together-2 is at 0, not at 7")
+	r = c.run(t, environment, strings.ReplaceAll(second, "7", "0"), "append", "--commit", "-")
+	require.Zero(t, r.exit, r.stderr)
+	require.Regexp(t, `^together-1@1\.\S+\n$`, r.stdout)
 }
 
 // importAndExport requires that what comes out is what went in.
