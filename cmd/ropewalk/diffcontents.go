@@ -63,7 +63,7 @@ type pathChangeJSON struct {
 }
 
 func newDiffSideJSON(c changeset.Changeset) diffSideJSON {
-	return diffSideJSON{c.Ref.String(), c.ContentType, len(c.Content), contentHash(c), c.Metadata}
+	return diffSideJSON{c.Ref.String(), c.ContentType, len(c.Content), contentHash(c), ownMetadata(c.Header)}
 }
 
 // contentHash returns the SHA-256 of the content, however it is stored.
@@ -107,7 +107,7 @@ func (d contentsDiff) words() (all []ui.Safe) {
 	if d.from.ContentType != d.to.ContentType {
 		line("content type: %s -> %s", d.from.ContentType, d.to.ContentType)
 	}
-	if !maps.Equal(d.from.Metadata, d.to.Metadata) {
+	if !maps.Equal(ownMetadata(d.from.Header), ownMetadata(d.to.Header)) {
 		line("metadata: %s -> %s", metadataOrNone(d.from), metadataOrNone(d.to))
 	}
 	switch {
@@ -123,10 +123,11 @@ func (d contentsDiff) words() (all []ui.Safe) {
 
 // metadataOrNone returns the caller's metadata for a sentence.
 func metadataOrNone(c changeset.Changeset) string {
-	if len(c.Metadata) == 0 {
+	own := ownMetadata(c.Header)
+	if len(own) == 0 {
 		return "none"
 	}
-	return ui.FormatMetadata(c.Metadata)
+	return ui.FormatMetadata(own)
 }
 
 // pathChangeLine returns a change at a path in one line.

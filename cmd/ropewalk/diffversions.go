@@ -58,7 +58,7 @@ func (out *diffVersionsJSON) print(ctx context.Context, std *ui.Streams, reader 
 	if out.From < out.To {
 		events := out.count(span{reader, out.From + 1, out.To}.contents(ctx, false))
 		table := ui.NewTable(std.Out, "EVENT", "TYPE", "TIME", "METADATA")
-		if err := printRows(std, table, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, false) }); err != nil {
+		if err := printRows(std, table, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(std, e, false) }); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 	"ropewalk/cmd/ropewalk/internal/ndjson"
 	"ropewalk/cmd/ropewalk/internal/ui"
 )
+
+// noStreams print nothing.
+var noStreams = ui.NewStreams(nil, io.Discard, io.Discard, nil)
 
 func contentOf(content string) changeset.Changeset {
 	h := changeset.Header{Ref: changeset.Ref{AggregateID: "order", Version: 4}, RecordedAt: time.Unix(0, 0)}
@@ -85,7 +89,7 @@ func TestEventsAreText(t *testing.T) {
 		c.ID, c.BodySHA256, c.Digest = changeset.ID{6: 0x70, 8: 0x80}, changeset.Digest{1}, changeset.Digest{1}
 		texts := []string{}
 		for e := range ndjson.Events(c, rapid.Bool().Draw(t, "backward")) {
-			texts = append(texts, eventRow(e, rapid.Bool().Draw(t, "full"))...)
+			texts = append(texts, eventRow(noStreams, e, rapid.Bool().Draw(t, "full"))...)
 			line, err := ui.Marshal(newEventJSON(e))
 			require.NoError(t, err)
 			require.NoError(t, schemas.check(line))
@@ -153,7 +157,7 @@ func TestRowsOfLargeEvents(t *testing.T) {
 	require.NoError(t, err)
 	content := fmt.Sprintf(`{"type":%[1]s,"id":%[1]s,"time":%[1]s,"meta":{%[1]s:%[1]s}}`+"\n", quoted) + long + "\n" + `{"n":` + string(quoted) + "}"
 	for e := range ndjson.Events(contentOf(content), false) {
-		for _, cell := range eventRow(e, true) {
+		for _, cell := range eventRow(noStreams, e, true) {
 			require.Less(t, len(cell), 7*ui.MaxCell)
 			require.NotContains(t, cell, "\x1b")
 		}

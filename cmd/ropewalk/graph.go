@@ -27,12 +27,13 @@ type nodeJSON struct {
 	ID        string `json:"id"`
 	// State is committed, pending, ahead, lost, missing or unknown. The fields
 	// below are not known of one that is missing or does not decode.
-	State         string    `json:"state"`
-	Head          bool      `json:"head,omitempty"`
-	Parent        string    `json:"parent,omitempty"`
-	AfterRevision *uint64   `json:"after_revision,omitempty"`
-	RecordedAt    string    `json:"recorded_at,omitempty"`
-	Part          *partJSON `json:"part,omitempty"`
+	State         string      `json:"state"`
+	Head          bool        `json:"head,omitempty"`
+	Parent        string      `json:"parent,omitempty"`
+	AfterRevision *uint64     `json:"after_revision,omitempty"`
+	RecordedAt    string      `json:"recorded_at,omitempty"`
+	Part          *partJSON   `json:"part,omitempty"`
+	Commit        *commitJSON `json:"commit,omitempty"`
 	// LostTo is the committed changeset that took the place of a lost append.
 	LostTo string `json:"lost_to,omitempty"`
 	// Fault is why the object does not decode.
@@ -139,6 +140,7 @@ func newNodeJSON(n inspect.Node, h head.Head) nodeJSON {
 	if !n.Parent.IsZero() {
 		out.Parent = n.Parent.String()
 	}
+	out.Commit = newCommitJSON(n.Header)
 	if n.Part != (changeset.Part{}) {
 		out.Part = &partJSON{n.Part.Number, n.Part.Of}
 	}

@@ -29,6 +29,7 @@ type changesetJSON struct {
 	Digest        string            `json:"digest"`
 	CommandID     string            `json:"command_id,omitempty"`
 	Part          *partJSON         `json:"part,omitempty"`
+	Commit        *commitJSON       `json:"commit,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	// State is the fate of the changeset: committed, pending, lost or ahead. Only show
 	// sets it.
@@ -49,7 +50,7 @@ func newChangesetJSON(h changeset.Header) changesetJSON {
 		Kind: ui.KindOf("changeset"), Ref: h.Ref.String(), Aggregate: h.AggregateID, Version: h.Version, ID: h.ID.String(),
 		AfterRevision: h.AfterRevision, RecordedAt: changeset.FormatTime(h.RecordedAt), ContentType: h.ContentType,
 		Encoding: h.Encoding, Size: h.BodySize, ContentSHA256: h.BodySHA256.String(), Digest: h.Digest.String(),
-		CommandID: h.CommandID, Metadata: h.Metadata,
+		CommandID: h.CommandID, Commit: newCommitJSON(h), Metadata: ownMetadata(h),
 	}
 	if !h.Parent.IsZero() {
 		out.Parent = h.Parent.String()

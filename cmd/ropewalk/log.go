@@ -110,7 +110,7 @@ func printLog(std *ui.Streams, headers iter.Seq2[changeset.Header, error], full 
 func logRow(std *ui.Streams, h changeset.Header, full bool) []string {
 	version, size := strconv.FormatUint(h.Version, 10), ui.ByteSize(h.BodySize)
 	if !full {
-		return []string{version, std.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, ui.FormatMetadata(h.Metadata)}
+		return []string{version, std.ShortID(h.ID.String()), ui.Seconds(h.RecordedAt), size, h.ContentType, metadataCell(h.Metadata, h.Commit(), std.ShortID)}
 	}
 	parent := "-"
 	if !h.Parent.IsZero() {
@@ -122,6 +122,6 @@ func logRow(std *ui.Streams, h changeset.Header, full bool) []string {
 	}
 	return []string{
 		version, h.ID.String(), parent, h.Digest.String(), ui.Precisely(h.RecordedAt),
-		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, ui.FormatMetadata(h.Metadata),
+		strconv.FormatInt(h.BodySize, 10), h.ContentType, command, metadataCell(h.Metadata, h.Commit(), whole),
 	}
 }

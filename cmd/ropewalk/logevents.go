@@ -22,6 +22,7 @@ type eventJSON struct {
 	Version    uint64            `json:"version"`
 	Index      int               `json:"index"`
 	RecordedAt string            `json:"recorded_at"`
+	Commit     *commitJSON       `json:"commit,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	// Type to Other are the event's fields, as they are stored. A line that is not an
 	// event has content or content_text instead.
@@ -41,7 +42,7 @@ func newEventJSON(e ndjson.Event) any {
 	}
 	out := eventJSON{
 		Kind: ui.KindOf("event"), Ref: e.Ref.String(), Aggregate: e.AggregateID, Version: e.Version, Index: e.Index,
-		RecordedAt: changeset.FormatTime(e.RecordedAt), Metadata: e.Metadata,
+		RecordedAt: changeset.FormatTime(e.RecordedAt), Commit: newCommitJSON(e.Header), Metadata: ownMetadata(e.Header),
 		Type: e.Type, ID: e.ID, Time: e.Time, Data: e.Data, Meta: e.Meta, Other: e.Other,
 	}
 	if e.Type == "" {
@@ -68,7 +69,7 @@ func printEventLog(ctx context.Context, std *ui.Streams, sp span, f logFlags, wa
 	}
 	out := ui.NewTable(std.Out, columns...)
 	events := window(sp.events(ctx, f.reverse, wanted), skip, f.limit)
-	return printRows(std, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(e, f.full) })
+	return printRows(std, out, events, newEventJSON, func(e ndjson.Event) []string { return eventRow(std, e, f.full) })
 }
 
 // events yields the wanted events of the span, the newest first unless reverse is set.
@@ -120,13 +121,13 @@ func window[T any](items iter.Seq2[T, error], skip, limit uint64) iter.Seq2[T, e
 	}
 }
 
-func eventRow(e ndjson.Event, full bool) []string {
+func eventRow(std *ui.Streams, e ndjson.Event, full bool) []string {
 	place := fmt.Sprintf("%d.%d", e.Version, e.Index)
-	layout, id := ui.Seconds, []string{}
+	layout, id, shown := ui.Seconds, []string{}, std.ShortID
 	if full {
-		layout, id = ui.Precisely, []string{"-"}
+		layout, id, shown = ui.Precisely, []string{"-"}, whole
 	}
-	kind, metadata := ui.Escape(e.Type, ui.MaxCell), ui.Clip(ui.FormatMetadata(e.AllMetadata()), ui.MaxCell)
+	kind, metadata := ui.Escape(e.Type, ui.MaxCell), ui.Clip(metadataCell(e.AllMetadata(), e.Commit(), shown), ui.MaxCell)
 	switch {
 	case e.Index < 0:
 		place = strconv.FormatUint(e.Version, 10)

@@ -128,8 +128,11 @@ func printShow(std *ui.Streams, at *storedJSON, l located, c changeset.Changeset
 	if c.CommandID != "" {
 		b.WriteString(field("command", ui.QuoteText(c.CommandID)))
 	}
-	if len(c.Metadata) > 0 {
-		b.WriteString(field("metadata", ui.FormatMetadata(c.Metadata)))
+	if commit := c.Commit(); !commit.IsZero() {
+		b.WriteString(field("commit", commitWords(commit)))
+	}
+	if own := ownMetadata(c.Header); len(own) > 0 {
+		b.WriteString(field("metadata", ui.FormatMetadata(own)))
 	}
 	b.WriteString(field(at.words()))
 	if ndjson.HasEvents(c) {

@@ -128,7 +128,7 @@ func newUIRow(r figure.Row, g inspect.Graph) inspector.Row {
 		return out
 	}
 	out.Recorded, out.Size = ui.Seconds(n.RecordedAt), ui.ByteSize(n.BodySize)
-	out.Metadata = inspector.Text(ui.FormatMetadata(n.Metadata))
+	out.Metadata = inspector.Text(metadataCell(n.Metadata, n.Commit(), whole))
 	if n.Kind == inspect.Pending && n.Part.Last() && !g.Head.IsZero() {
 		out.Settle = inspector.Text("ropewalk settle " + ui.Operand(n.Ref.String()))
 	}

@@ -43,7 +43,7 @@ func newUIChangeset(l located, c changeset.Changeset, at *storedJSON) inspector.
 		Aggregate: inspector.Text(c.AggregateID), Ref: inspector.Text(c.Ref.String()), Version: c.Version,
 		Fields: uiFields(c, at), Checks: uiChecks(c.Header), Content: uiContent(c),
 	}
-	for _, k := range slices.Sorted(maps.Keys(c.Metadata)) {
+	for _, k := range slices.Sorted(maps.Keys(ownMetadata(c.Header))) {
 		out.Metadata = append(out.Metadata, inspector.Field{Name: ui.Escape(k, ui.MaxCell), Value: inspector.Text(c.Metadata[k])})
 	}
 	if state := l.state(c.Header); state != "committed" {
@@ -78,6 +78,9 @@ func uiFields(c changeset.Changeset, at *storedJSON) []inspector.Field {
 		field("built on", "revision "+strconv.FormatUint(c.AfterRevision, 10)+" of the head"))
 	if c.Part != (changeset.Part{}) {
 		all = append(all, field("append", c.Part.String()))
+	}
+	if commit := c.Commit(); !commit.IsZero() {
+		all = append(all, field("commit", commitWords(commit)))
 	}
 	if c.CommandID != "" {
 		all = append(all, field("command", ui.QuoteText(c.CommandID)))

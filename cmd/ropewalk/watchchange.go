@@ -23,6 +23,7 @@ type changeJSON struct {
 	ContentType string            `json:"content_type,omitempty"`
 	Size        *int64            `json:"size,omitempty"`
 	CommandID   string            `json:"command_id,omitempty"`
+	Commit      *commitJSON       `json:"commit,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	*contentJSON
 }
@@ -36,7 +37,8 @@ func newChangeJSON(c feed.Change) changeJSON {
 		return out
 	}
 	out.Kind, out.RecordedAt, out.ContentType = ui.KindOf("change"), changeset.FormatTime(c.RecordedAt), c.ContentType
-	out.Size, out.CommandID, out.Metadata = &c.BodySize, c.CommandID, c.Metadata
+	out.Size, out.CommandID, out.Metadata = &c.BodySize, c.CommandID, ownMetadata(c.Header)
+	out.Commit = newCommitJSON(c.Header)
 	return out
 }
 

@@ -53,6 +53,9 @@ func (w graphWords) fate(n inspect.Node) string {
 	if n.Part != (changeset.Part{}) {
 		notes = append(notes, n.Part.String())
 	}
+	if c := n.Commit(); !c.IsZero() {
+		notes = append(notes, fmt.Sprintf("commit %s of %d", w.shownID(c.ID), c.Members))
+	}
 	switch {
 	case n.Fault != nil:
 		notes = append(notes, n.Fault.Reason)
