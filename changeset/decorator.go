@@ -27,7 +27,7 @@ type Decorator interface {
 }
 
 // As returns the store as T, one of the optional interfaces: [ManyGetter],
-// [Lister], [Deleter] or [Locator]. It sends nothing.
+// [Lister], [Scanner], [Deleter] or [Locator]. It sends nothing.
 //
 // The outermost [Decorator] that implements T answers, or else the store that
 // the decorators wrap. As reports false if that innermost store does not
@@ -45,8 +45,9 @@ func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 // It has the methods of all optional interfaces. If the wrapped store lacks an
 // interface, [As] does not report it; a call of such a method nevertheless
 // fails with [errors.ErrUnsupported], and Locate returns "". A decorator that
-// writes Get should write GetMany as well: many reads go there if the wrapped
-// store is a [ManyGetter].
+// writes Get should write GetMany and Scan as well, and a decorator that writes Objects
+// should write Scan as well: many reads and listings go there if the wrapped store is a
+// [ManyGetter] or a [Scanner].
 type PassThrough struct{ inner Store }
 
 // NewPassThrough returns a PassThrough to the store, which must not be nil.
@@ -80,6 +81,14 @@ func (p PassThrough) Objects(ctx context.Context, aggregateID string) iter.Seq2[
 		return lister.Objects(ctx, aggregateID)
 	}
 	return unsupported[Object]
+}
+
+// Scan lists and reads the objects of many aggregates of the wrapped store.
+func (p PassThrough) Scan(ctx context.Context, aggregateIDs []string, admission Admission) iter.Seq2[Scanned, error] {
+	if scanner, ok := As[Scanner](p.inner); ok {
+		return scanner.Scan(ctx, aggregateIDs, admission)
+	}
+	return unsupported[Scanned]
 }
 
 // Aggregates lists the aggregates of the wrapped store.

@@ -10,7 +10,7 @@ import (
 // chain an object holds several changesets, and its [Ref] has a Count; to a store it is
 // an object with a header and a body, as every other. Package backendtest holds an implementation to every sentence of it.
 //
-// A store may implement more: [ManyGetter], [Lister], [Deleter] and [Locator].
+// A store may implement more: [ManyGetter], [Lister], [Scanner], [Deleter] and [Locator].
 // Callers find out by [As], which looks through decorators, never by a type
 // assertion and never by a request.
 //
@@ -103,6 +103,28 @@ type Lister interface {
 	// once, in the order of their percent-encoded form. If after is not empty, it
 	// must begin after that ID. At most one error ends it.
 	Aggregates(ctx context.Context, after string) iter.Seq2[string, error]
+}
+
+// Scanner is what a [Store] implements if it can list and read the objects of many
+// aggregates by one request. The verification of all aggregates then does.
+type Scanner interface {
+	// Scan must yield the objects of these aggregates, each as [Lister.Objects] yields
+	// it: one aggregate after the other, in the order in which they are given. The IDs
+	// are all different. With a small object it should yield the changeset, as
+	// [Store.Get] returns it. Before it does, it must call [Admission.Admit], once for the
+	// object, and must not yield a changeset that was refused. It must leave out the changeset
+	// of an object that Get would not return: Get then says why.
+	//
+	// It must not hold more than some megabytes of contents, whatever is stored. For no
+	// IDs it must send nothing and yield nothing. At most one error ends it.
+	Scan(ctx context.Context, aggregateIDs []string, admission Admission) iter.Seq2[Scanned, error]
+}
+
+// Scanned is an object that a [Scanner] yields.
+type Scanned struct {
+	Object
+	// Changeset is the changeset in the object; nil if it must be read by [Store.Get].
+	Changeset *Changeset
 }
 
 // Deleter is apart from [Store], so that a writer's role can lack it.

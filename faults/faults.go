@@ -51,20 +51,22 @@ const (
 	// GetMany reads many changesets by one request.
 	GetMany
 	// Tags reads the next tag of a listing. The call that finds no further tag
-	// counts, too. So it is with Entries and Hints.
+	// counts, too. So it is with Entries, Hints and Scan.
 	Tags
 	// Entries reads the next page of a log, or the end of the log.
 	Entries
 	// Hints reads the next page of hints of a source.
 	Hints
+	// Scan reads the next object of a scan.
+	Scan
 )
 
 // operations is the number of operations, and 1.
-const operations = Hints + 1
+const operations = Scan + 1
 
 // String returns the operation's name.
 func (op Op) String() string {
-	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", SwapAll: "swap-all", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints"}
+	names := [...]string{Put: "put", Get: "get", Stat: "stat", Delete: "delete", Load: "load", Swap: "swap", Commit: "commit", SwapAll: "swap-all", GetMany: "get-many", Tags: "tags", Entries: "entries", Hints: "hints", Scan: "scan"}
 	return names[op]
 }
 
@@ -80,7 +82,8 @@ const (
 	Lost
 	// Late requests fail at once and take effect later: when [Fault.LateBy] has
 	// passed, right after the operation of [Fault.LateUntil], or else at
-	// [Script.Release]. A late request of [Tags], [Entries] or [Hints] never arrives.
+	// [Script.Release]. A late request of [Tags], [Entries], [Hints] or
+	// [Scan] never arrives.
 	Late
 	// Refused requests are not applied, and their error says so: a
 	// *head.NotAppliedError for swaps and commits, a plain error for the others.

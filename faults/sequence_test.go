@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ropewalk/backends/memstore"
+	"ropewalk/changeset"
 	"ropewalk/faults"
 	"ropewalk/head"
 )
 
-// pager is a store whose log, source and tags have three pages each. It counts
+// pager is a store whose log, source, tags and scans have three pages each. It counts
 // the pages that it was asked for.
 type pager struct {
 	*memstore.Store
@@ -56,11 +57,16 @@ func (p *pager) Hints(ctx context.Context, _ []byte) iter.Seq2[head.Hints, error
 	return three(ctx, p, func(n uint64) head.Hints { return head.Hints{Hints: make([]head.Hint, n)} })
 }
 
-var sequences = []faults.Op{faults.Tags, faults.Entries, faults.Hints}
+func (p *pager) Scan(ctx context.Context, _ []string, _ changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	return three(ctx, p, func(uint64) changeset.Scanned { return changeset.Scanned{} })
+}
 
-// drain reads a sequence of the store to its end. It returns the number of pages that
+var sequences = []faults.Op{faults.Tags, faults.Entries, faults.Hints, faults.Scan}
+
+// drain reads a sequence of the pager, under the script, to its end. It returns the number of pages that
 // came, and the error.
-func drain(ctx context.Context, s head.Store, op faults.Op) (pages int, err error) {
+func drain(ctx context.Context, script *faults.Script, p *pager, op faults.Op) (pages int, err error) {
+	s := script.Heads(p)
 	switch op {
 	case faults.Tags:
 		tagger, _ := head.As[head.Tagger](s)
@@ -68,6 +74,9 @@ func drain(ctx context.Context, s head.Store, op faults.Op) (pages int, err erro
 	case faults.Entries:
 		log, _ := head.As[head.Log](s)
 		return count(log.Entries(ctx, head.LogPosition{}, false))
+	case faults.Scan:
+		scanner, _ := changeset.As[changeset.Scanner](script.Changesets(p))
+		return count(scanner.Scan(ctx, []string{"a"}, nil))
 	default:
 		source, _ := head.As[head.Source](s)
 		return count(source.Hints(ctx, nil))
@@ -98,7 +107,7 @@ func TestFaultsOfSequences(t *testing.T) {
 					script.On(op, n, faults.Fault{Kind: kind, Err: errCause})
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
-					pages, err := drain(ctx, script.Heads(p), op)
+					pages, err := drain(ctx, &script, p, op)
 					require.ErrorIs(t, err, errCause)
 					require.ErrorContains(t, err, "is "+kind.String())
 					require.Equal(t, n-1, pages)
@@ -119,16 +128,17 @@ func TestFaultsOfSequences(t *testing.T) {
 
 func TestSequencesPassWithoutAFault(t *testing.T) {
 	var script faults.Script
-	s := script.Heads(&pager{Store: memstore.New()})
+	p := &pager{Store: memstore.New()}
+	s := script.Heads(p)
 	for _, op := range sequences {
-		pages, err := drain(t.Context(), s, op)
+		pages, err := drain(t.Context(), &script, p, op)
 		require.NoError(t, err)
 		require.Equal(t, 3, pages)
 		require.Equal(t, 4, script.Calls(op), "the last one finds the end")
 
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = drain(ended, s, op)
+		_, err = drain(ended, &script, p, op)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 4, script.Calls(op), "nothing was sent")
 	}

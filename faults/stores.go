@@ -68,6 +68,14 @@ func (s changesets) GetMany(ctx context.Context, refs []changeset.Ref, admission
 	})
 }
 
+func (s changesets) Scan(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	inner := s.PassThrough.Scan(ctx, aggregateIDs, admission)
+	if len(aggregateIDs) == 0 {
+		return inner // stores send nothing then
+	}
+	return sequence(ctx, s.script, Scan, inner)
+}
+
 func (s changesets) Delete(ctx context.Context, ref changeset.Ref) error {
 	_, err := request(ctx, s.script, Delete, ref, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.PassThrough.Delete(ctx, ref)

@@ -20,6 +20,9 @@ func (s *survey) batches(d depth) func(context.Context) iter.Seq2[[]int, error] 
 	if d == everything && s.in.many != nil {
 		most = maxBatch
 	}
+	if s.scanned != nil {
+		most = maxScanned
+	}
 	return func(context.Context) iter.Seq2[[]int, error] {
 		return func(yield func([]int, error) bool) {
 			var batch []int
@@ -46,7 +49,7 @@ func (s *survey) batches(d depth) func(context.Context) iter.Seq2[[]int, error] 
 func (s *survey) lookAt(ctx context.Context, places []int, d depth) (all []sight, err error) {
 	all = make([]sight, len(places))
 	var found []bool
-	if len(places) > 1 {
+	if len(places) > 1 || s.scanned != nil {
 		if found, err = s.lookAtOnce(ctx, places, all); err != nil {
 			return nil, err
 		}
@@ -71,7 +74,7 @@ func (s *survey) lookAtOnce(ctx context.Context, places []int, all []sight) (fou
 		at[refs[i]] = i
 		weight += max(all[i].object.Size, 0)
 	}
-	objects, done, err := s.in.getMany(ctx, refs, weight)
+	objects, done, err := s.getMany(ctx, refs, weight)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +92,14 @@ func (s *survey) lookAtOnce(ctx context.Context, places []int, all []sight) (fou
 		}
 	}
 	return found, nil
+}
+
+// getMany returns the objects that were scanned, or reads objects by one request.
+func (s *survey) getMany(ctx context.Context, refs []changeset.Ref, size int64) ([]changeset.Changeset, func(), error) {
+	if s.scanned != nil {
+		return s.scanned, func() {}, nil
+	}
+	return s.in.getMany(ctx, refs, size)
 }
 
 // getMany reads objects of a total size by one request. If it fails, it returns none:

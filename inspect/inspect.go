@@ -52,7 +52,8 @@ type Options struct {
 	Parallel int
 	// MaxBytesInFlight bounds the contents held in memory, in bytes; 64 MiB by
 	// default. One larger content still passes, alone. Lines that are being unpacked
-	// take as much again.
+	// take as much again, and so do the small contents that [Inspector.VerifyAll] reads
+	// of many aggregates together.
 	MaxBytesInFlight int64
 	// MaxContentSize is the largest content that is read, in bytes; 64 MiB by
 	// default. A larger one is a fault: it cannot be proved.
@@ -76,6 +77,7 @@ type Options struct {
 type Inspector struct {
 	changesets  Changesets
 	many        changeset.ManyGetter // nil if the store has no such request
+	scanner     changeset.Scanner    // nil if the store has no such request
 	heads       head.Store
 	parallel    int
 	maxBytes    int64
@@ -102,8 +104,9 @@ func (o *Options) withDefaults() Options {
 func New(changesets Changesets, heads head.Store, options *Options) *Inspector {
 	o := options.withDefaults()
 	many, _ := changeset.As[changeset.ManyGetter](changesets)
+	scanner, _ := changeset.As[changeset.Scanner](changesets)
 	return &Inspector{
-		changesets: changesets, many: many, heads: heads,
+		changesets: changesets, many: many, scanner: scanner, heads: heads,
 		parallel: o.Parallel, maxBytes: o.MaxBytesInFlight, maxContent: o.MaxContentSize, headersOnly: o.HeadersOnly,
 		internal: o.Internal, progress: o.Progress,
 		requests: semaphore.NewWeighted(int64(o.Parallel)),

@@ -28,6 +28,8 @@ type survey struct {
 	commits []Torn // that objects outside the chain are parts of
 	// wantsHeaders means that the headers of all changesets are wanted.
 	wantsHeaders bool
+	// scanned are the contents of all objects; nil if they are still to be read.
+	scanned []changeset.Changeset
 }
 
 // survey reads the head and lists the objects.
@@ -64,11 +66,16 @@ func (in *Inspector) survey(ctx context.Context, aggregateID string) (*survey, e
 	if s.headFault == nil && s.head.IsZero() && s.objects.len() == 0 {
 		return nil, fmt.Errorf("%q: %w", aggregateID, changeset.ErrNotFound)
 	}
+	return s, s.begin()
+}
+
+// begin looks at the head and the listing of the objects.
+func (s *survey) begin() (err error) {
 	if s.tip, err = s.head.TipChangesets(); err != nil {
-		return nil, fmt.Errorf("tip of %q: %w", aggregateID, err)
+		return fmt.Errorf("tip of %q: %w", s.id, err)
 	}
 	s.objects.findOverlaps(s.tipBegins())
-	return s, nil
+	return nil
 }
 
 // tipBegins returns the first version that is not in objects of the chain, or the
@@ -91,7 +98,7 @@ func (in *Inspector) list(ctx context.Context, aggregateID string) (table, error
 		if err != nil {
 			return table{}, fmt.Errorf("list changesets of %q: %w", aggregateID, err)
 		}
-		objects.add(record{id: o.ID, version: o.Version, count: o.Count, size: o.Size, parent: nowhere})
+		objects.list(o)
 	}
 	return objects, nil
 }

@@ -87,6 +87,11 @@ type table struct {
 
 const pieceSize = 1 << 13
 
+// list adds an object that was listed.
+func (t *table) list(o changeset.Object) {
+	t.add(record{id: o.ID, version: o.Version, count: o.Count, size: o.Size, parent: nowhere})
+}
+
 func (t *table) add(r record) {
 	n := len(t.pieces)
 	if n == 0 || len(t.pieces[n-1]) == pieceSize {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -83,13 +84,13 @@ type Report struct {
 // aggregates; contents are let go as soon as they are checked. A chain may be appended to in the meantime: the
 // report describes one moment.
 func (in *Inspector) Verify(ctx context.Context, aggregateID string) (Report, error) {
-	return in.verify(ctx, aggregateID, changeset.Digest{})
+	return in.verify(ctx, aggregateID, changeset.Digest{}, nil)
 }
 
 // VerifyDigest is Verify, and holds the chain against a digest that was kept
 // before: it is a fault if no changeset of the chain has it.
 func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept changeset.Digest) (Report, error) {
-	return in.verify(ctx, aggregateID, kept)
+	return in.verify(ctx, aggregateID, kept, nil)
 }
 
 // VerifyAll verifies every aggregate that has an object or a head, several at
@@ -98,48 +99,79 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 // out. At most one error ends it. It keeps some 32 bytes of each aggregate in
 // memory, besides what Verify keeps of aggregates under way. [Commits] proves the commits
 // of several aggregates from the reports.
+//
+// If the storage is a [changeset.Scanner], the heads are listed, and not loaded one by one,
+// and one request lists and reads the objects of up to 64 small aggregates. What is checked,
+// and what is reported, is the same.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
-		work := func(ctx context.Context, id string) (Report, error) {
-			r, err := in.Verify(ctx, id)
-			if errors.Is(err, changeset.ErrNotFound) {
-				return Report{}, nil // collected since it was listed
+		for reports, err := range in.reports(ctx) {
+			for _, r := range reports {
+				if !yield(r, nil) {
+					return
+				}
 			}
-			return r, err
-		}
-		for r, err := range parallel.Map(ctx, in.parallel, in.aggregates, work) {
-			if (err != nil || r.AggregateID != "") && !yield(r, err) {
+			if err != nil {
+				yield(Report{}, err)
 				return
 			}
 		}
 	}
 }
 
-// aggregates yields the IDs of all aggregates: those that have objects, and
-// then those that have nothing but a head.
-func (in *Inspector) aggregates(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// reports yields the reports of all aggregates, those of a batch together.
+func (in *Inspector) reports(ctx context.Context) iter.Seq2[[]Report, error] {
+	if in.scans() {
+		return parallel.Map(ctx, in.scansUnderWay(), in.entryBatches, in.verifyBatch)
+	}
+	return parallel.Map(ctx, in.parallel, in.entries, func(ctx context.Context, e headlist.Entry) ([]Report, error) {
+		return in.verifyListed(ctx, e.AggregateID, nil)
+	})
+}
+
+// verifyListed verifies an aggregate that was listed; a survey of it may be given. It
+// returns no report if the aggregate was collected since.
+func (in *Inspector) verifyListed(ctx context.Context, aggregateID string, s *survey) ([]Report, error) {
+	r, err := in.verify(ctx, aggregateID, changeset.Digest{}, s)
+	if errors.Is(err, changeset.ErrNotFound) {
+		return nil, nil
+	}
+	return []Report{r}, err
+}
+
+// entries yields all aggregates: those that have objects, and then those that have
+// nothing but a head. If many aggregates are looked at together, the heads come first, since
+// a head that was listed need not be loaded.
+func (in *Inspector) entries(ctx context.Context) iter.Seq2[headlist.Entry, error] {
+	listings := []iter.Seq2[headlist.Entry, error]{in.withObjects(ctx), headlist.All(ctx, in.heads, "")}
+	if in.scans() {
+		slices.Reverse(listings)
+	}
+	return func(yield func(headlist.Entry, error) bool) {
 		seen := map[fingerprint]struct{}{}
-		for id, err := range in.changesets.Aggregates(ctx, "") {
-			if err != nil {
-				yield("", fmt.Errorf("list aggregates: %w", err))
-				return
-			}
-			if !in.wants(id) {
-				continue
-			}
-			seen[fingerprintOf(id)] = struct{}{}
-			if !yield(id, nil) {
-				return
+		for _, listing := range listings {
+			for e, err := range listing {
+				id := e.AggregateID
+				if _, met := seen[fingerprintOf(id)]; err == nil && (met || !in.wants(id)) {
+					continue
+				}
+				seen[fingerprintOf(id)] = struct{}{}
+				if !yield(e, err) || err != nil {
+					return
+				}
 			}
 		}
-		for e, err := range headlist.All(ctx, in.heads, "") {
-			id := e.AggregateID
-			if _, met := seen[fingerprintOf(id)]; err == nil && (met || !in.wants(id)) {
-				continue
+	}
+}
+
+// withObjects yields the aggregates that have objects.
+func (in *Inspector) withObjects(ctx context.Context) iter.Seq2[headlist.Entry, error] {
+	return func(yield func(headlist.Entry, error) bool) {
+		for id, err := range in.changesets.Aggregates(ctx, "") {
+			if err != nil {
+				err = fmt.Errorf("list aggregates: %w", err)
 			}
-			seen[fingerprintOf(id)] = struct{}{}
-			if !yield(id, err) || err != nil {
+			if !yield(headlist.Entry{AggregateID: id}, err) || err != nil {
 				return
 			}
 		}
@@ -160,9 +192,13 @@ func fingerprintOf(aggregateID string) fingerprint {
 	return fingerprint(sum[:16])
 }
 
-func (in *Inspector) verify(ctx context.Context, aggregateID string, kept changeset.Digest) (Report, error) {
+// verify verifies an aggregate. A survey of it may be given; otherwise it is nil.
+func (in *Inspector) verify(ctx context.Context, aggregateID string, kept changeset.Digest, s *survey) (Report, error) {
 	for {
-		s, err := in.survey(ctx, aggregateID)
+		var err error
+		if s == nil {
+			s, err = in.survey(ctx, aggregateID)
+		}
 		if err != nil {
 			return Report{}, err
 		}
@@ -173,6 +209,7 @@ func (in *Inspector) verify(ctx context.Context, aggregateID string, kept change
 		if erased, err := in.erased(ctx, aggregateID); err != nil || !erased {
 			return r, err
 		}
+		s = nil
 	}
 }
 

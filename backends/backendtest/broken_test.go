@@ -22,6 +22,7 @@ type broken struct {
 	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
 	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
 	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
+	scan       func(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error]
 	remove     func(ctx context.Context, ref changeset.Ref) error
 	locate     func(ref changeset.Ref) string
 	load       func(ctx context.Context, aggregateID string) (head.Head, error)
@@ -47,7 +48,7 @@ type shared struct {
 func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
-		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Delete, s.Locate,
+		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Scan, s.Delete, s.Locate,
 		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, s.SwapAll, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
@@ -101,6 +102,10 @@ func (b *broken) Objects(ctx context.Context, aggregateID string) iter.Seq2[chan
 
 func (b *broken) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return b.aggregates(ctx, after)
+}
+
+func (b *broken) Scan(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	return b.scan(ctx, aggregateIDs, admission)
 }
 
 func (b *broken) Delete(ctx context.Context, ref changeset.Ref) error { return b.remove(ctx, ref) }

@@ -41,6 +41,12 @@ var changesetOptions = []option[changeset.Store]{
 		"Objects":    func(ctx context.Context, s changeset.Lister) error { return listed(s.Objects(ctx, "a")) },
 		"Aggregates": func(ctx context.Context, s changeset.Lister) error { return listed(s.Aggregates(ctx, "")) },
 	}),
+	having[changeset.Store](changeset.As[changeset.Scanner], wholeStore, struct {
+		changeset.Store
+		changeset.Scanner
+	}{bare{&probe{}}, &probe{}}, map[string]func(context.Context, changeset.Scanner) error{
+		"Scan": func(ctx context.Context, s changeset.Scanner) error { return listed(s.Scan(ctx, []string{"a"}, nil)) },
+	}),
 	having[changeset.Store](changeset.As[changeset.Deleter], wholeStore, struct {
 		changeset.Store
 		changeset.Deleter
@@ -185,6 +191,13 @@ func (p *probe) Aggregates(context.Context, string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		p.count("Aggregates")
 		yield("a", nil)
+	}
+}
+
+func (p *probe) Scan(context.Context, []string, changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	return func(yield func(changeset.Scanned, error) bool) {
+		p.count("Scan")
+		yield(changeset.Scanned{}, nil)
 	}
 }
 

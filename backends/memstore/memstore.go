@@ -21,6 +21,7 @@ import (
 var (
 	_ changeset.Store   = (*Store)(nil)
 	_ changeset.Lister  = (*Store)(nil)
+	_ changeset.Scanner = (*Store)(nil)
 	_ changeset.Deleter = (*Store)(nil)
 	_ changeset.Locator = (*Store)(nil)
 	_ head.Combined     = (*Store)(nil)

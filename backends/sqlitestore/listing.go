@@ -1,8 +1,6 @@
 package sqlitestore
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -112,27 +110,6 @@ func (s *Store) outOfOrder(key string) error {
 // behind returns a cursor that is after all objects of an aggregate and before
 // the objects of the next: ! sorts before every character that Escape leaves.
 func behind(escaped string) string { return escaped + "!" }
-
-// aggregatesPage finds one aggregate, by a single step in the index.
-func (s *Store) aggregatesPage(ctx context.Context, after string) (page[string], error) {
-	escaped, object := after, []byte{}
-	for {
-		before, beforeObject := escaped, object
-		err := s.reader.nextObject.QueryRowContext(ctx, escaped, object).Scan(&escaped, &object)
-		if isMissing(err) {
-			return page[string]{}, nil
-		}
-		if err == nil && cmp.Or(cmp.Compare(escaped, before), bytes.Compare(object, beforeObject)) <= 0 {
-			err = s.outOfOrder(escaped)
-		}
-		if err != nil {
-			return page[string]{}, err
-		}
-		if ref, ok := refOf(escaped, object); ok {
-			return page[string]{[]string{ref.AggregateID}, behind(escaped)}, nil
-		}
-	}
-}
 
 // List yields every head in the order of the percent-encoded aggregate IDs.
 func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, error] {

@@ -86,13 +86,12 @@ const (
 		FROM changesets WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?4 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
-	selectNextObject = `SELECT aggregate_id, object FROM changesets
-		WHERE (aggregate_id, object) > (?, ?) ORDER BY aggregate_id, object LIMIT 1`
-	selectHead    = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
-	selectHeads   = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
-	selectLog     = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
-	selectLogEnd  = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
-	selectChanges = "PRAGMA data_version"
+	selectNextObject = "SELECT object FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT 1"
+	selectHead       = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
+	selectHeads      = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
+	selectLog        = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
+	selectLogEnd     = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
+	selectChanges    = "PRAGMA data_version"
 	// logColumns are the columns of a row of the log.
 	logColumns = "position, aggregate_id, first, last, changeset_id, before, erased, mark, hash"
 )

@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, content, many, between, objects, nextObject, head, heads, log, logEnd *sql.Stmt
+	header, content, many, between, objects, scan, aggregates, nextObject, head, heads, log, logEnd *sql.Stmt
 }
 
 // openReader opens the pool. check runs before each connection is opened, so
@@ -36,6 +36,8 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.many:       selectMany,
 		&r.between:    selectRange,
 		&r.objects:    selectObjects,
+		&r.scan:       selectScan,
+		&r.aggregates: selectAggregates,
 		&r.nextObject: selectNextObject,
 		&r.head:       selectHead,
 		&r.heads:      selectHeads,

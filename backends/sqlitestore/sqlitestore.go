@@ -134,6 +134,7 @@ var (
 	_ changeset.Deleter    = (*Store)(nil)
 	_ changeset.Locator    = (*Store)(nil)
 	_ changeset.ManyGetter = (*Store)(nil)
+	_ changeset.Scanner    = (*Store)(nil)
 	_ head.Combined        = (*Store)(nil)
 	_ head.Locator         = (*Store)(nil)
 	_ head.Log             = (*Store)(nil)

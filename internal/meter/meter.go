@@ -14,7 +14,7 @@ import (
 )
 
 // Counts are numbers of requests by operation. List counts listings of heads,
-// tags, objects and aggregates alike, each as one request. Log counts the pages of
+// tags, objects and aggregates alike, and scans, each as one request. Log counts the pages of
 // logs, and the looks at their ends; Hints counts the pages of sources. The request
 // that finds no further page counts, too.
 type Counts struct{ Put, Get, Stat, Load, Swap, Commit, List, Delete, GetMany, Log, Hints, SwapAll int }

@@ -61,6 +61,9 @@ func steps(t *testing.T, m *meter.Meter, inner *memstore.Store) []step {
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(heads.(head.Tagger).Tags(ctx, "")) }},
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Objects(ctx, "a")) }},
 		{meter.Counts{List: 1}, func(ctx context.Context) error { return drain(changesets.(changeset.Lister).Aggregates(ctx, "a")) }},
+		{meter.Counts{List: 1}, func(ctx context.Context) error {
+			return drain(changesets.(changeset.Scanner).Scan(ctx, []string{"a"}, nil))
+		}},
 		{meter.Counts{Delete: 1}, func(ctx context.Context) error { return changesets.(changeset.Deleter).Delete(ctx, c.Ref) }},
 	}
 }

@@ -48,6 +48,14 @@ func (s changesets) Objects(ctx context.Context, aggregateID string) iter.Seq2[c
 	return listing(ctx, s.m, s.PassThrough.Objects(ctx, aggregateID))
 }
 
+func (s changesets) Scan(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	inner := s.PassThrough.Scan(ctx, aggregateIDs, admission)
+	if len(aggregateIDs) == 0 {
+		return inner // stores send nothing then
+	}
+	return listing(ctx, s.m, inner)
+}
+
 func (s changesets) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return listing(ctx, s.m, s.PassThrough.Aggregates(ctx, after))
 }

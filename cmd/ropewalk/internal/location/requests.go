@@ -126,6 +126,14 @@ func (s loggedObjects) Objects(ctx context.Context, aggregateID string) iter.Seq
 	return listing(ctx, s.requestLog, "list", aggregateID, s.PassThrough.Objects(ctx, aggregateID))
 }
 
+func (s loggedObjects) Scan(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error] {
+	inner := s.PassThrough.Scan(ctx, aggregateIDs, admission)
+	if len(aggregateIDs) == 0 {
+		return inner
+	}
+	return listing(ctx, s.requestLog, "scan", fmt.Sprintf("%s and %d more", aggregateIDs[0], len(aggregateIDs)-1), inner)
+}
+
 func (s loggedObjects) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return listing(ctx, s.requestLog, "list-aggregates", after, s.PassThrough.Aggregates(ctx, after))
 }

@@ -53,6 +53,7 @@ func TestEveryRequestIsLoggedOnce(t *testing.T) {
 		"stat":            func() { _, _ = changesets.Stat(ctx, ref) },
 		"delete":          func() { _ = changesets.Delete(ctx, ref) },
 		"list":            func() { drain(changesets.Objects(ctx, "a")) },
+		"scan":            func() { drain(changesets.Scan(ctx, []string{"a"}, nil)) },
 		"list-aggregates": func() { drain(changesets.Aggregates(ctx, "")) },
 		"load-head":       func() { _, _ = heads.Load(ctx, "a") },
 		"refresh-head":    func() { _, _ = heads.Refresh(ctx, head.Head{Ref: ref}) },
