@@ -88,8 +88,8 @@ func (in *Inspector) scan(ctx context.Context, batch []headlist.Entry) []*survey
 		return make([]*survey, len(batch))
 	}
 	surveys := g.surveys[:end]
-	for i, s := range surveys {
-		if batch[i].Fault != nil || s.head.IsZero() || s.objects.len() > maxScanned || s.exceedsHead() || s.begin() != nil {
+	for i, s := range surveys { // a head that does not decode is listed as the zero Head
+		if s.head.IsZero() || s.objects.len() > maxScanned || s.exceedsHead() || s.begin() != nil {
 			surveys[i] = nil
 		}
 	}
