@@ -282,8 +282,11 @@ func (b beforeScan) Scan(ctx context.Context, ids []string, admission changeset.
 // What changes between the listing of the heads and the scan is no fault.
 func TestScansOfWhatChangesMeanwhile(t *testing.T) {
 	for name, change := range map[string]func(b *bench){
-		"append":   func(b *bench) { b.append(draft("two")) },
-		"erase":    func(b *bench) { b.swap(link.Tombstone(b.head)); b.Tamper(func(c *memstore.Contents) { clear(c.Objects) }) },
+		"append": func(b *bench) { b.append(draft("two")) },
+		"erase": func(b *bench) {
+			b.swap(link.Tombstone(b.head))
+			b.Tamper(func(c *memstore.Contents) { clear(c.Objects) })
+		},
 		"fence":    func(b *bench) { b.fence() },
 		"creation": func(b *bench) { (&bench{t: b.t, Store: b.Store, id: "new"}).append(draft("one")) },
 	} {
