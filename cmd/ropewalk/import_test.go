@@ -68,9 +68,14 @@ func TestImportContinuesWhereItStopped(t *testing.T) {
 		args := []string{"import", "-", "--json", "--group", strconv.Itoa(group), "--parallel", strconv.Itoa(parallel)}
 
 		p := newTestPlace()
-		for _, kill := range rapid.SliceOfN(rapid.IntRange(1, 50), 1, 4).Draw(rt, "kills") {
+		p.apart = rapid.Bool().Draw(rt, "apart")
+		op, calls := faults.SwapAll, 4 // the lines are a few steps
+		if p.apart {
+			op, calls = faults.Commit, 50
+		}
+		for _, kill := range rapid.SliceOfN(rapid.IntRange(1, calls), 1, 4).Draw(rt, "kills") {
 			ctx, cancel := context.WithCancel(t.Context())
-			p.script.On(faults.Commit, kill, faults.Fault{Before: cancel})
+			p.script.On(op, kill, faults.Fault{Before: cancel})
 			got := p.run(ctx, input, args...)
 			if ctx.Err() != nil && got.exit != 130 && got.exit != 0 {
 				rt.Fatalf("exit %d: %s", got.exit, got.stderr)
@@ -83,10 +88,10 @@ func TestImportContinuesWhereItStopped(t *testing.T) {
 		want := grouped(byAggregate, group)
 		require.Equal(rt, want, p.contents(t))
 
-		before := p.script.Calls(faults.Commit)
+		before := p.script.Calls(op)
 		got = p.run(t.Context(), input, args...)
 		require.Zero(rt, got.exit, got.stderr)
-		require.Equal(rt, before, p.script.Calls(faults.Commit), "nothing is put")
+		require.Equal(rt, before, p.script.Calls(op), "nothing is put")
 		done := counts(t, got.stdout)
 		require.Equal(rt, countsJSON{}, done.Imported)
 		require.Equal(rt, int64(len(want)), done.Skipped.Aggregates)
@@ -133,6 +138,7 @@ func TestImportsOfTheSameAtTheSameTime(t *testing.T) {
 // At the same places but with other content it is a conflict, whenever it comes.
 func TestImportsOfOtherContentAtTheSameTime(t *testing.T) {
 	p := newTestPlace()
+	p.apart = true
 	p.script.On(faults.Commit, 2, faults.Fault{Before: func() {
 		got := p.run(t.Context(), `{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"a","n":"other"}`, "import", "-")
 		require.Zero(t, got.exit, got.stderr)
@@ -147,6 +153,7 @@ func TestImportsOfOtherContentAtTheSameTime(t *testing.T) {
 func TestUncertainImports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPlace()
+		p.apart = true
 		p.script.On(faults.Commit, 2, faults.Fault{Kind: faults.Lost})
 		p.script.Draw(func(op faults.Op, call int) faults.Fault {
 			if op == faults.Load && call > 1 {
@@ -172,6 +179,7 @@ func TestUncertainImports(t *testing.T) {
 func TestImportIsParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPlace()
+		p.apart = true
 		var now, most atomic.Int64
 		p.script.Every(faults.Commit, faults.Fault{
 			Before:      func() { most.Store(max(most.Load(), now.Add(1))) },
@@ -191,17 +199,20 @@ func TestImportIsParallel(t *testing.T) {
 // The first failure ends an import; waiting groups are no longer sent.
 func TestImportStopsAtTheFirstFailure(t *testing.T) {
 	input, _ := events(rand.New(rand.NewPCG(7, 8)), 20, 2000)
-	p := newTestPlace()
-	p.script.Draw(func(op faults.Op, call int) faults.Fault {
-		if op == faults.Commit && call >= 30 {
-			return faults.Fault{Kind: faults.Refused}
-		}
-		return faults.Fault{}
-	})
-	got := p.run(t.Context(), input, "import", "-", "--parallel", "4", "--json")
-	require.Equal(t, 1, got.exit)
-	require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
-	require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
+	for _, apart := range []bool{true, false} {
+		p := newTestPlace()
+		p.apart = apart
+		p.script.Draw(func(op faults.Op, call int) faults.Fault {
+			if op == faults.SwapAll || op == faults.Commit && call >= 30 {
+				return faults.Fault{Kind: faults.Refused}
+			}
+			return faults.Fault{}
+		})
+		got := p.run(t.Context(), input, "import", "-", "--parallel", "4", "--json")
+		require.Equal(t, 1, got.exit)
+		require.LessOrEqual(t, p.script.Calls(faults.Commit), 33)
+		require.Equal(t, int64(29), counts(t, got.stdout).Imported.Events)
+	}
 }
 
 // An import finds what it has imported before, also if a program has stored the

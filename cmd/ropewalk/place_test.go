@@ -27,6 +27,7 @@ type testPlace struct {
 	memory *memstore.Store
 	script *faults.Script
 	bare   bool // the heads have no log, as in a cloud
+	apart  bool // heads are not swapped together
 }
 
 func newTestPlace() *testPlace { return &testPlace{memory: memstore.New(), script: &faults.Script{}} }
@@ -37,11 +38,19 @@ type bareHeads struct {
 	head.Locator
 }
 
+// apart swaps no heads together.
+type apart struct{ head.PassThrough }
+
+func (apart) Members() int { return 0 }
+
 func (p *testPlace) Open(context.Context, bool) (*location.Opened, error) {
 	o := p.script.Changesets(p.memory).(location.Objects)
 	h := p.script.Heads(p.memory).(location.Heads)
 	if p.bare {
 		h = bareHeads{p.script.Heads(p.memory), p.memory}
+	}
+	if p.apart {
+		h = apart{head.NewPassThrough(h)}
 	}
 	return &location.Opened{Objects: o, Heads: h}, nil
 }

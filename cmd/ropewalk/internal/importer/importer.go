@@ -29,7 +29,8 @@ const (
 
 // importer appends groups to their chains: groups of one aggregate in order,
 // groups of different aggregates at the same time. Each aggregate that has
-// groups waiting has a goroutine of its own, and a slot.
+// groups waiting has a goroutine of its own, and a slot, unless the storage takes
+// many aggregates in one step: see [bulk].
 type importer struct {
 	ctx   context.Context
 	store *ropewalk.Store
@@ -37,6 +38,7 @@ type importer struct {
 	Options
 	slots chan struct{}
 	room  *semaphore.Weighted // bytes that wait
+	bulk  bulk
 
 	running sync.WaitGroup
 	mu      sync.Mutex
@@ -94,10 +96,12 @@ func (r Result) String() string {
 }
 
 func newImporter(ctx context.Context, s *ropewalk.Store, file string, options Options) *importer {
-	return &importer{
+	m := &importer{
 		ctx: ctx, store: s, file: file, Options: options, slots: make(chan struct{}, options.Parallel),
 		room: semaphore.NewWeighted(maxQueued), tracks: map[string]*track{},
 	}
+	m.bulk = newBulk(s, &m.mu)
+	return m
 }
 
 // Run imports all lines into a store, and returns when no append is
@@ -114,19 +118,35 @@ var errStopped = errors.New("the import has failed")
 // more is imported.
 func (m *importer) submit(groups ...*group) error {
 	for _, g := range groups {
-		if err := m.room.Acquire(m.ctx, int64(len(g.content))); err != nil {
+		if err := m.makeRoom(g); err != nil {
 			return err
 		}
 		begin, err := m.enqueue(g)
 		if err != nil {
 			return err
 		}
-		if begin != nil {
+		if begin != nil && m.bulk.swapper == nil {
 			m.slots <- struct{}{}
 			m.running.Go(func() { m.work(begin) })
 		}
 	}
 	return nil
+}
+
+// makeRoom waits until a group may wait.
+func (m *importer) makeRoom(g *group) error {
+	if err := m.room.Acquire(m.ctx, int64(len(g.content))); err != nil || m.bulk.swapper == nil {
+		return err
+	}
+	return m.bulk.places.Acquire(m.ctx, 1)
+}
+
+// release ends the waiting of a group.
+func (m *importer) release(g *group) {
+	m.room.Release(int64(len(g.content)))
+	if m.bulk.swapper != nil {
+		m.bulk.places.Release(1)
+	}
 }
 
 // enqueue returns the group's track if it is to be begun.
@@ -146,6 +166,10 @@ func (m *importer) enqueue(g *group) (*track, error) {
 		return nil, nil
 	}
 	t.running = true
+	if m.bulk.swapper != nil {
+		m.bulk.ready = append(m.bulk.ready, t)
+		m.bulk.more.Signal()
+	}
 	return t, nil
 }
 
@@ -154,7 +178,7 @@ func (m *importer) work(t *track) {
 	defer func() { <-m.slots }()
 	for g := m.take(t); g != nil; g = m.take(t) {
 		added, err := m.importOne(t, g)
-		m.room.Release(int64(len(g.content)))
+		m.release(g)
 		m.done(t, g, added, err)
 	}
 }
@@ -167,7 +191,7 @@ func (m *importer) take(t *track) *group {
 	defer m.mu.Unlock()
 	if len(t.waiting) == 0 || m.failed != nil && m.failed.line < t.waiting[0].line {
 		for _, g := range t.waiting {
-			m.room.Release(int64(len(g.content)))
+			m.release(g)
 		}
 		t.waiting, t.running = nil, false
 		m.forget(t)
@@ -228,6 +252,10 @@ func worse(one, other *failure) *failure {
 
 // wait waits for all appends, and returns the error of the failure.
 func (m *importer) wait() error {
+	m.mu.Lock()
+	m.bulk.ended = true
+	m.bulk.more.Broadcast()
+	m.mu.Unlock()
 	m.running.Wait()
 	if m.failed != nil {
 		return m.failed.err
@@ -254,6 +282,11 @@ func (m *importer) result() Result {
 // run imports all lines, and returns when no append is under way.
 func (m *importer) run(in *lines) error {
 	groups := newGroups(m.Group, maxHeld)
+	if m.bulk.swapper != nil {
+		for range min(bulkWorkers, m.Parallel) {
+			m.running.Go(m.runBulk)
+		}
+	}
 	err := m.feed(in, groups)
 	if errors.Is(err, io.EOF) {
 		// Only a whole file closes groups that are not full. After an error the next
