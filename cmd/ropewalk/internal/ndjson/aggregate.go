@@ -28,17 +28,29 @@ func AggregateOf(event []byte, field string) (string, error) {
 	case len(values) > 1:
 		return "", fmt.Errorf("field %q occurs %d times", field, len(values))
 	}
-	var id *string
-	if err := json.Unmarshal(values[0], &id); err != nil || id == nil {
-		return "", fmt.Errorf("field %q is not a string: %.64s", field, values[0])
+	id, err := textOf(values[0])
+	if err != nil {
+		return "", fmt.Errorf("field %q %w: %.64s", field, err, values[0])
 	}
-	if hasLoneSurrogate(values[0]) {
-		return "", fmt.Errorf("field %q has half of a surrogate pair, which is not a character: %.64s", field, values[0])
-	}
-	if err := changeset.ValidateAggregateID(*id); err != nil {
+	if err := changeset.ValidateAggregateID(id); err != nil {
 		return "", fmt.Errorf("field %q: %w", field, err)
 	}
-	return *id, nil
+	return id, nil
+}
+
+// textOf returns the text of a JSON value that must be a string.
+func textOf(value json.RawMessage) (string, error) {
+	if value[0] == '"' && bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), nil
+	}
+	var text *string
+	if err := json.Unmarshal(value, &text); err != nil || text == nil {
+		return "", errors.New("is not a string")
+	}
+	if hasLoneSurrogate(value) {
+		return "", errors.New("has half of a surrogate pair, which is not a character")
+	}
+	return *text, nil
 }
 
 // checkText returns an error that names the encoding, unless it is plain UTF-8.
@@ -56,15 +68,8 @@ func checkText(event []byte) error {
 
 // Field returns the value of each occurrence of a field in a JSON object.
 func Field(object []byte, field string) (values []json.RawMessage, err error) {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(object, &all); err != nil {
-		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return nil, fmt.Errorf("not a JSON object, but a JSON %s", kind.Value)
-		}
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	if all == nil {
-		return nil, errors.New("not a JSON object, but null")
+	if err := checkObject(object); err != nil {
+		return nil, err
 	}
 	for name, value := range eventline.Fields(object) {
 		if name == field {
@@ -72,6 +77,21 @@ func Field(object []byte, field string) (values []json.RawMessage, err error) {
 		}
 	}
 	return values, nil
+}
+
+// checkObject returns an error unless the text is a JSON object.
+func checkObject(text []byte) error {
+	if trimmed := bytes.TrimLeft(text, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(text) {
+		return nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return fmt.Errorf("not a JSON object, but a JSON %s", kind.Value)
+		}
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	return errors.New("not a JSON object, but null")
 }
 
 // hasLoneSurrogate reports whether a valid JSON string escapes half of a
