@@ -25,9 +25,8 @@ type experiment struct {
 
 // experiments are all parts of the page, in its order.
 var experiments = []experiment{
-	walkExperiment, spanExperiment, tableExperiment, packedExperiment, hotExperiment,
-	embeddedExperiment, operationsExperiment, clientsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment,
-	queryExperiment,
+	walkExperiment, spanExperiment, tableExperiment, packedExperiment, hotExperiment, embeddedExperiment, operationsExperiment, bulkExperiment,
+	clientsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment,
 }
 
 // laboratory is what all experiments of one run share. It must be closed.
