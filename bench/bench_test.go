@@ -30,7 +30,7 @@ func TestQuickExperiments(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(l.close)
 	out := t.TempDir()
-	for _, e := range []experiment{embeddedExperiment, operationsExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment, bulkExperiment} {
+	for _, e := range []experiment{embeddedExperiment, processorExperiment, operationsExperiment, bulkExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment} {
 		require.NoError(t, l.experiment(t.Context(), e, filepath.Join(out, "results")), e.name)
 		r, err := report.Load(filepath.Join(out, "results"), e.name)
 		require.NoError(t, err)

@@ -26,7 +26,7 @@ var embeddedExperiment = experiment{
 	setup: `Durable appends of 1 KiB by 1 and by 16 writers, each to an aggregate of its own and each append on condition that the
 one before is the newest; and reading 1,000 of them in order. All stores lie on the same disk, a fresh one for each turn.
 *Raw SQLite* is a table of events and one of versions, WAL and synchronous=FULL, with a group commit as Ropewalk's:
-it keeps no hashes, links or digests. *Rows as large* is the same with 700 bytes more for each event and 610 for each
+it keeps no hashes, links or digests. *Rows as large* is the same with 350 bytes more for each event and 610 for each
 version, which is what Ropewalk's headers and heads take there. bbolt batches by its own Batch. NATS JetStream runs within the process, with
 SyncAlways. *The disk alone* appends 4 KiB to a file and syncs, one after the other.`,
 	peers: []string{"modernc.org/sqlite", "go.etcd.io/bbolt", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
@@ -77,18 +77,20 @@ func (c *embeddedChains) Read(ctx context.Context, aggregateID string) (n int, e
 
 func (c *embeddedChains) Close() error { return c.db.Close() }
 
-// embeddedPeers are the stores that are compared; the first is Ropewalk's, the
-// second that which the others are measured by.
-var embeddedPeers = []struct {
+type embeddedPeer struct {
 	name string
 	open func(ctx context.Context, folder string, writers int) (peers.Embedded, error)
-}{
+}
+
+// embeddedPeers are the stores that are compared; the first is Ropewalk's, the
+// second that which the others are measured by.
+var embeddedPeers = []embeddedPeer{
 	{"Ropewalk on SQLite", func(_ context.Context, folder string, _ int) (peers.Embedded, error) { return openChains(folder) }},
 	{"raw SQLite", func(ctx context.Context, folder string, _ int) (peers.Embedded, error) {
 		return peers.OpenRawSQLite(ctx, folder)
 	}},
 	{"raw SQLite, rows as large", func(ctx context.Context, folder string, _ int) (peers.Embedded, error) {
-		return peers.OpenPaddedSQLite(ctx, folder, 700, 610)
+		return peers.OpenPaddedSQLite(ctx, folder, 350, 610)
 	}},
 	{"bbolt", func(_ context.Context, folder string, writers int) (peers.Embedded, error) {
 		return peers.OpenBolt(folder, writers)
@@ -121,19 +123,7 @@ func runEmbedded(ctx context.Context, l *laboratory, r *report.Results) error {
 func (l *laboratory) embeddedAppends(ctx context.Context, r *report.Results, writers int) error {
 	var variants []lab.Variant
 	for _, p := range embeddedPeers {
-		variants = append(variants, func(ctx context.Context) (rate float64, err error) {
-			folder, err := l.folder(p.name)
-			if err != nil {
-				return 0, err
-			}
-			defer os.RemoveAll(folder)
-			store, err := p.open(ctx, folder, writers)
-			if err != nil {
-				return 0, err
-			}
-			defer func() { err = errors.Join(err, store.Close()) }()
-			return appendRate(ctx, store, writers, pick(l, 2*time.Second, time.Second/5), l.content(1<<10))
-		})
+		variants = append(variants, l.appendVariant(p, writers))
 	}
 	variants = append(variants, l.syncRate)
 	figures, err := lab.Turns(ctx, pick(l, 5, 1), variants...)
@@ -157,6 +147,23 @@ func (l *laboratory) embeddedAppends(ctx context.Context, r *report.Results, wri
 	}
 	r.Rows = append(r.Rows, report.Row{Name: "the disk alone", What: "4 KiB and a sync", N: writers, Value: report.Of(figures[len(figures)-1]), Unit: "syncs/s"})
 	return nil
+}
+
+// appendVariant lets writers append to a new store.
+func (l *laboratory) appendVariant(p embeddedPeer, writers int) lab.Variant {
+	return func(ctx context.Context) (rate float64, err error) {
+		folder, err := l.folder(p.name)
+		if err != nil {
+			return 0, err
+		}
+		defer os.RemoveAll(folder)
+		store, err := p.open(ctx, folder, writers)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		return appendRate(ctx, store, writers, pick(l, 2*time.Second, time.Second/5), l.content(1<<10))
+	}
 }
 
 // appendRate lets writers append for a while, and returns how many appends a

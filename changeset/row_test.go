@@ -123,5 +123,10 @@ func FuzzDecodeRow(f *testing.F) {
 		for _, field := range [][2][]byte{{ancestors, again.Ancestors}, {sha256, again.BodySHA256}, {digest, again.Digest}} {
 			require.True(t, bytes.Equal(field[0], field[1]))
 		}
+		if b, ok := changeset.EncodeBinary(h, true); ok {
+			same, err := changeset.DecodeBinary(o, b, "")
+			require.NoError(t, err)
+			require.Equal(t, h, same)
+		}
 	})
 }

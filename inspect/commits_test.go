@@ -189,7 +189,7 @@ func TestCommitsBesideDamage(t *testing.T) {
 func TestCommitsMeanwhile(t *testing.T) {
 	j := newJoint(t, nil)
 	j.commit("a", "z")
-	for i := range 20 { // more than are verified ahead
+	for i := range 400 { // more than are verified ahead
 		j.append(fmt.Sprint("m", i))
 	}
 	a := j.proveMeanwhile(func(id string) {

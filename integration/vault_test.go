@@ -237,18 +237,42 @@ func (v sqliteVault) object(t testing.TB, name string) item {
 	t.Helper()
 	aggregate, object := row(t, name)
 	var i item
-	var metadata string
-	values := make([][]byte, len(blobs))
-	err := v.QueryRow(`SELECT metadata, content_type, content, ancestors, content_sha256, digest FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).
-		Scan(&metadata, &i.contentType, &i.body, &values[0], &values[1], &values[2])
+	var header []byte
+	var r changeset.Row
+	err := v.QueryRow(`SELECT header, coalesce(fields, ''), coalesce(content_type, ''), content, ancestors, content_sha256, digest FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).
+		Scan(&header, &r.Metadata, &i.contentType, &i.body, &r.Ancestors, &r.BodySHA256, &r.Digest)
 	require.NoError(t, err, name)
-	require.NoError(t, json.Unmarshal([]byte(metadata), &i.fields))
-	for n, value := range values {
+	if header != nil {
+		h := v.header(t, name, header, int64(len(i.body)))
+		i.contentType = h.ContentType
+		r, err = changeset.EncodeRow(h)
+		require.NoError(t, err)
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.Metadata), &i.fields))
+	for n, value := range [][]byte{r.Ancestors, r.BodySHA256, r.Digest} {
 		if len(value) > 0 {
 			i.fields[blobs[n]] = string(value)
 		}
 	}
 	return i
+}
+
+// header decodes the binary form of a row.
+func (v sqliteVault) header(t testing.TB, name string, header []byte, size int64) changeset.Header {
+	t.Helper()
+	ref, err := changeset.ParseObjectName(name)
+	require.NoError(t, err)
+	var upper changeset.Upper
+	if base, ok := changeset.BinaryBase(ref, header); ok {
+		var b []byte
+		aggregate, object := row(t, base.ObjectName())
+		require.NoError(t, v.QueryRow(`SELECT header FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).Scan(&b))
+		upper, err = changeset.BinaryUpper(base, b)
+		require.NoError(t, err)
+	}
+	h, err := changeset.DecodeBinary(changeset.Stored{Ref: ref, Size: size}, header, upper)
+	require.NoError(t, err)
+	return h
 }
 
 func (v sqliteVault) putObject(t testing.TB, name string, i item) {
@@ -265,7 +289,7 @@ func (v sqliteVault) putObject(t testing.TB, name string, i item) {
 	if i.body == nil {
 		i.body = []byte{}
 	}
-	v.exec(t, `INSERT OR REPLACE INTO changesets (aggregate_id, object, metadata, ancestors, content_sha256, digest, content_type, last_modified, content)
+	v.exec(t, `INSERT OR REPLACE INTO changesets (aggregate_id, object, fields, ancestors, content_sha256, digest, content_type, last_modified, content)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		aggregate, object, string(metadata), values[0], values[1], values[2], i.contentType, changeset.FormatTime(time.Now()), i.body)
 }

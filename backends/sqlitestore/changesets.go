@@ -14,13 +14,18 @@ import (
 type row struct {
 	aggregateID string
 	object      []byte
+	// header is the binary form, without the upper wheels that its base has. It is nil if the
+	// changeset has no binary form: then Row and contentType are the text form.
+	header []byte
 	changeset.Row
 	contentType string
 	content     []byte
+
+	from *changeset.Header // what header was made of
 }
 
-// header is where the columns of readHeader are scanned to.
-func (r *row) header() []any {
+// text is where the columns of readText are scanned to.
+func (r *row) text() []any {
 	return []any{&r.Metadata, &r.Ancestors, &r.BodySHA256, &r.Digest, &r.contentType}
 }
 
@@ -73,12 +78,17 @@ func objectRef(aggregateID string, object []byte) (changeset.Ref, bool) {
 }
 
 func newRow(c changeset.Changeset) (r row, err error) {
+	r.aggregateID, r.object = key(c.Ref)
+	r.content = notNil(c.Body)
+	var ok bool
+	if r.header, ok = changeset.EncodeBinary(c.Header, false); ok {
+		r.from = &c.Header
+		return r, nil
+	}
 	if r.Row, err = changeset.EncodeRow(c.Header); err != nil {
 		return row{}, err
 	}
-	r.aggregateID, r.object = key(c.Ref)
-	r.contentType = c.ContentType
-	r.Ancestors, r.content = notNil(r.Ancestors), notNil(c.Body)
+	r.contentType, r.Ancestors = c.ContentType, notNil(r.Ancestors)
 	return r, nil
 }
 
@@ -90,9 +100,17 @@ func notNil(b []byte) []byte {
 	return b
 }
 
+// insertRow writes the row, unless its object is already there.
 func (s *session) insertRow(r row) error {
-	now := changeset.FormatTime(time.Now())
-	_, err := s.insert.Exec(r.aggregateID, r.object, r.Metadata, r.Ancestors, r.BodySHA256, r.Digest, r.contentType, now, r.content)
+	now := time.Now().UnixNano()
+	if r.header == nil {
+		_, err := s.insertText.Exec(r.aggregateID, r.object, r.Metadata, r.Ancestors, r.BodySHA256, r.Digest, r.contentType, now, r.content)
+		return err
+	}
+	header, err := s.bases.share(r.header, *r.from)
+	if err == nil {
+		_, err = s.insert.Exec(r.aggregateID, r.object, header, now, r.content)
+	}
 	return err
 }
 
@@ -112,6 +130,9 @@ func (s *Store) Put(ctx context.Context, c changeset.Changeset) error {
 func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	aggregateID, object := key(ref)
 	err := s.writer.do(ctx, 0, func() error {
+		if err := s.session.bases.release(ref); err != nil {
+			return err
+		}
 		_, err := s.session.remove.Exec(aggregateID, object)
 		return err
 	})
@@ -120,8 +141,11 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 
 // Get returns the changeset, or an error that matches [changeset.ErrNotFound],
 // is a [*changeset.CorruptError], or matches [changeset.ErrUnsupportedFormat].
-// It reads content only after its admission.
+// It reads content above 64 KiB only after its admission.
 func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
+	if c, err := s.getWhole(ctx, ref); err == nil && c.Body != nil {
+		return c, admission.Admit(c.Header)
+	}
 	info, err := s.Stat(ctx, ref)
 	if err != nil {
 		return changeset.Changeset{}, err
@@ -147,45 +171,64 @@ func (s *Store) content(ctx context.Context, ref changeset.Ref) ([]byte, error) 
 
 // Stat returns everything that Get returns except the content, which it does not
 // read, and the time of the put by the clock of the machine that wrote it.
-func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
-	var r row
-	var size int64
-	var modified string
+func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (info changeset.Info, err error) {
+	var header, base []byte
+	stored := changeset.Stored{Ref: ref, Object: s.Locate(ref)}
+	var modified any
 	aggregateID, object := key(ref)
-	err := s.reader.header.QueryRowContext(ctx, aggregateID, object).Scan(append(r.header(), &size, &modified)...)
+	err = s.reader.header.QueryRowContext(ctx, aggregateID, object, versionOfBase(ref)).Scan(&header, &base, &stored.Size, &modified)
 	if err != nil {
-		return changeset.Info{}, s.getFailure(ref, err)
+		return info, s.getFailure(ref, err)
 	}
-	var info changeset.Info
-	if info.LastModified, err = changeset.ParseTime(modified); err != nil {
-		return info, s.corrupt(ref, fmt.Errorf("last_modified: %w", err))
+	if info.LastModified, err = parseModified(modified); err != nil {
+		return info, s.corrupt(ref, err)
 	}
-	info.Header, err = s.decode(ref, r, size)
+	if stored.Size < 0 {
+		return info, s.corrupt(ref, errNull)
+	}
+	if header == nil {
+		info.Header, err = s.statText(ctx, stored)
+	} else {
+		info.Header, err = decodeBinary(stored, header, base)
+	}
 	return info, err
 }
 
 // errNull says that a row has no content.
 var errNull = errors.New("its content is NULL")
 
-// decode reads the header of a row whose content has that size.
-func (s *Store) decode(ref changeset.Ref, r row, size int64) (changeset.Header, error) {
-	if size < 0 {
-		return changeset.Header{}, s.corrupt(ref, errNull)
+// statText reads the header of a row that has it in the text form.
+func (s *Store) statText(ctx context.Context, stored changeset.Stored) (changeset.Header, error) {
+	var r row
+	aggregateID, object := key(stored.Ref)
+	if err := s.reader.text.QueryRowContext(ctx, aggregateID, object).Scan(r.text()...); err != nil {
+		return changeset.Header{}, s.getFailure(stored.Ref, err)
 	}
-	stored := changeset.Stored{Ref: ref, ContentType: r.contentType, Size: size}
-	h, err := changeset.DecodeRow(stored, r.Row)
-	if err != nil { // the one case in which the object's name is needed
-		stored.Object = s.Locate(ref)
-		return changeset.DecodeRow(stored, r.Row)
+	stored.ContentType = r.contentType
+	return changeset.DecodeRow(stored, r.Row)
+}
+
+// timeOf returns the time of a number in the column last_modified.
+func timeOf(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds).UTC() }
+
+// parseModified reads the column last_modified.
+func parseModified(value any) (t time.Time, err error) {
+	switch v := value.(type) {
+	case int64:
+		return timeOf(v), nil
+	case string:
+		if t, err = changeset.ParseTime(v); err == nil {
+			return t, nil
+		}
 	}
-	return h, nil
+	return t, fmt.Errorf("last_modified is %v", value)
 }
 
 func (s *Store) getFailure(ref changeset.Ref, err error) error {
 	if isMissing(err) {
 		return fmt.Errorf("%s: %w", s.Locate(ref), changeset.ErrNotFound)
 	}
-	return objectFailure(s.name, s.closed.Load(), ref, s.Locate(ref), err)
+	return objectFailure(s.name, s.closed.Load(), ref, s.Locate(ref), s.outdated(err))
 }
 
 func (s *Store) corrupt(ref changeset.Ref, reason error) error {

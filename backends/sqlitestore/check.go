@@ -128,7 +128,7 @@ func checkOurs(ctx context.Context, conn connection) (findings []string, err err
 		switch {
 		case kind != "table" || !expected:
 			findings = append(findings, fmt.Sprintf("the %s %s of %s is foreign: DROP %s %s", kind, name, table, kind, name))
-		case text != ours:
+		case text != ours && (text != createTexts || version > schemaOfTexts):
 			findings = append(findings, fmt.Sprintf("the table %s is not as ropewalk creates it", name))
 		}
 		if kind == "table" {

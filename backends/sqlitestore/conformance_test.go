@@ -41,7 +41,7 @@ func harness(path string) backendtest.Harness {
 		},
 		CorruptObject: func(t testing.TB, ref changeset.Ref) {
 			aggregateID, object := key(ref)
-			tamper(t, path, "UPDATE changesets SET digest = x'' WHERE aggregate_id = ? AND object = ?", aggregateID, object)
+			tamper(t, path, "UPDATE changesets SET header = substr(header, 2) WHERE aggregate_id = ? AND object = ?", aggregateID, object)
 		},
 		PutForeign: func(t testing.TB, name string) {
 			aggregateID, object, _ := strings.Cut(strings.TrimPrefix(name, changeset.Folder), "/")
@@ -51,7 +51,7 @@ func harness(path string) backendtest.Harness {
 }
 
 // insertForeign inserts a row that is not a changeset.
-const insertForeign = "INSERT INTO changesets VALUES (?, ?, '{}', x'', x'', x'', '', '', x'')"
+const insertForeign = "INSERT INTO changesets VALUES (?, ?, x'', NULL, NULL, NULL, NULL, NULL, '', x'')"
 
 // tamper changes one row of a database, bypassing the store.
 func tamper(t testing.TB, path, statement string, args ...any) {

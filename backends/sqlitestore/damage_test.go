@@ -1,7 +1,9 @@
 package sqlitestore
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,19 +34,21 @@ func damage(t *testing.T, path, table, change string) (heal func()) {
 	}
 }
 
+// TestTamperedRowsAreCorrupt changes rows of the text form.
 func TestTamperedRowsAreCorrupt(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
 	other := appendTo(t, s, head.Head{}, "order-2", "two")
+	asTexts(t, s.path)
 	for name, change := range map[string]string{
-		"no JSON":           `metadata = substr(metadata, 2)`,
-		"no object":         `metadata = '["a"]'`,
-		"null":              `metadata = 'null'`,
-		"a space more":      `metadata = metadata || ' '`,
-		"a repeated key":    `metadata = '{"format":"1",' || substr(metadata, 2)`,
-		"an unknown key":    `metadata = json_set(metadata, '$.zone', 'north')`,
-		"a number":          `metadata = json_set(metadata, '$.format', 1)`,
-		"another's":         `metadata = (SELECT metadata FROM changesets WHERE aggregate_id = 'order-2')`,
+		"no JSON":           `fields = substr(fields, 2)`,
+		"no object":         `fields = '["a"]'`,
+		"null":              `fields = 'null'`,
+		"a space more":      `fields = fields || ' '`,
+		"a repeated key":    `fields = '{"format":"1",' || substr(fields, 2)`,
+		"an unknown key":    `fields = json_set(fields, '$.zone', 'north')`,
+		"a number":          `fields = json_set(fields, '$.format', 1)`,
+		"another's":         `fields = (SELECT fields FROM changesets WHERE aggregate_id = 'order-2')`,
 		"no digest":         `digest = x''`,
 		"a byte of digest":  `digest = zeroblob(33)`,
 		"half a SHA-256":    `content_sha256 = substr(content_sha256, 1, 16)`,
@@ -57,14 +61,58 @@ func TestTamperedRowsAreCorrupt(t *testing.T) {
 		heal := damage(t, s.path, "changesets", change)
 		_, err := s.Stat(t.Context(), stored.Ref)
 		requireCorrupt(t, err, s.Locate(stored.Ref))
-		_, err = s.Get(t.Context(), stored.Ref, nil)
-		requireCorrupt(t, err, s.Locate(stored.Ref))
+		if !strings.HasPrefix(change, "last_modified") { // which Get does not read
+			_, err = s.Get(t.Context(), stored.Ref, nil)
+			requireCorrupt(t, err, s.Locate(stored.Ref))
+		}
 		_, err = s.Get(t.Context(), other.Ref, nil)
 		require.NoError(t, err, name)
 		heal()
 		_, err = s.Get(t.Context(), stored.Ref, nil)
 		require.NoError(t, err, name)
 	}
+}
+
+// TestTamperedHeadersAreCorrupt changes rows of the binary form. Each bit counts.
+func TestTamperedHeadersAreCorrupt(t *testing.T) {
+	s := open(t)
+	stored := appendTo(t, s, head.Head{}, "order-1", "one")
+	other := appendTo(t, s, head.Head{}, "order-2", "two")
+	changes := []string{
+		"header = x''", "header = NULL", "header = substr(header, 2)", "header = CAST(header || x'00' AS BLOB)",
+		"header = (SELECT header FROM changesets WHERE aggregate_id = 'order-2')",
+		"last_modified = 'yesterday'", "last_modified = 0.5", "last_modified = x'00'",
+	}
+	header := headerOf(t, s.path, stored.Ref)
+	for i := range 8 * len(header) {
+		flipped := bytes.Clone(header)
+		flipped[i/8] ^= 1 << (i % 8)
+		changes = append(changes, fmt.Sprintf("header = x'%x'", flipped))
+	}
+	for _, change := range changes {
+		heal := damage(t, s.path, "changesets", change)
+		_, err := s.Stat(t.Context(), stored.Ref)
+		requireCorrupt(t, err, s.Locate(stored.Ref))
+		if !strings.HasPrefix(change, "last_modified") { // which Get does not read
+			_, err = s.Get(t.Context(), stored.Ref, nil)
+			requireCorrupt(t, err, s.Locate(stored.Ref))
+		}
+		_, err = s.Get(t.Context(), other.Ref, nil)
+		require.NoError(t, err, change)
+		heal()
+		_, err = s.Get(t.Context(), stored.Ref, nil)
+		require.NoError(t, err, change)
+	}
+}
+
+// headerOf returns the binary form of a row, nil if the row has the text form.
+func headerOf(t *testing.T, path string, ref changeset.Ref) (header []byte) {
+	t.Helper()
+	conn := raw(t, path)
+	aggregateID, object := key(ref)
+	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT header FROM changesets WHERE aggregate_id = ? AND object = ?", aggregateID, object).Scan(&header))
+	require.NoError(t, conn.Close())
+	return header
 }
 
 func TestTamperedContentIsReadAsItIs(t *testing.T) {
@@ -81,7 +129,8 @@ func TestTamperedContentIsReadAsItIs(t *testing.T) {
 func TestNewerFormatIsUnsupported(t *testing.T) {
 	s := open(t)
 	stored := appendTo(t, s, head.Head{}, "order-1", "one")
-	tamper(t, s.path, `UPDATE changesets SET metadata = json_set(metadata, '$.format', '3')`)
+	asTexts(t, s.path)
+	tamper(t, s.path, `UPDATE changesets SET fields = json_set(fields, '$.format', '3')`)
 	_, err := s.Stat(t.Context(), stored.Ref)
 	require.ErrorIs(t, err, changeset.ErrUnsupportedFormat)
 	require.ErrorContains(t, err, s.Locate(stored.Ref))
@@ -153,7 +202,7 @@ func loosen(t *testing.T, path string) {
 	t.Helper()
 	raw(t, path).run(t,
 		"CREATE TABLE loose AS SELECT * FROM changesets", "DROP TABLE changesets",
-		"CREATE TABLE changesets (aggregate_id, object, metadata, ancestors, content_sha256, digest, content_type, last_modified, content)",
+		"CREATE TABLE changesets (aggregate_id, object, header, fields, ancestors, content_sha256, digest, content_type, last_modified, content)",
 		"CREATE UNIQUE INDEX c ON changesets (aggregate_id, object)",
 		"INSERT INTO changesets SELECT * FROM loose", "DROP TABLE loose",
 		"CREATE TABLE loose AS SELECT * FROM heads", "DROP TABLE heads",
@@ -166,7 +215,7 @@ func loosen(t *testing.T, path string) {
 func TestAnyValueInAnyColumn(t *testing.T) {
 	values := []string{"NULL", "7", "-1", "0.5", "''", "x''", "'text'", "x'ff00'", "zeroblob(40)", "9223372036854775807", "1e999"}
 	columns := map[string][]string{
-		"changesets": {"aggregate_id", "object", "metadata", "ancestors", "content_sha256", "digest", "content_type", "last_modified", "content"},
+		"changesets": {"aggregate_id", "object", "header", "fields", "ancestors", "content_sha256", "digest", "content_type", "last_modified", "content"},
 		"heads":      {"aggregate_id", "record", "ancestors", "digest"},
 	}
 	s := open(t)
@@ -190,7 +239,7 @@ func TestAnyValueInAnyColumn(t *testing.T) {
 // TestNULLHidesNoOtherRow: a row that lost its size or its time is listed, and so
 // are the rows after it.
 func TestNULLHidesNoOtherRow(t *testing.T) {
-	for _, column := range []string{"content", "last_modified", "metadata"} {
+	for _, column := range []string{"content", "last_modified", "header"} {
 		s := open(t)
 		h := appendTo(t, s, head.Head{}, "order-1", "one", "two", "three")
 		loosen(t, s.path)

@@ -5,10 +5,13 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the driver
@@ -57,6 +60,7 @@ func TestTablesOfTheDesign(t *testing.T) {
 	require.Contains(t, design, fmt.Sprintf("`application_id` 0x%x", id))
 	require.Contains(t, design, fmt.Sprintf("`user_version` %d", version))
 	requireJSON(t, file)
+	requireBinary(t, file)
 	requireHashes(t, file)
 }
 
@@ -110,21 +114,40 @@ func requireHashes(t *testing.T, file *sql.DB) {
 	require.Equal(t, 3, n)
 }
 
-// requireJSON checks the types of the JSON values: strings alone in metadata,
-// numbers in a head's record.
+// requireBinary takes a header apart, as the design says.
+func requireBinary(t *testing.T, file *sql.DB) {
+	t.Helper()
+	var object, header []byte
+	require.NoError(t, file.QueryRowContext(t.Context(), "SELECT object, header FROM changesets").Scan(&object, &header))
+	require.Len(t, header, 1+2*32+8+1+4)
+	require.Zero(t, header[0], "flags: a content type of octets, and nothing that is optional")
+	sum := sha256.Sum256([]byte("paid"))
+	require.Equal(t, sum[:], header[33:65])
+	recorded := time.Unix(0, int64(binary.BigEndian.Uint64(header[65:])))
+	require.WithinDuration(t, time.Now(), recorded, time.Minute)
+	require.Zero(t, header[73], "after-revision")
+	checked := slices.Concat(header[:74], []byte("order/4711"), object)
+	require.Equal(t, crc32.Checksum(checked, crc32.MakeTable(crc32.Castagnoli)), binary.BigEndian.Uint32(header[74:]))
+	h := changeset.Header{
+		Ref:         changeset.Ref{AggregateID: "order/4711", ID: changeset.ID(object[8:])},
+		ContentType: changeset.DefaultContentType, RecordedAt: recorded.UTC(), BodySHA256: sum,
+	}
+	require.Equal(t, changeset.Digest(header[1:33]), h.ComputeDigest(changeset.Digest{}))
+}
+
+// requireJSON checks values by queries, among them the types of the JSON values in a
+// head's record.
 func requireJSON(t *testing.T, file *sql.DB) {
 	t.Helper()
 	for query, want := range map[string]string{
-		"SELECT group_concat(DISTINCT type) FROM changesets, json_each(metadata)":                    "text",
-		"SELECT json_extract(metadata, '$.aggregate-id') FROM changesets":                            "order%2F4711",
-		"SELECT json_extract(record, '$.aggregate-id') FROM heads":                                   "order%2F4711",
-		"SELECT group_concat(key) FROM heads, json_each(record) WHERE type = 'integer'":              "aggregate-version,format,min-reader,min-writer,revision",
-		"SELECT count(*) FROM changesets WHERE last_modified GLOB '[0-9]*T[0-9]*.?????????Z'":        "1",
-		"SELECT count(*) FROM changesets, json_each(metadata) WHERE key IN ('ancestors', 'digest')":  "0",
-		"SELECT count(*) FROM heads, json_each(record) WHERE key IN ('ancestors', 'digest')":         "0",
-		"SELECT length(object) || ' ' || length(digest) || ' ' || length(ancestors) FROM changesets": "24 32 0",
-		"SELECT hex(substr(object, 1, 8)) FROM changesets":                                           "0000000000000000",
-		"SELECT aggregate_id || ' ' || content_type || ' ' || CAST(content AS TEXT) FROM changesets": "order%2F4711 application/octet-stream paid",
+		"SELECT count(*) FROM changesets WHERE coalesce(fields, ancestors, content_sha256, digest, content_type) IS NULL": "1",
+		"SELECT json_extract(record, '$.aggregate-id') FROM heads":                                                        "order%2F4711",
+		"SELECT group_concat(key) FROM heads, json_each(record) WHERE type = 'integer'":                                   "aggregate-version,format,min-reader,min-writer,revision",
+		"SELECT count(*) FROM changesets WHERE last_modified / 1000000000 BETWEEN unixepoch() - 60 AND unixepoch()":       "1",
+		"SELECT count(*) FROM heads, json_each(record) WHERE key IN ('ancestors', 'digest')":                              "0",
+		"SELECT typeof(last_modified) || ' ' || length(object) FROM changesets":                                           "integer 24",
+		"SELECT hex(substr(object, 1, 8)) FROM changesets":                                                                "0000000000000000",
+		"SELECT aggregate_id || ' ' || CAST(content AS TEXT) FROM changesets":                                             "order%2F4711 paid",
 	} {
 		var got string
 		require.NoError(t, file.QueryRowContext(t.Context(), query).Scan(&got), query)

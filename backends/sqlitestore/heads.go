@@ -27,7 +27,7 @@ func (s *Store) scanHead(key string, row *sql.Row) (head.Head, error) {
 		return head.Head{}, nil
 	}
 	if err != nil {
-		return head.Head{}, objectFailure(s.name, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), err)
+		return head.Head{}, objectFailure(s.name, s.closed.Load(), changeset.Ref{AggregateID: key}, s.locate(head.Folder+key), s.outdated(err))
 	}
 	return decodeHead(s.name, key, r)
 }

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -78,4 +79,50 @@ func (c connection) run(t testing.TB, statements ...string) {
 		_, err := c.ExecContext(context.Background(), statement)
 		require.NoError(t, err, statement)
 	}
+}
+
+// asTexts gives the changesets of a store the text form, which this version reads.
+func asTexts(t testing.TB, path string) {
+	t.Helper()
+	s := openAt(t, path, &Options{MustExist: true})
+	var all []changeset.Info
+	for id, err := range s.Aggregates(t.Context(), "") {
+		require.NoError(t, err)
+		for o, err := range s.Objects(t.Context(), id) {
+			require.NoError(t, err)
+			info, err := s.Stat(t.Context(), o.Ref)
+			require.NoError(t, err)
+			all = append(all, info)
+		}
+	}
+	require.NoError(t, s.Close())
+	conn := raw(t, path)
+	conn.run(t, "BEGIN")
+	for _, info := range all {
+		row, err := changeset.EncodeRow(info.Header)
+		require.NoError(t, err)
+		aggregateID, object := key(info.Ref)
+		_, err = conn.ExecContext(t.Context(), `UPDATE changesets SET header = NULL, fields = ?, ancestors = ?, content_sha256 = ?, digest = ?, content_type = ?,
+			last_modified = ? WHERE aggregate_id = ? AND object = ?`,
+			row.Metadata, notNil(row.Ancestors), row.BodySHA256, row.Digest, info.ContentType, changeset.FormatTime(info.LastModified), aggregateID, object)
+		require.NoError(t, err)
+	}
+	conn.run(t, "COMMIT")
+	require.NoError(t, conn.Close())
+}
+
+// older gives a store of this version the tables of an older version, as that version
+// would have written them.
+func older(t testing.TB, path string, version int) {
+	t.Helper()
+	asTexts(t, path)
+	conn := raw(t, path)
+	conn.run(t, "BEGIN", "ALTER TABLE changesets RENAME TO newer", createTexts, `INSERT INTO changesets
+		SELECT aggregate_id, object, fields, ancestors, content_sha256, digest, content_type, last_modified, content FROM newer`,
+		"DROP TABLE newer")
+	if version == schemaWithoutLog {
+		conn.run(t, "DROP TABLE log")
+	}
+	conn.run(t, fmt.Sprintf("PRAGMA user_version = %d", version), "COMMIT")
+	require.NoError(t, conn.Close())
 }

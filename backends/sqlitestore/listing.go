@@ -64,29 +64,29 @@ func (s *Store) objectsPage(ctx context.Context, aggregateID, after string) (p p
 	key := changeset.Escape(aggregateID)
 	rows, err := s.reader.objects.QueryContext(ctx, key, []byte(after), pageSize)
 	if err != nil {
-		return p, failure(s.name, s.closed.Load(), err)
+		return p, s.failed(err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var o changeset.Object
 		var object []byte
-		var modified string
+		var modified any
 		if err := rows.Scan(&object, &o.Size, &modified); err != nil {
-			return p, failure(s.name, s.closed.Load(), err)
+			return p, s.failed(err)
 		}
 		p.reach(n, string(object))
 		var ok bool
 		if o.Ref, ok = refOf(key, object); !ok {
 			continue // not a changeset's name
 		}
-		if o.LastModified, err = changeset.ParseTime(modified); err != nil {
+		if o.LastModified, err = parseModified(modified); err != nil {
 			// Stat says what is damaged; one damaged row must not hide the
 			// others, nor look old enough to be collected.
 			o.LastModified = time.Now()
 		}
 		p.items = append(p.items, o)
 	}
-	return p, failure(s.name, s.closed.Load(), rows.Err())
+	return p, s.failed(rows.Err())
 }
 
 // Aggregates yields the aggregates that have objects, in the order of their
@@ -97,7 +97,7 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 	}
 	return paged(ctx, after, func(after string) (page[string], error) {
 		p, err := s.aggregatesPage(ctx, after)
-		return p, failure(s.name, s.closed.Load(), err)
+		return p, s.failed(err)
 	})
 }
 
@@ -121,14 +121,14 @@ func (s *Store) List(ctx context.Context, cursor string) iter.Seq2[head.Head, er
 func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head], err error) {
 	rows, err := s.reader.heads.QueryContext(ctx, after, pageSize)
 	if err != nil {
-		return p, failure(s.name, s.closed.Load(), err)
+		return p, s.failed(err)
 	}
 	defer rows.Close()
 	for n := 1; rows.Next(); n++ {
 		var key string
 		var r head.Row
 		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
-			return p, failure(s.name, s.closed.Load(), err)
+			return p, s.failed(err)
 		}
 		if key <= after {
 			return p, s.outOfOrder(key)
@@ -140,5 +140,5 @@ func (s *Store) headsPage(ctx context.Context, after string) (p page[head.Head],
 		}
 		p.items = append(p.items, h)
 	}
-	return p, failure(s.name, s.closed.Load(), rows.Err())
+	return p, s.failed(rows.Err())
 }

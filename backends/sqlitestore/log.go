@@ -19,7 +19,7 @@ func (s *Store) Entries(ctx context.Context, from head.LogPosition, follow bool)
 	return func(yield func([]head.LogEntry, error) bool) {
 		err := s.entries(ctx, from, follow, func(page []head.LogEntry) bool { return yield(page, nil) })
 		if err != nil {
-			yield(nil, failure(s.name, s.closed.Load(), err))
+			yield(nil, s.failed(err))
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (s *Store) entries(ctx context.Context, from head.LogPosition, follow bool,
 // [*changeset.CorruptError] that names the first row that does not match, or is
 // one of the other errors of [Store.Entries].
 func (s *Store) VerifyLog(ctx context.Context) error {
-	return failure(s.name, s.closed.Load(), verifyLog(ctx, s.reader.log, s.name))
+	return s.failed(verifyLog(ctx, s.reader.log, s.name))
 }
 
 func verifyLog(ctx context.Context, query *sql.Stmt, file string) error {
@@ -75,7 +75,7 @@ func verifyLog(ctx context.Context, query *sql.Stmt, file string) error {
 // [Store.Entries].
 func (s *Store) LogEnd(ctx context.Context) (head.LogPosition, error) {
 	p, err := s.logEnd(ctx)
-	return p, failure(s.name, s.closed.Load(), err)
+	return p, s.failed(err)
 }
 
 func (s *Store) logEnd(ctx context.Context) (head.LogPosition, error) {

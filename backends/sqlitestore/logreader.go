@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/commitlog"
@@ -99,9 +101,9 @@ func (r *logReader) rows(ctx context.Context, from uint64, limit int) (all []log
 }
 
 // failure returns a [*changeset.CorruptError] that names the row at a position, if
-// err says that it is damaged.
+// err says that it is damaged. The error of a statement that SQLite does not take names no row.
 func (r *logReader) failure(position uint64, err error) error {
-	if isDamage(err) && !isNoDatabase(err) {
+	if isDamage(err) && !isNoDatabase(err) && code(err) != sqlite3.SQLITE_ERROR {
 		return &changeset.CorruptError{Object: locate(r.file, fmt.Sprintf("log/%d", position)), Reason: err.Error()}
 	}
 	return err

@@ -21,7 +21,7 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 	}
 	all, err := s.admitted(ctx, refs, admission)
 	if err != nil {
-		return nil, plainFailure(s.name, s.closed.Load(), err)
+		return nil, plainFailure(s.name, s.closed.Load(), s.outdated(err))
 	}
 	whole := all[:0]
 	for _, c := range all {
@@ -48,21 +48,35 @@ func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission ch
 		aggregateID, from := key(sorted[0])
 		_, to := key(sorted[len(sorted)-1])
 		q.refs, q.found = sorted, make([]bool, len(sorted))
-		if err := q.read(s.reader.between.QueryContext(ctx, inline, aggregateID, from, to)); err != nil {
+		if err := q.read(s.reader.between.QueryContext(ctx, inline, aggregateID, from, versionOfBase(sorted[0]), to, endOfBlock(sorted[0]))); err != nil {
 			return nil, err
 		}
 		if refs = q.missing(); len(refs) == 0 {
 			return q.all, nil
 		}
 	}
-	q.refs, q.found = refs, nil
+	q.refs, q.found, q.uppers = refs, nil, nil
 	return q.all, q.read(s.reader.many.QueryContext(ctx, inline, keysOf(refs)))
 }
 
-// keysOf returns the columns that name the objects as a JSON array. They need no
-// escapes.
+// getWhole returns one changeset, with nil for a large content. Its error does not say
+// what is wrong with the row.
+func (s *Store) getWhole(ctx context.Context, ref changeset.Ref) (c changeset.Changeset, err error) {
+	q := manyRows{refs: []changeset.Ref{ref}}
+	aggregateID, object := key(ref)
+	if err := q.read(s.reader.whole.QueryContext(ctx, inline, aggregateID, object, versionOfBase(ref))); err != nil {
+		return c, err
+	}
+	if len(q.all) == 0 {
+		return c, changeset.ErrNotFound
+	}
+	return q.all[0], nil
+}
+
+// keysOf returns the columns that name the objects, and the versions of their bases, as a JSON
+// array. They need no escapes.
 func keysOf(refs []changeset.Ref) string {
-	list := make([]byte, 0, 2+len(refs)*(len(refs[0].AggregateID)+2*packedSize+len(`["",""],`)))
+	list := make([]byte, 0, 2+len(refs)*(len(refs[0].AggregateID)+2*packedSize+len(`["","","0123456789012345"],`)))
 	list = append(list, '[')
 	object := make([]byte, 0, packedSize)
 	for i, ref := range refs {
@@ -71,7 +85,8 @@ func keysOf(refs []changeset.Ref) string {
 		}
 		list = append(append(append(list, `["`...), changeset.Escape(ref.AggregateID)...), `","`...)
 		object = appendObject(object[:0], ref)
-		list = append(hex.AppendEncode(list, object), `"]`...)
+		list = append(hex.AppendEncode(list, object), `","`...)
+		list = append(hex.AppendEncode(list, versionOfBase(ref)), `"]`...)
 	}
 	return string(append(list, ']'))
 }

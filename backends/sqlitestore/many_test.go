@@ -70,7 +70,7 @@ func TestManyBesideOrphans(t *testing.T) {
 	s := open(t)
 	refs := chainOf(t, s, 8, 1)
 	raw(t, s.path).run(t, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
-		INSERT INTO changesets SELECT aggregate_id, CAST(substr(object, 1, 8) || randomblob(16) AS BLOB), metadata, ancestors, content_sha256, digest, content_type, last_modified, content
+		INSERT INTO changesets SELECT aggregate_id, CAST(substr(object, 1, 8) || randomblob(16) AS BLOB), header, fields, ancestors, content_sha256, digest, content_type, last_modified, content
 		FROM (SELECT * FROM changesets WHERE substr(object, 8, 1) = x'02' LIMIT 1), n`)
 	requireManyAsGet(t, s, refs, "2000 orphans")
 }
@@ -80,12 +80,13 @@ func TestManyBesideOrphans(t *testing.T) {
 func TestManyOfTamperedRows(t *testing.T) {
 	s := open(t)
 	refs := chainOf(t, s, 6, 0)
+	asTexts(t, s.path)
 	for _, change := range []string{
 		"content_sha256 = CAST(content_sha256 || substr(digest, 1, 1) AS BLOB), digest = substr(digest, 2)",
 		"digest = CAST(digest || coalesce(substr(ancestors, 1, 1), x'') AS BLOB), ancestors = coalesce(substr(ancestors, 2), x'')",
-		"metadata = metadata || char(10) || content_type, content_type = ''",
-		"metadata = substr(metadata, 1, 20), content_type = substr(metadata, 21) || char(10) || content_type",
-		"content = x''", "content = zeroblob(70000)", "metadata = ''", "ancestors = zeroblob(900)",
+		"fields = fields || char(10) || content_type, content_type = ''",
+		"fields = substr(fields, 1, 20), content_type = substr(fields, 21) || char(10) || content_type",
+		"content = x''", "content = zeroblob(70000)", "fields = ''", "ancestors = zeroblob(900)",
 	} {
 		heal := damage(t, s.path, "changesets", change)
 		requireManyAsGet(t, s, refs, change)
@@ -93,4 +94,24 @@ func TestManyOfTamperedRows(t *testing.T) {
 		heal()
 	}
 	requireManyAsGet(t, s, refs, "healed")
+}
+
+// TestContentsAreTheirOwners: the contents of many changesets do not share memory, as
+// the driver makes a slice for each value.
+func TestContentsAreTheirOwners(t *testing.T) {
+	s := open(t)
+	refs := chainOf(t, s, 30, 0)
+	all, err := s.GetMany(t.Context(), refs, nil)
+	require.NoError(t, err)
+	for i := range all {
+		clear(all[i].Body[:cap(all[i].Body)])
+		for _, c := range all[i+1:] {
+			require.NoError(t, c.VerifyBody())
+		}
+	}
+	again, err := s.GetMany(t.Context(), refs, nil)
+	require.NoError(t, err)
+	for _, c := range again {
+		require.NoError(t, c.VerifyBody())
+	}
 }

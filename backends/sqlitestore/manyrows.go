@@ -39,12 +39,15 @@ func byVersion(a, b changeset.Ref) int {
 }
 
 // manyRows collects the changesets in the rows of selectRange, whose refs are sorted, or
-// of selectMany.
+// of selectMany or selectWhole.
 type manyRows struct {
 	refs      []changeset.Ref
-	found     []bool // by their place; nil for selectMany
+	found     []bool // by their place; nil except for selectRange
 	admission changeset.Admission
 	all       []changeset.Changeset
+
+	// uppers has what the rows at the last version that is a base have.
+	uppers map[changeset.Ref]changeset.Upper
 }
 
 // missing returns the refs that were not found.
@@ -57,10 +60,12 @@ func (q *manyRows) missing() (refs []changeset.Ref) {
 	return refs
 }
 
-// manyRow is one row. Its bytes and its content are valid until the next row.
+// manyRow is one row. Its bytes are valid until the next row.
 type manyRow struct {
 	place   int64
-	text    sql.NullString
+	base    sql.RawBytes // the header of its base, if the query has found one
+	header  sql.RawBytes // nil in the text form
+	text    sql.RawBytes
 	bytes   sql.RawBytes
 	content contentOrSize
 }
@@ -71,7 +76,7 @@ func (q *manyRows) read(rows *sql.Rows, err error) error {
 	}
 	defer rows.Close()
 	var r manyRow
-	columns := []any{&r.place, &r.text, &r.bytes, &r.content}
+	columns := []any{&r.place, &r.base, &r.header, &r.text, &r.bytes, &r.content}
 	for rows.Next() {
 		if err := rows.Scan(columns...); err != nil {
 			return err
@@ -87,13 +92,13 @@ func (q *manyRows) add(r *manyRow) {
 	if !ok {
 		return
 	}
-	h, ok := r.decode(ref)
+	h, ok := q.decode(r, ref)
 	if !ok || q.admission.Admit(h) != nil {
 		return
 	}
 	c := changeset.Changeset{Header: h}
 	if h.BodySize <= inline {
-		c.Body = notNil(bytes.Clone(r.content.bytes))
+		c.Body = notNil(r.content.bytes)
 	}
 	q.all = append(q.all, c)
 }
@@ -103,14 +108,17 @@ func (q *manyRows) refOf(r *manyRow) (ref changeset.Ref, ok bool) {
 	if q.found == nil {
 		return q.refs[r.place], true
 	}
-	size := objectSize
-	if q.refs[0].IsPacked() {
-		size = packedSize
+	size, from := sizeOfObject(q.refs[0]), 0
+	if r.header == nil {
+		from = digests
 	}
-	if len(r.bytes) < digests+size {
+	if len(r.bytes) < from+size {
 		return ref, false
 	}
-	ref, _ = objectRef(q.refs[0].AggregateID, r.bytes[digests:digests+size])
+	ref, _ = objectRef(q.refs[0].AggregateID, r.bytes[from:from+size])
+	if ref.IsBase() {
+		q.remember(ref, r)
+	}
 	i, ok := slices.BinarySearchFunc(q.refs, ref, byVersion)
 	if ok {
 		q.found[i] = true
@@ -118,28 +126,70 @@ func (q *manyRows) refOf(r *manyRow) (ref changeset.Ref, ok bool) {
 	return ref, ok
 }
 
-// decode decodes the row of a changeset, except the content; false if it has none.
-func (r *manyRow) decode(ref changeset.Ref) (h changeset.Header, ok bool) {
-	metadata, contentType, _ := strings.Cut(r.text.String, "\n")
-	from := digests + objectSize
+func sizeOfObject(ref changeset.Ref) int {
 	if ref.IsPacked() {
-		from = digests + packedSize
+		return packedSize
 	}
-	if !r.content.ok || len(r.bytes) < from {
+	return objectSize
+}
+
+// remember keeps the upper wheels of a base for the rows after it.
+func (q *manyRows) remember(ref changeset.Ref, r *manyRow) {
+	for other := range q.uppers {
+		if other.Version != ref.Version || other.AggregateID != ref.AggregateID {
+			clear(q.uppers)
+		}
+		break
+	}
+	if upper, err := changeset.BinaryUpper(ref, r.header); err == nil {
+		if q.uppers == nil {
+			q.uppers = make(map[changeset.Ref]changeset.Upper, 1)
+		}
+		q.uppers[ref] = upper
+	}
+}
+
+// decode decodes the row of a changeset, except the content; false if it has none.
+func (q *manyRows) decode(r *manyRow, ref changeset.Ref) (h changeset.Header, ok bool) {
+	if !r.content.ok {
 		return h, false
 	}
-	stored := changeset.Stored{Ref: ref, ContentType: contentType, Size: r.content.size}
-	h, err := changeset.DecodeRow(stored, changeset.Row{
+	stored := changeset.Stored{Ref: ref, Size: r.content.size}
+	var err error
+	if r.header != nil {
+		h, err = q.decodeBinary(stored, r.header, r.base)
+		return h, err == nil
+	}
+	from := digests + sizeOfObject(ref)
+	if len(r.bytes) < from {
+		return h, false
+	}
+	h, err = decodeText(stored, r, from)
+	return h, err == nil
+}
+
+func (q *manyRows) decodeBinary(o changeset.Stored, header, base []byte) (changeset.Header, error) {
+	if base == nil {
+		ref, _ := changeset.BinaryBase(o.Ref, header)
+		return changeset.DecodeBinary(o, header, q.uppers[ref])
+	}
+	return decodeBinary(o, header, base)
+}
+
+// decodeText decodes the text form, whose ancestors begin at from in the bytes.
+func decodeText(o changeset.Stored, r *manyRow, from int) (changeset.Header, error) {
+	metadata, contentType, _ := strings.Cut(string(r.text), "\n")
+	o.ContentType = contentType
+	return changeset.DecodeRow(o, changeset.Row{
 		Metadata: metadata, Ancestors: r.bytes[from:], BodySHA256: r.bytes[:digests/2], Digest: r.bytes[digests/2 : digests],
 	})
-	return h, err == nil
 }
 
 // digests is the size of the two digests of a row.
 const digests = 2 * len(changeset.Digest{})
 
 // contentOrSize is content, or its size if it is large; not ok if it is NULL or of
-// another type.
+// another type. The driver makes a slice for each value, which is taken as it is.
 type contentOrSize struct {
 	bytes []byte
 	size  int64

@@ -11,8 +11,7 @@ import (
 
 // Migrate brings a store of an older version to the tables of this version, as
 // [Open] does, in one transaction: a migration that fails or is killed has changed
-// nothing. Programs of the older version can then still read, and no longer
-// write. Migrate waits for other processes at most the busy timeout of the
+// nothing. Programs of the older version cannot use the store afterwards. Migrate waits for other processes at most the busy timeout of the
 // options, and fails where the file is missing or empty. A store that needs no migration
 // stays as it is.
 //
@@ -45,9 +44,23 @@ func migrateFile(ctx context.Context, path string, o Options) error {
 	return errors.Join(err, conn.Close())
 }
 
-// migrate gives a database without a log a log, within a transaction: an entry
+// migrate brings the tables of an older version to this version's, within a
+// transaction. A new database comes here without a log.
+func migrate(ctx context.Context, conn connection, version int) error {
+	if version <= schemaWithoutLog {
+		if err := migrateLog(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if schemaWithoutLog <= version && version <= schemaOfTexts {
+		return migrateTexts(ctx, conn)
+	}
+	return nil
+}
+
+// migrateLog gives a database without a log a log: an entry
 // for each head, in the order of their newest changesets.
-func migrate(ctx context.Context, conn connection) error {
+func migrateLog(ctx context.Context, conn connection) error {
 	if _, err := conn.ExecContext(ctx, createLog); err != nil {
 		return err
 	}

@@ -18,12 +18,14 @@ import (
 	"ropewalk/internal/link"
 )
 
-// golden returns a copy of a file of schema 2, which the version before this one
-// has written.
-func golden(t *testing.T) string {
+// golden returns a copy of a file of schema 2, which an older version has written.
+func golden(t *testing.T) string { return goldenOf(t, schemaWithoutLog) }
+
+// goldenOf returns a copy of the file that the last version with a schema has written.
+func goldenOf(t *testing.T, schema int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ropewalk.db")
-	copyFile(t, "testdata/schema-2.sqlite", path)
+	copyFile(t, fmt.Sprintf("testdata/schema-%d.sqlite", schema), path)
 	return path
 }
 
@@ -35,14 +37,8 @@ func schemaOf(t *testing.T, path string) (version int) {
 	return version
 }
 
-// without takes the log out of a store of this version, as the version before would
-// have written it.
-func without(t *testing.T, path string) {
-	t.Helper()
-	conn := raw(t, path)
-	conn.run(t, "BEGIN", "DROP TABLE log", fmt.Sprintf("PRAGMA user_version = %d", schemaWithoutLog), "COMMIT")
-	require.NoError(t, conn.Close())
-}
+// without gives a store of this version the tables of the version without a log.
+func without(t *testing.T, path string) { older(t, path, schemaWithoutLog) }
 
 // requireMigrated demands what the golden file holds, with its log.
 func requireMigrated(t *testing.T, s *Store) {

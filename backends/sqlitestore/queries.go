@@ -6,22 +6,40 @@ const (
 	// applicationID marks the file as ours: "rope" in ASCII.
 	applicationID = 0x726f7065
 	// schemaVersion is the version of the tables below, kept in user_version.
-	schemaVersion = 3
+	schemaVersion = 4
 	// schemaWithoutLog is the last version without the table log. Version 1 was
 	// never released.
 	schemaWithoutLog = 2
+	// schemaOfTexts is the last version whose changesets have no column header.
+	schemaOfTexts = 3
 )
 
 // The tables. Content is the last column, so that SQLite finds all other
 // columns without it. Columns hold bytes where they can: each append writes a
 // page of the table and a page of its index, and smaller rows share pages.
 //
-// An object of a packed chain is a row as well, whose object has the first version in 8
-// bytes before the rest. The text of the tables stays as it is, since Check compares it, and
-// so does schemaVersion: a program that does not know packed chains refuses their heads,
-// leaves such rows out of its listings, and can go on with the other chains of the file.
+// A changeset whose header has a binary form has it in header, and NULL in the five
+// columns after it, which take a byte each. All other rows have NULL in header and
+// the text form in the five columns: objects of packed chains, whose object has
+// the first version in 8 bytes before the rest, and rows that a migration
+// found damaged. The column fields was metadata before: a program of an older version that
+// has the file open must not take its NULL for damage, and gets an error of SQLite's.
 const (
 	createChangesets = `CREATE TABLE changesets (
+  aggregate_id   TEXT NOT NULL, -- percent-encoded
+  object         BLOB NOT NULL, -- the version in 8 bytes, big-endian, and the changeset ID in 16
+  header         BLOB,          -- in its binary form; the next five columns are NULL
+  fields         TEXT,          -- or in its text form, a JSON object of strings: all that is not in other columns
+  ancestors      BLOB,
+  content_sha256 BLOB,
+  digest         BLOB,
+  content_type   TEXT,
+  last_modified  ANY NOT NULL,  -- nanoseconds since 1970; or RFC 3339, UTC
+  content        BLOB NOT NULL,
+  PRIMARY KEY (aggregate_id, object)
+) STRICT`
+	// createTexts is createChangesets of schemaOfTexts.
+	createTexts = `CREATE TABLE changesets (
   aggregate_id   TEXT NOT NULL, -- percent-encoded
   object         BLOB NOT NULL, -- the version in 8 bytes, big-endian, and the changeset ID in 16
   metadata       TEXT NOT NULL, -- a JSON object of strings: all that is not in other columns
@@ -56,34 +74,44 @@ const (
 // The queries replace NULL by a value that no column can have, so that one
 // damaged row is an error about that row.
 const (
-	// headerColumns hold the header of a changeset, except its key.
-	headerColumns = "metadata, ancestors, content_sha256, digest, content_type"
-	readHeader    = "coalesce(metadata, ''), ancestors, content_sha256, digest, coalesce(content_type, '')"
-	readSize      = "coalesce(length(content), -1)"
-	readModified  = "coalesce(last_modified, '')"
-	readHead      = "coalesce(record, ''), ancestors, digest"
+	// textColumns hold the text form of a header.
+	textColumns  = "fields, ancestors, content_sha256, digest, content_type"
+	readText     = "coalesce(fields, ''), ancestors, content_sha256, digest, coalesce(content_type, '')"
+	readSize     = "coalesce(length(content), -1)"
+	readModified = "coalesce(last_modified, '')"
+	readHead     = "coalesce(record, ''), ancestors, digest"
 )
 
 // Queries of the readers.
 const (
-	selectHeader = `SELECT ` + readHeader + `, ` + readSize + `, ` + readModified + `
-		FROM changesets WHERE aggregate_id = ? AND object = ?`
+	// selectHeader does not read the text form, which few rows have.
+	selectHeader = `SELECT header, ` + baseFrom + `?3` + baseTo + `, ` + readSize + `, ` + readModified + `
+		FROM changesets c WHERE aggregate_id = ?1 AND object = ?2`
+	selectText    = `SELECT ` + readText + ` FROM changesets WHERE aggregate_id = ? AND object = ?`
 	selectContent = "SELECT content FROM changesets WHERE aggregate_id = ? AND object = ?"
-	// readWhole is a changeset in few columns, since each column takes time. The text is
-	// the metadata and the content type, which have no line ends. The bytes are the digests,
+	// The header of the base of a row c lies between: its object begins with a version that
+	// the caller gives, and ends in the ID that follows the flags of the row's header.
+	baseFrom = `(SELECT header FROM changesets WHERE aggregate_id = c.aggregate_id AND object = CAST(`
+	baseTo   = ` || substr(c.header, 2, 16) AS BLOB))`
+	// readWhole is a changeset in few columns, since each column takes time. In the binary
+	// form the text is NULL, and the bytes are the object. In the text form the text is
+	// the fields and the content type, which have no line ends, and the bytes are the digests,
 	// the object and the ancestors; they are NULL if a digest does not have its 32 bytes. The
 	// last column is the content, or its size if that is above the limit.
-	readWhole = `metadata || char(10) || content_type,
-		iif(length(content_sha256) = 32 AND length(digest) = 32, CAST(content_sha256 || digest || object || ancestors AS BLOB), NULL),
+	readWhole = `c.header, fields || char(10) || content_type,
+		iif(c.header IS NOT NULL, object, iif(length(content_sha256) = 32 AND length(digest) = 32, CAST(content_sha256 || digest || object || ancestors AS BLOB), NULL)),
 		iif(length(content) <= ?1, content, length(content))`
-	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object. The
-	// place in the array comes first.
-	selectMany = `SELECT key, ` + readWhole + `
-		FROM json_each(?2) CROSS JOIN changesets WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
-	// selectRange reads the rows of an aggregate from one object to another one. Its limit
+	selectWhole = `SELECT 0, ` + baseFrom + `?4` + baseTo + `, ` + readWhole + `
+		FROM changesets c WHERE aggregate_id = ?2 AND object = ?3`
+	// selectMany reads the rows that a JSON array names, by aggregate and, in hex, object and
+	// version of the base. The place in the array comes first.
+	selectMany = `SELECT key, ` + baseFrom + `unhex(value ->> 2)` + baseTo + `, ` + readWhole + `
+		FROM json_each(?2) CROSS JOIN changesets c WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
+	// selectRange reads the rows of an aggregate from one object to another one. Up to object
+	// ?6, the base of a row is not in the range. The limit
 	// is a constant, because SQLite prepares a statement again for another limit.
-	selectRange = `SELECT 0, ` + readWhole + `
-		FROM changesets WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?4 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
+	selectRange = `SELECT 0, iif(object <= ?6, ` + baseFrom + `?4` + baseTo + `, NULL), ` + readWhole + `
+		FROM changesets c WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?5 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
 	selectNextObject = "SELECT object FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT 1"
@@ -102,8 +130,14 @@ const (
 	commitWork      = "COMMIT"
 	rollbackWork    = "ROLLBACK"
 	selectVersion   = "PRAGMA user_version"
-	insertChangeset = `INSERT INTO changesets (aggregate_id, object, ` + headerColumns + `, last_modified, content)
+	insertChangeset = `INSERT INTO changesets (aggregate_id, object, header, last_modified, content)
+		VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	insertText = `INSERT INTO changesets (aggregate_id, object, ` + textColumns + `, last_modified, content)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	selectBase = "SELECT header FROM changesets WHERE aggregate_id = ? AND object = ?"
+	// selectSharers reads the rows that may share the upper wheels of a base.
+	selectSharers   = "SELECT object, header FROM changesets WHERE aggregate_id = ? AND object > ? AND object <= ? AND header IS NOT NULL"
+	updateHeader    = "UPDATE changesets SET header = ? WHERE aggregate_id = ? AND object = ?"
 	deleteChangeset = "DELETE FROM changesets WHERE aggregate_id = ? AND object = ?"
 	insertHead      = "INSERT INTO heads (record, ancestors, digest, aggregate_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	updateHead      = "UPDATE heads SET record = ?, ancestors = ?, digest = ? WHERE aggregate_id = ? AND record = ? AND digest = ?"
@@ -134,6 +168,19 @@ func createFirst(stamp int32) string {
 
 // setSchema says, within a transaction, that the tables are the tables above.
 var setSchema = fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)
+
+// Statements of the migration from schemaOfTexts.
+const (
+	hasHeaders  = "SELECT count(*) > 0 FROM pragma_table_info('changesets') WHERE name = 'header'"
+	renameTexts = "ALTER TABLE changesets RENAME TO changesets_of_texts"
+	selectTexts = `SELECT rowid, aggregate_id, object, coalesce(metadata, ''), ancestors, content_sha256, digest, coalesce(content_type, ''), last_modified, length(content)
+		FROM changesets_of_texts ORDER BY aggregate_id, object`
+	copyBinary = `INSERT INTO changesets (aggregate_id, object, header, last_modified, content)
+		SELECT aggregate_id, object, ?, ?, content FROM changesets_of_texts WHERE rowid = ?`
+	copyText = `INSERT INTO changesets (aggregate_id, object, ` + textColumns + `, last_modified, content)
+		SELECT aggregate_id, object, metadata, ancestors, content_sha256, digest, content_type, last_modified, content FROM changesets_of_texts WHERE rowid = ?`
+	dropTexts = "DROP TABLE changesets_of_texts"
+)
 
 // selectOldHeads reads all heads in the order of their newest changesets. A record that
 // is no JSON comes first, and is found to be damaged.

@@ -20,14 +20,14 @@ const maxScanned = 4 << 10
 // index, without a sort. The limit is a constant, because SQLite prepares a statement
 // again for another limit.
 const selectScan = `SELECT key, ` + readWhole + `, object, ` + readModified + `
-	FROM json_each(?2) CROSS JOIN changesets WHERE aggregate_id = value AND object > iif(key = 0, ?3, x'')
+	FROM json_each(?2) CROSS JOIN changesets c WHERE aggregate_id = value AND object > iif(key = 0, ?3, x'')
 	LIMIT 256`
 
 // Scan yields the objects of several aggregates, each with its changeset if its content has
 // at most 4 KiB, by one query for 256 of them.
 func (s *Store) Scan(ctx context.Context, aggregateIDs []string, admission changeset.Admission) iter.Seq2[changeset.Scanned, error] {
 	return func(yield func(changeset.Scanned, error) bool) {
-		for at := (scan{ids: aggregateIDs, admission: admission}); len(at.ids) > 0; {
+		for at := (scan{ids: aggregateIDs, rows: &manyRows{admission: admission}}); len(at.ids) > 0; {
 			all, next, err := s.scanPage(ctx, at)
 			for _, found := range all {
 				if ctx.Err() != nil {
@@ -39,7 +39,7 @@ func (s *Store) Scan(ctx context.Context, aggregateIDs []string, admission chang
 				}
 			}
 			if err != nil {
-				yield(changeset.Scanned{}, plainFailure(s.name, s.closed.Load(), err))
+				yield(changeset.Scanned{}, plainFailure(s.name, s.closed.Load(), s.outdated(err)))
 				return
 			}
 			at = next
@@ -47,11 +47,12 @@ func (s *Store) Scan(ctx context.Context, aggregateIDs []string, admission chang
 	}
 }
 
-// scan is what is left of a scan.
+// scan is what is left of a scan. A base comes before the rows that share its upper wheels,
+// so that rows remembers it.
 type scan struct {
-	ids       []string
-	object    []byte // after which the first of the aggregates goes on
-	admission changeset.Admission
+	ids    []string
+	object []byte // after which the first of the aggregates goes on
+	rows   *manyRows
 }
 
 // scanPage reads a page of a scan, and returns what is left after it.
@@ -66,13 +67,13 @@ func (s *Store) scanPage(ctx context.Context, at scan) (all []changeset.Scanned,
 	}
 	defer rows.Close()
 	var r scanRow
-	columns := []any{&r.place, &r.text, &r.bytes, &r.content, &r.object, &r.modified}
+	columns := []any{&r.place, &r.header, &r.text, &r.bytes, &r.content, &r.object, &r.modified}
 	for n := 1; rows.Next(); n++ {
 		if err := rows.Scan(columns...); err != nil {
 			return all, next, err
 		}
 		if n == pageSize {
-			next = scan{at.ids[r.place:], bytes.Clone(r.object), at.admission}
+			next = scan{at.ids[r.place:], bytes.Clone(r.object), at.rows}
 		}
 		if found, ok := r.found(at); ok {
 			all = append(all, found)
@@ -84,7 +85,8 @@ func (s *Store) scanPage(ctx context.Context, at scan) (all []changeset.Scanned,
 // scanRow is one row. Its bytes are valid until the next row.
 type scanRow struct {
 	manyRow
-	object, modified sql.RawBytes
+	object   sql.RawBytes
+	modified any
 }
 
 // found returns the object in a row; false if it is no changeset's.
@@ -92,17 +94,20 @@ func (r *scanRow) found(at scan) (f changeset.Scanned, ok bool) {
 	if f.Ref, ok = objectRef(at.ids[r.place], r.object); !ok {
 		return f, false
 	}
+	if f.Ref.IsBase() {
+		at.rows.remember(f.Ref, &r.manyRow)
+	}
 	f.Size = r.content.size
 	if !r.content.ok {
 		f.Size = -1 // as readSize says
 	}
-	modified, err := changeset.ParseTime(string(r.modified))
+	modified, err := parseModified(r.modified)
 	if f.LastModified = modified; err != nil {
 		f.LastModified = time.Now() // as in objectsPage
 	}
-	h, decodes := r.decode(f.Ref)
-	if err == nil && decodes && h.BodySize <= maxScanned && at.admission.Admit(h) == nil {
-		f.Changeset = &changeset.Changeset{Header: h, Body: notNil(bytes.Clone(r.content.bytes))}
+	h, decodes := at.rows.decode(&r.manyRow, f.Ref)
+	if err == nil && decodes && h.BodySize <= maxScanned && at.rows.admission.Admit(h) == nil {
+		f.Changeset = &changeset.Changeset{Header: h, Body: notNil(r.content.bytes)}
 	}
 	return f, true
 }

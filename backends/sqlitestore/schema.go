@@ -59,7 +59,7 @@ func createMissing(ctx context.Context, conn connection) error {
 		return err
 	}
 	if err == nil {
-		err = migrate(ctx, conn)
+		err = migrate(ctx, conn, version)
 	}
 	if err == nil {
 		_, err = conn.ExecContext(ctx, setSchema)
@@ -111,7 +111,7 @@ func checkVersion(version int) error {
 // checkCurrent is checkVersion for a database that this version has brought up to
 // date: another program may have put an older one in its place.
 func checkCurrent(version int) error {
-	if version == schemaWithoutLog {
+	if schemaWithoutLog <= version && version < schemaVersion {
 		return fmt.Errorf("%w: schema %d, which was %d when the store was opened: close it and open it again",
 			changeset.ErrUnsupportedFormat, version, schemaVersion)
 	}

@@ -20,10 +20,11 @@ type session struct {
 	conn  connection
 	files files
 
-	begun, changes, version, end         *sql.Stmt
-	insert, remove, load, create, update *sql.Stmt
+	begun, changes, version, end                     *sql.Stmt
+	insert, insertText, remove, load, create, update *sql.Stmt
 
-	log logWriter
+	log   logWriter
+	bases bases
 	// seen is SQLite's count of the commits of other connections, as of the last
 	// transaction.
 	seen int
@@ -63,17 +64,19 @@ func (s *session) setUp(ctx context.Context, busy time.Duration, mustExist bool)
 // queries returns the text of each statement.
 func (s *session) queries() map[**sql.Stmt]string {
 	all := map[**sql.Stmt]string{
-		&s.begun:   beginImmediate,
-		&s.changes: selectChanges,
-		&s.version: selectVersion,
-		&s.end:     commitWork,
-		&s.insert:  insertChangeset,
-		&s.remove:  deleteChangeset,
-		&s.load:    selectHead,
-		&s.create:  insertHead,
-		&s.update:  updateHead,
+		&s.begun:      beginImmediate,
+		&s.changes:    selectChanges,
+		&s.version:    selectVersion,
+		&s.end:        commitWork,
+		&s.insert:     insertChangeset,
+		&s.insertText: insertText,
+		&s.remove:     deleteChangeset,
+		&s.load:       selectHead,
+		&s.create:     insertHead,
+		&s.update:     updateHead,
 	}
 	maps.Copy(all, s.log.queries())
+	maps.Copy(all, s.bases.queries())
 	return all
 }
 
@@ -105,7 +108,7 @@ func (s *session) begin() error {
 	return nil
 }
 
-// lookAround checks the version of the schema, and forgets the end of the log, if
+// lookAround checks the version of the schema, and forgets what it has read, if
 // another connection has committed since the last transaction.
 func (s *session) lookAround() error {
 	var changes, version int
@@ -118,7 +121,8 @@ func (s *session) lookAround() error {
 	if err := checkCurrent(version); err != nil {
 		return err
 	}
-	s.log.tail, s.seen = nil, changes
+	s.forget()
+	s.seen = changes
 	return nil
 }
 
@@ -158,9 +162,15 @@ func isDefinite(err error) bool {
 // rollback undoes the transaction. It reports whether a transaction was open:
 // some errors have ended it already.
 func (s *session) rollback() (open bool) {
-	s.log.tail = nil
+	s.forget()
 	_, err := s.conn.ExecContext(context.Background(), rollbackWork)
 	return err == nil
+}
+
+// forget drops what is known of the stored rows.
+func (s *session) forget() {
+	s.log.tail = nil
+	s.bases.forget()
 }
 
 // close closes the statements too: database/sql leaves the statements of a

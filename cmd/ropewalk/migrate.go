@@ -24,10 +24,10 @@ func newMigrate(std *ui.Streams, stores *storeFlags) *cobra.Command {
 		Short: "Bring the SQLite file of an older version up to date, ahead of time",
 		Long: `Bring the SQLite file of an older version to the tables of this version. The first
 program of this version that opens the file does the same, which takes a while if
-there are many aggregates. Back the file up first: ropewalk backup.
+there are many changesets. Back the file up first: ropewalk backup.
 
 The migration is one transaction: one that fails or is killed has changed nothing.
-Programs of the older version can read the file afterwards, but not write to it.
+Programs of the older version cannot use the file afterwards.
 Other stores need no migration.`,
 		Example:           `  ropewalk migrate --store file:shop.db`,
 		Args:              cobra.NoArgs,

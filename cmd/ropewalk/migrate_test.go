@@ -29,7 +29,7 @@ func TestMigrate(t *testing.T) {
 		return runCommand(t.Context(), newCommand(nil, nil, nil, []string{"ROPEWALK_STORE=file:" + path}), args...)
 	}
 	require.Equal(t, result{stdout: "file:" + path + " has the tables of this version\n"}, run("migrate"))
-	require.EqualValues(t, 3, schemaOf(t, path))
+	require.EqualValues(t, 4, schemaOf(t, path))
 	got := run("watch", "--from", "start", "--until-end", "--json")
 	require.Zero(t, got.exit, got.stderr)
 	require.NotEmpty(t, watchedRefs(t, got))

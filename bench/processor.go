@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ropewalk/backends/sqlitestore"
+	"ropewalk/bench/internal/lab"
+	"ropewalk/bench/internal/peers"
+	"ropewalk/bench/internal/report"
+	"ropewalk/changeset"
+	"ropewalk/head"
+	"ropewalk/internal/link"
+)
+
+var processorExperiment = experiment{
+	name: "processor", title: "As light as the bytes",
+	setup: `What Ropewalk on SQLite takes beside raw SQLite where the processor limits, in turns within one run: appends of 1 KiB by 16
+writers, and reading 1,000 of them in order, with every proof. *Raw SQLite* and *rows as large* are as above. The size of the file is given
+for each changeset of 252 bytes, without its content: rows, indexes, log, heads and the rest of the pages.`,
+	peers: []string{"modernc.org/sqlite"},
+	run:   runProcessor,
+}
+
+func runProcessor(ctx context.Context, l *laboratory, r *report.Results) error {
+	for _, part := range []func(context.Context, *laboratory, *report.Results) error{processorAppends, processorReads, oneChangeset, fileSizes} {
+		if err := part(ctx, l, r); err != nil {
+			return err
+		}
+	}
+	r.Limits = []string{
+		"The disk's syncs per second say what the rates of the writers can be. With 10,000 and more of them, the one goroutine that commits limits.",
+		"The size of a changeset follows from the versions of its chain: a row has the IDs of up to 15 neighbours, and in long chains every sixteenth row has up to 36 more.",
+	}
+	return nil
+}
+
+// processorPeers are Ropewalk, and what it is held against.
+var processorPeers = embeddedPeers[:3]
+
+func processorAppends(ctx context.Context, l *laboratory, r *report.Results) error {
+	const writers = 16
+	var variants []lab.Variant
+	for _, p := range processorPeers {
+		variants = append(variants, l.appendVariant(p, writers))
+	}
+	figures, err := lab.Turns(ctx, pick(l, 9, 1), append(variants, l.syncRate)...)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("durable appends by %d writers", writers)
+	r.Rows = append(r.Rows, report.Row{Name: processorPeers[0].name, What: what, N: writers, Value: report.Of(figures[0]), Unit: "appends/s"})
+	for i, least := range []float64{0.85, 0.95} {
+		row := report.Row{Name: processorPeers[i+1].name, What: what, N: writers, Value: report.Of(figures[i+1]), Unit: "appends/s"}.
+			Against(report.Ratios(figures[0], figures[i+1]), "this, in Ropewalk")
+		r.Rows = append(r.Rows, row.Aim(fmt.Sprintf("%.2f × or more", least), row.Ratio.Median >= least))
+	}
+	r.Rows = append(r.Rows, report.Row{Name: "the disk alone", What: "4 KiB and a sync", N: 1, Value: report.Of(figures[len(figures)-1]), Unit: "syncs/s"})
+	return nil
+}
+
+// processorReads reads the same events from Ropewalk and raw SQLite.
+func processorReads(ctx context.Context, l *laboratory, r *report.Results) error {
+	n := pick(l, 1000, 50)
+	var variants []lab.Variant
+	for _, p := range processorPeers[:2] {
+		folder, err := l.folder(p.name)
+		if err != nil {
+			return err
+		}
+		store, err := p.open(ctx, folder, 1)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		if err := fillWith(ctx, store, n, l.content(1<<10)); err != nil {
+			return err
+		}
+		variants = append(variants, lab.Milliseconds(func(ctx context.Context) error { return readEvents(ctx, store, n) }))
+	}
+	figures, err := lab.Turns(ctx, pick(l, 51, 2), variants...)
+	if err != nil {
+		return err
+	}
+	ratio := report.Ratios(figures[0], figures[1])
+	r.Rows = append(r.Rows,
+		report.Row{Name: processorPeers[0].name, What: "read in order, proved", N: n, Value: report.Of(figures[0]), Unit: "ms"}.
+			Against(ratio, "raw SQLite").Aim("2.5 × or less", ratio.Median <= 2.5),
+		report.Row{Name: processorPeers[1].name, What: "read in order", N: n, Value: report.Of(figures[1]), Unit: "ms"})
+	return nil
+}
+
+func fillWith(ctx context.Context, store peers.Embedded, n int, event []byte) error {
+	for version := range n {
+		if err := store.Append(ctx, "order", uint64(version), event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readEvents(ctx context.Context, store peers.Embedded, n int) error {
+	got, err := store.Read(ctx, "order")
+	if err == nil && got != n {
+		err = fmt.Errorf("there are %d events, not %d", got, n)
+	}
+	return err
+}
+
+// oneChangeset gives the time and the allocations for each changeset of a walk.
+func oneChangeset(ctx context.Context, l *laboratory, r *report.Results) error {
+	operations, done, err := l.readOperations(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, o := range operations {
+		result := testing.Benchmark(o.run)
+		if result.N == 0 {
+			return fmt.Errorf("%s, %s: it has failed", o.name, o.what)
+		}
+		r.Rows = append(r.Rows, report.Row{
+			Name: "one changeset", What: o.what, N: o.per, Value: report.One(float64(result.T.Nanoseconds()) / 1000 / float64(result.N*o.per)), Unit: "µs",
+			Note: report.Number(float64(result.AllocsPerOp())/float64(o.per)) + " allocations",
+		})
+	}
+	return nil
+}
+
+// fileSizes writes many short chains and few long chains.
+func fileSizes(ctx context.Context, l *laboratory, r *report.Results) error {
+	for _, shape := range []struct{ aggregates, each int }{{pick(l, 5000, 40), 4}, {pick(l, 100, 2), 200}, {pick(l, 10, 1), pick(l, 5000, 300)}} {
+		size, err := l.fileSize(ctx, shape.aggregates, shape.each)
+		if err != nil {
+			return err
+		}
+		r.Rows = append(r.Rows, report.Row{
+			Name: "the file", What: fmt.Sprintf("%s chains of %s changesets", report.Count(shape.aggregates), report.Count(shape.each)),
+			N: shape.aggregates * shape.each, Value: report.One(size), Unit: "bytes each",
+		}.Aim("500 or less", size <= 500))
+	}
+	return nil
+}
+
+// fileSize returns how many bytes a changeset takes in the file besides its content. Each is
+// an append of its own; many share a transaction, which makes no difference to the size.
+func (l *laboratory) fileSize(ctx context.Context, aggregates, each int) (float64, error) {
+	const content = 252
+	folder, err := l.folder("size")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "ropewalk.db")
+	db, err := sqlitestore.Open(path, nil)
+	if err != nil {
+		return 0, err
+	}
+	heads := make([]head.Head, aggregates)
+	for range each {
+		for from := 0; from < aggregates && err == nil; from += db.Members() {
+			err = appendStep(ctx, db, heads, from, l.content(content))
+		}
+	}
+	if closed := db.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return float64(info.Size())/float64(aggregates*each) - content, nil
+}
+
+// appendStep appends one changeset to each of several aggregates in one step.
+func appendStep(ctx context.Context, db *sqlitestore.Store, heads []head.Head, from int, content []byte) error {
+	to := min(from+db.Members(), len(heads))
+	var exchanges []head.Exchange
+	for i, h := range heads[from:to] {
+		id := fmt.Sprintf("order-%d", from+i)
+		changesets, next, err := link.Extend(h, id, []changeset.Draft{{Content: content}}, time.Now())
+		if err != nil {
+			return err
+		}
+		exchanges = append(exchanges, head.Exchange{AggregateID: id, Old: h, Next: next, Changesets: changesets})
+	}
+	next, err := db.SwapAll(ctx, exchanges)
+	copy(heads[from:to], next)
+	return err
+}
