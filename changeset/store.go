@@ -115,7 +115,7 @@ type Scanner interface {
 	// object, and must not yield a changeset that was refused. It must leave out the changeset
 	// of an object that Get would not return: Get then says why.
 	//
-	// It must not hold more than some megabytes of contents, whatever is stored. For no
+	// It must hold some megabytes of contents at most, however much is stored. For no
 	// IDs it must send nothing and yield nothing. At most one error ends it.
 	Scan(ctx context.Context, aggregateIDs []string, admission Admission) iter.Seq2[Scanned, error]
 }

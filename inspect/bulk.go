@@ -132,7 +132,7 @@ func (g *gathering) gather(ctx context.Context, ids []string) (end int, err erro
 
 var errEnough = errors.New("the contents of the scan are enough")
 
-// admit admits a content that the scan may hold, and that may be proved.
+// admit admits contents that the scan may hold, and that may be proved.
 func (g *gathering) admit(h changeset.Header) error {
 	if g.in.tooLarge(h) != nil {
 		return errRefused

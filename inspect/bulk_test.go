@@ -109,7 +109,7 @@ func requireSameReports(t *rapid.T, s whole) {
 	require.Equal(t, reportsOf(t, withoutScan(s), s, options), reportsOf(t, s, s, options))
 }
 
-// A scan finds what requests for each aggregate find, whatever is damaged.
+// A scan finds what requests for each aggregate find, also in a damaged store.
 func TestScansReportTheSameInMemory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := memstore.New()

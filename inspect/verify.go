@@ -101,8 +101,8 @@ func (in *Inspector) VerifyDigest(ctx context.Context, aggregateID string, kept 
 // of several aggregates from the reports.
 //
 // If the storage is a [changeset.Scanner], the heads are listed, and not loaded one by one,
-// and one request lists and reads the objects of up to 64 small aggregates. What is checked,
-// and what is reported, is the same.
+// and one request lists and reads the objects of up to 64 small aggregates. The checks and
+// the reports are the same.
 func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return func(yield func(Report, error) bool) {
 		for reports, err := range in.reports(ctx) {
@@ -119,7 +119,7 @@ func (in *Inspector) VerifyAll(ctx context.Context) iter.Seq2[Report, error] {
 	}
 }
 
-// reports yields the reports of all aggregates, those of a batch together.
+// reports yields the reports of all aggregates, batch by batch.
 func (in *Inspector) reports(ctx context.Context) iter.Seq2[[]Report, error] {
 	if in.scans() {
 		return parallel.Map(ctx, in.scansUnderWay(), in.entryBatches, in.verifyBatch)

@@ -11,8 +11,8 @@ import (
 	"ropewalk/changeset"
 )
 
-// The limits of what a scan reads at once: pageSize rows, as selectScan says, each with a
-// content of at most maxScanned bytes.
+// maxScanned is the size of the largest content that a scan reads, in bytes. It reads
+// pageSize rows at once.
 const maxScanned = 4 << 10
 
 // selectScan lists and reads the objects of the aggregates in a JSON array, from an object

@@ -55,7 +55,7 @@ memory up to 256 MiB. Beyond that, the group that began first is closed early.`,
 	}
 	cmd.Flags().StringVar(&f.field, "aggregate-field", "aggregate", "`FIELD` that holds the aggregate ID")
 	cmd.Flags().IntVar(&f.group, "group", 1, "put `N` events of an aggregate into one changeset")
-	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
+	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once, where each is a request of its own")
 	cmd.Flags().BoolVar(&f.skipErased, "skip-erased", false, "leave out the events of erased aggregates, and count them")
 	cmd.Flags().BoolVar(&f.allowEmpty, "allow-empty", false, "accept input without any line")
 	return cmd

@@ -49,7 +49,7 @@ func headersOf(t *testing.T, p *testPlace, h head.Head) []changeset.Header {
 	return all
 }
 
-// Whatever becomes of a step, its lines are imported once.
+// The lines of a step are imported once, also if the step fails.
 func TestImportAfterAStepThatFails(t *testing.T) {
 	input, byAggregate := events(rand.New(rand.NewPCG(3, 3)), 30, 200)
 	for _, kind := range []faults.Kind{faults.Dropped, faults.Lost, faults.Late, faults.Refused} {

@@ -35,7 +35,7 @@ type bulk struct {
 	places  *semaphore.Weighted // groups that wait
 	ready   []*track            // that have groups waiting, and no worker
 	more    *sync.Cond
-	ended   bool // nothing comes any more
+	ended   bool // no further group comes
 }
 
 func newBulk(s *ropewalk.Store, mu *sync.Mutex) bulk {
@@ -54,7 +54,7 @@ func holds(c head.Combined, changesets changeset.Store) bool {
 	return c.Holds(changesets) || ok && holds(c, decorator.Unwrap())
 }
 
-// runBulk is a worker: it imports groups until nothing comes any more.
+// runBulk is a worker: it imports groups until no further one comes.
 func (m *importer) runBulk() {
 	for step := m.takeStep(); step != nil; step = m.takeStep() {
 		m.importStep(step)
