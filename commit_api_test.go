@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,6 +287,31 @@ func TestCommitRepeatedAfterOtherHeads(t *testing.T) {
 	require.True(t, chaintest.IsConflict(err), "%v", err)
 }
 
+// A repeated commit whose other heads cannot be loaded has no heads to return: the heads of
+// this attempt were never committed.
+func TestCommitRepeatedWithoutTheOtherHeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJoint(t, situation{appends: 2, command: "command-1"})
+		_, err := w.store.Commit(t.Context(), w.members()...)
+		require.NoError(t, err)
+		w.script.Every(faults.Load, faults.Fault{Kind: faults.Dropped})
+		got, err := w.store.Commit(t.Context(), w.members()...)
+		require.ErrorIs(t, err, ropewalk.ErrUncertain)
+		require.Nil(t, got)
+	})
+}
+
+// Tombstones that were made right after the commit have its changesets: it was committed.
+func TestCommitErasedRightAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJoint(t, situation{appends: 2})
+		w.script.Next(faults.SwapAll, faults.Fault{Kind: faults.Lost, After: func() { w.erase("a0"); w.erase("a1") }})
+		got, err := w.store.Commit(t.Context(), w.members()...)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, got[0].Version)
+	})
+}
+
 // An append to a point loads the record first.
 func TestCommitAfterPoints(t *testing.T) {
 	w := newJoint(t, situation{appends: 2, packed: true})
@@ -380,16 +407,60 @@ func TestCommitOnRestoredHeads(t *testing.T) {
 }
 
 func TestCommitOfAHundred(t *testing.T) {
-	lost := faults.Fault{Kind: faults.Lost}
-	for _, row := range []struct {
-		fault faults.Fault
-		act   string
-	}{{lost, "nothing"}, {lost, "fence the last"}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := situation{appends: 60, fresh: 20, unchanged: 40, gone: true}
-			testCommit(t, row.act, s, func(s *faults.Script, f faults.Fault) { s.On(faults.SwapAll, 1, f) }, row.fault, true, meanwhile[row.act])
-		})
+	s := situation{appends: 60, fresh: 20, unchanged: 40, gone: true}
+	const stride = 211 // 1 takes some eight minutes
+	n := 0
+	for _, request := range slices.Sorted(maps.Keys(requests)) {
+		for _, fault := range chaintest.Faults(faults.SwapAll, time.Second) {
+			for _, name := range slices.Sorted(maps.Keys(meanwhile)) {
+				if n++; n%stride != 0 {
+					continue
+				}
+				what := fmt.Sprintf("%s %+v: %s", request, fault, name)
+				synctest.Test(t, func(t *testing.T) { testCommit(t, what, s, requests[request], fault, n%2 == 0, meanwhile[name]) })
+				if t.Failed() {
+					return
+				}
+			}
+		}
 	}
+	t.Logf("one in %d of %d cases", stride, n)
+}
+
+// A commit beside busy appenders of its members: whoever comes first wins, and so an
+// update of both is done in the end, though each of the others' swaps may cost it an attempt.
+func TestACommitBesideBusyAppenders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meter.New(latency)
+		db := memstore.New()
+		store := ropewalk.New(m.Changesets(db), faults.TwoSteps(m.Heads(db)), nil)
+		ctx, stop := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		for _, id := range []string{"x", "y"} {
+			appender := store.Chain(id).NewAppender(nil)
+			for range 4 {
+				busy.Go(func() {
+					r := rand.New(rand.NewPCG(1, 1))
+					for ctx.Err() == nil {
+						_, err := appender.Append(t.Context(), chaintest.Draft("busy"))
+						require.NoError(t, err)
+						time.Sleep(time.Duration(r.IntN(10)) * latency)
+					}
+				})
+			}
+		}
+		start, attempts := time.Now(), 0
+		for range 10 {
+			_, err := store.UpdateAll(t.Context(), []string{"x", "y"}, func(context.Context, []*ropewalk.Reader) ([][]ropewalk.Draft, error) {
+				attempts++
+				return [][]ropewalk.Draft{{chaintest.Draft("x")}, {chaintest.Draft("y")}}, nil
+			})
+			require.NoError(t, err)
+		}
+		stop()
+		busy.Wait()
+		t.Logf("10 commits took %d attempts and %s", attempts, time.Since(start))
+	})
 }
 
 // blamer loses its first step, which takes effect when the second one arrives. Then another
