@@ -57,8 +57,8 @@ func TestFailuresShowNothingOfTheStorage(t *testing.T) {
 func failAndCompare(t *testing.T, pattern string, op faults.Op, cause error) {
 	var log bytes.Buffer
 	storage := aggregatetest.NewStorage(nil)
-	s := newService(storage.Store, slog.New(slog.NewTextHandler(&log, nil)))
-	_, err := newService(storage.Direct, slog.New(slog.DiscardHandler)).repo.Create(t.Context(), "4711", []Event{Created{"ann"}, LineAdded{"rope", 1}})
+	s := newService(storage.Store, nameKey, slog.New(slog.NewTextHandler(&log, nil)))
+	_, err := newService(storage.Direct, nameKey, slog.New(slog.DiscardHandler)).repo.Create(t.Context(), "4711", []Event{Created{"ann"}, LineAdded{"rope", 1}})
 	require.NoError(t, err)
 	storage.Script.Every(op, faults.Fault{Kind: faults.Dropped, Err: cause})
 
@@ -85,12 +85,15 @@ func answerOf(t *testing.T, s *service, pattern string) *httptest.ResponseRecord
 	method, path, _ := strings.Cut(pattern, " ")
 	ref := changeset.Ref{AggregateID: "4711", Version: 1, ID: changeset.NewID()}
 	path = strings.NewReplacer("{id}", "4711", "{ref}", ref.String()).Replace(path)
-	if method == "PUT" {
+	if pattern == "PUT /orders/{id}" {
 		path = "/orders/new"
 	}
 	body := map[string]string{"PUT": `{"customer":"ann"}`, "POST": rope}[method]
 	if !strings.HasSuffix(path, "/lines") && method == "POST" {
 		body = ""
+	}
+	if pattern == "PUT /customers/{id}" {
+		body = `{"email":"ann@example.com"}`
 	}
 	request := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
@@ -109,6 +112,7 @@ func answerOf(t *testing.T, s *service, pattern string) *httptest.ResponseRecord
 func TestCrossSiteRequestsAreRejected(t *testing.T) {
 	c, storage := start(t)
 	order := c.create("4711")
+	require.Equal(t, 200, c.send("PUT", "/customers/4711", `{"email":"ann@example.com"}`).status)
 	for pattern := range (&service{}).handlers() {
 		method, path, _ := strings.Cut(pattern, " ")
 		path = strings.NewReplacer("{id}", "4711", "{ref}", "4711@1.01991f3c-8a4e-7c1b-9d0e-5b1c6a7f2e10").Replace(path)

@@ -26,6 +26,7 @@ const shutdownTimeout = 40 * time.Second
 // settings are what the flags say.
 type settings struct {
 	addr, store, views string
+	nameKey            string
 	rebuild            bool
 }
 
@@ -36,6 +37,7 @@ func main() {
 	flag.StringVar(&o.views, "views", os.Getenv("ORDERS_VIEWS"), "file of the read model (default orders-views.db, and no file for mem:)")
 	flag.BoolVar(&o.rebuild, "rebuild", false, "rebuild the read model, also while orders are served, and end")
 	flag.Parse()
+	o.nameKey = cmp.Or(os.Getenv("ORDERS_NAME_KEY"), "for trying out") // a secret, so it is no flag
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, log)
@@ -64,7 +66,7 @@ func run(ctx context.Context, o settings, log *slog.Logger) (err error) {
 	if o.rebuild {
 		return model.rebuild(ctx)
 	}
-	return serveBoth(ctx, o.addr, newService(store, log), model, log)
+	return serveBoth(ctx, o.addr, newService(store, []byte(o.nameKey), log), model, log)
 }
 
 // serveBoth serves orders and the read model, and feeds the read model meanwhile.

@@ -77,7 +77,13 @@ func (m *openOrders) handler(version int) projection.Handler {
 		return err
 	}
 	erased := func(ctx context.Context, tx *sql.Tx, id string) error { return remove(ctx, tx, version, id) }
-	return projection.Handle(orders, event, erased)
+	ofOrder := projection.Handle(orders, event, erased)
+	return func(ctx context.Context, tx *sql.Tx, c feed.Change) error {
+		if !isOrder(c.AggregateID) {
+			return nil
+		}
+		return ofOrder(ctx, tx, c)
+	}
 }
 
 func remove(ctx context.Context, tx *sql.Tx, version int, id string) error {

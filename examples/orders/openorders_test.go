@@ -31,7 +31,7 @@ type board struct {
 func startBoard(t *testing.T, file string) board {
 	storage := aggregatetest.NewStorage(nil)
 	b := openBoard(t, file, storage)
-	server := httptest.NewServer(newServer(newService(storage.Store, b.log), b.openOrders).Handler)
+	server := httptest.NewServer(newServer(newService(storage.Store, nameKey, b.log), b.openOrders).Handler)
 	t.Cleanup(server.Close)
 	b.page = client{t, server.URL}
 	return b

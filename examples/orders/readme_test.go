@@ -39,7 +39,7 @@ func TestReadmeWalk(t *testing.T) {
 			sent++
 		}
 	}
-	require.Equal(t, 10, sent)
+	require.Equal(t, 12, sent)
 }
 
 // curl sends what a command line says, where $ETAG stands for the tag.

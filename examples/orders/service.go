@@ -25,13 +25,15 @@ const (
 // service answers HTTP requests about orders. It keeps nothing between them:
 // any number of processes may serve the same orders.
 type service struct {
-	store *ropewalk.Store
-	repo  *aggregate.Repository[Order, Event]
-	log   *slog.Logger
+	store     *ropewalk.Store
+	repo      *aggregate.Repository[Order, Event]
+	customers customers
+	log       *slog.Logger
 }
 
-func newService(store *ropewalk.Store, log *slog.Logger) *service {
-	return &service{store, aggregate.New(store, orders, &aggregate.Options{Logger: log}), log}
+func newService(store *ropewalk.Store, key []byte, log *slog.Logger) *service {
+	o := &aggregate.Options{Logger: log}
+	return &service{store, aggregate.New(store, orders, o), newCustomers(store, key, o), log}
 }
 
 // handler answers a request, or returns the error that is its outcome.
@@ -44,6 +46,8 @@ func (s *service) handlers() map[string]handler {
 		"PUT /orders/{id}":        s.create,
 		"POST /orders/{id}/lines": s.addLine,
 		"POST /orders/{id}/ship":  s.ship,
+		"GET /customers/{id}":     s.getCustomer,
+		"PUT /customers/{id}":     s.putCustomer,
 		"POST /settle/{ref}":      s.settle,
 	}
 }
@@ -86,7 +90,10 @@ func checkOrigin(r *http.Request) error {
 // get asks for the head alone first where the client has the order: an
 // unchanged one costs one request.
 func (s *service) get(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
+	id, err := orderID(r)
+	if err != nil {
+		return err
+	}
 	// A proxy that compresses weakens tags, and for reading weak ones do.
 	if seen := strings.ReplaceAll(r.Header.Get("If-None-Match"), `W/"`, `"`); seen != "" {
 		h, err := s.store.Chain(id).Head(r.Context())
@@ -112,11 +119,15 @@ func (s *service) create(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &body); err != nil {
 		return err
 	}
+	id, err := orderID(r)
+	if err != nil {
+		return err
+	}
 	events, err := create(body.Customer)
 	if err != nil {
 		return err
 	}
-	order, err := s.repo.Create(r.Context(), r.PathValue("id"), events, options(r)...)
+	order, err := s.repo.Create(r.Context(), id, events, options(r)...)
 	return s.show(w, http.StatusCreated, order, err)
 }
 
@@ -145,7 +156,11 @@ func (s *service) ship(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *service) update(w http.ResponseWriter, r *http.Request, decide func(Order) ([]Event, error)) error {
-	order, err := s.repo.Update(r.Context(), r.PathValue("id"), decide, options(r)...)
+	id, err := orderID(r)
+	if err != nil {
+		return err
+	}
+	order, err := s.repo.Update(r.Context(), id, decide, options(r)...)
 	return s.show(w, http.StatusOK, order, err)
 }
 
@@ -156,7 +171,7 @@ func (s *service) settle(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ref, err := ropewalk.ParseRef(r.PathValue("ref"))
-	if err != nil {
+	if err != nil || !isOrder(ref.AggregateID) {
 		return badRequest("this is not the link of an uncertain answer")
 	}
 	afterRevision, err := strconv.ParseUint(r.URL.Query().Get("after-revision"), 10, 64)

@@ -69,7 +69,7 @@ const rope = `{"item":"rope","quantity":2}`
 // start serves orders in memory, where requests go wrong on demand.
 func start(t *testing.T) (client, *aggregatetest.Storage) {
 	storage := aggregatetest.NewStorage(nil)
-	server := httptest.NewServer(newService(storage.Store, slog.New(slog.DiscardHandler)).routes())
+	server := httptest.NewServer(newService(storage.Store, nameKey, slog.New(slog.DiscardHandler)).routes())
 	t.Cleanup(server.Close)
 	return client{t, server.URL}, storage
 }
@@ -207,7 +207,7 @@ func TestConcurrentClients(t *testing.T) {
 func TestConflictAtTheLastMoment(t *testing.T) {
 	c, storage := start(t)
 	order := c.create("4711")
-	other := newService(storage.Direct, slog.New(slog.DiscardHandler))
+	other := newService(storage.Direct, nameKey, slog.New(slog.DiscardHandler))
 	meanwhile := func() {
 		_, err := other.repo.Update(t.Context(), "4711", func(o Order) ([]Event, error) { return o.addLine("hook", 1) })
 		require.NoError(t, err)
@@ -225,7 +225,7 @@ func TestConflictAtTheLastMoment(t *testing.T) {
 // is written, before the service ends.
 func TestGracefulShutdown(t *testing.T) {
 	storage := aggregatetest.NewStorage(nil)
-	s := newService(storage.Store, slog.New(slog.DiscardHandler))
+	s := newService(storage.Store, nameKey, slog.New(slog.DiscardHandler))
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())

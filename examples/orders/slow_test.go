@@ -71,7 +71,7 @@ func TestSlowClientsAreDisconnected(t *testing.T) {
 
 func holdOn(t *testing.T, sent string, held time.Duration) {
 	storage := aggregatetest.NewStorage(nil)
-	s := newService(storage.Store, slog.New(slog.DiscardHandler))
+	s := newService(storage.Store, nameKey, slog.New(slog.DiscardHandler))
 	_, err := s.repo.Create(t.Context(), "4711", []Event{Created{"ann"}})
 	require.NoError(t, err)
 	listener := pipes{make(chan net.Conn), make(chan struct{})}
@@ -99,7 +99,7 @@ func holdOn(t *testing.T, sent string, held time.Duration) {
 // hold little memory.
 func TestLargestAnswer(t *testing.T) {
 	c, storage := start(t)
-	s := newService(storage.Direct, slog.New(slog.DiscardHandler))
+	s := newService(storage.Direct, nameKey, slog.New(slog.DiscardHandler))
 	wide := strings.Repeat("<", maxText) // takes six bytes for each in JSON
 	var events []Event
 	for i := range maxLines {
