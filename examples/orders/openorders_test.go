@@ -167,3 +167,14 @@ func TestRunRebuilds(t *testing.T) {
 	require.NoError(t, errors.Join(err, m.db.Close()))
 	require.Equal(t, []customerOrders{{"ann", []openOrder{{"o-1", 3}}}}, all)
 }
+
+// Customers and addresses are in the same feed, and in no row.
+func TestCustomersAreNotInTheReadModel(t *testing.T) {
+	b := startBoard(t, filepath.Join(t.TempDir(), "views.db"))
+	require.Equal(t, 200, b.page.send("PUT", "/customers/ann", email("ann@example.com")).status)
+	b.order(t, "4711", "ann")
+	b.catchUp(t, 1)
+	all, err := b.byCustomer(t.Context(), "")
+	require.NoError(t, err)
+	require.Equal(t, []customerOrders{{"ann", []openOrder{{"4711", 0}}}}, all)
+}
