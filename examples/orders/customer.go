@@ -48,7 +48,7 @@ var addresses = aggregate.Type[Address, Given]{
 	Evolve: func(_ Address, e Given) Address { return Address(e) },
 }
 
-// give decides on an address: from gives it to to. An empty owner stands for nobody.
+// give decides on an address: from gives it to to. Without an owner it is free.
 func (a Address) give(from, to string) ([]Given, error) {
 	switch a.Owner {
 	case to:
