@@ -76,6 +76,12 @@ idempotent.`,
 			return runAppend(cmd, std, stores, f, args[0], args[1:])
 		},
 	}
+	f.define(cmd)
+	return cmd
+}
+
+// define defines the flags.
+func (f *appendFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.create, "new", false, "the chain must not exist yet")
 	flags.StringVar(&f.after, "after", "", "the newest changeset: `VERSION`, reference or ETag")
@@ -85,7 +91,6 @@ idempotent.`,
 	flags.StringVar(&f.contentType, "type", "", "content `TYPE` (default: by the files' names and contents)")
 	flags.StringArrayVar(&f.metadataList, "meta", nil, "metadata `KEY=VALUE`, for each changeset (repeatable)")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "append empty content as well")
-	return cmd
 }
 
 func runAppend(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, f appendFlags, idArg string, files []string) error {
