@@ -250,7 +250,7 @@ func TestSetupErrorsOfEveryRequest(t *testing.T) {
 	p := newTestPlace()
 	require.Zero(t, p.run(t.Context(), "{}\n", "append", "x", "--new").exit)
 	notS3 := &finding.SetupError{What: "the reply is not from S3", Hint: "check the endpoint"}
-	for _, op := range []faults.Op{faults.Get, faults.Stat, faults.Load} {
+	for _, op := range []faults.Op{faults.Get, faults.Stat, faults.Load, faults.Scan} {
 		p.script.Every(op, faults.Fault{Kind: faults.Dropped, Err: notS3})
 	}
 	p.script.Every(faults.Commit, faults.Fault{Kind: faults.Refused, Err: notS3})

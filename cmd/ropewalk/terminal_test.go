@@ -77,6 +77,7 @@ func TestColours(t *testing.T) {
 func TestProgress(t *testing.T) {
 	slow := func(t *testing.T, terminal bool, delay time.Duration, args ...string) string {
 		p := newTestPlace()
+		p.apart = true
 		p.script.Every(faults.Commit, faults.Fault{DelayBefore: delay})
 		a := p.app(strings.Repeat(`{"aggregate":"a"}`+"\n", 20_000) + `{"aggregate":"b"}`)
 		a.IsTerminal = func(stream any) bool { return terminal && stream != a.In }
