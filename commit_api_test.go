@@ -427,8 +427,8 @@ func TestCommitOfAHundred(t *testing.T) {
 	t.Logf("one in %d of %d cases", stride, n)
 }
 
-// A commit beside busy appenders of its members: whoever comes first wins, and so an
-// update of both is done in the end, though each of the others' swaps may cost it an attempt.
+// An update of two aggregates gets through beside busy appenders of both. Each swap of the
+// appenders may cost it an attempt.
 func TestACommitBesideBusyAppenders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := meter.New(latency)

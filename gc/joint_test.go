@@ -59,9 +59,9 @@ var jointMoments = map[string]func(*faults.Script, faults.Fault){
 	},
 }
 
-// Whatever one member of a commit meets of collectors and erasers, at each request of the
-// commit and whichever reply is lost: the commit is in all chains that are left or in none,
-// whole, as its caller was told, and so does every member settle it.
+// Collectors and erasers work on one member of a commit, at each request of the commit, and
+// replies are lost. The commit is in all chains that are left or in none, whole, as it was
+// reported to the caller. Every member settles it alike.
 func TestCommitsBesideCollectorsAndErasers(t *testing.T) {
 	n := 0
 	for moment, script := range jointMoments {
@@ -127,8 +127,8 @@ func testBeside(t *testing.T, situation int, script func(*faults.Script, faults.
 	j.requireOutcome(err)
 }
 
-// requireOutcome compares what the caller was told with the chains that are left.
-func (j *joint) requireOutcome(told error) (in, known bool) {
+// requireOutcome compares the reported outcome with the chains that are left.
+func (j *joint) requireOutcome(reported error) (in, known bool) {
 	direct := ropewalk.New(j.db, j.db, nil)
 	for _, id := range j.appending {
 		r, err := direct.Chain(id).Reader(j.tb.Context())
@@ -150,23 +150,23 @@ func (j *joint) requireOutcome(told error) (in, known bool) {
 		}
 		in, known = mine > 0, true
 	}
-	uncertain := errors.Is(told, ropewalk.ErrUncertain)
-	if known && !uncertain && !errors.Is(told, ropewalk.ErrErased) {
-		require.Equal(j.t, in, told == nil, "told %v", told)
+	uncertain := errors.Is(reported, ropewalk.ErrUncertain)
+	if known && !uncertain && !errors.Is(reported, ropewalk.ErrErased) {
+		require.Equal(j.t, in, reported == nil, "reported %v", reported)
 	}
 	return in, known
 }
 
 // settleAll settles an uncertain commit from each of its members.
-func (j *joint) settleAll(told error) {
-	uncertain, ok := errors.AsType[*ropewalk.UncertainError](told)
+func (j *joint) settleAll(reported error) {
+	uncertain, ok := errors.AsType[*ropewalk.UncertainError](reported)
 	if !ok {
 		return
 	}
 	settler := ropewalk.New(j.db, faults.TwoSteps(j.db), &ropewalk.Options{Packed: true})
 	for _, u := range append(uncertain.Others, ropewalk.Unsettled{Ref: uncertain.Ref, AfterRevision: uncertain.AfterRevision}) {
 		_, err := settler.Chain(u.Ref.AggregateID).Settle(context.WithoutCancel(j.tb.Context()), u.Ref, u.AfterRevision)
-		if in, known := j.requireOutcome(told); known && !errors.Is(err, ropewalk.ErrErased) {
+		if in, known := j.requireOutcome(reported); known && !errors.Is(err, ropewalk.ErrErased) {
 			require.Equal(j.t, in, err == nil, "%s: %v", u.Ref, err)
 		}
 	}

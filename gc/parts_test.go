@@ -235,8 +235,8 @@ func TestCollectCopiesOfParts(t *testing.T) {
 	require.EqualValues(t, 1, sum.Parts.Objects)
 }
 
-// The model: whatever was committed, refused, given up, fenced and restored, no collection deletes an object
-// with the mark of a commit that a chain has.
+// The model: after any commits, given up appends, fences and restored heads, no collection
+// deletes the only copy of a part of a commit that a chain has.
 func TestCollectionsAgainstTornCommits(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		o := rapid.SampledFrom([]*ropewalk.Options{nil, {Packed: true, TipSize: -1}, {Packed: true, TipSize: 700}}).Draw(rt, "options")

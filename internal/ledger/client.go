@@ -135,7 +135,7 @@ func (c *Client) move(ctx context.Context) {
 }
 
 // update moves money as far as an account has it, by an update of two or three accounts: it
-// decides again after each conflict. The parts of the move are those of the last decision.
+// decides again after each conflict. The move has the parts of the last decision.
 func (c *Client) update(ctx context.Context) {
 	accounts := c.Rand.Perm(Accounts)[:2+c.Rand.IntN(2)]
 	amount := 1 + c.Rand.IntN(9)
