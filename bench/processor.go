@@ -34,7 +34,7 @@ func runProcessor(ctx context.Context, l *laboratory, r *report.Results) error {
 	}
 	r.Limits = []string{
 		"The disk's syncs per second say what the rates of the writers can be. With 10,000 and more of them, the one goroutine that commits limits.",
-		"The size of a changeset follows from the versions of its chain: a row has the IDs of up to 15 neighbours, and in long chains every sixteenth row has up to 36 more.",
+		"The size of a changeset follows from the versions of its chain: a row has the IDs of up to 15 neighbours, and in long chains two of sixteen rows have up to 36 more.",
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ var contentTypes = [...]string{"application/json", ContentTypeLines, "text/plain
 const textCodes = 1<<8 - 1 - MaxContentType
 
 // EncodeBinary returns the binary form of a header. It is whole, or without the upper
-// wheels of the index, which the changeset of [Header.Base] must have. It returns false
+// wheels of the index, which the changesets of [Header.Bases] must have. It returns false
 // if the header has no such form: it is invalid or of an object of format 2, or its time
 // is not in the years 1678 to 2261.
 func EncodeBinary(h Header, whole bool) ([]byte, bool) {
@@ -44,7 +44,7 @@ func EncodeBinary(h Header, whole bool) ([]byte, bool) {
 	b := append(make([]byte, 0, 256+len(h.Ancestors.packed)), 0)
 	upper := h.Ancestors.Upper()
 	b = append(b, h.Ancestors.first()...)
-	if _, shares := h.Base(); upper != "" && (whole || !shares) {
+	if _, shares := h.Bases(); upper != "" && (whole || !shares) {
 		b[0] |= flagUpper
 		b = append(b, upper...)
 	}
@@ -115,7 +115,7 @@ func checkOf(ref Ref, b []byte) uint32 {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // DecodeBinary reads the header of a stored object from its binary form: only what
-// [EncodeBinary] writes, to the letter. Upper is what the changeset of [BinaryBase] has.
+// [EncodeBinary] writes, to the letter. Upper is what the changesets of [BinaryBases] have.
 // It is not looked at if the form is whole. The object's own Metadata and ContentType are not
 // looked at. Anything else is a [*CorruptError] that names the object.
 func DecodeBinary(o Stored, b []byte, upper Upper) (Header, error) {
@@ -226,10 +226,10 @@ func (s *binaryScanner) ancestors(ref Ref, upper Upper) (Index, error) {
 		upper = Upper(s.take(size))
 	case size == 0:
 		upper = ""
-	case len(first) == 0:
+	case len(first) < 2*idSize: // a base
 		return Index{}, errNotCanonical
 	case len(upper) != size:
-		return Index{}, fmt.Errorf("a part of its ancestor index is missing, which the changeset at version %d has", baseOf(ref.Version))
+		return Index{}, fmt.Errorf("a part of its ancestor index is missing, which the changesets at versions %d and %d have", baseOf(ref.Version), baseOf(ref.Version)+1)
 	}
 	if s.failed || s.has(flagUpper) && size == 0 {
 		return Index{}, errNotCanonical

@@ -23,7 +23,7 @@ func binarySamples(t testing.TB) (headers []changeset.Header) {
 	}
 	require.Len(t, headers, 3)
 	h := headers[0]
-	for _, version := range []uint64{1, 15, 16, 17, 31, 32, 255, 256, 257, 4095, 4096, 4111, 70000, math.MaxUint64 - 1} {
+	for _, version := range []uint64{1, 15, 16, 17, 18, 31, 32, 255, 256, 257, 4095, 4096, 4111, 70000, math.MaxUint64 - 1} {
 		h.Version, h.ID, h.Parent, h.Ancestors = version, id(version), id(version-1), indexOf(t, version)
 		h.AfterRevision = version
 		for i, contentType := range []string{"application/json", "application/x-ndjson", "x", "application/octet-stream"} {
@@ -57,23 +57,27 @@ func TestBinary(t *testing.T) {
 
 		without, ok := changeset.EncodeBinary(h, false)
 		require.True(t, ok)
-		base, shares := h.Base()
-		require.Equal(t, h.Version > 16 && h.Version%16 != 0, shares, h.Ref)
+		bases, shares := h.Bases()
+		require.Equal(t, h.Version > 16 && h.Version%16 >= 2, shares, h.Ref)
 		if !shares {
 			require.Equal(t, whole, without, h.Ref)
 			continue
 		}
-		require.Equal(t, changeset.Ref{AggregateID: h.AggregateID, Version: h.Version - h.Version%16, ID: id(h.Version - h.Version%16)}, base)
+		for i, base := range bases {
+			version := h.Version - h.Version%16 + uint64(i)
+			require.Equal(t, changeset.Ref{AggregateID: h.AggregateID, Version: version, ID: id(version)}, base)
+			require.True(t, base.IsBase())
+		}
 		got, err = changeset.DecodeBinary(storedAs(h), without, h.Ancestors.Upper())
 		require.NoError(t, err, h.Ref)
 		require.Equal(t, utc(h), got)
-		found, ok := changeset.BinaryBase(h.Ref, without)
+		found, ok := changeset.BinaryBases(h.Ref, without)
 		require.True(t, ok)
-		require.Equal(t, base, found)
-		_, ok = changeset.BinaryBase(h.Ref, whole)
+		require.Equal(t, bases, found)
+		_, ok = changeset.BinaryBases(h.Ref, whole)
 		require.False(t, ok, "it is whole")
 		_, err = changeset.DecodeBinary(storedAs(h), without, h.Ancestors.Upper()[1:])
-		require.ErrorContains(t, err, fmt.Sprintf("which the changeset at version %d has", base.Version))
+		require.ErrorContains(t, err, fmt.Sprintf("which the changesets at versions %d and %d have", bases[0].Version, bases[1].Version))
 	}
 }
 
@@ -82,22 +86,24 @@ func TestUpper(t *testing.T) {
 	h := samples(t)[0].changeset.Header
 	for version := uint64(1); version < 5000; version++ {
 		h.Version, h.ID, h.Parent, h.Ancestors = version, id(version), id(version-1), indexOf(t, version)
-		base := h
-		base.Version -= version % 16
-		require.Equal(t, base.Version >= 16, base.IsBase())
-		if !base.IsBase() {
+		require.Equal(t, version >= 16 && version%16 < 2, h.IsBase())
+		if version < 16 {
 			require.Empty(t, h.Ancestors.Upper())
 			continue
 		}
-		base.ID, base.Parent, base.Ancestors = id(base.Version), id(base.Version-1), indexOf(t, base.Version)
-		b, ok := changeset.EncodeBinary(base, false)
-		require.True(t, ok)
-		upper, err := changeset.BinaryUpper(base.Ref, b)
-		require.NoError(t, err)
-		require.Equal(t, h.Ancestors.Upper(), upper)
-		b[1]++
-		_, err = changeset.BinaryUpper(base.Ref, b)
-		require.Error(t, err)
+		for i := range uint64(2) {
+			base := h
+			base.Version = version - version%16 + i
+			base.ID, base.Parent, base.Ancestors = id(base.Version), id(base.Version-1), indexOf(t, base.Version)
+			b, ok := changeset.EncodeBinary(base, false)
+			require.True(t, ok)
+			upper, err := changeset.BinaryUpper(base.Ref, b)
+			require.NoError(t, err)
+			require.Equal(t, h.Ancestors.Upper(), upper)
+			b[1]++
+			_, err = changeset.BinaryUpper(base.Ref, b)
+			require.Error(t, err)
+		}
 	}
 }
 
@@ -175,7 +181,7 @@ func FuzzDecodeBinary(f *testing.F) {
 			require.Zero(t, h)
 			return
 		}
-		_, needsBase := changeset.BinaryBase(o.Ref, b)
+		_, needsBase := changeset.BinaryBases(o.Ref, b)
 		again, ok := changeset.EncodeBinary(h, !needsBase)
 		require.True(t, ok)
 		require.Equal(t, b, again)

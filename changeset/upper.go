@@ -28,39 +28,46 @@ func (ix Index) first() string {
 	return ix.packed[1 : 1+wheelLen(ix.version, 0)*idSize]
 }
 
-// Base returns the changeset that has the upper wheels of this one's index: its
-// ancestor at the last version that is a multiple of 16. It returns false if there are no
-// such wheels, as below version 16, or if the version is such a multiple itself.
-func (h Header) Base() (Ref, bool) {
+// Bases are the two changesets that have the upper wheels of a changeset's index: its
+// ancestors at the last version that is a multiple of 16, and at the version after. There are
+// two, so that a damaged one hurts no other changeset.
+type Bases [2]Ref
+
+// Bases returns the bases. It returns false if there are no upper wheels, as below
+// version 16, or if the changeset may be a base itself.
+func (h Header) Bases() (Bases, bool) {
 	if h.Format() != Format {
-		return Ref{}, false
+		return Bases{}, false
 	}
-	return baseRef(h.Ref, []byte(h.Ancestors.first()))
+	return basesOf(h.Ref, []byte(h.Ancestors.first()))
 }
 
-// IsBase reports whether the changeset may be the [Header.Base] of others.
+// IsBase reports whether the changeset may be one of the [Bases] of others.
 func (r Ref) IsBase() bool {
-	return !r.IsPacked() && r.Version >= wheelBase && r.Version%wheelBase == 0
+	return !r.IsPacked() && r.Version >= wheelBase && r.Version%wheelBase < 2
 }
 
-// baseOf returns the version of the base.
+// baseOf returns the version of the first base.
 func baseOf(version uint64) uint64 { return version &^ (wheelBase - 1) }
 
-// baseRef returns the base, whose ID comes first in the first wheel.
-func baseRef(r Ref, first []byte) (Ref, bool) {
-	if r.IsPacked() || r.Version < wheelBase || r.IsBase() || len(first) < idSize {
-		return Ref{}, false
+// basesOf returns the bases, whose IDs come first in the first wheel.
+func basesOf(r Ref, first []byte) (bases Bases, ok bool) {
+	if r.IsPacked() || r.Version < wheelBase || r.IsBase() || len(first) < 2*idSize {
+		return bases, false
 	}
-	return Ref{AggregateID: r.AggregateID, Version: baseOf(r.Version), ID: ID(first[:idSize])}, true
+	for i := range bases {
+		bases[i] = Ref{AggregateID: r.AggregateID, Version: baseOf(r.Version) + uint64(i), ID: ID(first[i*idSize:][:idSize])}
+	}
+	return bases, true
 }
 
-// BinaryBase returns the changeset whose [Upper] the decoding of a binary form needs. It
-// returns false if the form is whole. It does not check the form.
-func BinaryBase(r Ref, b []byte) (Ref, bool) {
+// BinaryBases returns the changesets one of whose [Upper] the decoding of a binary form
+// needs. It returns false if the form is whole. It does not check the form.
+func BinaryBases(r Ref, b []byte) (Bases, bool) {
 	if len(b) == 0 || b[0]&flagUpper != 0 {
-		return Ref{}, false
+		return Bases{}, false
 	}
-	return baseRef(r, b[1:])
+	return basesOf(r, b[1:])
 }
 
 // BinaryUpper returns the upper wheels that the binary form of a base has.
@@ -69,6 +76,7 @@ func BinaryUpper(base Ref, b []byte) (Upper, error) {
 	if err := s.begin(base, b); err != nil {
 		return "", err
 	}
+	s.take(wheelLen(base.Version, 0) * idSize)
 	upper := Upper(s.take(upperSize(base.Version)))
 	if !base.IsBase() || s.failed || !s.has(flagUpper) {
 		return "", errors.New("it has no upper wheels")

@@ -263,11 +263,11 @@ func (v sqliteVault) header(t testing.TB, name string, header []byte, size int64
 	ref, err := changeset.ParseObjectName(name)
 	require.NoError(t, err)
 	var upper changeset.Upper
-	if base, ok := changeset.BinaryBase(ref, header); ok {
+	if bases, ok := changeset.BinaryBases(ref, header); ok {
 		var b []byte
-		aggregate, object := row(t, base.ObjectName())
+		aggregate, object := row(t, bases[0].ObjectName())
 		require.NoError(t, v.QueryRow(`SELECT header FROM changesets WHERE aggregate_id = ? AND object = ?`, aggregate, object).Scan(&b))
-		upper, err = changeset.BinaryUpper(base, b)
+		upper, err = changeset.BinaryUpper(bases[0], b)
 		require.NoError(t, err)
 	}
 	h, err := changeset.DecodeBinary(changeset.Stored{Ref: ref, Size: size}, header, upper)

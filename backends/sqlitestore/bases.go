@@ -4,22 +4,23 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/binary"
+	"slices"
 
 	"ropewalk/changeset"
 )
 
 // bases lets the rows of a chain share the upper wheels of their ancestor indexes
-// ([changeset.Upper]): only the row of their base has them. It works within
+// ([changeset.Upper]): only the rows of their bases have them. It works within
 // transactions of its connection.
 type bases struct {
 	load, sharers, update *sql.Stmt
-	// known has the last base of an aggregate that was found stored. It is empty after a
+	// known has the last bases of an aggregate that were found stored. It is empty after a
 	// rollback and after a commit of another connection.
-	known map[string]base
+	known map[string]foundBases
 }
 
-type base struct {
-	ref   changeset.Ref
+type foundBases struct {
+	refs  changeset.Bases
 	upper changeset.Upper
 }
 
@@ -34,13 +35,13 @@ func (b *bases) queries() map[**sql.Stmt]string {
 func (b *bases) forget() { clear(b.known) }
 
 // share returns the binary form of h to store: header, which lacks the upper
-// wheels, if the base of h is stored and has them, and otherwise the whole form.
+// wheels, if both bases of h are stored and have them, and otherwise the whole form.
 func (b *bases) share(header []byte, h changeset.Header) ([]byte, error) {
-	ref, ok := h.Base()
+	refs, ok := h.Bases()
 	if !ok {
 		return header, nil
 	}
-	upper, err := b.upper(ref)
+	upper, err := b.upper(refs)
 	if err != nil || upper == h.Ancestors.Upper() {
 		return header, err
 	}
@@ -48,24 +49,36 @@ func (b *bases) share(header []byte, h changeset.Header) ([]byte, error) {
 	return header, nil
 }
 
-// upper returns the upper wheels that the row of a base has, empty if it has none.
-func (b *bases) upper(ref changeset.Ref) (changeset.Upper, error) {
-	if known := b.known[ref.AggregateID]; known.ref == ref {
+// upper returns the upper wheels that the rows of both bases have, empty if they do not.
+func (b *bases) upper(refs changeset.Bases) (changeset.Upper, error) {
+	aggregateID := refs[0].AggregateID
+	if known := b.known[aggregateID]; known.refs == refs {
 		return known.upper, nil
 	}
+	first, err := b.upperOf(refs[0])
+	if err != nil || first == "" {
+		return "", err
+	}
+	second, err := b.upperOf(refs[1])
+	if err != nil || first != second {
+		return "", err
+	}
+	if b.known == nil || len(b.known) == maxKnown {
+		b.known = make(map[string]foundBases)
+	}
+	b.known[aggregateID] = foundBases{refs, first}
+	return first, nil
+}
+
+// upperOf returns the upper wheels that the row of a base has, empty if it is missing,
+// damaged, or in the text form.
+func (b *bases) upperOf(ref changeset.Ref) (changeset.Upper, error) {
 	var header []byte
 	aggregateID, object := key(ref)
 	if err := b.load.QueryRow(aggregateID, object).Scan(&header); err != nil && !isMissing(err) {
 		return "", err
 	}
-	upper, err := changeset.BinaryUpper(ref, header)
-	if err != nil {
-		return "", nil // missing, damaged, or in the text form
-	}
-	if b.known == nil || len(b.known) == maxKnown {
-		b.known = make(map[string]base)
-	}
-	b.known[ref.AggregateID] = base{ref, upper}
+	upper, _ := changeset.BinaryUpper(ref, header)
 	return upper, nil
 }
 
@@ -75,14 +88,10 @@ func (b *bases) release(ref changeset.Ref) error {
 	if !ref.IsBase() {
 		return nil
 	}
-	upper, err := b.upper(ref)
 	delete(b.known, ref.AggregateID)
-	if err != nil || upper == "" {
-		return err
-	}
 	sharers, err := b.sharersOf(ref)
 	for i := 0; err == nil && i < len(sharers); i++ {
-		err = b.makeWhole(sharers[i], upper)
+		err = b.makeWhole(sharers[i])
 	}
 	return err
 }
@@ -92,6 +101,7 @@ type sharer struct {
 	aggregateID    string
 	object, header []byte
 	ref            changeset.Ref
+	bases          changeset.Bases
 }
 
 // sharersOf returns the rows that share the upper wheels of a base.
@@ -111,7 +121,7 @@ func (b *bases) sharersOf(ref changeset.Ref) (all []sharer, err error) {
 		if r.ref, ok = objectRef(ref.AggregateID, r.object); !ok {
 			continue
 		}
-		if of, ok := changeset.BinaryBase(r.ref, r.header); ok && of == ref {
+		if r.bases, ok = changeset.BinaryBases(r.ref, r.header); ok && slices.Contains(r.bases[:], ref) {
 			all = append(all, r)
 		}
 	}
@@ -119,21 +129,31 @@ func (b *bases) sharersOf(ref changeset.Ref) (all []sharer, err error) {
 }
 
 // makeWhole writes the whole form, unless the row is damaged.
-func (b *bases) makeWhole(r sharer, upper changeset.Upper) error {
-	h, err := changeset.DecodeBinary(changeset.Stored{Ref: r.ref}, r.header, upper)
-	if err != nil {
+func (b *bases) makeWhole(r sharer) error {
+	var h changeset.Header
+	var damage error
+	for _, base := range r.bases {
+		upper, err := b.upperOf(base)
+		if err != nil {
+			return err
+		}
+		if h, damage = changeset.DecodeBinary(changeset.Stored{Ref: r.ref}, r.header, upper); damage == nil {
+			break
+		}
+	}
+	if damage != nil {
 		return nil
 	}
 	whole, _ := changeset.EncodeBinary(h, true)
-	_, err = b.update.Exec(whole, r.aggregateID, r.object)
+	_, err := b.update.Exec(whole, r.aggregateID, r.object)
 	return err
 }
 
-// wheel is how many versions have the same base, itself included.
+// wheel is how many versions have the same bases, the bases included.
 const wheel = 16
 
-// versionOfBase returns the first bytes of the object of a changeset's base; none if it
-// has no base.
+// versionOfBase returns the first bytes of the object of a changeset's first base; none if
+// it has no bases.
 func versionOfBase(ref changeset.Ref) []byte {
 	if ref.IsPacked() || ref.Version < wheel || ref.IsBase() {
 		return []byte{}
@@ -141,8 +161,8 @@ func versionOfBase(ref changeset.Ref) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 0, 8), ref.Version&^(wheel-1))
 }
 
-// endOfBlock returns the end of the objects that may share the base of ref, which may be
-// ref itself; none if it has no base.
+// endOfBlock returns the end of the objects that may share the bases of ref, which may be
+// a base itself; none if it has no bases.
 func endOfBlock(ref changeset.Ref) []byte {
 	if ref.IsPacked() || ref.Version < wheel {
 		return []byte{}
@@ -151,11 +171,11 @@ func endOfBlock(ref changeset.Ref) []byte {
 	return append(end, bytes.Repeat([]byte{0xff}, len(ref.ID))...)
 }
 
-// decodeBinary decodes the binary form of a row. The header of the base is nil if it was not found.
+// decodeBinary decodes the binary form of a row. base is the header of its first base, nil if it was not found.
 func decodeBinary(o changeset.Stored, header, base []byte) (changeset.Header, error) {
 	var upper changeset.Upper
-	if ref, ok := changeset.BinaryBase(o.Ref, header); ok {
-		upper, _ = changeset.BinaryUpper(ref, base) // DecodeBinary says what is missing
+	if bases, ok := changeset.BinaryBases(o.Ref, header); ok {
+		upper, _ = changeset.BinaryUpper(bases[0], base) // DecodeBinary says what is missing
 	}
 	return changeset.DecodeBinary(o, header, upper)
 }

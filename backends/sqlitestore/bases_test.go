@@ -47,15 +47,15 @@ func requireStored(t *testing.T, s *Store, all []changeset.Changeset) {
 	}
 }
 
-// shares reports whether the row of a changeset needs the row of its base.
+// shares reports whether the row of a changeset needs the row of a base.
 func shares(t *testing.T, s *Store, ref changeset.Ref) bool {
 	t.Helper()
-	_, ok := changeset.BinaryBase(ref, headerOf(t, s.path, ref))
+	_, ok := changeset.BinaryBases(ref, headerOf(t, s.path, ref))
 	return ok
 }
 
-// TestRowsShareTheirBase: all rows after version 16 share, also a base that another store has written.
-func TestRowsShareTheirBase(t *testing.T) {
+// TestRowsShareTheirBases: all rows after version 16 share, also a base that another store has written.
+func TestRowsShareTheirBases(t *testing.T) {
 	s := open(t)
 	all, h := chainIn(t, s, head.Head{}, 20)
 	more, h := chainIn(t, openAt(t, s.path, nil), h, 10)
@@ -63,7 +63,7 @@ func TestRowsShareTheirBase(t *testing.T) {
 	more, _ = chainIn(t, s, h, 10)
 	all = append(all, more...)
 	for _, c := range all {
-		require.Equal(t, c.Version > 16 && c.Version%16 != 0, shares(t, s, c.Ref), c.Version)
+		require.Equal(t, c.Version > 16 && c.Version%16 >= 2, shares(t, s, c.Ref), c.Version)
 	}
 	requireStored(t, s, all)
 }
@@ -75,13 +75,19 @@ func TestRowsWithoutABaseAreWhole(t *testing.T) {
 	all, _ := chainIn(t, elsewhere, head.Head{}, 20)
 	for name, prepare := range map[string]func(s *Store){
 		"missing": func(*Store) {},
+		"alone":   func(s *Store) { require.NoError(t, s.Put(t.Context(), all[16])) },
+		"the second alone": func(s *Store) {
+			require.NoError(t, s.Put(t.Context(), all[17]))
+		},
 		"damaged": func(s *Store) {
 			require.NoError(t, s.Put(t.Context(), all[16]))
 			tamper(t, s.path, "UPDATE changesets SET header = substr(header, 2)")
+			require.NoError(t, s.Put(t.Context(), all[17]))
 		},
 		"in the text form": func(s *Store) {
 			require.NoError(t, s.Put(t.Context(), all[16]))
 			asTexts(t, s.path)
+			require.NoError(t, s.Put(t.Context(), all[17]))
 		},
 		"rolled back": func(s *Store) {
 			require.NoError(t, s.transaction(func() error {
@@ -152,23 +158,33 @@ func TestDeletedFork(t *testing.T) {
 	requireStored(t, s, slices.Concat(all, lost[:2], lost[3:]))
 }
 
-// TestDamagedBase: its row and the rows that share its upper wheels are corrupt, and no others.
+// TestDamagedBase: a damaged base is corrupt, and no other changeset. Without either base,
+// the rows that share their upper wheels are corrupt.
 func TestDamagedBase(t *testing.T) {
 	s := open(t)
 	all, _ := chainIn(t, s, head.Head{}, 40)
-	tamper(t, s.path, "UPDATE changesets SET header = CAST('x' || header AS BLOB) WHERE substr(object, 8, 1) = x'10'")
-	for _, c := range all {
+	for _, damage := range []string{"10", "11"} {
+		for _, change := range []string{"UPDATE changesets SET header = CAST('x' || header AS BLOB)", "UPDATE changesets SET header = NULL", "DELETE FROM changesets"} {
+			conn := raw(t, s.path)
+			conn.run(t, "CREATE TABLE kept AS SELECT * FROM changesets", change+" WHERE substr(object, 8, 1) = x'"+damage+"'")
+			sound := slices.DeleteFunc(slices.Clone(all), func(c changeset.Changeset) bool { return fmt.Sprintf("%x", c.Version) == damage })
+			require.Len(t, sound, 39)
+			for _, c := range sound {
+				got, err := s.Get(t.Context(), c.Ref, nil)
+				require.NoError(t, err)
+				require.Equal(t, c, got)
+			}
+			conn.run(t, "DELETE FROM changesets", "INSERT INTO changesets SELECT * FROM kept", "DROP TABLE kept")
+			require.NoError(t, conn.Close())
+		}
+	}
+	raw(t, s.path).run(t, "UPDATE changesets SET header = CAST('x' || header AS BLOB) WHERE substr(object, 8, 1) IN (x'10', x'11')")
+	for _, c := range all[16:32] {
 		_, err := s.Get(t.Context(), c.Ref, nil)
-		if c.Version < 16 || c.Version >= 32 {
-			require.NoError(t, err)
-			continue
-		}
 		requireCorrupt(t, err, s.Locate(c.Ref))
-		if c.Version > 16 {
-			require.ErrorContains(t, err, "the changeset at version 16")
+		if c.Version >= 18 {
+			require.ErrorContains(t, err, "the changesets at versions 16 and 17")
 		}
-		_, err = s.Stat(t.Context(), c.Ref)
-		requireCorrupt(t, err, s.Locate(c.Ref))
 	}
 	requireStored(t, s, all[:16])
 	requireStored(t, s, all[32:])

@@ -14,7 +14,7 @@ import (
 type row struct {
 	aggregateID string
 	object      []byte
-	// header is the binary form, without the upper wheels that its base has. It is nil if the
+	// header is the binary form, without the upper wheels that its bases have. It is nil if the
 	// changeset has no binary form: then Row and contentType are the text form.
 	header []byte
 	changeset.Row
@@ -189,9 +189,29 @@ func (s *Store) Stat(ctx context.Context, ref changeset.Ref) (info changeset.Inf
 	if header == nil {
 		info.Header, err = s.statText(ctx, stored)
 	} else {
-		info.Header, err = decodeBinary(stored, header, base)
+		info.Header, err = s.statBinary(ctx, stored, header, base)
 	}
 	return info, err
+}
+
+// statBinary decodes the binary form of a row. If its first base does not help, the second
+// one does.
+func (s *Store) statBinary(ctx context.Context, stored changeset.Stored, header, base []byte) (changeset.Header, error) {
+	h, damage := decodeBinary(stored, header, base)
+	bases, shares := changeset.BinaryBases(stored.Ref, header)
+	if damage == nil || !shares {
+		return h, damage
+	}
+	aggregateID, object := key(bases[1])
+	err := s.reader.base.QueryRowContext(ctx, aggregateID, object).Scan(&base)
+	if isMissing(err) {
+		return changeset.Header{}, damage
+	}
+	if err != nil {
+		return changeset.Header{}, s.getFailure(stored.Ref, err)
+	}
+	upper, _ := changeset.BinaryUpper(bases[1], base)
+	return changeset.DecodeBinary(stored, header, upper)
 }
 
 // errNull says that a row has no content.

@@ -46,7 +46,7 @@ type manyRows struct {
 	admission changeset.Admission
 	all       []changeset.Changeset
 
-	// uppers has what the rows at the last version that is a base have.
+	// uppers has what the rows of the last bases have.
 	uppers map[changeset.Ref]changeset.Upper
 }
 
@@ -136,14 +136,14 @@ func sizeOfObject(ref changeset.Ref) int {
 // remember keeps the upper wheels of a base for the rows after it.
 func (q *manyRows) remember(ref changeset.Ref, r *manyRow) {
 	for other := range q.uppers {
-		if other.Version != ref.Version || other.AggregateID != ref.AggregateID {
+		if other.Version/wheel != ref.Version/wheel || other.AggregateID != ref.AggregateID {
 			clear(q.uppers)
 		}
 		break
 	}
 	if upper, err := changeset.BinaryUpper(ref, r.header); err == nil {
 		if q.uppers == nil {
-			q.uppers = make(map[changeset.Ref]changeset.Upper, 1)
+			q.uppers = make(map[changeset.Ref]changeset.Upper, 2)
 		}
 		q.uppers[ref] = upper
 	}
@@ -170,8 +170,8 @@ func (q *manyRows) decode(r *manyRow, ref changeset.Ref) (h changeset.Header, ok
 
 func (q *manyRows) decodeBinary(o changeset.Stored, header, base []byte) (changeset.Header, error) {
 	if base == nil {
-		ref, _ := changeset.BinaryBase(o.Ref, header)
-		return changeset.DecodeBinary(o, header, q.uppers[ref])
+		bases, _ := changeset.BinaryBases(o.Ref, header)
+		return changeset.DecodeBinary(o, header, cmp.Or(q.uppers[bases[0]], q.uppers[bases[1]]))
 	}
 	return decodeBinary(o, header, base)
 }

@@ -95,7 +95,7 @@ func TestMigrateTexts(t *testing.T) {
 	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT count(*) FROM changesets WHERE header IS NULL").Scan(&texts))
 	require.Equal(t, 1, texts, "of the damaged row")
 	for ref := range want {
-		if _, ok := changeset.BinaryBase(ref, headerOf(t, path, ref)); ok {
+		if _, ok := changeset.BinaryBases(ref, headerOf(t, path, ref)); ok {
 			shared++
 		}
 	}

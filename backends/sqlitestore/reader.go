@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, text, whole, content, many, between, objects, scan, aggregates, nextObject, head, heads, log, logEnd *sql.Stmt
+	header, base, text, whole, content, many, between, objects, scan, aggregates, nextObject, head, heads, log, logEnd *sql.Stmt
 }
 
 // openReader opens the pool. check runs before each connection is opened, so
@@ -32,6 +32,7 @@ func openReader(path string, busy time.Duration, check func() error) (*reader, e
 func (r *reader) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&r.header:     selectHeader,
+		&r.base:       selectBase,
 		&r.text:       selectText,
 		&r.whole:      selectWhole,
 		&r.content:    selectContent,

@@ -47,9 +47,8 @@
 //	SELECT hex(substr(object, 1, 8)), content FROM changesets
 //	WHERE aggregate_id = 'order-1' ORDER BY object
 //
-// Of 16 versions of a chain, the row of the first has a part of the ancestor index that they
-// have in common ([changeset.Upper]). Only [Store.Delete] can delete such a row and leave the
-// others readable.
+// Of 16 versions of a chain, the rows of the first two have a part of the ancestor index that they
+// have in common ([changeset.Upper]). Other rows need one of the two: [Store.Delete] sees to that.
 //
 // The table log has a row for each commit, in the order of the commits, written in the
 // commit's transaction ([head.Log]). Row 0 names the log. Each row's hash covers the row
