@@ -56,7 +56,7 @@
 //
 // Files of older versions have no table log, or larger rows in the table changesets. Open
 // brings them up to date in one transaction, during which no process can write: about
-// two seconds for 100,000 heads, and four for 100,000 changesets. The file does not become
+// two seconds for 100,000 heads, and seven for 100,000 changesets. The file does not become
 // smaller, but has room for as many changesets again; VACUUM INTO makes a small copy.
 // [Migrate] does so ahead of time. Programs of an older version cannot use the file afterwards. If
 // they have it open, they can read heads and contents, but no changesets, and write nothing.
