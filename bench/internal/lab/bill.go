@@ -29,7 +29,8 @@ type Bill struct {
 // Units are what DynamoDB charges by.
 type Units struct {
 	// Write is a unit for each KB of an item that is written: of the old or the new item,
-	// whichever is larger. Read is a unit for each 4 KB of an item that is read consistently.
+	// whichever is larger. A transaction is charged twice, and for items that it only tests
+	// as well. Read is a unit for each 4 KB of an item that is read consistently.
 	Write, Read int
 }
 
@@ -72,6 +73,8 @@ type request struct {
 	Expression string            `json:"UpdateExpression"`
 	Names      map[string]string `json:"ExpressionAttributeNames"`
 	Values     Item              `json:"ExpressionAttributeValues"`
+	// Together are the writes of a transaction.
+	Together []struct{ Update, ConditionCheck *request } `json:"TransactItems"`
 }
 
 // Do answers a request as DynamoDB would.
@@ -107,11 +110,37 @@ func (b *Bill) answer(operation string, in request) (any, error) {
 	case "PutItem":
 		return struct{}{}, b.write(Item{"aggregateId": in.Item["aggregateId"], "version": in.Item["version"]}, in.Item)
 	case "UpdateItem":
-		next := maps.Clone(in.Key)
-		maps.Copy(next, b.items[keyOf(in.Key)])
-		return struct{}{}, b.write(in.Key, next.update(in))
+		return struct{}{}, b.update(in)
+	case "TransactWriteItems":
+		return struct{}{}, b.transact(in)
 	}
 	return nil, fmt.Errorf("a bill does not know %s", operation)
+}
+
+// update updates an item. It needs the lock.
+func (b *Bill) update(in request) error {
+	next := maps.Clone(in.Key)
+	maps.Copy(next, b.items[keyOf(in.Key)])
+	return b.write(in.Key, next.update(in))
+}
+
+// transact updates and tests items. It needs the lock.
+func (b *Bill) transact(in request) (err error) {
+	before := b.units.Write
+	for _, one := range in.Together {
+		switch {
+		case one.Update != nil:
+			err = errors.Join(err, b.update(*one.Update))
+		case one.ConditionCheck != nil:
+			size, failed := b.items[keyOf(one.ConditionCheck.Key)].Size()
+			b.units.Write += max(1, ceil(size, 1<<10))
+			err = errors.Join(err, failed)
+		default:
+			err = errors.Join(err, errors.ErrUnsupported)
+		}
+	}
+	b.units.Write += b.units.Write - before
+	return err
 }
 
 // write replaces an item. It needs the lock.

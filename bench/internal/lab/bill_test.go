@@ -87,6 +87,22 @@ func TestBillOfHeads(t *testing.T) {
 	require.Equal(t, 1, c.bill.Units().Read)
 }
 
+// A transaction is charged twice, also for what it only tests.
+func TestBillOfACommit(t *testing.T) {
+	bill := lab.NewBill()
+	heads, err := dynamostore.New(bill.Client(), "heads", nil)
+	require.NoError(t, err)
+	store := ropewalk.New(memstore.New(), heads, nil)
+	seen, err := store.Chain("seen").Create(t.Context(), changeset.Draft{Content: []byte("{}")})
+	require.NoError(t, err)
+	before := bill.Units().Write
+	draft := changeset.Draft{Content: []byte("{}")}
+	_, err = store.Commit(t.Context(), store.Chain("a").Appending(head.Head{}, draft), store.Chain("b").Appending(head.Head{}, draft),
+		store.Chain("seen").Unchanged(seen), store.Chain("missing").Unchanged(head.Head{}))
+	require.NoError(t, err)
+	require.Equal(t, 8, bill.Units().Write-before)
+}
+
 func TestBillOfATableOfEvents(t *testing.T) {
 	bill := lab.NewBill()
 	table := peers.TableAt(bill.Client(), "events")
