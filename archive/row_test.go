@@ -47,6 +47,17 @@ func TestRowsOfEvents(t *testing.T) {
 	require.Equal(t, fourth, rows[3])
 }
 
+// A row has the mark of its commit of several aggregates.
+func TestRowsOfCommits(t *testing.T) {
+	c := changesetOf("order-1", 4, "application/x-ndjson", `{"type":"opened"}`+"\n")
+	mark := changeset.Commit{ID: c.ID, Members: 2}
+	c.Metadata = map[string]string{"$commit": mark.String()}
+	require.Equal(t, mark, c.Commit())
+	rows := slices.Collect(RowsOf(c, feed.Position{}))
+	require.Len(t, rows, 1)
+	require.Equal(t, `{"$commit":"`+mark.String()+`"}`, rows[0].Metadata)
+}
+
 // Every changeset has a row, and every byte of its content is in the rows.
 func TestRowsOfOtherContent(t *testing.T) {
 	for _, test := range []struct {

@@ -73,6 +73,9 @@ func changeLine(c feed.Change) string {
 	recorded, size, what := "", "", "erased"
 	if !c.Erased {
 		recorded, size, what = ui.Seconds(c.RecordedAt), ui.ByteSize(c.BodySize), c.ContentType
+		if mark := c.Commit(); !mark.IsZero() {
+			what += "  commit " + commitWords(mark)
+		}
 	}
 	line := fmt.Sprintf("%-20s  %7s  %s", recorded, size, ui.Safef("%s  %s  %s", c.Ref.String(), what, c.Position.String()))
 	return strings.TrimRight(line, " ")
