@@ -318,3 +318,28 @@ func TestAScanThatIsOutOfOrderIsNotTrusted(t *testing.T) {
 	m := fill(t, "a", "b", "unasked")
 	require.Equal(t, reportsOf(t, m, m, nil), reportsOf(t, misordered{m}, m, nil))
 }
+
+// An error of the storage is no report: neither of the aggregate that it met, nor of one
+// without an ID.
+func TestAnErrorIsNoReport(t *testing.T) {
+	for name, hide := range map[string]func(whole) inspect.Changesets{
+		"scans": func(s whole) inspect.Changesets { return s }, "no scans": withoutScan,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, script := memstore.New(), &faults.Script{}
+			_, err := ropewalk.New(db, db, nil).Chain("order").Create(t.Context(), draft("created"))
+			require.NoError(t, err)
+			for _, op := range []faults.Op{faults.Load, faults.Get, faults.GetMany, faults.Scan} {
+				script.Every(op, faults.Fault{Kind: faults.Dropped})
+			}
+			db.Tamper(func(c *memstore.Contents) { delete(c.Heads, head.ObjectName("order")) })
+			failed := false
+			for r, err := range inspect.New(script.Changesets(hide(db)).(inspect.Changesets), script.Heads(db), nil).VerifyAll(t.Context()) {
+				require.ErrorIs(t, err, faults.ErrInjected)
+				require.Zero(t, r)
+				failed = true
+			}
+			require.True(t, failed)
+		})
+	}
+}

@@ -133,10 +133,13 @@ func (in *Inspector) reports(ctx context.Context) iter.Seq2[[]Report, error] {
 // returns no report if the aggregate was collected since.
 func (in *Inspector) verifyListed(ctx context.Context, aggregateID string, s *survey) ([]Report, error) {
 	r, err := in.verify(ctx, aggregateID, changeset.Digest{}, s)
-	if errors.Is(err, changeset.ErrNotFound) {
+	switch {
+	case errors.Is(err, changeset.ErrNotFound):
 		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	return []Report{r}, err
+	return []Report{r}, nil
 }
 
 // entries yields all aggregates: those that have objects, and then those that have

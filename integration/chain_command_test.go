@@ -78,8 +78,8 @@ func TestCommandOverClouds(t *testing.T) {
 		findings := run(t, "", "init", "--check")
 		require.Contains(t, findings, "conditional writes")
 		require.Contains(t, findings, "several aggregates in one commit ")
-		t.Run("several aggregates in one commit", func(t *testing.T) { together(t, c, environment, cloud.name == "S3 and DynamoDB") })
 		t.Run("import and export", func(t *testing.T) { importAndExport(t, run) })
+		t.Run("several aggregates in one commit", func(t *testing.T) { together(t, c, environment, cloud.name == "S3 and DynamoDB") })
 		t.Run("sixteen processes", func(t *testing.T) { sixteenProcesses(t, c, environment, run) })
 	})
 }
