@@ -58,19 +58,27 @@ func TestTamperedRowsAreCorrupt(t *testing.T) {
 		"a time":            `last_modified = 'yesterday'`,
 		"another time form": `last_modified = replace(last_modified, 'Z', '+00:00')`,
 	} {
-		heal := damage(t, s.path, "changesets", change)
-		_, err := s.Stat(t.Context(), stored.Ref)
-		requireCorrupt(t, err, s.Locate(stored.Ref))
-		if !strings.HasPrefix(change, "last_modified") { // which Get does not read
-			_, err = s.Get(t.Context(), stored.Ref, nil)
-			requireCorrupt(t, err, s.Locate(stored.Ref))
-		}
-		_, err = s.Get(t.Context(), other.Ref, nil)
-		require.NoError(t, err, name)
-		heal()
-		_, err = s.Get(t.Context(), stored.Ref, nil)
-		require.NoError(t, err, name)
+		requireDamaged(t, s, name, change, stored.Ref, other.Ref)
 	}
+}
+
+// requireDamaged changes the row of a changeset, and requires that the changeset is corrupt
+// until the row is healed, and that the other changeset never is. The name of the change is
+// for messages.
+func requireDamaged(t *testing.T, s *Store, name, change string, stored, other changeset.Ref) {
+	t.Helper()
+	heal := damage(t, s.path, "changesets", change)
+	_, err := s.Stat(t.Context(), stored)
+	requireCorrupt(t, err, s.Locate(stored))
+	if !strings.HasPrefix(change, "last_modified") { // which Get does not read
+		_, err = s.Get(t.Context(), stored, nil)
+		requireCorrupt(t, err, s.Locate(stored))
+	}
+	_, err = s.Get(t.Context(), other, nil)
+	require.NoError(t, err, name)
+	heal()
+	_, err = s.Get(t.Context(), stored, nil)
+	require.NoError(t, err, name)
 }
 
 // TestTamperedHeadersAreCorrupt changes rows of the binary form. Each bit counts.
@@ -90,18 +98,7 @@ func TestTamperedHeadersAreCorrupt(t *testing.T) {
 		changes = append(changes, fmt.Sprintf("header = x'%x'", flipped))
 	}
 	for _, change := range changes {
-		heal := damage(t, s.path, "changesets", change)
-		_, err := s.Stat(t.Context(), stored.Ref)
-		requireCorrupt(t, err, s.Locate(stored.Ref))
-		if !strings.HasPrefix(change, "last_modified") { // which Get does not read
-			_, err = s.Get(t.Context(), stored.Ref, nil)
-			requireCorrupt(t, err, s.Locate(stored.Ref))
-		}
-		_, err = s.Get(t.Context(), other.Ref, nil)
-		require.NoError(t, err, change)
-		heal()
-		_, err = s.Get(t.Context(), stored.Ref, nil)
-		require.NoError(t, err, change)
+		requireDamaged(t, s, change, change, stored.Ref, other.Ref)
 	}
 }
 

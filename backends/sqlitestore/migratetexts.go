@@ -84,7 +84,7 @@ func (m *textMigration) copyRow(ctx context.Context, rowID int64, r row, modifie
 	return err
 }
 
-// binaryOf returns the binary form of a row, nil if it has none.
+// binaryOf returns the binary form of a row, nil if the row must keep the text form.
 func (m *textMigration) binaryOf(r row, size int64) ([]byte, error) {
 	ref, ok := refOf(r.aggregateID, r.object)
 	if !ok {

@@ -58,8 +58,9 @@ func examine(ctx context.Context, std *ui.Streams, stores *storeFlags, p locatio
 		findings = append(findings, walSize(string(file)))
 	}
 	err = withStore(ctx, stores, func(s *store) error {
-		for _, probe := range []func(context.Context, *store) ([]finding.Finding, error){reading, writing, feeding, subscribing} {
-			found, err := probe(ctx, s)
+		p := &probing{store: s}
+		for _, probe := range []func(context.Context) ([]finding.Finding, error){p.reading, p.writing, p.feeding, p.subscribing} {
+			found, err := probe(ctx)
 			if err != nil {
 				return err
 			}

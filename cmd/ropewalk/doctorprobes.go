@@ -71,8 +71,15 @@ func walSize(file string) finding.Finding {
 	return f
 }
 
+// probing examines an open store. It keeps the changeset that it has read, for the probe
+// of writing; nil if the store has none that can be read.
+type probing struct {
+	*store
+	read *changeset.Changeset
+}
+
 // reading loads a head that is missing, and a changeset if the store has any.
-func reading(ctx context.Context, s *store) ([]finding.Finding, error) {
+func (s *probing) reading(ctx context.Context) ([]finding.Finding, error) {
 	took, err := median(func() error {
 		_, err := s.heads.Load(ctx, "doctor-"+uuid.NewString())
 		return err
@@ -81,7 +88,7 @@ func reading(ctx context.Context, s *store) ([]finding.Finding, error) {
 		return nil, err
 	}
 	all := []finding.Finding{timed("a head", took)}
-	newest, future, err := someHeads(ctx, s)
+	newest, future, err := s.someHeads(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +96,9 @@ func reading(ctx context.Context, s *store) ([]finding.Finding, error) {
 		all = append(all, finding.Finding{Name: "heads", Detail: future, Hint: "set the clock of the machine that wrote it; histories are in order anyway"})
 	}
 	if object, ok := objectOf(newest); ok {
-		took, err := median(func() error {
-			_, err := s.objects.Get(ctx, object, nil)
+		var c changeset.Changeset
+		took, err := median(func() (err error) {
+			c, err = s.objects.Get(ctx, object, nil)
 			return err
 		})
 		switch {
@@ -99,7 +107,7 @@ func reading(ctx context.Context, s *store) ([]finding.Finding, error) {
 		case err != nil:
 			return nil, err
 		default:
-			all = append(all, timed("an object", took))
+			s.read, all = &c, append(all, timed("an object", took))
 		}
 	}
 	return all, nil
@@ -133,7 +141,7 @@ func timed(what string, took time.Duration) finding.Finding {
 
 // someHeads looks at some heads. It returns a head with changesets, and what is known of
 // the first head that was written in the future, by the clock of this machine.
-func someHeads(ctx context.Context, s *store) (newest head.Head, future string, err error) {
+func (s *probing) someHeads(ctx context.Context) (newest head.Head, future string, err error) {
 	seen := 0
 	for h, err := range s.heads.List(ctx, "") {
 		if isDamage(err) {
@@ -161,8 +169,8 @@ func objectOf(h head.Head) (changeset.Ref, bool) {
 	return h.Ref, h.State == head.Live && !h.IsPacked()
 }
 
-// writing tries a swap that must be refused, and puts an object that exists.
-func writing(ctx context.Context, s *store) ([]finding.Finding, error) {
+// writing tries a swap that must be refused, and puts the object that was read.
+func (s *probing) writing(ctx context.Context) ([]finding.Finding, error) {
 	never := head.Head{Ref: changeset.Ref{AggregateID: "doctor-" + uuid.NewString(), ID: changeset.NewID()}, Revision: 1, State: head.Live, UpdatedAt: time.Now()}
 	never.Ancestors = never.Ancestors.Push(never.ID)
 	next := never
@@ -172,29 +180,17 @@ func writing(ctx context.Context, s *store) ([]finding.Finding, error) {
 		return nil, errors.Join(err, errors.New("a swap that expects a missing head was not refused as a conflict"))
 	}
 	all := []finding.Finding{{Name: "swapping a head", OK: true, Detail: "is permitted"}}
-	newest, _, err := someHeads(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	object, ok := objectOf(newest)
-	if !ok {
+	if s.read == nil {
 		return all, nil
 	}
-	c, err := s.objects.Get(ctx, object, nil)
-	if isDamage(err) {
-		return all, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := s.objects.Put(ctx, c); err != nil {
+	if err := s.objects.Put(ctx, *s.read); err != nil {
 		return nil, err
 	}
 	return append(all, finding.Finding{Name: "putting an object", OK: true, Detail: "is permitted"}), nil
 }
 
 // feeding looks at what the feed lacks.
-func feeding(ctx context.Context, s *store) ([]finding.Finding, error) {
+func (s *probing) feeding(ctx context.Context) ([]finding.Finding, error) {
 	status, err := s.feed().Status(ctx)
 	if errors.Is(err, feed.ErrNoFeed) {
 		return []finding.Finding{{Name: "feed", OK: true, Detail: "none"}}, nil
@@ -210,7 +206,7 @@ func feeding(ctx context.Context, s *store) ([]finding.Finding, error) {
 }
 
 // subscribing looks at each subscription.
-func subscribing(ctx context.Context, s *store) ([]finding.Finding, error) {
+func (s *probing) subscribing(ctx context.Context) ([]finding.Finding, error) {
 	standings, err := measureAll(ctx, s.feed())
 	if err != nil && !errors.Is(err, feed.ErrNoFeed) {
 		return nil, err

@@ -49,7 +49,7 @@ func hand(owner, from, to string) ([]ropewalk.Draft, error) {
 	}
 }
 
-// Email returns the address of a customer; empty if the customer has none.
+// Email returns the address of a customer; empty if the customer has no address.
 func (c Customers) Email(ctx context.Context, customer string) (string, error) {
 	r, err := c.Store.Chain(customer).Reader(ctx)
 	if errors.Is(err, ropewalk.ErrNotFound) {

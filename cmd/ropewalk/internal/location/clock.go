@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"ropewalk/internal/awscall"
 )
 
 // Clocked is a location whose service has a clock of its own.
@@ -57,17 +59,8 @@ func skew(ctx context.Context, url, mark string) (time.Duration, error) {
 	middle := start.Add(time.Since(start) / 2)
 	defer reply.Body.Close()
 	at, err := http.ParseTime(reply.Header.Get("Date"))
-	if err != nil || !hasHeader(reply.Header, mark) || reply.Header.Get("Age") != "" {
+	if err != nil || !awscall.HasHeader(reply.Header, mark) || reply.Header.Get("Age") != "" {
 		return 0, fmt.Errorf("%s: the reply, %s, is not a reply of the service with its time", url, reply.Status)
 	}
 	return middle.Sub(at.Add(time.Second / 2)), nil
-}
-
-func hasHeader(header http.Header, prefix string) bool {
-	for name := range header {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
 }
