@@ -207,31 +207,43 @@ func (l *laboratory) syncRate(context.Context) (float64, error) {
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
+// openWith opens a fresh store and appends n events to it.
+func (l *laboratory) openWith(ctx context.Context, p embeddedPeer, n int) (peers.Embedded, error) {
+	folder, err := l.folder(p.name)
+	if err != nil {
+		return nil, err
+	}
+	store, err := p.open(ctx, folder, 1)
+	if err != nil {
+		return nil, err
+	}
+	for version := range n {
+		if err := store.Append(ctx, "order", uint64(version), l.content(1<<10)); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+	}
+	return store, nil
+}
+
+// readEvents reads the events that openWith has appended.
+func (p embeddedPeer) readEvents(ctx context.Context, store peers.Embedded, n int) error {
+	got, err := store.Read(ctx, "order")
+	if err == nil && got != n {
+		err = fmt.Errorf("%s has %d events, not %d", p.name, got, n)
+	}
+	return err
+}
+
 func (l *laboratory) embeddedReads(ctx context.Context, r *report.Results) error {
 	n := pick(l, 1000, 50)
 	var variants []lab.Variant
 	for _, p := range embeddedPeers {
-		folder, err := l.folder(p.name)
-		if err != nil {
-			return err
-		}
-		store, err := p.open(ctx, folder, 1)
+		store, err := l.openWith(ctx, p, n)
 		if err != nil {
 			return err
 		}
 		defer store.Close()
-		for version := range n {
-			if err := store.Append(ctx, "order", uint64(version), l.content(1<<10)); err != nil {
-				return err
-			}
-		}
-		variants = append(variants, lab.Milliseconds(func(ctx context.Context) error {
-			got, err := store.Read(ctx, "order")
-			if err == nil && got != n {
-				err = fmt.Errorf("%s has %d events, not %d", p.name, got, n)
-			}
-			return err
-		}))
+		variants = append(variants, lab.Milliseconds(func(ctx context.Context) error { return p.readEvents(ctx, store, n) }))
 	}
 	figures, err := lab.Turns(ctx, pick(l, 21, 2), variants...)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 
 	"ropewalk/backends/sqlitestore"
 	"ropewalk/bench/internal/lab"
-	"ropewalk/bench/internal/peers"
 	"ropewalk/bench/internal/report"
 	"ropewalk/changeset"
 	"ropewalk/head"
@@ -68,19 +67,12 @@ func processorReads(ctx context.Context, l *laboratory, r *report.Results) error
 	n := pick(l, 1000, 50)
 	var variants []lab.Variant
 	for _, p := range processorPeers[:2] {
-		folder, err := l.folder(p.name)
-		if err != nil {
-			return err
-		}
-		store, err := p.open(ctx, folder, 1)
+		store, err := l.openWith(ctx, p, n)
 		if err != nil {
 			return err
 		}
 		defer store.Close()
-		if err := fillWith(ctx, store, n, l.content(1<<10)); err != nil {
-			return err
-		}
-		variants = append(variants, lab.Milliseconds(func(ctx context.Context) error { return readEvents(ctx, store, n) }))
+		variants = append(variants, lab.Milliseconds(func(ctx context.Context) error { return p.readEvents(ctx, store, n) }))
 	}
 	figures, err := lab.Turns(ctx, pick(l, 51, 2), variants...)
 	if err != nil {
@@ -92,23 +84,6 @@ func processorReads(ctx context.Context, l *laboratory, r *report.Results) error
 			Against(ratio, "raw SQLite").Aim("2.5 × or less", ratio.Median <= 2.5),
 		report.Row{Name: processorPeers[1].name, What: "read in order", N: n, Value: report.Of(figures[1]), Unit: "ms"})
 	return nil
-}
-
-func fillWith(ctx context.Context, store peers.Embedded, n int, event []byte) error {
-	for version := range n {
-		if err := store.Append(ctx, "order", uint64(version), event); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func readEvents(ctx context.Context, store peers.Embedded, n int) error {
-	got, err := store.Read(ctx, "order")
-	if err == nil && got != n {
-		err = fmt.Errorf("there are %d events, not %d", got, n)
-	}
-	return err
 }
 
 // oneChangeset gives the time and the allocations for each changeset of a walk.
