@@ -20,7 +20,8 @@ import (
 var key = []byte("a secret of the tests")
 
 // TestRacingClaimants: 64 claimants race for three names while replies are lost, requests
-// are refused, and steps arrive late.
+// are refused, and steps arrive late. Which requests meet a fault depends on the scheduler as
+// well as on the seed, so the races go on until they have met every outcome.
 func TestRacingClaimants(t *testing.T) {
 	seeds := uint64(12)
 	if testing.Short() {
@@ -28,7 +29,8 @@ func TestRacingClaimants(t *testing.T) {
 	}
 	var total Result
 	uncertain := 0
-	for seed := range seeds {
+	missing := func() bool { return min(total.Claims, total.Releases, total.Swaps, uncertain) == 0 }
+	for seed := uint64(0); seed < seeds || missing() && seed < 200; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, doubts := race(t, seed)
@@ -39,11 +41,7 @@ func TestRacingClaimants(t *testing.T) {
 			})
 		})
 	}
-	t.Log(total, uncertain)
-	require.Positive(t, total.Claims)
-	require.Positive(t, total.Releases)
-	require.Positive(t, total.Swaps)
-	require.Positive(t, uncertain)
+	require.False(t, missing(), "%+v, %d uncertain", total, uncertain)
 }
 
 func race(t *testing.T, seed uint64) (*Result, int) {
