@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs, starts and stops the servers of the integration tests: the emulators LocalStack (S3, DynamoDB, DynamoDB
 # Streams), versitygw (S3) and Azurite (Azure Blob Storage), and the databases PostgreSQL and MariaDB; it also installs
-# DuckDB, which is no server. It runs on Linux and needs Go, Python 3.11 with venv, Node.js with npm, a JDK 17, Maven
-# and curl, but no Docker; where Docker is at hand, compose.yaml does the same.
+# DuckDB and Chromium, which are no servers. It runs on Linux and needs Go, Python 3.11 with venv, Node.js with npm, a
+# JDK 17, Maven and curl, and root for Chromium unless that is installed, but no Docker; where Docker is at hand,
+# compose.yaml does the same.
 #
 #   emulators.sh install   downloads what is missing; a second time it does nothing
 #   emulators.sh start     installs, starts on free ports and waits until all of them answer
@@ -16,11 +17,12 @@
 # ROPEWALK_EMULATORS_RUN  pids, logs and data of the running ones (.cache/emulators in the checkout)
 # A server whose variable (ROPEWALK_TEST_LOCALSTACK, ROPEWALK_TEST_S3, ROPEWALK_TEST_AZURITE, ROPEWALK_TEST_POSTGRES,
 # ROPEWALK_TEST_MYSQL) is already set is neither installed nor started: what it names is used, be it a real account
-# (see CONTRIBUTING.md). The same goes for ROPEWALK_TEST_DUCKDB_PYTHON, a Python that can import duckdb and sqlglot.
+# (see CONTRIBUTING.md). The same goes for ROPEWALK_TEST_DUCKDB_PYTHON, a Python that can import duckdb and sqlglot, and
+# ROPEWALK_TEST_CHROMIUM, the path of a Chromium.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for file in lib localstack versitygw azurite postgres mariadb duckdb; do
+for file in lib localstack versitygw azurite postgres mariadb duckdb chromium; do
   # shellcheck source=/dev/null
   source "$here/$file.sh"
 done
@@ -32,9 +34,10 @@ declare -A variable=(
   [postgres]=ROPEWALK_TEST_POSTGRES
   [mariadb]=ROPEWALK_TEST_MYSQL
   [duckdb]=ROPEWALK_TEST_DUCKDB_PYTHON
+  [chromium]=ROPEWALK_TEST_CHROMIUM
 )
 emulators=(localstack versitygw azurite postgres mariadb)
-programs=(duckdb) # installed, never started
+programs=(duckdb chromium) # installed, never started
 declare -A cloud=([aws]=localstack [s3]=versitygw [azure]=azurite)
 
 given() { [[ -n ${!variable[$1]:-} ]]; }
