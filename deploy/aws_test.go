@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -148,40 +149,37 @@ func requireValidation(t *testing.T, load func(*testing.T, values) module, name 
 	}
 }
 
-func TestAWSExample(t *testing.T) { requireExample(t, "aws", "orders") }
+func TestAWSExample(t *testing.T) {
+	requireExample(t, "aws/example", map[string]string{"orders": "aws", "schedules": "aws/schedules"})
+}
 
-// requireExample checks that the example gives the module's variables, and
-// uses outputs that it has.
-func requireExample(t *testing.T, folder, name string) {
+// requireExample checks that an example gives the variables of the modules that it calls, and
+// uses outputs that they have.
+func requireExample(t *testing.T, folder string, modules map[string]string) {
 	t.Helper()
-	declared, given, outputs := map[string]bool{}, values{}, map[string]bool{}
-	m := parse(t, folder)
-	for _, b := range m.blocks {
-		switch b.Type {
-		case "variable":
-			declared[b.Labels[0]] = m.has(b, "default")
-		case "output":
-			outputs[b.Labels[0]] = true
+	example := parse(t, folder)
+	for name, source := range modules {
+		called := parse(t, source)
+		call := example.block("module", name)
+		require.Equal(t, source, filepath.ToSlash(filepath.Join(folder, example.value(call, "source").AsString())))
+		given := call.Body.Attributes
+		for attribute := range given {
+			if attribute != "source" {
+				called.block("variable", attribute)
+			}
 		}
-	}
-	example := parse(t, folder+"/example")
-	call := example.block("module", name)
-	require.Equal(t, "../", example.value(call, "source").AsString())
-	for attribute := range call.Body.Attributes {
-		if attribute != "source" {
-			require.Contains(t, declared, attribute)
-			given[attribute] = true
+		for _, b := range called.blocks {
+			if b.Type == "variable" && !called.has(b, "default") {
+				require.Contains(t, given, b.Labels[0], "the example does not give it")
+			}
 		}
-	}
-	for variable, optional := range declared {
-		require.True(t, optional || given[variable] != nil, "the example does not give %s", variable)
 	}
 	used := 0
 	everywhere(example.blocks, func(b *hclsyntax.Block) {
 		for _, a := range b.Body.Attributes {
 			for _, v := range a.Expr.Variables() {
 				if v.RootName() == "module" {
-					require.True(t, outputs[attributeName(v[2])], attributeName(v[2]))
+					parse(t, modules[attributeName(v[1])]).block("output", attributeName(v[2]))
 					used++
 				}
 			}

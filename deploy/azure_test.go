@@ -186,7 +186,7 @@ func TestAzureOutputs(t *testing.T) {
 }
 
 func TestAzureExample(t *testing.T) {
-	requireExample(t, "azure", "orders")
+	requireExample(t, "azure/example", map[string]string{"orders": "azure", "schedules": "azure/schedules"})
 	text, err := os.ReadFile("azure/example/main.tf")
 	require.NoError(t, err)
 	require.True(t, strings.Contains(string(text), "storage_use_azuread = true"), "the provider must not need the keys")

@@ -87,21 +87,23 @@ func (m module) variables(given values) map[string]cty.Value {
 
 // locals evaluates the local values, each after those that it refers to.
 func (m module) locals() {
-	all := map[string]cty.Value{}
+	all, exprs := map[string]cty.Value{}, map[string]hclsyntax.Expression{}
 	for _, b := range m.blocks {
-		if b.Type != "locals" {
-			continue
-		}
-		for range b.Body.Attributes {
-			m.known.Variables["local"] = cty.ObjectVal(all)
+		if b.Type == "locals" {
 			for name, a := range b.Body.Attributes {
-				if value, problems := a.Expr.Value(m.known); !problems.HasErrors() {
-					all[name] = value
-				}
+				exprs[name] = a.Expr
 			}
 		}
-		require.Len(m.t, all, len(b.Body.Attributes))
 	}
+	for range exprs {
+		m.known.Variables["local"] = cty.ObjectVal(all)
+		for name, expr := range exprs {
+			if value, problems := expr.Value(m.known); !problems.HasErrors() {
+				all[name] = value
+			}
+		}
+	}
+	require.Len(m.t, all, len(exprs))
 	m.known.Variables["local"] = cty.ObjectVal(all)
 }
 
@@ -174,9 +176,12 @@ func everywhere(blocks hclsyntax.Blocks, visit func(*hclsyntax.Block)) {
 // functions are the Terraform functions that the modules use.
 var functions = map[string]function.Function{
 	"can":        tryfunc.CanFunc,
+	"concat":     stdlib.ConcatFunc,
 	"contains":   stdlib.ContainsFunc,
 	"flatten":    stdlib.FlattenFunc,
 	"jsondecode": stdlib.JSONDecodeFunc,
+	"jsonencode": stdlib.JSONEncodeFunc,
+	"lookup":     stdlib.LookupFunc,
 	"regex":      stdlib.RegexFunc,
 	"toset":      stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
 	"alltrue": function.New(&function.Spec{

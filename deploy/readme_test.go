@@ -15,7 +15,7 @@ func TestReadmeNamesWhatIsCreated(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	page := string(text)
-	for _, folder := range []string{"aws", "azure"} {
+	for _, folder := range []string{"aws", "aws/schedules", "azure", "azure/schedules"} {
 		for _, b := range parse(t, folder).blocks {
 			if b.Type == "resource" {
 				require.Contains(t, page, "`"+b.Labels[0]+"`")

@@ -25,7 +25,7 @@ main() {
   cp -r "$VALIDATE/.." "$work/deploy" # Terraform writes into the folders of its modules
   make_providers "$python"
   for cloud in aws azure; do
-    terraform "$python" "$work/deploy/$cloud" "$work/deploy/$cloud/example" || die "Terraform rejects deploy/$cloud"
+    terraform "$python" "$work/deploy/$cloud" "$work/deploy/$cloud/schedules" "$work/deploy/$cloud/example" || die "Terraform rejects deploy/$cloud"
   done
   "$python" "$VALIDATE/bicep.py" "$work/deploy/azure/main.bicep" || die "deploy/azure/main.bicep does not fit Azure's models"
   reject_mistakes "$python"

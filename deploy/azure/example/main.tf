@@ -25,6 +25,21 @@ module "orders" {
   writers = {
     order-service = azurerm_user_assigned_identity.order_service.principal_id
   }
+  maintainers = {
+    schedules = module.schedules.principal_id
+  }
+}
+
+# A relay, collection and verification beside it.
+module "schedules" {
+  source = "../schedules"
+
+  name           = "acme-orders"
+  resource_group = "acme"
+  location       = "westeurope"
+  store_url      = module.orders.store_url
+  image          = "acme.azurecr.io/ropewalk:1"
+  registry       = "acme.azurecr.io"
 }
 
 output "store_url" {
