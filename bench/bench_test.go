@@ -62,6 +62,12 @@ func TestPackedChainsReachTheirAims(t *testing.T) {
 	require.Equal(t, 11, aims)
 }
 
+// A newcomer's steps are lines of the README, as they stand there.
+func TestNewcomersReadTheReadme(t *testing.T) {
+	require.NoError(t, inReadme(".."))
+	require.ErrorContains(t, inReadme("."), "README.md")
+}
+
 func TestEventsHaveTheirSize(t *testing.T) {
 	l := &laboratory{seed: 1}
 	for _, size := range []int{205, 512, 2048} {

@@ -27,6 +27,7 @@ type experiment struct {
 var experiments = []experiment{
 	walkExperiment, spanExperiment, tableExperiment, packedExperiment, commitsExperiment, hotExperiment, embeddedExperiment, processorExperiment, operationsExperiment, bulkExperiment,
 	clientsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment,
+	newcomerExperiment,
 }
 
 // laboratory is what all experiments of one run share. It must be closed.
