@@ -8,7 +8,7 @@ import (
 	"ropewalk/cmd/ropewalk/internal/cliexit"
 )
 
-// argumentNames are the names of the first placeholder of a usage line.
+// argumentNames are the names of what a usage line asks for, by its placeholders up to there.
 var argumentNames = map[string]string{
 	"ID":        "the aggregate",
 	"ID|RANGE":  "the aggregate, or some of its versions",
@@ -17,6 +17,7 @@ var argumentNames = map[string]string{
 	"DST":       "the archive",
 	"FILE":      "the file",
 	"SRC":       "the store to copy from, and the store to copy to",
+	"SRC DST":   "the store to copy to as well",
 	"URL":       "the store",
 }
 
@@ -39,8 +40,8 @@ func explainArguments(cmd *cobra.Command) {
 		if check(cmd, args) == nil {
 			return nil
 		}
-		if len(args) == 0 {
-			return missingArgument(cmd)
+		if names := strings.Fields(cmd.Use)[1:]; len(args) < len(names) && !strings.HasPrefix(names[len(args)], "[") {
+			return missingArgument(cmd, strings.Join(names[:len(args)+1], " "))
 		}
 		i := 0 // of the first argument that is one too many
 		for i < len(args)-1 && check(cmd, args[:i+1]) == nil {
@@ -53,8 +54,8 @@ func explainArguments(cmd *cobra.Command) {
 	}
 }
 
-func missingArgument(cmd *cobra.Command) error {
-	placeholder := strings.Fields(cmd.Use)[1]
+// missingArgument names the argument of the last placeholder.
+func missingArgument(cmd *cobra.Command, placeholder string) error {
 	if names := parts(cmd); placeholder == "COMMAND" {
 		return cliexit.WithHint(cliexit.Usagef("name one of %s", strings.Join(names, ", ")), "for example: %s", strings.TrimSpace(cmd.Example))
 	}

@@ -34,3 +34,10 @@ func TestMissingArgumentsAreNamed(t *testing.T) {
 		require.Regexp(t, `^error: name (the|one of) \S.*\nhint: for example: .*ropewalk `+cmd.Name()+` \S`, got.stderr)
 	}
 }
+
+// A second argument that is missing is named as well, and is not called unexpected.
+func TestMissingSecondArgument(t *testing.T) {
+	got := newTestPlace().run(t.Context(), "", "copy", "mem:")
+	require.Equal(t, 2, got.exit)
+	require.Regexp(t, `^error: name the store to copy to as well\nhint: for example: ropewalk copy \S+ \S+`, got.stderr)
+}

@@ -109,6 +109,7 @@ func (d demo) farewell(context.Context) error {
 		d.say("The store stays, for you to go on with:"),
 		d.command("export ROPEWALK_STORE="+ui.Quote(d.store)),
 		d.command("ropewalk show "+order),
+		d.command("ropewalk ui"),
 		d.command("ropewalk --help"),
 		d.say("When you are done with it:"),
 		d.command("rm -r "+ui.Quote(d.dir)),

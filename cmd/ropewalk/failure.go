@@ -136,8 +136,8 @@ func (e *errorJSON) setCorrupt(bad *ropewalk.CorruptError) {
 	}
 }
 
-// explainReference adds a hint to the error of an aggregate that was not found if
-// its ID looks like a reference.
+// explainReference adds a hint to the error of something that was not found: another hint if
+// the ID looks like a reference.
 func explainReference(args []string, err error) error {
 	if !errors.Is(err, ropewalk.ErrNotFound) || hintFor(err) != "" {
 		return err
@@ -148,7 +148,7 @@ func explainReference(args []string, err error) error {
 			return cliexit.WithHint(err, "%s was taken as an aggregate ID; references to its changesets have the forms %s", ui.Quote(arg), reference.Forms)
 		}
 	}
-	return err
+	return cliexit.WithHint(err, "ropewalk ls lists the aggregates, and ropewalk log ID the versions of an aggregate")
 }
 
 // settleLine returns the command that settles an uncertain append.

@@ -67,14 +67,15 @@ func TestImportAfterAStepThatFails(t *testing.T) {
 }
 
 // A chain that has changed meanwhile is read again, and the lines are compared with it; the
-// other chains of the step are imported.
+// other chains of the step are imported. One worker takes the lines in their order, so that the
+// first step has chain a, whether or not the other lines have been read by then.
 func TestImportAfterAConflictOfAStep(t *testing.T) {
 	p := newTestPlace()
 	p.script.On(faults.SwapAll, 1, faults.Fault{Before: func() {
 		got := p.run(t.Context(), `{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"a","n":"other"}`, "import", "-")
 		require.Zero(t, got.exit, got.stderr)
 	}})
-	got := p.run(t.Context(), `{"aggregate":"b","n":1}`+"\n"+`{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"a","n":2}`, "import", "-", "--json", "--group", "1")
+	got := p.run(t.Context(), `{"aggregate":"a","n":1}`+"\n"+`{"aggregate":"b","n":1}`+"\n"+`{"aggregate":"a","n":2}`, "import", "-", "--json", "--group", "1", "--parallel", "1")
 	require.Equal(t, 4, got.exit)
 	require.Contains(t, got.stderr, `line 3: aggregate "a": a@1`)
 	require.Contains(t, got.stderr, "is not what would be imported there")

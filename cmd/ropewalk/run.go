@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -166,6 +168,9 @@ func commands(std *ui.Streams, stores *storeFlags) []*cobra.Command {
 func asUsage(root *cobra.Command, args []string, err error) error {
 	if cliexit.IsOwn(err) {
 		return err
+	}
+	if e, ok := errors.AsType[*strconv.NumError](err); ok && e.Func == "ParseUint" {
+		err = errors.New(strings.ReplaceAll(err.Error(), e.Error(), "want a whole number of 0 or more"))
 	}
 	found, rest, _ := root.Find(args)
 	hint := "see " + found.CommandPath() + " --help"
