@@ -21,6 +21,12 @@ const (
 	maxBatchBytes = 64 << 20
 )
 
+// The bounds of what a transaction waits for one more request; see [writer.await].
+const (
+	maxYields = 256
+	patience  = 50 * time.Microsecond
+)
+
 // transactions is the connection that the group commit writes through. Only one
 // goroutine uses it at a time.
 type transactions interface {
@@ -39,11 +45,15 @@ type transactions interface {
 // writer is the group commit. Requests queue up. A goroutine that lives only as
 // long as there are requests takes all waiting requests, and the requests that
 // come while it applies them, into one transaction. One sync makes the
-// transaction durable. While that sync lasts, the next batch gathers.
+// transaction durable. While that sync lasts, the next batch gathers. Callers that have
+// just been answered often come again at once, and the transaction waits for them a moment.
 type writer struct {
 	transactions transactions
 	busy         time.Duration // how long a request waits for other processes
 	commits      atomic.Int64  // transactions so far
+	// expected is how many requests were answered by the last transaction or waited when it
+	// ended: so many callers may be about to make one. Only the goroutine that commits uses it.
+	expected int
 
 	mu      sync.Mutex
 	waiting []*request
@@ -210,6 +220,13 @@ func (w *writer) goesOn() bool {
 	return w.running
 }
 
+// queued returns how many requests wait.
+func (w *writer) queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting)
+}
+
 // next takes the oldest request out of the queue; nil if none waits.
 func (w *writer) next() *request {
 	w.mu.Lock()
@@ -222,14 +239,27 @@ func (w *writer) next() *request {
 	return r
 }
 
-// commit applies requests until none waits or the transaction has enough of
+// await is next, but waits a moment for callers of the last transaction that have not come
+// again: each of them that comes saves a sync. It only yields, since a timer is
+// too coarse, and gives up soon, since they may never come.
+func (w *writer) await(taken int) *request {
+	r := w.next()
+	since := time.Now()
+	for yields := 0; r == nil && taken < w.expected && yields < maxYields && time.Since(since) < patience; yields++ {
+		runtime.Gosched()
+		r = w.next()
+	}
+	return r
+}
+
+// commit applies requests until none comes or the transaction has enough of
 // them, commits it and sends each request its outcome. A request that fails gets
 // its error at once, and the requests before it begin again without it.
 func (w *writer) commit() {
 	var batch []*request
 	var outcomes []error
 	for size := 0; len(batch) < maxBatch && size < maxBatchBytes; {
-		r := w.next()
+		r := w.await(len(batch))
 		if r == nil {
 			break
 		}
@@ -246,6 +276,7 @@ func (w *writer) commit() {
 		outcomes = afterCommit(outcomes, err)
 	}
 	w.commits.Add(1)
+	w.expected = len(batch) + w.queued()
 	for i, r := range batch {
 		r.outcome <- outcomes[i]
 	}
