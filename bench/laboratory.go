@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ropewalk/bench/internal/lab"
+	"ropewalk/bench/internal/peers"
 	"ropewalk/bench/internal/report"
 )
 
@@ -37,6 +38,7 @@ type laboratory struct {
 	dir      string // of this run's own, removed at the end
 	s3, aws  *lab.Server
 	versions []string
+	padding  *peers.Padding // nil until it is measured
 }
 
 func newLaboratory(quick bool, seed uint64, work string) (*laboratory, error) {

@@ -39,7 +39,7 @@ func runProcessor(ctx context.Context, l *laboratory, r *report.Results) error {
 }
 
 // processorPeers are Ropewalk, and what it is held against.
-var processorPeers = embeddedPeers[:3]
+var processorPeers = []embeddedPeer{onSQLite, raw, asLarge}
 
 func processorAppends(ctx context.Context, l *laboratory, r *report.Results) error {
 	const writers = 16

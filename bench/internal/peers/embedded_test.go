@@ -13,7 +13,10 @@ import (
 // else it would be measured at less than what it is compared in.
 func TestEmbeddedPeers(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (peers.Embedded, error){
-		"sqlite":    func(t *testing.T) (peers.Embedded, error) { return peers.OpenRawSQLite(t.Context(), t.TempDir()) },
+		"sqlite": func(t *testing.T) (peers.Embedded, error) { return peers.OpenRawSQLite(t.Context(), t.TempDir()) },
+		"padded sqlite": func(t *testing.T) (peers.Embedded, error) {
+			return peers.OpenPaddedSQLite(t.Context(), t.TempDir(), peers.Padding{Key: 1, Event: 2, Version: 3, Log: 4})
+		},
 		"bolt":      func(t *testing.T) (peers.Embedded, error) { return peers.OpenBolt(t.TempDir(), 1) },
 		"jetstream": func(t *testing.T) (peers.Embedded, error) { return peers.OpenJetStream(t.Context(), t.TempDir()) },
 	} {
