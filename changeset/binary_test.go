@@ -153,6 +153,26 @@ func TestDamagedBinary(t *testing.T) {
 	}
 }
 
+// TestBinaryTakesOneForm: the check alone does not make a header of bytes that encode to
+// others.
+func TestBinaryTakesOneForm(t *testing.T) {
+	for _, h := range binarySamples(t) {
+		whole, _ := changeset.EncodeBinary(h, true)
+		unsealed := whole[:len(whole)-4]
+		more, unknown := append(bytes.Clone(unsealed), 0), bytes.Clone(unsealed)
+		unknown[0] |= 1 << 7
+		for _, b := range [][]byte{more, unknown, unsealed[:len(unsealed)-1]} {
+			requireNoHeader(t, storedAs(h), changeset.SealBinary(h.Ref, b))
+		}
+	}
+	h := binarySamples(t)[0]
+	h.AfterRevision, h.CommandID, h.Metadata, h.ContentType, h.Part = 0, "", nil, changeset.DefaultContentType, changeset.Part{}
+	whole, _ := changeset.EncodeBinary(h, true)
+	unsealed := whole[:len(whole)-4]
+	longer := append(bytes.Clone(unsealed[:len(unsealed)-1]), 0x80, 0) // two bytes for the revision 0
+	requireNoHeader(t, storedAs(h), changeset.SealBinary(h.Ref, longer))
+}
+
 func requireNoHeader(t *testing.T, o changeset.Stored, b []byte) {
 	t.Helper()
 	got, err := changeset.DecodeBinary(o, b, "")

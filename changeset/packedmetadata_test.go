@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,7 @@ func TestDecodeTakesTheCanonicalFormOfPacksOnly(t *testing.T) {
 		{lines, "changesets", "18446744073709551616", "changesets"},
 		{lines, "changesets", "4", "metadata belongs to"},
 		{first, "changesets", "6", "cannot end at version 4"},
+		{lines, "changesets", strconv.Itoa(1<<16 + int(lines.object.Count)), "changesets"},
 		{lines, "objects", "61", "object index"},
 		{lines, "objects", "59", "object index"},
 		{lines, "objects", "060", "objects"},

@@ -75,3 +75,11 @@ func TestATransactionDoesNotAwaitCallersForLong(t *testing.T) {
 		require.Equal(t, 1, w.expected, "the next transaction does not wait for them")
 	})
 }
+
+func TestAClosedWriterTakesNoRequest(t *testing.T) {
+	w := &writer{transactions: noTransactions{}}
+	require.NoError(t, w.close())
+	err := w.do(t.Context(), 0, func() error { panic("the store is closed") })
+	require.ErrorIs(t, err, errClosed)
+	requireRefused(t, err, false)
+}

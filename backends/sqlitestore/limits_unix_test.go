@@ -118,3 +118,15 @@ func TestReadOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestFilesThatCannotBeLookedAt: what is at such a path is unknown, and not said to be
+// another file.
+func TestFilesThatCannotBeLookedAt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	err = files{{filepath.Join(file, "ropewalk.db"), info}}.check()
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.NotErrorIs(t, err, ErrReplaced)
+}
