@@ -117,9 +117,11 @@ const (
 	selectNextObject = "SELECT object FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT 1"
 	selectHead       = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
 	selectHeads      = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
-	selectLog        = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
-	selectLogEnd     = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
-	selectChanges    = "PRAGMA data_version"
+	// selectHeadsOf reads the heads of the aggregates in a JSON array.
+	selectHeadsOf = "SELECT " + readHead + ", aggregate_id FROM json_each(?) CROSS JOIN heads WHERE aggregate_id = value"
+	selectLog     = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
+	selectLogEnd  = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
+	selectChanges = "PRAGMA data_version"
 	// logColumns are the columns of a row of the log.
 	logColumns = "position, aggregate_id, first, last, changeset_id, before, erased, mark, hash"
 )

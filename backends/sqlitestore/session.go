@@ -20,8 +20,9 @@ type session struct {
 	conn  connection
 	files files
 
-	begun, changes, version, end                     *sql.Stmt
-	insert, insertText, remove, load, create, update *sql.Stmt
+	begun, changes, version, end  *sql.Stmt
+	insert, insertText, remove    *sql.Stmt
+	load, loadAll, create, update *sql.Stmt
 
 	log   logWriter
 	bases bases
@@ -72,6 +73,7 @@ func (s *session) queries() map[**sql.Stmt]string {
 		&s.insertText: insertText,
 		&s.remove:     deleteChangeset,
 		&s.load:       selectHead,
+		&s.loadAll:    selectHeadsOf,
 		&s.create:     insertHead,
 		&s.update:     updateHead,
 	}

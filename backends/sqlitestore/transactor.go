@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 
-	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -73,14 +72,13 @@ func (s *Store) exchangeAll(members []member) ([]head.Head, error) {
 
 // checkAll tests the conditions of all members. It finds all winners.
 func (s *Store) checkAll(members []member) error {
+	heads, err := s.headsOf(members)
+	if err != nil {
+		return err
+	}
 	winners := map[string]*head.Head{}
 	for _, m := range members {
-		key := changeset.Escape(m.AggregateID)
-		current, err := s.scanHead(key, s.session.load.QueryRow(key))
-		switch {
-		case err != nil:
-			return err
-		case !m.HoldsFor(current):
+		if current := heads[m.AggregateID]; !m.HoldsFor(current) {
 			winners[m.AggregateID] = &current
 		}
 	}
@@ -88,6 +86,37 @@ func (s *Store) checkAll(members []member) error {
 		return &head.ConflictsError{Winners: winners}
 	}
 	return nil
+}
+
+// headsOf reads the heads of all members by one statement.
+func (s *Store) headsOf(members []member) (map[string]head.Head, error) {
+	ids := make([]string, len(members))
+	for i, m := range members {
+		ids[i] = m.AggregateID
+	}
+	keys, err := escapedIDs(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.session.loadAll.Query(keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	heads := map[string]head.Head{}
+	for rows.Next() {
+		var r head.Row
+		var key string
+		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
+			return nil, err
+		}
+		h, err := decodeHead(s.name, key, r)
+		if err != nil {
+			return nil, err
+		}
+		heads[h.AggregateID] = h
+	}
+	return heads, rows.Err()
 }
 
 // replaceAll replaces the heads and puts the changesets of members whose conditions hold.
