@@ -117,8 +117,8 @@ const (
 	selectNextObject = "SELECT object FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT 1"
 	selectHead       = "SELECT " + readHead + " FROM heads WHERE aggregate_id = ?"
 	selectHeads      = "SELECT " + readHead + ", aggregate_id FROM heads WHERE aggregate_id > ? ORDER BY aggregate_id LIMIT ?"
-	// selectHeadsOf reads the heads of the aggregates in a JSON array.
-	selectHeadsOf = "SELECT " + readHead + ", aggregate_id FROM json_each(?) CROSS JOIN heads WHERE aggregate_id = value"
+	// selectHeadsOf reads the heads of the aggregates in a JSON array, each with its place there.
+	selectHeadsOf = "SELECT key, " + readHead + " FROM json_each(?) CROSS JOIN heads WHERE aggregate_id = value"
 	selectLog     = "SELECT " + logColumns + " FROM log WHERE position >= ? ORDER BY position LIMIT ?"
 	selectLogEnd  = "SELECT " + logColumns + " FROM log WHERE position = (SELECT max(position) FROM log)"
 	selectChanges = "PRAGMA data_version"

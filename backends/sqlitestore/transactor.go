@@ -1,8 +1,10 @@
 package sqlitestore
 
 import (
+	"bytes"
 	"context"
 
+	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -105,18 +107,26 @@ func (s *Store) headsOf(members []member) (map[string]head.Head, error) {
 	defer rows.Close()
 	heads := map[string]head.Head{}
 	for rows.Next() {
+		var place int
 		var r head.Row
-		var key string
-		if err := rows.Scan(&r.Record, &r.Ancestors, &r.Digest, &key); err != nil {
+		if err := rows.Scan(&place, &r.Record, &r.Ancestors, &r.Digest); err != nil {
 			return nil, err
 		}
-		h, err := decodeHead(s.name, key, r)
-		if err != nil {
+		m := members[place]
+		if heads[m.AggregateID], err = s.headIn(r, m); err != nil {
 			return nil, err
 		}
-		heads[h.AggregateID] = h
 	}
 	return heads, rows.Err()
+}
+
+// headIn returns the head in the row of a member. A row that is the expected one, as nearly
+// all are, need not be decoded.
+func (s *Store) headIn(r head.Row, m member) (head.Head, error) {
+	if m.swap != nil && r.Record == m.swap.expected && bytes.Equal(r.Digest, m.Old.Digest[:]) {
+		return m.Old, nil
+	}
+	return decodeHead(s.name, changeset.Escape(m.AggregateID), r)
 }
 
 // replaceAll replaces the heads and puts the changesets of members whose conditions hold.

@@ -150,3 +150,21 @@ func TestLogOfAStep(t *testing.T) {
 	require.Equal(t, []string{"before", "b", "a", "after"}, order)
 	requireLogOf(t, s)
 }
+
+// TestAStepTestsTheDigest: a head that has the token of the stored record, but another
+// digest, is a conflict before anything is written.
+func TestAStepTestsTheDigest(t *testing.T) {
+	s := open(t)
+	first, stored := appendTo(t, s, head.Head{}, "order-1", "one"), appendTo(t, s, head.Head{}, "order-2", "one")
+	other := stored
+	other.Digest[0]++
+	exchanges := []head.Exchange{exchange(t, first, false), exchange(t, other, false)}
+	var conflicts *head.ConflictsError
+	require.ErrorAs(t, together(t, s, stepping(t, s, exchanges))[0], &conflicts)
+	require.Len(t, conflicts.Winners, 1)
+	require.True(t, conflicts.Winners["order-2"].SameRecord(stored))
+	requireSteps(t, s, exchanges, false)
+	h, err := s.Load(t.Context(), "order-1")
+	require.NoError(t, err)
+	require.True(t, h.SameRecord(first))
+}
