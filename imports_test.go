@@ -25,7 +25,7 @@ var importRules = map[string]importRule{
 	"internal/link":                   {code: "changeset head internal/body internal/unwrap", tests: "internal"},
 	"head":                            {code: "changeset internal/unwrap", tests: "internal/body internal/link"},
 	"faults":                          {code: "changeset head internal/body internal/unwrap", tests: ". backends/backendtest backends/memstore internal"},
-	"internal/walk":                   {code: "changeset head internal/body internal/link internal/unwrap", tests: "backends/backendtest"},
+	"internal/walk":                   {code: "changeset head internal/body internal/link internal/parallel internal/unwrap", tests: "backends/backendtest"},
 	".":                               {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk internal/unwrap", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":               {code: "changeset internal/unwrap"},
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},

@@ -12,7 +12,7 @@ import (
 //
 // A store may implement more: [ManyGetter], [Lister], [Scanner], [Deleter] and [Locator].
 // Callers find out by [As], which looks through decorators, never by a type
-// assertion and never by a request.
+// assertion and never by a request. Only [RangeGetter] is found by a type assertion.
 //
 // An implementation must be safe for concurrent use by many goroutines and
 // processes. Every operation may be repeated, also by the service's own
@@ -72,6 +72,22 @@ type ManyGetter interface {
 	// has failed; it comes without changesets. For no references it must send
 	// nothing and return none.
 	GetMany(ctx context.Context, refs []Ref, admission Admission) ([]Changeset, error)
+}
+
+// RangeGetter is what a [Store] implements if it can read neighbouring versions of an
+// aggregate by one request. The readers of chains then do, if no decorator stands in
+// front of the store: a decorator sees the requests for the changesets that are read.
+type RangeGetter interface {
+	// GetRange must return the changesets of format 1 of an aggregate whose versions are
+	// first to last, both included: each as [Store.Get] returns it, committed and orphaned
+	// alike, in the order of their versions. Before it reads a body that may be large it must
+	// call [Admission.Admit], once for each changeset. It must not return a body that was
+	// refused.
+	//
+	// It may leave out changesets: the caller then reads them by other requests. It must
+	// leave out the changesets that Get would not return. An error must mean that the
+	// request as a whole has failed; it comes without changesets.
+	GetRange(ctx context.Context, aggregateID string, first, last uint64, admission Admission) ([]Changeset, error)
 }
 
 // Info is a store's answer about a changeset without its content.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"ropewalk/changeset"
 )
@@ -42,21 +43,29 @@ func (s *Store) GetMany(ctx context.Context, refs []changeset.Ref, admission cha
 // admitted returns the changesets that exist, decode and are admitted, with
 // nil for large contents. The changesets that a range does not bring, because it has
 // too many others, are read one by one.
-func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
-	q := manyRows{admission: admission, all: make([]changeset.Changeset, 0, len(refs))}
-	if sorted, ok := neighbours(refs); ok {
-		aggregateID, from := key(sorted[0])
-		_, to := key(sorted[len(sorted)-1])
-		q.refs, q.found = sorted, make([]bool, len(sorted))
-		if err := q.read(s.reader.between.QueryContext(ctx, inline, aggregateID, from, versionOfBase(sorted[0]), to, endOfBlock(sorted[0]))); err != nil {
-			return nil, err
+func (s *Store) admitted(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) (all []changeset.Changeset, err error) {
+	if w, ok := neighbours(refs); ok {
+		if w.refs[0].IsPacked() {
+			all, err = s.packs(ctx, w, admission)
+		} else {
+			all, err = s.versions(ctx, w, admission)
 		}
-		if refs = q.missing(); len(refs) == 0 {
-			return q.all, nil
+		if refs = w.missing(); err != nil || len(refs) == 0 {
+			return all, err
 		}
 	}
-	q.refs, q.found, q.uppers = refs, nil, nil
-	return q.all, q.read(s.reader.many.QueryContext(ctx, inline, keysOf(refs)))
+	q := manyRows{refs: refs, admission: admission, all: slices.Grow(all, len(refs))}
+	err = q.read(s.reader.many.QueryContext(ctx, inline, keysOf(refs)))
+	return q.all, err
+}
+
+// packs returns packs of a range, as admitted does.
+func (s *Store) packs(ctx context.Context, w *wanted, admission changeset.Admission) ([]changeset.Changeset, error) {
+	q := manyRows{wanted: w, admission: admission, all: make([]changeset.Changeset, 0, len(w.refs))}
+	aggregateID, from := key(w.refs[0])
+	_, to := key(w.refs[len(w.refs)-1])
+	err := q.read(s.reader.packs.QueryContext(ctx, inline, aggregateID, from, to))
+	return q.all, err
 }
 
 // getWhole returns one changeset, with nil for a large content. Its error does not say

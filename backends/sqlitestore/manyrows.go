@@ -13,10 +13,15 @@ import (
 // minRange is how many changesets make it worth to read a range.
 const minRange = 4
 
-// neighbours returns the refs in the order of their versions, if they are most of the
-// versions in a range of one aggregate. To read the range takes less time than to look
-// up each of them.
-func neighbours(refs []changeset.Ref) (sorted []changeset.Ref, ok bool) {
+// wanted are changesets of a range that are looked for.
+type wanted struct {
+	refs  []changeset.Ref // sorted
+	found []bool          // by their place
+}
+
+// neighbours returns the refs if they are most of the versions in a range of one
+// aggregate. To read the range takes less time than to look up each of them.
+func neighbours(refs []changeset.Ref) (w *wanted, ok bool) {
 	if len(refs) < minRange {
 		return nil, false
 	}
@@ -31,33 +36,40 @@ func neighbours(refs []changeset.Ref) (sorted []changeset.Ref, ok bool) {
 	if last-first >= changesets+changesets/2 {
 		return nil, false
 	}
-	return slices.SortedFunc(slices.Values(refs), byVersion), true
+	return &wanted{slices.SortedFunc(slices.Values(refs), byVersion), make([]bool, len(refs))}, true
 }
 
 func byVersion(a, b changeset.Ref) int {
 	return cmp.Or(cmp.Compare(a.First(), b.First()), cmp.Compare(a.Version, b.Version), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
-// manyRows collects the changesets in the rows of selectRange, whose refs are sorted, or
-// of selectMany or selectWhole.
-type manyRows struct {
-	refs      []changeset.Ref
-	found     []bool // by their place; nil except for selectRange
-	admission changeset.Admission
-	all       []changeset.Changeset
-
-	// uppers has what the rows of the last bases have.
-	uppers map[changeset.Ref]changeset.Upper
+// take reports whether the changeset is wanted. It is then no longer missing.
+func (w *wanted) take(ref changeset.Ref) bool {
+	i, ok := slices.BinarySearchFunc(w.refs, ref, byVersion)
+	if ok {
+		w.found[i] = true
+	}
+	return ok
 }
 
 // missing returns the refs that were not found.
-func (q *manyRows) missing() (refs []changeset.Ref) {
-	for i, ref := range q.refs {
-		if !q.found[i] {
+func (w *wanted) missing() (refs []changeset.Ref) {
+	for i, ref := range w.refs {
+		if !w.found[i] {
 			refs = append(refs, ref)
 		}
 	}
 	return refs
+}
+
+// manyRows collects the changesets in the rows of selectPacks, of which some are
+// wanted, or of selectMany or selectWhole, whose rows have the places of their refs.
+type manyRows struct {
+	wanted    *wanted
+	refs      []changeset.Ref
+	admission changeset.Admission
+	all       []changeset.Changeset
+	uppers    uppers
 }
 
 // manyRow is one row. Its bytes are valid until the next row.
@@ -105,25 +117,14 @@ func (q *manyRows) add(r *manyRow) {
 
 // refOf returns the reference of a row; false if it was not asked for.
 func (q *manyRows) refOf(r *manyRow) (ref changeset.Ref, ok bool) {
-	if q.found == nil {
+	if q.wanted == nil {
 		return q.refs[r.place], true
 	}
-	size, from := sizeOfObject(q.refs[0]), 0
-	if r.header == nil {
-		from = digests
-	}
-	if len(r.bytes) < from+size {
+	if r.header != nil || len(r.bytes) < digests+packedSize {
 		return ref, false
 	}
-	ref, _ = objectRef(q.refs[0].AggregateID, r.bytes[from:from+size])
-	if ref.IsBase() {
-		q.remember(ref, r)
-	}
-	i, ok := slices.BinarySearchFunc(q.refs, ref, byVersion)
-	if ok {
-		q.found[i] = true
-	}
-	return ref, ok
+	ref, ok = objectRef(q.wanted.refs[0].AggregateID, r.bytes[digests:][:packedSize])
+	return ref, ok && q.wanted.take(ref)
 }
 
 func sizeOfObject(ref changeset.Ref) int {
@@ -131,22 +132,6 @@ func sizeOfObject(ref changeset.Ref) int {
 		return packedSize
 	}
 	return objectSize
-}
-
-// remember keeps the upper wheels of a base for the rows after it.
-func (q *manyRows) remember(ref changeset.Ref, r *manyRow) {
-	for other := range q.uppers {
-		if other.Version/wheel != ref.Version/wheel || other.AggregateID != ref.AggregateID {
-			clear(q.uppers)
-		}
-		break
-	}
-	if upper, err := changeset.BinaryUpper(ref, r.header); err == nil {
-		if q.uppers == nil {
-			q.uppers = make(map[changeset.Ref]changeset.Upper, 2)
-		}
-		q.uppers[ref] = upper
-	}
 }
 
 // decode decodes the row of a changeset, except the content; false if it has none.
@@ -157,7 +142,11 @@ func (q *manyRows) decode(r *manyRow, ref changeset.Ref) (h changeset.Header, ok
 	stored := changeset.Stored{Ref: ref, Size: r.content.size}
 	var err error
 	if r.header != nil {
-		h, err = q.decodeBinary(stored, r.header, r.base)
+		if r.base != nil {
+			h, err = decodeBinary(stored, r.header, r.base)
+		} else {
+			h, err = q.uppers.decode(stored, r.header)
+		}
 		return h, err == nil
 	}
 	from := digests + sizeOfObject(ref)
@@ -166,14 +155,6 @@ func (q *manyRows) decode(r *manyRow, ref changeset.Ref) (h changeset.Header, ok
 	}
 	h, err = decodeText(stored, r, from)
 	return h, err == nil
-}
-
-func (q *manyRows) decodeBinary(o changeset.Stored, header, base []byte) (changeset.Header, error) {
-	if base == nil {
-		bases, _ := changeset.BinaryBases(o.Ref, header)
-		return changeset.DecodeBinary(o, header, cmp.Or(q.uppers[bases[0]], q.uppers[bases[1]]))
-	}
-	return decodeBinary(o, header, base)
 }
 
 // decodeText decodes the text form, whose ancestors begin at from in the bytes.

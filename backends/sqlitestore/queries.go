@@ -107,11 +107,14 @@ const (
 	// version of the base. The place in the array comes first.
 	selectMany = `SELECT key, ` + baseFrom + `unhex(value ->> 2)` + baseTo + `, ` + readWhole + `
 		FROM json_each(?2) CROSS JOIN changesets c WHERE aggregate_id = value ->> 0 AND object = unhex(value ->> 1)`
-	// selectRange reads the rows of an aggregate from one object to another one. Up to object
-	// ?6, the base of a row is not in the range. The limit
-	// is a constant, because SQLite prepares a statement again for another limit.
-	selectRange = `SELECT 0, iif(object <= ?6, ` + baseFrom + `?4` + baseTo + `, NULL), ` + readWhole + `
-		FROM changesets c WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?5 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
+	// selectVersions reads the changesets of format 1 from one object to another one, without
+	// the text form, which few rows have. Each expression takes time. The limit is a constant,
+	// because SQLite prepares a statement again for another limit.
+	selectVersions = `SELECT object, header, iif(length(content) <= ?1, content, length(content))
+		FROM changesets WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?4 ORDER BY object LIMIT 1024`
+	// selectPacks reads the packs from one object to another one.
+	selectPacks = `SELECT 0, NULL, ` + readWhole + `
+		FROM changesets c WHERE aggregate_id = ?2 AND object BETWEEN ?3 AND ?4 AND length(object) = length(?3) ORDER BY object LIMIT 1024`
 	selectObjects = `SELECT object, ` + readSize + `, ` + readModified + `
 		FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT ?`
 	selectNextObject = "SELECT object FROM changesets WHERE aggregate_id = ? AND object > ? ORDER BY object LIMIT 1"

@@ -11,7 +11,7 @@ import (
 type reader struct {
 	db *sql.DB
 
-	header, base, text, whole, content, many, between, objects, scan, aggregates, nextObject, head, heads, log, logEnd *sql.Stmt
+	header, base, text, whole, content, many, versions, packs, objects, scan, aggregates, nextObject, head, heads, log, logEnd *sql.Stmt
 }
 
 // openReader opens the pool. check runs before each connection is opened, so
@@ -37,7 +37,8 @@ func (r *reader) queries() map[**sql.Stmt]string {
 		&r.whole:      selectWhole,
 		&r.content:    selectContent,
 		&r.many:       selectMany,
-		&r.between:    selectRange,
+		&r.versions:   selectVersions,
+		&r.packs:      selectPacks,
 		&r.objects:    selectObjects,
 		&r.scan:       selectScan,
 		&r.aggregates: selectAggregates,

@@ -95,7 +95,7 @@ func (r *scanRow) found(at scan) (f changeset.Scanned, ok bool) {
 		return f, false
 	}
 	if f.Ref.IsBase() {
-		at.rows.remember(f.Ref, &r.manyRow)
+		at.rows.uppers.remember(f.Ref, r.header)
 	}
 	f.Size = r.content.size
 	if !r.content.ok {

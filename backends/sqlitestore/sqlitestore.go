@@ -133,15 +133,16 @@ type Store struct {
 }
 
 var (
-	_ changeset.Store      = (*Store)(nil)
-	_ changeset.Lister     = (*Store)(nil)
-	_ changeset.Deleter    = (*Store)(nil)
-	_ changeset.Locator    = (*Store)(nil)
-	_ changeset.ManyGetter = (*Store)(nil)
-	_ changeset.Scanner    = (*Store)(nil)
-	_ head.Combined        = (*Store)(nil)
-	_ head.Locator         = (*Store)(nil)
-	_ head.Log             = (*Store)(nil)
+	_ changeset.Store       = (*Store)(nil)
+	_ changeset.Lister      = (*Store)(nil)
+	_ changeset.Deleter     = (*Store)(nil)
+	_ changeset.Locator     = (*Store)(nil)
+	_ changeset.ManyGetter  = (*Store)(nil)
+	_ changeset.RangeGetter = (*Store)(nil)
+	_ changeset.Scanner     = (*Store)(nil)
+	_ head.Combined         = (*Store)(nil)
+	_ head.Locator          = (*Store)(nil)
+	_ head.Log              = (*Store)(nil)
 )
 
 // Open opens the store in the file at path, and creates file and tables where

@@ -13,6 +13,14 @@ import (
 
 // read yields what is left of the span.
 func (r *reading) read() error {
+	if err := r.ranges(); errors.Is(err, errStopped) {
+		return err
+	}
+	if r.complete() {
+		return nil
+	}
+	r.held = nil
+	r.skip()
 	if !r.at.IsPacked() && r.last == nil {
 		return r.unpacked()
 	}
@@ -249,7 +257,7 @@ func (r *reading) versions(s Span, l Limits, known iter.Seq2[uint64, changeset.I
 			failure = r.joins(c.Ref, c.Header)
 		}
 		if failure == nil {
-			failure = r.emit(c)
+			failure = r.emit(&c)
 		}
 		return failure == nil
 	})
@@ -278,7 +286,7 @@ func (r *reading) pass(object changeset.Ref, all []changeset.Changeset) error {
 			r.held = &c
 			return nil
 		}
-		if err := r.emit(c); err != nil {
+		if err := r.emit(&c); err != nil {
 			return err
 		}
 	}
@@ -323,20 +331,20 @@ func (r *reading) emitHeld() error {
 	if r.held == nil {
 		return nil
 	}
-	c := *r.held
+	c := r.held
 	r.held = nil
 	return r.emit(c)
 }
 
 // emit yields a changeset.
-func (r *reading) emit(c changeset.Changeset) error {
+func (r *reading) emit(c *changeset.Changeset) error {
 	if c.Version == r.at.Version {
 		if err := r.at.VerifyNewest(c.Header); err != nil {
 			return err
 		}
 	}
 	r.last = &c.Header
-	if !r.yield(c, nil) {
+	if !r.yield(*c, nil) {
 		return errStopped
 	}
 	return nil
