@@ -26,7 +26,7 @@ var importRules = map[string]importRule{
 	"head":                            {code: "changeset internal/unwrap", tests: "internal/body internal/link"},
 	"faults":                          {code: "changeset head internal/body internal/unwrap", tests: ". backends/backendtest backends/memstore internal"},
 	"internal/walk":                   {code: "changeset head internal/body internal/link internal/parallel internal/unwrap", tests: "backends/backendtest"},
-	".":                               {code: "changeset head internal/body internal/link internal/pause internal/reserved internal/walk internal/unwrap", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
+	".":                               {code: "changeset head internal/body internal/link internal/parallel internal/pause internal/reserved internal/walk internal/unwrap", tests: "backends/backendtest backends/memstore backends/sqlitestore faults internal modernc.org"},
 	"internal/reserved":               {code: "changeset internal/unwrap"},
 	"feed":                            {code: ". changeset head internal gc", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"feed/feedtest":                   {code: "changeset head internal", tests: "backends/memstore"},
