@@ -25,8 +25,11 @@ import (
 type ranged struct {
 	*memstore.Store
 	ranges, gets atomic.Int32
+	largest      atomic.Int64 // of the sizes of all contents of a range
 	// before, if not nil, is called with the number of each request for a range.
 	before func(int)
+	// stat, if not nil, is what Stat returns.
+	stat *changeset.Info
 }
 
 func (s *ranged) Get(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error) {
@@ -34,10 +37,18 @@ func (s *ranged) Get(ctx context.Context, ref changeset.Ref, admission changeset
 	return s.Store.Get(ctx, ref, admission)
 }
 
+func (s *ranged) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
+	if s.stat != nil {
+		return *s.stat, nil
+	}
+	return s.Store.Stat(ctx, ref)
+}
+
 func (s *ranged) GetRange(ctx context.Context, aggregateID string, first, last uint64, admission changeset.Admission) (all []changeset.Changeset, err error) {
 	if n := s.ranges.Add(1); s.before != nil {
 		s.before(int(n))
 	}
+	size := int64(0)
 	for o, err := range s.Objects(ctx, aggregateID) {
 		if err != nil {
 			return nil, err
@@ -45,9 +56,11 @@ func (s *ranged) GetRange(ctx context.Context, aggregateID string, first, last u
 		if first <= o.Version && o.Version <= last && !o.IsPacked() {
 			if c, err := s.Store.Get(ctx, o.Ref, admission); err == nil {
 				all = append(all, c)
+				size += int64(len(c.Body))
 			}
 		}
 	}
+	s.largest.Store(max(size, s.largest.Load()))
 	return all, nil
 }
 
@@ -225,6 +238,23 @@ func TestRangesThatDoNotFit(t *testing.T) {
 	_, heads := chainOfRanges(t, db, 3000)
 	require.Zero(t, requireSameByRanges(t, db, heads, &ropewalk.Options{WindowBytes: 1000}, "window"))
 	require.Positive(t, requireSameByRanges(t, db, heads, &ropewalk.Options{MaxContentSize: 2000}, "limit"))
+	for _, window := range []int64{1000, 4000} {
+		store := &ranged{Store: db}
+		chain := ropewalk.New(store, db, &ropewalk.Options{WindowBytes: window}).Chain("order-1")
+		require.NoError(t, last(chain.ReaderAt(heads[11]).All(t.Context())))
+		require.LessOrEqual(t, store.largest.Load(), window/2)
+	}
+}
+
+// TestRangesOfAnotherHeader: a store that answers with another header leads nowhere.
+func TestRangesOfAnotherHeader(t *testing.T) {
+	db := memstore.New()
+	all, heads := chainOfRanges(t, db, 10)
+	store := &ranged{Store: db, stat: &changeset.Info{Header: all[599].Header}}
+	chain := ropewalk.New(store, db, nil).Chain("order-1")
+	err := last(chain.ReaderAt(heads[11]).Changesets(t.Context(), ropewalk.Range{First: 100, Last: 520}))
+	require.ErrorAs(t, err, new(*ropewalk.CorruptError))
+	require.ErrorContains(t, err, "belongs to")
 }
 
 // TestErasedBetweenRanges: a history that is erased while its ranges are read is erased,

@@ -58,9 +58,9 @@ type Harness struct {
 }
 
 // TestChangesets holds a [changeset.Store] to its contract, and to the contracts
-// of [changeset.ManyGetter], [changeset.Lister], [changeset.Scanner], [changeset.Deleter]
-// and [changeset.Locator] if it has them ([changeset.As]); otherwise it skips their
-// checks.
+// of [changeset.ManyGetter], [changeset.RangeGetter], [changeset.Lister],
+// [changeset.Scanner], [changeset.Deleter] and [changeset.Locator] if it has them
+// ([changeset.As]); otherwise it skips their checks.
 func TestChangesets(t *testing.T, h Harness) { run(t, h, changesetChecks()) }
 
 // TestHeads holds a [head.Store] to its contract, and to the contracts of
@@ -97,7 +97,7 @@ func (h Harness) withDefaults() Harness {
 }
 
 func changesetChecks() []check {
-	return concat(putChecks, getChecks, manyChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, scanChecks, deleteChecks, packChecks, oddChangesetChecks)
+	return concat(putChecks, getChecks, manyChecks, rangeChecks, contentChecks, changesetContextChecks, changesetMidwayChecks, objectsChecks, aggregatesChecks, scanChecks, deleteChecks, packChecks, oddChangesetChecks)
 }
 
 func headChecks() []check {

@@ -19,6 +19,7 @@ type broken struct {
 	put        func(ctx context.Context, c changeset.Changeset) error
 	get        func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error)
 	getMany    func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error)
+	getRange   getRange
 	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
 	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
 	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
@@ -48,7 +49,7 @@ type shared struct {
 func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
-		s.Put, s.Get, many(s), s.Stat, s.Objects, s.Aggregates, s.Scan, s.Delete, s.Locate,
+		s.Put, s.Get, many(s), rangeOf(s), s.Stat, s.Objects, s.Aggregates, s.Scan, s.Delete, s.Locate,
 		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, s.SwapAll, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
@@ -90,6 +91,10 @@ func (b *broken) Get(ctx context.Context, ref changeset.Ref, admission changeset
 
 func (b *broken) GetMany(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error) {
 	return b.getMany(ctx, refs, admission)
+}
+
+func (b *broken) GetRange(ctx context.Context, aggregateID string, first, last uint64, admission changeset.Admission) ([]changeset.Changeset, error) {
+	return b.getRange(ctx, aggregateID, first, last, admission)
 }
 
 func (b *broken) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
