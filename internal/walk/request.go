@@ -32,14 +32,13 @@ const (
 )
 
 func (w *walk) start(number uint64, k kind) {
-	w.running++
 	ref := w.ref(number)
-	go func() {
+	w.do(func() []*reply {
 		began := time.Now()
 		r := w.request(ref, number, k)
 		r.took = time.Since(began)
-		w.replies <- []*reply{r}
-	}()
+		return []*reply{r}
+	})
 }
 
 // send requests the wanted objects, many at a time.
@@ -53,10 +52,24 @@ func (w *walk) send() {
 		for i, number := range numbers {
 			refs[i] = w.ref(number)
 		}
-		w.running++
-		go func() { w.replies <- w.requestMany(refs, numbers) }()
+		w.do(func() []*reply { return w.requestMany(refs, numbers) })
 	}
 	w.wanted = nil
+}
+
+// do makes a request on a goroutine that has none, or on a new one: what a stack has
+// grown to is used again. There are as many goroutines as requests under way, so that
+// one of them takes the request.
+func (w *walk) do(request func() []*reply) {
+	if w.running++; w.running > w.workers {
+		w.workers++
+		go func() {
+			for request := range w.requests {
+				w.replies <- request()
+			}
+		}()
+	}
+	w.requests <- request
 }
 
 // request makes one request. It runs on a goroutine of its own, and touches

@@ -45,20 +45,22 @@ type Limits struct {
 }
 
 // walk is one walk. One goroutine, the consumer's, owns all state and runs the
-// loop. A goroutine for each request only sends its reply.
+// loop. The goroutines that make the requests only send the replies.
 type walk struct {
 	Span
-	packed  bool // over objects of format 2
-	store   changeset.Store
-	head    head.Head
-	limits  Limits
-	ctx     context.Context
-	cancel  context.CancelFunc
-	many    changeset.ManyGetter // nil if the store has no such request
-	replies chan []*reply
-	running int // requests under way
-	budget  *budget
-	window  window
+	packed   bool // over objects of format 2
+	store    changeset.Store
+	head     head.Head
+	limits   Limits
+	ctx      context.Context
+	cancel   context.CancelFunc
+	many     changeset.ManyGetter // nil if the store has no such request
+	requests chan func() []*reply
+	replies  chan []*reply
+	running  int // requests under way
+	workers  int // goroutines that make them
+	budget   *budget
+	window   window
 
 	base    uint64                     // the number at position 0, see [walk.number]
 	total   uint64                     // positions
@@ -78,13 +80,14 @@ type walk struct {
 func newWalk(ctx context.Context, store changeset.Store, at head.Head, s Span, l Limits) *walk {
 	w := &walk{
 		Span: s, store: store, head: at, limits: l,
-		replies: make(chan []*reply),
-		budget:  &budget{limit: l.WindowBytes},
-		window:  window{fixed: l.WindowCount, bytes: l.WindowBytes},
-		version: s.First,
-		known:   map[uint64]changeset.Entry{},
-		lookups: map[uint64]bool{},
-		fetched: map[uint64]*reply{},
+		requests: make(chan func() []*reply, minWindow),
+		replies:  make(chan []*reply),
+		budget:   &budget{limit: l.WindowBytes},
+		window:   window{fixed: l.WindowCount, bytes: l.WindowBytes},
+		version:  s.First,
+		known:    map[uint64]changeset.Entry{},
+		lookups:  map[uint64]bool{},
+		fetched:  map[uint64]*reply{},
 	}
 	if s.Backward {
 		w.version = s.Last
@@ -129,6 +132,7 @@ func (w *walk) run(yield func(changeset.Changeset, error) bool) error {
 // stop cancels the requests under way and waits for them.
 func (w *walk) stop() {
 	w.cancel()
+	defer close(w.requests)
 	for ; w.running > 0; w.running-- {
 		<-w.replies
 	}

@@ -19,6 +19,7 @@ type RawSQLite struct {
 	write, read         *sql.DB
 	conn                *sql.Conn
 	swap, put, log      *sql.Stmt
+	events              *sql.Stmt
 	begin, end          *sql.Stmt
 	loop                sync.WaitGroup
 	padding             Padding
@@ -79,6 +80,9 @@ func (s *RawSQLite) setUp(ctx context.Context) error {
 		if err == nil {
 			*stmt, err = s.conn.PrepareContext(ctx, query)
 		}
+	}
+	if err == nil {
+		s.events, err = s.read.PrepareContext(ctx, "SELECT version, event FROM events WHERE aggregate = ? ORDER BY version")
 	}
 	return err
 }
@@ -148,9 +152,9 @@ func (s *RawSQLite) apply(ctx context.Context, a *rawAppend) (outcome, failed er
 	return nil, err
 }
 
-// Read reads all events of an aggregate by one query.
+// Read reads all events of an aggregate by one query, which is prepared once.
 func (s *RawSQLite) Read(ctx context.Context, aggregateID string) (n int, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT version, event FROM events WHERE aggregate = ? ORDER BY version", aggregateID)
+	rows, err := s.events.QueryContext(ctx, aggregateID)
 	if err != nil {
 		return 0, err
 	}
@@ -168,5 +172,5 @@ func (s *RawSQLite) Read(ctx context.Context, aggregateID string) (n int, err er
 // Close closes the file.
 func (s *RawSQLite) Close() error {
 	s.loop.Wait()
-	return errors.Join(s.begin.Close(), s.end.Close(), s.swap.Close(), s.put.Close(), s.log.Close(), s.conn.Close(), s.write.Close(), s.read.Close())
+	return errors.Join(s.begin.Close(), s.end.Close(), s.swap.Close(), s.put.Close(), s.log.Close(), s.events.Close(), s.conn.Close(), s.write.Close(), s.read.Close())
 }
