@@ -165,8 +165,8 @@ var damagesOfRanges = map[string]func(c *changeset.Changeset, parent changeset.C
 	},
 }
 
-// TestDamageWithinARange: whatever is wrong about a changeset, at the ends of ranges and
-// within them, everything before it is yielded, and the same error.
+// TestDamageWithinARange: every damage of a changeset, at the ends of ranges and within
+// them, ends the sequence with the same error, and everything before is yielded.
 func TestDamageWithinARange(t *testing.T) {
 	db := memstore.New()
 	all, heads := chainOfRanges(t, db, 10)

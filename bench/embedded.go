@@ -125,7 +125,7 @@ func runEmbedded(ctx context.Context, l *laboratory, r *report.Results) error {
 		"One writer: each append waits for its own sync of the disk, which the last row of each group shows alone; SQLite's WAL needs one for each commit.",
 		"16 writers: appends share syncs, and the one goroutine that commits limits. Of the processor time of an append, COMMIT takes a third: SQLite writes 1.9 pages to the log, one of them the page of the index, syncs it, and later copies them to the database. The statements take another third: the row of the changeset a sixth, head and log together a sixth; of it, a tenth is package database/sql. A quarter goes to the writers: they build the changeset, compute two hashes, and encode header and head. Memory and its collection take the rest.",
 		"A commit waits up to 50 microseconds for writers of the one before, who are about to come again. Raw SQLite need not wait: its writers have nothing to prepare.",
-		"Reading: Ropewalk reads by the range where the store offers it, and decodes and proves every header and hashes every content; the peers hand out what they have stored.",
+		"Reading: Ropewalk reads 256 neighbouring versions by one query, decodes and proves every header and hashes every content, and does so for the next range while the present one is consumed; the peers hand out what they have stored.",
 		"Pages of 2, 8 and 16 KiB, and checkpoints that are rarer still or made by another connection, gave nothing.",
 	}
 	return nil

@@ -42,7 +42,8 @@ func As[T any](s Store) (T, bool) { return unwrap.As[T](s) }
 //		gets atomic.Int64
 //	}
 //
-// It has the methods of all optional interfaces. If the wrapped store lacks an
+// It has the methods of all optional interfaces except [RangeGetter], for which a
+// decorator is not asked. If the wrapped store lacks an
 // interface, [As] does not report it; a call of such a method nevertheless
 // fails with [errors.ErrUnsupported], and Locate returns "". A decorator that
 // writes Get should write GetMany and Scan as well, and a decorator that writes Objects

@@ -76,7 +76,8 @@ type ManyGetter interface {
 
 // RangeGetter is what a [Store] implements if it can read neighbouring versions of an
 // aggregate by one request. The readers of chains then do, if no decorator stands in
-// front of the store: a decorator sees the requests for the changesets that are read.
+// front of the store: a decorator sees the requests for the changesets that are read. A
+// type that embeds such a store and has a Get of its own must have its own GetRange too.
 type RangeGetter interface {
 	// GetRange must return the changesets of format 1 of an aggregate whose versions are
 	// first to last, both included: each as [Store.Get] returns it, committed and orphaned

@@ -57,8 +57,8 @@ func (w *walk) send() {
 	w.wanted = nil
 }
 
-// do makes a request on a goroutine that has none, or on a new one: what a stack has
-// grown to is used again. There are as many goroutines as requests under way, so that
+// do makes a request on a goroutine that has no request, or on a new one. A goroutine is
+// used again because its stack has grown already. There are at least as many goroutines as requests under way, so that
 // one of them takes the request.
 func (w *walk) do(request func() []*reply) {
 	if w.running++; w.running > w.workers {
