@@ -61,6 +61,10 @@ type Options struct {
 	// Since limits [Copier.CopyAll] to aggregates whose newest changeset was recorded at
 	// or after it. Tombstones are copied in any case.
 	Since time.Time
+	// At, if not nil, ends the history of each aggregate at a moment of the past, as if
+	// nothing had followed. An append of several changesets is copied as a whole or not at
+	// all. An erased aggregate is a tombstone at every moment.
+	At *At
 	// Parallel is the largest number of aggregates that are copied at once; 16 by default.
 	Parallel int
 	// MaxBytesInFlight bounds the bodies that are being put, in bytes; 64 MiB by default.
@@ -110,10 +114,12 @@ const (
 	Equal
 	// Newer means that the destination has the history and goes on after it.
 	Newer
+	// Absent means that the source had no such aggregate at the moment of [Options.At].
+	Absent
 )
 
 // String returns the outcome in lower case.
-func (o Outcome) String() string { return [...]string{"failed", "copied", "equal", "newer"}[o] }
+func (o Outcome) String() string { return [...]string{"failed", "copied", "equal", "newer", "absent"}[o] }
 
 // Report is what a copy did about one aggregate.
 type Report struct {
@@ -121,7 +127,7 @@ type Report struct {
 	AggregateID string
 	// Outcome says what became of it.
 	Outcome Outcome
-	// Source is the head that was copied, and Destination is the head there as it was last
+	// Source is the head that was copied, as it was at the moment of [Options.At], and Destination is the head there as it was last
 	// seen. Each is the zero Head if it was not loaded.
 	Source, Destination head.Head
 	// Changesets is how many changesets were read and proved.

@@ -32,6 +32,10 @@ func (w *work) run(ctx context.Context) error {
 	if err := w.loadSource(ctx); err != nil {
 		return err
 	}
+	if w.report.Source.IsZero() {
+		w.report.Outcome = Absent
+		return nil
+	}
 	var cause error
 	pauses := pause.New()
 	for try := 0; ; try++ {
@@ -74,7 +78,7 @@ func (w *work) loadSource(ctx context.Context) error {
 	if h.Extra() != "" {
 		return fmt.Errorf("the head of the source has fields of a later version: %w", changeset.ErrUnsupportedFormat)
 	}
-	return nil
+	return w.asOf(ctx)
 }
 
 // judge loads the head of the destination and compares the histories. It returns Failed,
@@ -124,10 +128,15 @@ func (w *work) conflict() error {
 // locate returns the place of a version in a chain.
 func locate(ctx context.Context, changesets changeset.Store, h head.Head, version uint64) (link.Place, error) {
 	place, err := link.Locate(ctx, changesets, h, version)
+	return place, corruptIfMissing(err)
+}
+
+// corruptIfMissing returns the error of following a chain: a missing object is corruption.
+func corruptIfMissing(err error) error {
 	if missing, ok := errors.AsType[*link.MissingError](err); ok {
-		err = &changeset.CorruptError{Ref: missing.Ref, Reason: "the object is missing"}
+		return &changeset.CorruptError{Ref: missing.Ref, Reason: "the object is missing"}
 	}
-	return place, err
+	return err
 }
 
 // advance puts the objects and swaps the head of the destination to the head of the source.
