@@ -15,8 +15,8 @@ import (
 
 // copyFlags are the flags of copy.
 type copyFlags struct {
-	prefix, since string
-	parallel      int
+	prefix, since, at string
+	parallel          int
 }
 
 func newCopy(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -38,10 +38,18 @@ of SRC is left as it is. An aggregate of which DST has another history, or that 
 erased in one of the stores alone, is refused with exit code 4; the others are
 copied.
 
+--at copies a fork, for a test or a look at the past: each aggregate as it was at a
+version, or at a TIME, as in references. --at ID@VERSION and --at ID@{TIME} copy
+one aggregate. A version within an atomic append stands for the version before that
+append. Digests are those of the source at that moment. An erased aggregate is
+erased in the fork, too. An aggregate that goes on in the fork is refused by later
+copies; the others can be brought up to date.
+
 Feeds, subscriptions and snapshots are not copied: DST has its own. Do not run
 ropewalk gc --delete on DST before the copy has ended.`,
 		Example: `  ropewalk copy file:shop.db 'aws://acme-orders/?table=acme-heads&region=eu-west-1'
-  ropewalk copy s3://acme-orders file:backup.db --prefix order- --since 2026-11-01`,
+  ropewalk copy s3://acme-orders file:backup.db --prefix order- --since 2026-11-01
+  ropewalk copy s3://acme-orders file:fork.db --at 2026-11-01T09:30:00Z`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeStores,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,29 +58,33 @@ ropewalk gc --delete on DST before the copy has ended.`,
 	}
 	cmd.Flags().StringVar(&f.prefix, "prefix", "", "copy the aggregates whose IDs begin with `TEXT`")
 	cmd.Flags().StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
+	cmd.Flags().StringVar(&f.at, "at", "", "copy the aggregates as of a `VERSION`, a TIME, or one as of ID@VERSION or ID@{TIME}")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
 	return cmd
 }
 
-// options checks the flags.
-func (f copyFlags) options() (transfer.Options, error) {
-	out := transfer.Options{Prefix: f.prefix, Parallel: f.parallel}
+// options checks the flags. The ID names the only aggregate to copy; it is empty for all.
+func (f copyFlags) options() (id string, out transfer.Options, err error) {
+	out = transfer.Options{Prefix: f.prefix, Parallel: f.parallel}
 	if f.parallel < 1 || f.parallel > 1024 {
-		return out, cliexit.Usagef("--parallel %d: want 1 to 1024", f.parallel)
+		return "", out, cliexit.Usagef("--parallel %d: want 1 to 1024", f.parallel)
 	}
-	if f.since == "" {
-		return out, nil
+	if id, out.At, err = parseAt(f.at); err != nil {
+		return "", out, err
 	}
-	since, err := reference.ParseSince(f.since)
-	if err != nil {
-		return out, cliexit.Usagef("--since: %w", err)
+	if id != "" && f.prefix+f.since != "" {
+		return "", out, cliexit.Usagef("--at %s names one aggregate, and --prefix and --since choose aggregates", ui.Quote(f.at))
 	}
-	out.Since = since
-	return out, nil
+	if f.since != "" {
+		if out.Since, err = reference.ParseSince(f.since); err != nil {
+			return "", out, cliexit.Usagef("--since: %w", err)
+		}
+	}
+	return id, out, nil
 }
 
 func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFlags, src, dst string) error {
-	options, err := f.options()
+	id, options, err := f.options()
 	stores.others = append(stores.others, src, dst)
 	switch {
 	case err != nil:
@@ -86,11 +98,21 @@ func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFla
 		return withURL(ctx, stores, dst, true, func(to *store) error {
 			c := copying{Streams: std, src: src, dst: dst, total: copyJSON{Kind: ui.KindOf("copy")}, bar: std.NewProgress(-1, false, "aggregates")}
 			all := transfer.New(transfer.Storage{Changesets: from.objects, Heads: from.heads}, transfer.Storage{Changesets: to.objects, Heads: to.heads}, &options)
-			err := c.run(all.CopyAll(ctx))
+			reports := all.CopyAll(ctx)
+			if id != "" {
+				reports = one(all.Copy(ctx, id))
+			}
+			err := c.run(reports)
 			c.bar.End()
 			return c.finish(err)
 		})
 	})
+}
+
+// one yields the report of a copy of one aggregate.
+func one(r transfer.Report, err error) iter.Seq2[transfer.Report, error] {
+	r.Err = err
+	return func(yield func(transfer.Report, error) bool) { yield(r, nil) }
 }
 
 // run takes all reports. A storage that is unavailable ends the work on all aggregates.

@@ -29,6 +29,7 @@ type copyJSON struct {
 	Objects    countJSON `json:"objects"`
 	Equal      int64     `json:"equal"`
 	Newer      int64     `json:"newer"`
+	Absent     int64     `json:"absent,omitempty"`
 	Failed     int64     `json:"failed"`
 }
 
@@ -55,6 +56,9 @@ func (c *copying) take(r transfer.Report) error {
 		return nil
 	case transfer.Newer:
 		c.total.Newer++
+	case transfer.Absent:
+		c.total.Absent++
+		return nil
 	default:
 		c.total.Failed++
 		c.failed = append(c.failed, r)
@@ -79,11 +83,14 @@ func (c *copying) take(r transfer.Report) error {
 // finish prints what was copied, also after an interrupt, and returns the error of the run.
 func (c *copying) finish(ended error) error {
 	t := c.total
-	if cliexit.IsOutput(ended) || ended != nil && t.Aggregates+t.Equal+t.Newer == 0 {
+	if cliexit.IsOutput(ended) || ended != nil && t.Aggregates+t.Equal+t.Newer+t.Absent == 0 {
 		return ended // a total would read as an empty store
 	}
 	copied := fmt.Sprintf("copied %s with %s: put %s, %s; %d equal, %d newer in the destination", ui.Plural(t.Aggregates, "aggregate"),
 		ui.Plural(t.Changesets, "changeset"), ui.Plural(t.Objects.Objects, "object"), ui.SpacedSize(t.Objects.Bytes), t.Equal, t.Newer)
+	if t.Absent > 0 {
+		copied += fmt.Sprintf("; %d did not exist then", t.Absent)
+	}
 	err := error(nil)
 	if c.JSON {
 		err = c.Emit(t)

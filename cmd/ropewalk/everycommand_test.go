@@ -94,6 +94,7 @@ func commandLines(id string) []commandLine {
 		{args: []string{"copy", "file:DIR/" + id, "file:DIR/copy.db"}},
 		{args: []string{"copy", "file:DIR/" + id, id}},
 		{args: []string{"copy", "--prefix", id, "file:DIR/" + id, "file:DIR/copy.db"}},
+		{args: []string{"copy", "--at", id, "file:DIR/" + id, "file:DIR/copy.db"}},
 		{args: []string{"copy", "--since", id, "file:DIR/" + id, "file:DIR/copy.db"}},
 		{args: []string{"flush", "--all"}},
 		{args: []string{"flush", "--", at}},
