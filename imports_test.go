@@ -32,7 +32,7 @@ var importRules = map[string]importRule{
 	"feed/feedtest":                   {code: "changeset head internal", tests: "backends/memstore"},
 	"inspect":                         {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults modernc.org"},
 	"gc":                              {code: ". changeset head internal", tests: "backends/memstore backends/sqlitestore faults inspect modernc.org"},
-	"transfer":                        {code: ". changeset head internal", tests: "backends/backendtest backends/memstore backends/sqlitestore faults feed gc inspect modernc.org"},
+	"transfer":                        {code: ". changeset feed gc head internal", tests: "backends/backendtest backends/memstore backends/sqlitestore faults inspect modernc.org"},
 	"archive":                         {code: ". changeset feed gc head internal", tests: "archive/archivetest backends/memstore backends/sqlitestore faults modernc.org"},
 	"archive/archivetest":             {code: "archive . changeset feed gc head internal"},
 	"aggregate":                       {code: ". changeset feed gc head internal", tests: "aggregate/aggregatetest backends/memstore faults internal"},

@@ -169,3 +169,30 @@ func TestErasedAmongMany(t *testing.T) {
 		require.Equal(t, c.AggregateID == "order-7", c.Erased)
 	}
 }
+
+// Advances yields what Follow yields, without reading a changeset, and says when there is
+// nothing more for now.
+func TestAdvances(t *testing.T) {
+	l, store := newLibrary(t, 100, func(int) int { return 10 })
+	f := feed.Open(store, &feed.Options{Only: func(id string) bool { return id != "order-0" }})
+	want, err := ropewalk.Collect(f.After(t.Context(), feed.Position{}))
+	require.NoError(t, err)
+	l.many.Store(0)
+	l.gets.Store(0)
+	var got []feed.Position
+	for page, err := range f.Advances(t.Context(), want[9].Position) {
+		require.NoError(t, err)
+		if len(page) == 0 {
+			break
+		}
+		for _, a := range page {
+			require.NotEqual(t, "order-0", a.AggregateID)
+			got = append(got, a.Position)
+		}
+	}
+	require.Len(t, got, len(want)-10)
+	for i, position := range got {
+		require.Equal(t, want[10+i].Position, position)
+	}
+	require.Zero(t, l.many.Load()+l.gets.Load())
+}

@@ -56,7 +56,7 @@ type Storage struct {
 
 // Options are the settings of a [Copier]. Zero values stand for the defaults.
 type Options struct {
-	// Prefix limits [Copier.CopyAll] to aggregates whose IDs begin with it.
+	// Prefix limits [Copier.CopyAll] and [Copier.Follow] to aggregates whose IDs begin with it.
 	Prefix string
 	// Since limits [Copier.CopyAll] to aggregates whose newest changeset was recorded at
 	// or after it. Tombstones are copied in any case.
@@ -77,12 +77,19 @@ type Options struct {
 	// since the last call. It must be safe for concurrent use, and must not call the
 	// copier.
 	Progress func(changesets int64)
+	// Poll is the pause between two listings of [Copier.Follow], if the source has no feed;
+	// 10 seconds by default.
+	Poll time.Duration
+	// Retry, if not nil, is called with each failure of a storage after which
+	// [Copier.Follow] tries an aggregate again. It must be safe for concurrent use.
+	Retry func(aggregateID string, err error)
 }
 
 func (o *Options) withDefaults() Options {
 	out := *cmp.Or(o, &Options{})
 	out.Parallel = cmp.Or(max(out.Parallel, 0), 16)
 	out.MaxBytesInFlight = cmp.Or(max(out.MaxBytesInFlight, 0), 64<<20)
+	out.Poll = cmp.Or(max(out.Poll, 0), 10*time.Second)
 	out.MaxContentSize = cmp.Or(max(out.MaxContentSize, 0), 64<<20)
 	return out
 }
@@ -114,12 +121,15 @@ const (
 	Equal
 	// Newer means that the destination has the history and goes on after it.
 	Newer
-	// Absent means that the source had no such aggregate at the moment of [Options.At].
+	// Absent means that the source had no such aggregate at the moment of [Options.At], or
+	// that its head is void.
 	Absent
 )
 
 // String returns the outcome in lower case.
-func (o Outcome) String() string { return [...]string{"failed", "copied", "equal", "newer", "absent"}[o] }
+func (o Outcome) String() string {
+	return [...]string{"failed", "copied", "equal", "newer", "absent"}[o]
+}
 
 // Report is what a copy did about one aggregate.
 type Report struct {
@@ -194,8 +204,11 @@ func (c *Copier) aggregates(ctx context.Context) iter.Seq2[headlist.Entry, error
 }
 
 func (c *Copier) wants(e headlist.Entry) bool {
-	if reserved.Is(e.AggregateID) || !strings.HasPrefix(e.AggregateID, c.options.Prefix) {
-		return false
-	}
-	return e.Fault != nil || e.Head.State == head.Erased || !e.Head.UpdatedAt.Before(c.options.Since)
+	recent := e.Head.Exists() && !e.Head.UpdatedAt.Before(c.options.Since)
+	return c.named(e.AggregateID) && (e.Fault != nil || e.Head.State == head.Erased || recent)
+}
+
+// named reports whether the ID of an aggregate is wanted.
+func (c *Copier) named(aggregateID string) bool {
+	return !reserved.Is(aggregateID) && strings.HasPrefix(aggregateID, c.options.Prefix)
 }

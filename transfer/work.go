@@ -62,6 +62,9 @@ func (w *work) run(ctx context.Context) error {
 	}
 }
 
+// errNoHead is the error of an aggregate that the source does not have.
+var errNoHead = fmt.Errorf("at the source: %w", changeset.ErrNotFound)
+
 // loadSource loads the head that is to be copied.
 func (w *work) loadSource(ctx context.Context) error {
 	h, err := w.from.Heads.Load(ctx, w.report.AggregateID)
@@ -69,7 +72,7 @@ func (w *work) loadSource(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("load the head of the source: %w", err)
 	case !h.Exists():
-		return fmt.Errorf("at the source: %w", changeset.ErrNotFound)
+		return errNoHead
 	}
 	w.report.Source = h
 	if err := h.Formats.CheckWritable(); err != nil {
