@@ -17,6 +17,7 @@ import (
 type copyFlags struct {
 	prefix, since, at string
 	parallel          int
+	follow            bool
 }
 
 func newCopy(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -45,11 +46,19 @@ append. Digests are those of the source at that moment. An erased aggregate is
 erased in the fork, too. An aggregate that goes on in the fork is refused by later
 copies; the others can be brought up to date.
 
+--follow goes on after the first pass, and copies what changes: it follows the feed
+of SRC, which is its log if SRC is a SQLite file, and needs a relay otherwise. If
+SRC has no feed, the heads are listed every 10 seconds. Failures of a storage are
+reported and tried again. --follow runs until it is interrupted, which is its
+regular end once it has caught up: the exit code is then 0. It can be begun again
+at any time.
+
 Feeds, subscriptions and snapshots are not copied: DST has its own. Do not run
 ropewalk gc --delete on DST before the copy has ended.`,
 		Example: `  ropewalk copy file:shop.db 'aws://acme-orders/?table=acme-heads&region=eu-west-1'
   ropewalk copy s3://acme-orders file:backup.db --prefix order- --since 2026-11-01
-  ropewalk copy s3://acme-orders file:fork.db --at 2026-11-01T09:30:00Z`,
+  ropewalk copy s3://acme-orders file:fork.db --at 2026-11-01T09:30:00Z
+  ropewalk copy 'aws://acme-orders/?table=acme-heads&region=eu-west-1' azure://acme --follow`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeStores,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -59,6 +68,7 @@ ropewalk gc --delete on DST before the copy has ended.`,
 	cmd.Flags().StringVar(&f.prefix, "prefix", "", "copy the aggregates whose IDs begin with `TEXT`")
 	cmd.Flags().StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
 	cmd.Flags().StringVar(&f.at, "at", "", "copy the aggregates as of a `VERSION`, a TIME, or one as of ID@VERSION or ID@{TIME}")
+	cmd.Flags().BoolVar(&f.follow, "follow", false, "go on after that, and copy what changes, until interrupted")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
 	return cmd
 }
@@ -74,6 +84,9 @@ func (f copyFlags) options() (id string, out transfer.Options, err error) {
 	}
 	if id != "" && f.prefix+f.since != "" {
 		return "", out, cliexit.Usagef("--at %s names one aggregate, and --prefix and --since choose aggregates", ui.Quote(f.at))
+	}
+	if f.follow && f.at+f.since != "" {
+		return "", out, cliexit.Usagef("--follow copies everything, now and later: --at and --since do not go with it")
 	}
 	if f.since != "" {
 		if out.Since, err = reference.ParseSince(f.since); err != nil {
@@ -97,16 +110,29 @@ func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFla
 	return withURL(ctx, stores, src, false, func(from *store) error {
 		return withURL(ctx, stores, dst, true, func(to *store) error {
 			c := copying{Streams: std, src: src, dst: dst, total: copyJSON{Kind: ui.KindOf("copy")}, bar: std.NewProgress(-1, false, "aggregates")}
-			all := transfer.New(transfer.Storage{Changesets: from.objects, Heads: from.heads}, transfer.Storage{Changesets: to.objects, Heads: to.heads}, &options)
-			reports := all.CopyAll(ctx)
-			if id != "" {
-				reports = one(all.Copy(ctx, id))
-			}
-			err := c.run(reports)
+			err := c.copy(ctx, from, to, f, id, options)
 			c.bar.End()
 			return c.finish(err)
 		})
 	})
+}
+
+// copy copies one aggregate, or all of them, once or until the context ends.
+func (c *copying) copy(ctx context.Context, from, to *store, f copyFlags, id string, options transfer.Options) error {
+	source, destination := transfer.Storage{Changesets: from.objects, Heads: from.heads}, transfer.Storage{Changesets: to.objects, Heads: to.heads}
+	switch {
+	case f.follow:
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		p := pursuit{copying: c, cancel: cancel, refused: map[string]transfer.Report{}}
+		defer p.rest()
+		options.Retry = p.retry
+		return p.run(ctx, transfer.New(source, destination, &options).Follow(ctx))
+	case id != "":
+		return c.run(one(transfer.New(source, destination, &options).Copy(ctx, id)))
+	default:
+		return c.run(transfer.New(source, destination, &options).CopyAll(ctx))
+	}
 }
 
 // one yields the report of a copy of one aggregate.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,4 +58,79 @@ func TestCopyGoesOn(t *testing.T) {
 	require.Contains(t, got.stdout, `"failed":1}`)
 	require.Contains(t, got.stderr, "hint: see what is wrong: ropewalk verify --store from: ")
 	require.Len(t, to.contents(t), 1)
+}
+
+// copyFollowing runs copy --follow while work is done, and interrupts it a minute later.
+func copyFollowing(t *testing.T, from, to *testPlace, work func(), flags ...string) result {
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan result)
+	go func() {
+		got <- runBetween(ctx, from, to, append([]string{"copy", "from:", "to:", "--follow"}, flags...)...)
+	}()
+	time.Sleep(time.Minute)
+	work()
+	time.Sleep(time.Minute)
+	cancel()
+	return <-got
+}
+
+// A copy that follows copies what comes, with and without a feed, and is ended by an
+// interrupt with exit code 0.
+func TestCopyFollows(t *testing.T) {
+	for _, bare := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			from, to := withTips(t, "a", "b"), newTestPlace()
+			from.bare = bare
+			work := func() {
+				require.Zero(t, from.run(t.Context(), "{}\n", "append", "c", "--new").exit)
+				time.Sleep(30 * time.Second)
+				require.Zero(t, from.run(t.Context(), "{}\n", "append", "c", "--any").exit)
+			}
+			got := copyFollowing(t, from, to, work, "--json")
+			require.Zero(t, got.exit, got.stderr)
+			require.NoError(t, compileSchemas(t).check([]byte(got.stdout)))
+			require.Contains(t, got.stdout, `{"v":1,"kind":"following","caught_up":true,"lag_seconds":0,"aggregates":2,`)
+			require.Contains(t, got.stdout, `"aggregate":"c","outcome":"copied"`)
+			require.Equal(t, from.contents(t), to.contents(t))
+			got = copyFollowing(t, from, to, func() {})
+			require.Regexp(t, `^copied 0 aggregates with 0 changesets: .*; 3 equal, `, got.stdout)
+		})
+	}
+}
+
+// A storage that fails while the copy follows is tried again. One that is unavailable from
+// the beginning ends the copy.
+func TestCopyFollowsThroughAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unreachable := faults.Fault{Kind: faults.Refused, Err: &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}}
+		from, to := withTips(t, "a"), newTestPlace()
+		got := copyFollowing(t, from, to, func() {
+			to.script.Every(faults.Load, unreachable)
+			require.Zero(t, from.run(t.Context(), "{}\n", "append", "c", "--new").exit)
+			time.Sleep(time.Minute)
+			to.script.Reset()
+		})
+		require.Zero(t, got.exit, got.stderr)
+		require.Contains(t, got.stderr, `warning: copy "c": load the head of the destination: `)
+		require.Contains(t, got.stderr, "; it is tried again\n")
+		require.Equal(t, from.contents(t), to.contents(t))
+		to.script.Every(faults.Load, unreachable)
+		got = runBetween(t.Context(), from, to, "copy", "from:", "to:", "--follow")
+		require.Equal(t, 7, got.exit, got.stderr)
+		require.Empty(t, got.stdout)
+	})
+}
+
+// A refused aggregate does not end the copy, and decides about its exit code.
+func TestCopyFollowsPastARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, to := withTips(t, "a"), newTestPlace()
+		require.Zero(t, to.run(t.Context(), "{}\n", "append", "a", "--new").exit)
+		got := copyFollowing(t, from, to, func() {
+			require.Zero(t, from.run(t.Context(), "{}\n", "append", "c", "--new").exit)
+		})
+		require.Equal(t, 4, got.exit, got.stderr)
+		require.Contains(t, got.stderr, `warning: copy "a": conflict: `)
+		require.Contains(t, to.contents(t), "c")
+	})
 }

@@ -60,6 +60,14 @@ func (p *Progress) Add(n int64) {
 	}
 }
 
+// Note shows a short text after the count, if the total is unknown.
+func (p *Progress) Note(text string) {
+	if t, ok := p.bar.(*tally); ok {
+		t.note = ", " + text
+		p.Add(0)
+	}
+}
+
 // End removes the bar.
 func (p *Progress) End() {
 	if p.bar != nil {
@@ -73,7 +81,7 @@ func (p *Progress) End() {
 // 3,871/s.
 type tally struct {
 	out          io.Writer
-	what         string
+	what, note   string
 	count        int64
 	began, shown time.Time
 }
@@ -90,7 +98,7 @@ func (t *tally) Add64(n int64) error {
 	}
 	t.shown = now
 	rate := float64(t.count) / max(now.Sub(t.began).Seconds(), progressEvery.Seconds())
-	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s", clearLine, Thousands(t.count), t.what, Thousands(int64(rate)))
+	_, err := fmt.Fprintf(t.out, "%s%s %s, %s/s%s", clearLine, Thousands(t.count), t.what, Thousands(int64(rate)), t.note)
 	return err
 }
 

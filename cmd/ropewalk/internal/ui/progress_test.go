@@ -25,8 +25,10 @@ func TestProgressWithoutAnEnd(t *testing.T) {
 		require.Equal(t, clearLine+"55,056 changesets, 5,505/s", stderr.String(), "shown ten times a second at most")
 		time.Sleep(10 * time.Second)
 		bar.Add(0)
+		time.Sleep(time.Second)
+		bar.Note("caught up")
 		bar.End()
 		bar.Add(1)
-		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine, stderr.String())
+		require.Equal(t, clearLine+"55,056 changesets, 5,505/s"+clearLine+"55,057 changesets, 2,752/s"+clearLine+"55,057 changesets, 2,621/s, caught up"+clearLine, stderr.String())
 	})
 }
