@@ -21,7 +21,7 @@ type At struct {
 }
 
 // asOf replaces the head of the source by the head that it had at the moment of the
-// options. It is the zero Head if there was none.
+// options. It is the zero Head if it had no head then.
 func (w *work) asOf(ctx context.Context) error {
 	at, h := w.options.At, w.report.Source
 	if at == nil || h.State == head.Erased {

@@ -79,7 +79,7 @@ func requireForked(t *testing.T, s both, id string, want head.Head) {
 }
 
 // A copy of every version, and of every time, is the history that the source had then. It
-// goes on with the source, unless it went on by itself.
+// goes on with the source, unless it went on alone.
 func TestCopyAsOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := memstore.New()
@@ -157,7 +157,7 @@ func TestCopyAsOfIsKilled(t *testing.T) {
 	})
 }
 
-// Tombstones are copied at every moment, and what came later is not there.
+// Tombstones are copied at every moment, and what came later is left out.
 func TestCopyAllAsOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from, to := memstore.New(), memstore.New()

@@ -42,7 +42,7 @@ copied.
 --at copies a fork, for a test or a look at the past: each aggregate as it was at a
 version, or at a TIME, as in references. --at ID@VERSION and --at ID@{TIME} copy
 one aggregate. A version within an atomic append stands for the version before that
-append. Digests are those of the source at that moment. An erased aggregate is
+append. The digests are what they were at that moment. An erased aggregate is
 erased in the fork, too. An aggregate that goes on in the fork is refused by later
 copies; the others can be brought up to date.
 
