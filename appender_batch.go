@@ -118,6 +118,7 @@ func (a *Appender) build(calls []*call, after head.Head) *batch {
 			close(c.stored)
 			c.done <- result{err: a.failed(err)}
 		}
+		a.work.headKnown = a.work.headKnown && !errors.Is(err, ErrMoved) // it may come back
 		return nil
 	}
 	// The attempt has no command ID: another writer's changeset with the command

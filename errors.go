@@ -36,6 +36,8 @@ var (
 	ErrHeadLost = errors.New("head lost")
 	// ErrErased means that the aggregate's history was erased for good.
 	ErrErased = errors.New("erased")
+	// ErrMoved matches every [*MovedError].
+	ErrMoved = head.ErrMoved
 	// ErrConflict matches every [*ConflictError].
 	ErrConflict = errors.New("conflict")
 	// ErrUncertain matches every [*UncertainError].
@@ -45,6 +47,10 @@ var (
 // CorruptError says that a stored object or record cannot be as it was written,
 // and names it. No read returns data past it.
 type CorruptError = changeset.CorruptError
+
+// MovedError says that an aggregate moves, or has moved, to another storage: nothing was
+// committed, and nothing ever will be.
+type MovedError = head.MovedError
 
 // ConflictError says that an append was refused for good: another append came
 // first, or [Chain.Settle] has made sure that it never takes effect. No changeset

@@ -106,6 +106,8 @@ func (m Member) check(ctx context.Context) error {
 	switch {
 	case !m.head.IsZero() && m.head.AggregateID != m.chain.id:
 		return fmt.Errorf("the head belongs to %q, not to %q", m.head.AggregateID, m.chain.id)
+	case m.unchanged && m.head.Move != (head.Move{}):
+		return m.head.CheckAppendable()
 	case m.head.MidAppend():
 		return fmt.Errorf("%s is in the middle of an append: a commit needs the head after it", m.head.Ref)
 	}
@@ -134,6 +136,8 @@ func (m Member) refusal(h head.Head) error {
 	switch {
 	case h.State == head.Erased:
 		return fmt.Errorf("chain %q: %w", m.chain.id, ErrErased)
+	case h.Move != (head.Move{}):
+		return h.CheckAppendable() // it may have changed where it moves
 	case h.SameContent(m.head):
 		return errPending
 	case h.Revision < m.head.Revision, m.head.Exists() && (!h.Exists() || h.Version < m.head.Version), diverged(m.head, h):

@@ -25,7 +25,7 @@ func (e *fencedError) Error() string {
 // final reports whether an error, or its absence, is the outcome of an append.
 func final(err error) bool {
 	return err == nil || is[*ConflictError](err) || is[*fencedError](err) ||
-		errors.Is(err, ErrHeadLost) || errors.Is(err, ErrErased)
+		errors.Is(err, ErrHeadLost) || errors.Is(err, ErrErased) || errors.Is(err, ErrMoved)
 }
 
 // permanent reports whether loading the head again would give the same error.

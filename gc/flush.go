@@ -93,7 +93,7 @@ func (c *Collector) tips(ctx context.Context) iter.Seq2[headlist.Entry, error] {
 func (c *Collector) flushOne(ctx context.Context, e headlist.Entry) (Flushed, error) {
 	f, err := Flushed{AggregateID: e.AggregateID, Head: e.Head}, e.Fault
 	if err == nil {
-		if err = e.Head.Formats.CheckWritable(); err == nil {
+		if err = e.Head.CheckWritable(); err == nil {
 			f, err = c.flush(ctx, e.Head)
 		}
 	}

@@ -184,7 +184,7 @@ func (c *Collector) load(ctx context.Context, aggregateID string) (head.Head, er
 	if err != nil {
 		return head.Head{}, fmt.Errorf("load head: %w", err)
 	}
-	if err := h.Formats.CheckWritable(); err != nil {
+	if err := h.CheckWritable(); err != nil {
 		return head.Head{}, fmt.Errorf("head: %w", err)
 	}
 	return h, nil

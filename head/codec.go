@@ -30,6 +30,12 @@ const (
 	FieldCheckpoint = "checkpoint"
 )
 
+// The names of the fields that only the record of an aggregate that moves has: one of them.
+const (
+	FieldMovedTo  = "moved-to"
+	FieldMovingTo = "moving-to"
+)
+
 // The names of the fields that only the record of a packed chain has. Each is missing
 // if it has no value.
 const (
@@ -68,6 +74,9 @@ func appendJSON(known object, h Head, whole bool) ([]byte, error) {
 	known.optional(FieldIndex, packed[FieldIndex])
 	known.number(FieldMinReader, f.MinReader)
 	known.number(FieldMinWriter, f.MinWriter)
+	move := h.MoveTexts()
+	known.optional(FieldMovedTo, move[FieldMovedTo])
+	known.optional(FieldMovingTo, move[FieldMovingTo])
 	if n := h.Index.Objects(); n > 0 {
 		known.number(FieldObjects, n)
 	}
@@ -249,6 +258,8 @@ var optionalFields = map[string]func(json.RawMessage) (string, error){
 	FieldObjects:      func(raw json.RawMessage) (string, error) { return scalar(raw, true) },
 	FieldPackedDigest: stringOf,
 	FieldPackedID:     stringOf,
+	FieldMovedTo:      stringOf,
+	FieldMovingTo:     stringOf,
 }
 
 func stringOf(raw json.RawMessage) (string, error) { return scalar(raw, false) }

@@ -34,6 +34,10 @@ func samples(t testing.TB) map[string]head.Head {
 		"with a checkpoint":         withCheckpoint(headAt("$subscription-mail", 0), "at=2026-11-21,12.30&of=a%2Fb_~*+"),
 		"written by a newer format": newer,
 		"void":                      voidAt("order/4711", 1),
+		"moving":                    moving(headAt("order/4711", 2), head.Move{To: "aws://acme-orders/a?table=heads&region=eu-west-1"}),
+		"moved":                     moving(headAt("order/4711", 2), head.Move{To: `file:C:\orders "ü".db`, Done: true}),
+		"moved and erased":          moving(erased, head.Move{To: "azure://acme", Done: true}),
+		"packed moving":             moving(all["packed tip"], head.Move{To: "s3://acme"}),
 		"void with unknown fields":  voidAt("$subscription-mail", 1<<40).WithExtra(`{"a<b":1E400,"zone":null}`),
 	})
 	return all
@@ -43,6 +47,9 @@ func withCheckpoint(h head.Head, checkpoint string) head.Head {
 	h.Checkpoint = checkpoint
 	return h
 }
+
+// moving returns the head of an aggregate that moves.
+func moving(h head.Head, m head.Move) head.Head { return link.Move(h, m) }
 
 // newer returns the record as a writer of format 2 might write it, with fields
 // that this version does not know.

@@ -19,7 +19,7 @@ func ParseFields(texts map[string]string) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	var errs [8]error
+	var errs [9]error
 	h := Head{State: State(texts[FieldState]), Checkpoint: texts[FieldCheckpoint]}
 	h.AggregateID, errs[0] = changeset.Unescape(texts[FieldAggregateID])
 	h.Version, errs[1] = changeset.ParseDecimal(texts[FieldVersion])
@@ -28,6 +28,7 @@ func ParseFields(texts map[string]string) (Head, error) {
 	h.Revision, errs[4] = changeset.ParseDecimal(texts[FieldRevision])
 	h.UpdatedAt, errs[5] = changeset.ParseTime(texts[FieldUpdatedAt])
 	packed, err := parseBase64(texts[FieldAncestors])
+	h.Move, errs[8] = parseMove(texts)
 	if formats != (Formats{}).Numbers() {
 		h.Formats = formats
 	}
@@ -213,6 +214,8 @@ func (h Head) Validate() error {
 	switch {
 	case h.State == Void:
 		return h.validateVoid()
+	case h.validateMove() != nil:
+		return h.validateMove()
 	case h.ID.IsZero():
 		return errors.New("changeset ID is missing")
 	case h.Version == 1<<64-1:

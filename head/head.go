@@ -98,6 +98,8 @@ type Head struct {
 	// how far a subscription has come. It is empty for all other chains. It has at
 	// most [MaxCheckpoint] bytes, which are letters, digits, or one of %&*+,-.=_~
 	Checkpoint string
+	// Move says that the aggregate moves to another storage; zero if it stays.
+	Move Move
 	// Formats are the record's format numbers.
 	Formats Formats
 

@@ -147,7 +147,7 @@ func CheckSwap(old, next Head) error {
 	case old.point:
 		err = errors.New("a point of the history cannot be swapped")
 	default:
-		err = cmp.Or(old.Formats.CheckWritable(), next.Formats.CheckWritable())
+		err = cmp.Or(old.CheckWritable(), next.CheckWritable())
 	}
 	if err != nil {
 		return &NotAppliedError{Err: fmt.Errorf("swap head of %q: %w", next.AggregateID, err)}

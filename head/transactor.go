@@ -23,8 +23,8 @@ type Transactor interface {
 	// condition of each holds; otherwise it must change nothing. It must first return the
 	// error of [CheckExchanges], if there is one. The condition of an exchange with a Next
 	// is the condition of [Store.Swap]. The condition of an exchange without one is that
-	// the stored head has the content of Old ([Head.SameContent]), whatever its revision;
-	// a zero Old means that there must be no head with a changeset. A store that is
+	// the stored head has the content of Old ([Head.SameContent]), whatever its revision,
+	// and does not move; a zero Old means that there must be no head with a changeset. A store that is
 	// [Combined] must put the changesets of the exchanges in the same step.
 	//
 	// It must return one head for each exchange, in their order: Next with the token that
@@ -53,7 +53,7 @@ type Exchange struct {
 // HoldsFor reports whether the condition of the exchange holds for the stored head.
 func (e Exchange) HoldsFor(stored Head) bool {
 	if e.Next.IsZero() {
-		return stored.SameContent(e.Old)
+		return stored.SameContent(e.Old) && stored.Move == Move{}
 	}
 	return stored.SameRecord(e.Old)
 }

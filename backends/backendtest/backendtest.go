@@ -101,7 +101,7 @@ func changesetChecks() []check {
 }
 
 func headChecks() []check {
-	return concat(swapChecks, refreshChecks, recordChecks, packedHeadChecks, voidChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
+	return concat(swapChecks, refreshChecks, recordChecks, packedHeadChecks, voidChecks, moveChecks, conflictChecks, headContextChecks, headMidwayChecks, raceChecks, headListChecks, tagChecks, oddHeadChecks)
 }
 
 func concat(groups ...[]check) []check {

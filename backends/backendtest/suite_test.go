@@ -78,7 +78,7 @@ func metadataSize(metadata map[string]string) (size int) {
 
 func allBreakages() []breakage {
 	var all []breakage
-	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, rangeBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, scanBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages, packBreakages, packedHeadBreakages, voidBreakages, transactorBreakages} {
+	for _, group := range [][]breakage{putBreakages, getBreakages, manyBreakages, rangeBreakages, contentBreakages, contextBreakages, midwayBreakages, listingBreakages, scanBreakages, deleteBreakages, swapBreakages, refreshBreakages, recordBreakages, conflictBreakages, raceBreakages, headListBreakages, tagBreakages, combinedBreakages, logBreakages, followBreakages, packBreakages, packedHeadBreakages, voidBreakages, moveBreakages, transactorBreakages} {
 		all = append(all, group...)
 	}
 	return all

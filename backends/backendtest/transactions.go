@@ -171,8 +171,9 @@ func swapAllUnchanged(t testing.TB, h Harness) {
 	}
 	requireUnswapped(t, h, fenced, empty)
 
-	other, erased := create(t, s), create(t, s)
+	other, erased, moving := create(t, s), create(t, s), create(t, s)
 	moved := swap(t, s, other, next(t, other, other.AggregateID))
+	moves := swap(t, s, moving, link.Move(moving, head.Move{To: "elsewhere"}))
 	gone := swap(t, s, erased, link.Tombstone(erased))
 	for _, c := range []struct {
 		exchange head.Exchange
@@ -180,6 +181,7 @@ func swapAllUnchanged(t testing.TB, h Harness) {
 	}{
 		{unchanged(other), moved},
 		{unchanged(erased), gone},
+		{unchanged(moving), moves},
 		{head.Exchange{AggregateID: other.AggregateID}, moved},
 		{unchanged(head.At(first(t, newAggregate(), nil).Header)), head.Head{}},
 	} {

@@ -28,11 +28,13 @@ var kinds = map[string]kind{
 	head.FieldRevision: number, head.FieldUpdatedAt: text, head.FieldCheckpoint: text,
 	head.FieldTip: text, head.FieldIndex: binary, head.FieldObjects: number,
 	head.FieldPackedDigest: binary, head.FieldPackedID: text,
+	head.FieldMovedTo: text, head.FieldMovingTo: text,
 }
 
 // optional are the fields that have no attribute if they have no value.
 var optional = []string{
 	head.FieldCheckpoint, head.FieldTip, head.FieldIndex, head.FieldObjects, head.FieldPackedDigest, head.FieldPackedID,
+	head.FieldMovedTo, head.FieldMovingTo,
 }
 
 // attributes returns the head's fields except the key.
@@ -59,8 +61,10 @@ func attributes(h head.Head) map[string]types.AttributeValue {
 			fields[name] = t(value)
 		}
 	}
-	for name, value := range h.PackedTexts() {
-		fields[name] = attributeOf(value, kinds[name])
+	for _, texts := range []map[string]string{h.PackedTexts(), h.MoveTexts()} {
+		for name, value := range texts {
+			fields[name] = attributeOf(value, kinds[name])
+		}
 	}
 	return fields
 }

@@ -165,7 +165,7 @@ func (s *Store) winner(e head.Exchange, item map[string]types.AttributeValue) (*
 		return nil, err
 	}
 	h, err := s.decode(e.AggregateID, item)
-	if err != nil || h.SameContent(e.Old) {
+	if err != nil || e.HoldsFor(h) {
 		return nil, nil
 	}
 	return &h, nil

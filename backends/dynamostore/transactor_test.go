@@ -245,7 +245,7 @@ func TestSwapAllSendsItsConditions(t *testing.T) {
 		require.Equal(t, map[string]any{"aggregate-id": map[string]any{"S": "p/" + e.AggregateID}}, check["Key"])
 		want := "attribute_not_exists(#aggregate_id) OR #state = :old_state"
 		if e.Old.Exists() {
-			want = "#aggregate_version = :old_aggregate_version AND #changeset_id = :old_changeset_id AND #digest = :old_digest AND #state = :old_state"
+			want = "#aggregate_version = :old_aggregate_version AND #changeset_id = :old_changeset_id AND #digest = :old_digest AND #state = :old_state AND attribute_not_exists(#moved_to) AND attribute_not_exists(#moving_to)"
 		}
 		require.Equal(t, want, check["ConditionExpression"])
 	}

@@ -95,7 +95,11 @@ func (e expressions) condition(old head.Head, is map[string]types.AttributeValue
 	} else if old.IsPacked() {
 		terms = append(terms, "attribute_not_exists("+e.name(head.FieldIndex)+")")
 	}
-	own := &types.AttributeValueMemberN{Value: strconv.Itoa(changeset.MaxFormat)}
+	known := changeset.MaxFormat
+	if old.Move != (head.Move{}) {
+		known = head.FormatMoved
+	}
+	own := &types.AttributeValueMemberN{Value: strconv.Itoa(known)}
 	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
 }
 
@@ -109,6 +113,9 @@ func (e expressions) sameContent(old head.Head) string {
 	var terms []string
 	for _, name := range []string{head.FieldVersion, head.FieldChangesetID, head.FieldDigest, head.FieldState} {
 		terms = append(terms, e.term(name, "=", "old", is[name]))
+	}
+	for _, name := range []string{head.FieldMovedTo, head.FieldMovingTo} {
+		terms = append(terms, "attribute_not_exists("+e.name(name)+")")
 	}
 	return strings.Join(terms, " AND ")
 }

@@ -128,7 +128,7 @@ func checkAppends(after head.Head, aggregateID string, appends [][]body.Draft) (
 	if after.Version >= math.MaxUint64-1-changeset.MaxPerAppend {
 		return 0, fmt.Errorf("%q has reached the last version, %d", aggregateID, after.Version)
 	}
-	if err := after.Formats.CheckWritable(); err != nil {
+	if err := after.CheckAppendable(); err != nil {
 		return 0, fmt.Errorf("head of %q: %w", aggregateID, err)
 	}
 	for _, drafts := range appends {
