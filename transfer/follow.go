@@ -82,7 +82,7 @@ func (c *Copier) followPage(ctx context.Context, page []string, yield func(Step,
 			continue
 		}
 		step := Step{Report: r}
-		if r.Outcome == Copied {
+		if r.Outcome == Copied || r.Outcome == Moved {
 			step.Lag = max(0, time.Since(r.Source.UpdatedAt))
 		}
 		if !yield(step, nil) {
@@ -94,8 +94,12 @@ func (c *Copier) followPage(ctx context.Context, page []string, yield func(Step,
 
 // persist copies an aggregate, and tries again while a storage fails.
 func (c *Copier) persist(ctx context.Context, id string) (Report, error) {
+	do := c.Copy
+	if c.options.MoveTo != "" {
+		do = c.Move
+	}
 	for pauses := pause.New(pause.Max(longestPause)); ; {
-		r, err := c.Copy(ctx, id)
+		r, err := do(ctx, id)
 		if errors.Is(err, errNoHead) {
 			r.Outcome, err = Absent, nil
 		}
@@ -115,7 +119,7 @@ func (c *Copier) persist(ctx context.Context, id string) (Report, error) {
 func refused(err error) bool {
 	_, corrupt := errors.AsType[*changeset.CorruptError](err)
 	return corrupt || slices.ContainsFunc([]error{
-		ropewalk.ErrConflict, ropewalk.ErrErased, changeset.ErrUnsupportedFormat,
+		ropewalk.ErrConflict, ropewalk.ErrErased, ropewalk.ErrMoved, changeset.ErrUnsupportedFormat,
 		changeset.ErrInvalidAggregateID, changeset.ErrTooLarge, changeset.ErrStoredTooLarge,
 	}, func(target error) bool { return errors.Is(err, target) })
 }

@@ -77,6 +77,10 @@ type Options struct {
 	// since the last call. It must be safe for concurrent use, and must not call the
 	// copier.
 	Progress func(changesets int64)
+	// MoveFrom and MoveTo name the two storages to people, as their URLs do, without
+	// credentials: see [Copier.Move]. If MoveTo is set, [Copier.Follow] moves aggregates
+	// instead of copying them.
+	MoveFrom, MoveTo string
 	// Poll is the pause between two listings of [Copier.Follow], if the source has no feed;
 	// 10 seconds by default.
 	Poll time.Duration
@@ -124,11 +128,14 @@ const (
 	// Absent means that the source had no such aggregate at the moment of [Options.At], or
 	// that its head is void.
 	Absent
+	// Moved means that the destination has the history, and that the head of the source says
+	// since this call that the aggregate has moved.
+	Moved
 )
 
 // String returns the outcome in lower case.
 func (o Outcome) String() string {
-	return [...]string{"failed", "copied", "equal", "newer", "absent"}[o]
+	return [...]string{"failed", "copied", "equal", "newer", "absent", "moved"}[o]
 }
 
 // Report is what a copy did about one aggregate.
@@ -160,16 +167,21 @@ type Report struct {
 // hash, its parent or its digest, or an object of the destination that differs from it.
 // Nothing is put before the histories were compared. Repeating is safe after any error.
 func (c *Copier) Copy(ctx context.Context, aggregateID string) (Report, error) {
+	return c.perform(ctx, aggregateID, "copy", (*work).run)
+}
+
+// perform does some work on one aggregate.
+func (c *Copier) perform(ctx context.Context, aggregateID, name string, do func(*work, context.Context) error) (Report, error) {
 	w := work{Copier: c, report: Report{AggregateID: aggregateID}}
 	err := changeset.ValidateAggregateID(aggregateID)
 	if err == nil {
 		err = reserved.Check(ctx, aggregateID)
 	}
 	if err == nil {
-		err = w.run(ctx)
+		err = do(&w, ctx)
 	}
 	if err != nil {
-		w.report.Outcome, err = Failed, fmt.Errorf("copy %q: %w", aggregateID, err)
+		w.report.Outcome, err = Failed, fmt.Errorf("%s %q: %w", name, aggregateID, err)
 	}
 	return w.report, err
 }
@@ -183,13 +195,18 @@ func (c *Copier) Copy(ctx context.Context, aggregateID string) (Report, error) {
 // error. Breaking the loop stops all work.
 func (c *Copier) CopyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return parallel.Map(ctx, c.options.Parallel, c.aggregates, func(ctx context.Context, e headlist.Entry) (Report, error) {
-		if e.Fault != nil {
-			return Report{AggregateID: e.AggregateID, Err: fmt.Errorf("copy %q: %w", e.AggregateID, e.Fault)}, nil
-		}
-		r, err := c.Copy(ctx, e.AggregateID)
-		r.Err = err
-		return r, nil
+		return reported(ctx, e, c.Copy), nil
 	})
+}
+
+// reported works on the aggregate of a head in a listing, and puts all errors in the report.
+func reported(ctx context.Context, e headlist.Entry, do func(context.Context, string) (Report, error)) Report {
+	if e.Fault != nil {
+		return Report{AggregateID: e.AggregateID, Err: fmt.Errorf("copy %q: %w", e.AggregateID, e.Fault)}
+	}
+	r, err := do(ctx, e.AggregateID)
+	r.Err = err
+	return r
 }
 
 // aggregates yields the heads that are wanted, and those that do not decode.

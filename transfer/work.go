@@ -75,7 +75,7 @@ func (w *work) loadSource(ctx context.Context) error {
 		return errNoHead
 	}
 	w.report.Source = h
-	if err := h.Formats.CheckWritable(); err != nil {
+	if err := h.CheckWritable(); err != nil {
 		return fmt.Errorf("the head of the source: %w", err)
 	}
 	if h.Extra() != "" {
@@ -169,8 +169,15 @@ func (w *work) ready(old head.Head) bool {
 // next returns the head that is to replace the head of the destination. Fences there may
 // have raised its revision above the source's; a higher revision than the source's does no
 // harm, since no changeset is built on it.
+// If the aggregate moves, only the source says so; and a destination that refuses appends goes on to do so.
 func (w *work) next(old head.Head) head.Head {
 	next := w.report.Source.WithToken("")
+	switch {
+	case old.Move != (head.Move{}):
+		next = link.Move(next, old.Move)
+	case next.Move != (head.Move{}):
+		next = link.Stay(next)
+	}
 	next.Revision = max(next.Revision, old.Revision+1)
 	return next
 }
