@@ -17,7 +17,7 @@ import (
 type copyFlags struct {
 	prefix, since, at string
 	parallel          int
-	follow            bool
+	follow, cutOver   bool
 }
 
 func newCopy(std *ui.Streams, stores *storeFlags) *cobra.Command {
@@ -53,12 +53,22 @@ reported and tried again. --follow runs until it is interrupted, which is its
 regular end once it has caught up: the exit code is then 0. It can be begun again
 at any time.
 
+--cut-over moves the aggregates once everything has been copied: one after the
+other is fenced in SRC, copied to its end, and marked as moved. Appends to it in
+SRC then fail with an error that names DST, with exit code 4; reads go on. No
+append that SRC has acknowledged is lost. Append to an aggregate in DST only after
+SRC says that it has moved. An interrupted cut-over goes on when it is run again,
+with the same URLs. Aggregates that are created in SRC later are not fenced: stop
+their writers, or let --follow --cut-over move them as they come. The way back is
+ropewalk copy DST SRC --cut-over.
+
 Feeds, subscriptions and snapshots are not copied: DST has its own. Do not run
 ropewalk gc --delete on DST before the copy has ended.`,
 		Example: `  ropewalk copy file:shop.db 'aws://acme-orders/?table=acme-heads&region=eu-west-1'
   ropewalk copy s3://acme-orders file:backup.db --prefix order- --since 2026-11-01
   ropewalk copy s3://acme-orders file:fork.db --at 2026-11-01T09:30:00Z
-  ropewalk copy 'aws://acme-orders/?table=acme-heads&region=eu-west-1' azure://acme --follow`,
+  ropewalk copy 'aws://acme-orders/?table=acme-heads&region=eu-west-1' azure://acme --follow
+  ropewalk copy 'aws://acme-orders/?table=acme-heads&region=eu-west-1' azure://acme --cut-over`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeStores,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,6 +79,7 @@ ropewalk gc --delete on DST before the copy has ended.`,
 	cmd.Flags().StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
 	cmd.Flags().StringVar(&f.at, "at", "", "copy the aggregates as of a `VERSION`, a TIME, or one as of ID@VERSION or ID@{TIME}")
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "go on after that, and copy what changes, until interrupted")
+	cmd.Flags().BoolVar(&f.cutOver, "cut-over", false, "move the aggregates: SRC refuses appends to them from then on")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
 	return cmd
 }
@@ -85,8 +96,8 @@ func (f copyFlags) options() (id string, out transfer.Options, err error) {
 	if id != "" && f.prefix+f.since != "" {
 		return "", out, cliexit.Usagef("--at %s names one aggregate, and --prefix and --since choose aggregates", ui.Quote(f.at))
 	}
-	if f.follow && f.at+f.since != "" {
-		return "", out, cliexit.Usagef("--follow copies everything, now and later: --at and --since do not go with it")
+	if (f.follow || f.cutOver) && f.at+f.since != "" {
+		return "", out, cliexit.Usagef("--follow and --cut-over copy everything: --at and --since do not go with them")
 	}
 	if f.since != "" {
 		if out.Since, err = reference.ParseSince(f.since); err != nil {
@@ -120,6 +131,13 @@ func runCopy(ctx context.Context, std *ui.Streams, stores *storeFlags, f copyFla
 // copy copies one aggregate, or all of them, once or until the context ends.
 func (c *copying) copy(ctx context.Context, from, to *store, f copyFlags, id string, options transfer.Options) error {
 	source, destination := transfer.Storage{Changesets: from.objects, Heads: from.heads}, transfer.Storage{Changesets: to.objects, Heads: to.heads}
+	if f.cutOver {
+		options.MoveFrom, options.MoveTo = c.Redacted(c.src), c.Redacted(c.dst)
+		err := c.cutOver(ctx, transfer.New(source, destination, &options))
+		if err != nil || len(c.failed) > 0 || !f.follow {
+			return err
+		}
+	}
 	switch {
 	case f.follow:
 		ctx, cancel := context.WithCancelCause(ctx)
@@ -133,6 +151,26 @@ func (c *copying) copy(ctx context.Context, from, to *store, f copyFlags, id str
 	default:
 		return c.run(transfer.New(source, destination, &options).CopyAll(ctx))
 	}
+}
+
+// cutOver moves everything, in passes until nothing is left. Nothing is moved unless
+// everything could be copied.
+func (c *copying) cutOver(ctx context.Context, all *transfer.Copier) error {
+	if err := c.run(all.CopyAll(ctx)); err != nil {
+		return err
+	}
+	if len(c.failed) > 0 {
+		c.Warn("nothing was moved, since not everything could be copied")
+		return nil
+	}
+	c.moving = true
+	for before := int64(-1); c.total.Moved > before && len(c.failed) == 0; {
+		before = c.total.Moved
+		if err := c.run(all.MoveAll(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one yields the report of a copy of one aggregate.

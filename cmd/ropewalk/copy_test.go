@@ -134,3 +134,52 @@ func TestCopyFollowsPastARefusal(t *testing.T) {
 		require.Contains(t, to.contents(t), "c")
 	})
 }
+
+// A cut-over that is interrupted at any request goes on when it is run again. Nothing is moved
+// before everything is copied.
+func TestCutOverIsInterrupted(t *testing.T) {
+	for _, side := range []string{"from", "to"} {
+		for call := 1; ; call++ {
+			from, to := withTips(t, "a", "b"), newTestPlace()
+			ctx, cancel := context.WithCancel(t.Context())
+			script := map[string]*faults.Script{"from": from.script, "to": to.script}[side]
+			script.Reset()
+			script.On(faults.Swap, call, faults.Fault{Before: cancel})
+			_ = runBetween(ctx, from, to, "copy", "from:", "to:", "--cut-over")
+			cancel()
+			met := len(script.Unused()) == 0
+			script.Reset()
+			got := runBetween(t.Context(), from, to, "copy", "from:", "to:", "--cut-over")
+			require.Zero(t, got.exit, got.stderr)
+			require.Equal(t, from.contents(t), to.contents(t))
+			for _, id := range []string{"a", "b"} {
+				require.Equal(t, 4, from.run(t.Context(), "{}\n", "append", id, "--any").exit)
+				require.Zero(t, to.run(t.Context(), "{}\n", "append", id, "--any").exit)
+			}
+			if !met {
+				break
+			}
+		}
+	}
+	from, to := withTips(t, "a", "b"), newTestPlace()
+	require.Zero(t, to.run(t.Context(), "{}\n", "append", "a", "--new").exit)
+	got := runBetween(t.Context(), from, to, "copy", "from:", "to:", "--cut-over")
+	require.Equal(t, 4, got.exit, got.stderr)
+	require.Contains(t, got.stderr, "warning: nothing was moved, since not everything could be copied\n")
+	require.Zero(t, from.run(t.Context(), "{}\n", "append", "b", "--any").exit)
+}
+
+// A cut-over that goes on moves what is created later.
+func TestCutOverFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, to := withTips(t, "a"), newTestPlace()
+		got := copyFollowing(t, from, to, func() {
+			require.Zero(t, from.run(t.Context(), "{}\n", "append", "c", "--new").exit)
+		}, "--cut-over", "--json")
+		require.Zero(t, got.exit, got.stderr)
+		require.NoError(t, compileSchemas(t).check([]byte(got.stdout)))
+		require.Contains(t, got.stdout, `"aggregate":"c","outcome":"moved"`)
+		require.Equal(t, 4, from.run(t.Context(), "{}\n", "append", "c", "--any").exit)
+		require.Equal(t, from.contents(t), to.contents(t))
+	})
+}

@@ -83,7 +83,7 @@ func (p *pursuit) ended(ctx context.Context, err error) error {
 
 // step takes the report of an aggregate. A later report takes the place of a refusal.
 func (p *pursuit) step(s transfer.Step) error {
-	if s.Outcome == transfer.Copied {
+	if s.Outcome == transfer.Copied || s.Outcome == transfer.Moved {
 		p.caughtUp, p.lag = false, s.Lag
 	}
 	delete(p.refused, s.AggregateID)

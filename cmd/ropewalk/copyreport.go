@@ -18,6 +18,7 @@ type copying struct {
 	src, dst string
 	total    copyJSON
 	bar      *ui.Progress
+	moving   bool // the present pass moves what was copied before
 	failed   []transfer.Report
 }
 
@@ -30,6 +31,7 @@ type copyJSON struct {
 	Equal      int64     `json:"equal"`
 	Newer      int64     `json:"newer"`
 	Absent     int64     `json:"absent,omitempty"`
+	Moved      int64     `json:"moved,omitempty"`
 	Failed     int64     `json:"failed"`
 }
 
@@ -51,10 +53,18 @@ func (c *copying) take(r transfer.Report) error {
 	switch c.total.Changesets += r.Changesets; r.Outcome {
 	case transfer.Copied:
 		c.total.Aggregates++
+	case transfer.Moved:
+		c.total.Moved++
 	case transfer.Equal:
+		if c.moving {
+			return nil
+		}
 		c.total.Equal++
 		return nil
 	case transfer.Newer:
+		if c.moving {
+			return nil
+		}
 		c.total.Newer++
 	case transfer.Absent:
 		c.total.Absent++
@@ -83,11 +93,14 @@ func (c *copying) take(r transfer.Report) error {
 // finish prints what was copied, also after an interrupt, and returns the error of the run.
 func (c *copying) finish(ended error) error {
 	t := c.total
-	if cliexit.IsOutput(ended) || ended != nil && t.Aggregates+t.Equal+t.Newer+t.Absent == 0 {
+	if cliexit.IsOutput(ended) || ended != nil && t.Aggregates+t.Equal+t.Newer+t.Absent+t.Moved == 0 {
 		return ended // a total would read as an empty store
 	}
 	copied := fmt.Sprintf("copied %s with %s: put %s, %s; %d equal, %d newer in the destination", ui.Plural(t.Aggregates, "aggregate"),
 		ui.Plural(t.Changesets, "changeset"), ui.Plural(t.Objects.Objects, "object"), ui.SpacedSize(t.Objects.Bytes), t.Equal, t.Newer)
+	if t.Moved > 0 {
+		copied += fmt.Sprintf("; moved %s", ui.Plural(t.Moved, "aggregate"))
+	}
 	if t.Absent > 0 {
 		copied += fmt.Sprintf("; %d did not exist then", t.Absent)
 	}

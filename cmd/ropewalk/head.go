@@ -48,7 +48,14 @@ func runHead(cmd *cobra.Command, std *ui.Streams, stores *storeFlags, arg string
 		if tip := newTipJSON(h); tip != nil {
 			packed = ui.Safef("tip        %s, %s bytes\nobjects    %d\n", ui.Plural(int64(tip.Changesets), "changeset"), ui.Thousands(int64(tip.Bytes)), h.Index.Objects())
 		}
-		return std.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n%s",
-			h.Ref, h.Revision, h.Digest, h.ETag(), ui.Precisely(h.UpdatedAt), h.State, packed)
+		var moves ui.Safe
+		switch {
+		case h.Move.Done:
+			moves = ui.Safef("moved to   %s\n", h.Move.To)
+		case h.Move.To != "":
+			moves = ui.Safef("moving to  %s\n", h.Move.To)
+		}
+		return std.Print("changeset  %s\nrevision   %d\ndigest     %s\netag       %s\nupdated    %s\nstate      %s\n%s%s",
+			h.Ref, h.Revision, h.Digest, h.ETag(), ui.Precisely(h.UpdatedAt), h.State, moves, packed)
 	})
 }

@@ -89,6 +89,9 @@ type headJSON struct {
 	ETag      string `json:"etag"`
 	UpdatedAt string `json:"updated_at"`
 	State     string `json:"state"`
+	// MovingTo or MovedTo is the store that the aggregate moves to, or has moved to.
+	MovingTo string `json:"moving_to,omitempty"`
+	MovedTo  string `json:"moved_to,omitempty"`
 	// Tip and Objects are present if the chain is packed and not erased. Objects counts
 	// the chain's packs.
 	Tip     *tipSizeJSON `json:"tip,omitempty"`
@@ -116,6 +119,11 @@ func newHeadJSON(h head.Head) headJSON {
 	out := headJSON{
 		Kind: ui.KindOf("head"), pointJSON: *newPointJSON(h), ETag: h.ETag(),
 		UpdatedAt: changeset.FormatTime(h.UpdatedAt), State: string(h.State), Tip: newTipJSON(h),
+	}
+	if h.Move.Done {
+		out.MovedTo = h.Move.To
+	} else {
+		out.MovingTo = h.Move.To
 	}
 	if objects := h.Index.Objects(); out.Tip != nil {
 		out.Objects = &objects

@@ -31,6 +31,8 @@ func Classify(ctx context.Context, err error) Class {
 		return *ofFeed(err)
 	case errors.Is(err, ropewalk.ErrConflict):
 		return Conflict
+	case errors.Is(err, ropewalk.ErrMoved):
+		return Moved
 	case errors.Is(err, ropewalk.ErrErased):
 		return Erased
 	case is[*ropewalk.CorruptError](err):

@@ -24,6 +24,7 @@ var (
 	NotFound      = Class{3, "not-found"}
 	NoFeed        = Class{3, "no-feed"}
 	Conflict      = Class{4, "conflict"}
+	Moved         = Class{4, "moved"}
 	OtherHistory  = Class{4, "other-history"}
 	FeedReplaced  = Class{4, "feed-replaced"}
 	Erased        = Class{4, "erased"}
