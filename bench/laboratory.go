@@ -26,7 +26,7 @@ type experiment struct {
 
 // experiments are all parts of the page, in its order.
 var experiments = []experiment{
-	walkExperiment, spanExperiment, tableExperiment, packedExperiment, commitsExperiment, hotExperiment, embeddedExperiment, processorExperiment, operationsExperiment, bulkExperiment,
+	walkExperiment, spanExperiment, tableExperiment, packedExperiment, commitsExperiment, hotExperiment, embeddedExperiment, processorExperiment, operationsExperiment, copyingExperiment, bulkExperiment,
 	clientsExperiment, memoryExperiment, scaleExperiment, aggregatesExperiment, feedExperiment, feedCostsExperiment, queryExperiment,
 	newcomerExperiment,
 }

@@ -25,11 +25,11 @@ import (
 // history, and the move would end with ropewalk.ErrConflict.
 //
 // Moving an aggregate back is the same in the other direction: the former source then accepts
-// appends again. This takes the same names for the two storages, in exchanged places.
+// appends again. This takes the same two names, in exchanged places.
 //
 // The outcome is [Moved] if this call has completed the move. An aggregate that has moved
 // before is [Equal] or [Newer], and the tombstone of an erased aggregate is copied and not
-// fenced. The errors are those of [Copier.Copy], and a [*ropewalk.MovedError] if the
+// fenced. The errors are the errors of [Copier.Copy], and a [*ropewalk.MovedError] if the
 // aggregate moves, or the destination's copy of it has moved, to another storage.
 func (c *Copier) Move(ctx context.Context, aggregateID string) (Report, error) {
 	return c.perform(ctx, aggregateID, "move", (*work).move)

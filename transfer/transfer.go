@@ -77,7 +77,7 @@ type Options struct {
 	// since the last call. It must be safe for concurrent use, and must not call the
 	// copier.
 	Progress func(changesets int64)
-	// MoveFrom and MoveTo name the two storages to people, as their URLs do, without
+	// MoveFrom and MoveTo name source and destination to people, as their URLs do, without
 	// credentials: see [Copier.Move]. If MoveTo is set, [Copier.Follow] moves aggregates
 	// instead of copying them.
 	MoveFrom, MoveTo string

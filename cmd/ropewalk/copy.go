@@ -81,6 +81,7 @@ ropewalk gc --delete on DST before the copy has ended.`,
 	cmd.Flags().BoolVar(&f.follow, "follow", false, "go on after that, and copy what changes, until interrupted")
 	cmd.Flags().BoolVar(&f.cutOver, "cut-over", false, "move the aggregates: SRC refuses appends to them from then on")
 	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
+	completeFlag(cmd, "at", nil, cobra.ShellCompDirectiveDefault)
 	return cmd
 }
 
