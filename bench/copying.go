@@ -60,7 +60,7 @@ func runCopying(ctx context.Context, l *laboratory, r *report.Results) error {
 		}
 	}
 	r.Limits = []string{
-		"A copy takes a put for each changeset, and three requests for each aggregate: the head, a listing of what is there, and the swap. 16 aggregates and up to 16 puts of each are under way at once, so that the processor is the limit, not the network.",
+		"A copy takes a put for each changeset, and four requests for each aggregate: the head, a listing of what is there, the swap, and the head again. 16 aggregates and up to 16 puts of each are under way at once, so that the processor is the limit, not the network.",
 		"A plain loop waits for each of its requests, so that latency is all of its time.",
 		"The source is proved while it is read: hashes and digests of every changeset. A plain loop through a reader proves it, too.",
 	}
