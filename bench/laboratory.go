@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +138,7 @@ func (l *laboratory) startS3(ctx context.Context) (err error) {
 	if l.s3 == nil {
 		l.s3, err = lab.StartS3(ctx, l.dir)
 	}
-	if err == nil {
+	if err == nil && !slices.Contains(l.versions, l.s3.Name) {
 		l.versions = append(l.versions, l.s3.Name)
 	}
 	return err

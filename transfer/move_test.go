@@ -171,7 +171,7 @@ func TestMoveThroughFaults(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprint(at.side, " ", op, " ", kind), func(t *testing.T) {
-					for call := 1; ; call = call*3/2 + 1 {
+					for call := 1; ; call = following(call) {
 						met := false
 						synctest.Test(t, func(t *testing.T) {
 							m := newMigration(t)
@@ -345,7 +345,7 @@ func TestMoveAfterAnEarlyWriter(t *testing.T) {
 // A copy that follows moves aggregates that are created after the cut-over.
 func TestFollowMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFollowing(t, "log")
+		f := newPursuit(t, "log")
 		f.options = moving
 		appendTo(t, ropewalk.New(f.from, f.from, nil), "old", "one")
 		go func() { _ = f.run(t.Context()) }()
