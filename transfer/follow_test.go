@@ -184,6 +184,24 @@ func followThrough(t *testing.T, source, side string, op faults.Op, kind faults.
 	return len(script.Unused()) == 0
 }
 
+// What is appended while the first pass is under way, to an aggregate that has had its turn,
+// is copied too.
+func TestFollowFromBeforeTheFirstPass(t *testing.T) {
+	for _, source := range sources {
+		synctest.Test(t, func(t *testing.T) {
+			f := newPursuit(t, source)
+			appendTo(t, ropewalk.New(f.from, f.from, nil), "a", "one")
+			f.there.On(faults.Swap, 1, faults.Fault{Before: func() {
+				appendTo(t, ropewalk.New(f.from, f.from, nil), "a", "two")
+				time.Sleep(time.Minute) // the feed has it
+			}})
+			go func() { _ = f.run(t.Context()) }()
+			time.Sleep(3 * time.Minute)
+			f.requireEqual()
+		})
+	}
+}
+
 // A failure of the storage is reported, and tried again until it ends.
 func TestFollowTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

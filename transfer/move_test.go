@@ -48,6 +48,18 @@ func newMigration(t *testing.T) *migration {
 	return &migration{t: t, from: memstore.New(), to: memstore.New(), stop: make(chan struct{}), switched: map[string]bool{}}
 }
 
+// slowly makes every request take time, so that others come in between.
+func slowly(seed uint64, scripts ...*faults.Script) {
+	for i, s := range scripts {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		s.Draw(func(faults.Op, int) faults.Fault {
+			return faults.Fault{
+				DelayBefore: time.Duration(r.IntN(100)) * time.Millisecond, DelayAfter: time.Duration(r.IntN(100)) * time.Millisecond,
+			}
+		})
+	}
+}
+
 func (m *migration) copier() *transfer.Copier {
 	return transfer.New(scripted(m.from, &m.here), scripted(m.to, &m.there), &moving)
 }
@@ -114,9 +126,11 @@ func (m *migration) judge(id string, chain *ropewalk.Chain, got head.Head, err e
 // finish moves until nothing is left, and demands that nothing was lost.
 func (m *migration) finish() {
 	m.t.Helper()
+	var here, there faults.Script
+	slowly(2, &here, &there)
 	for again := true; again; {
 		again = false
-		for r, err := range transfer.New(storage(m.from), storage(m.to), &moving).MoveAll(m.t.Context()) {
+		for r, err := range transfer.New(scripted(m.from, &here), scripted(m.to, &there), &moving).MoveAll(m.t.Context()) {
 			require.NoError(m.t, err)
 			require.NoError(m.t, r.Err)
 			again = again || r.Outcome == transfer.Moved
@@ -191,6 +205,7 @@ func TestMoveThroughFaults(t *testing.T) {
 
 // through reports whether the request was made.
 func (m *migration) through(side string, op faults.Op, kind faults.Kind, call int) bool {
+	slowly(uint64(call), &m.here, &m.there, &m.writes)
 	silence := func() {
 		m.writes.Every(faults.Load, faults.Fault{Kind: faults.Dropped})
 		time.AfterFunc(3*time.Second, func() { m.writes.Every(faults.Load, faults.Fault{}) })
@@ -294,6 +309,9 @@ func TestMoveBack(t *testing.T) {
 			from, to := small(t), memstore.New()
 			_, err := transfer.New(storage(from), storage(to), &moving).Move(t.Context(), id)
 			require.NoError(t, err)
+			appender := ropewalk.New(from, from, nil).Chain(id).NewAppender(nil)
+			_, err = appender.Append(t.Context(), draft("refused"))
+			requireMoved(t, err)
 			for i := range more {
 				appendTo(t, tipped(to, 600), id, strings.Repeat("x", 300)+fmt.Sprint(i))
 			}
@@ -306,6 +324,8 @@ func TestMoveBack(t *testing.T) {
 			report, err := transfer.New(storage(to), storage(from), &back).Move(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, transfer.Moved, report.Outcome)
+			_, err = appender.Append(t.Context(), draft("accepted"))
+			require.NoError(t, err)
 			appendTo(t, tipped(from, 600), id, "back", strings.Repeat("x", 700))
 			_, err = transfer.New(storage(from), storage(to), &moving).Move(t.Context(), id)
 			require.NoError(t, err, "and there again")
