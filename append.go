@@ -48,6 +48,7 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 //   - [*UncertainError]: the outcome is unknown; [Chain.Settle] finds it out.
 //   - [ErrHeadLost], [ErrErased]: the head in the storage is not one that can
 //     follow the head given.
+//   - [ErrMoved], a [*MovedError]: the aggregate moves, or has moved, to another storage.
 //   - [ErrInvalidDraft], [ErrTooLarge], [ErrInvalidAggregateID],
 //     [ErrUnsupportedFormat]: nothing was sent.
 //   - any other: nothing was committed, and nothing ever will be.

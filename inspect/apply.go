@@ -107,6 +107,9 @@ func (in *Inspector) rebuilt(ctx context.Context, plan Rebuilding, at changeset.
 			return head.Head{}, err
 		}
 	}
+	if plan.Head.Move != (head.Move{}) {
+		next = link.Move(next, plan.Head.Move)
+	}
 	next.Revision = plan.Revision
 	return next, nil
 }

@@ -16,6 +16,10 @@
 // as it is. No history is overwritten: where the destination has another one, the
 // aggregate is refused.
 //
+// [Options.At] copies the past of a source, as a fork of it. [Copier.Follow] goes on after the
+// first pass, and copies what changes. [Copier.Move] makes the source refuse appends once the
+// destination has everything.
+//
 // # What it costs
 //
 // At the source: a listing of the heads, a request for each head, and the reads of every
