@@ -75,14 +75,20 @@ ropewalk gc --delete on DST before the copy has ended.`,
 			return runCopy(cmd.Context(), std, stores, f, args[0], args[1])
 		},
 	}
-	cmd.Flags().StringVar(&f.prefix, "prefix", "", "copy the aggregates whose IDs begin with `TEXT`")
-	cmd.Flags().StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
-	cmd.Flags().StringVar(&f.at, "at", "", "copy the aggregates as of a `VERSION`, a TIME, or one as of ID@VERSION or ID@{TIME}")
-	cmd.Flags().BoolVar(&f.follow, "follow", false, "go on after that, and copy what changes, until interrupted")
-	cmd.Flags().BoolVar(&f.cutOver, "cut-over", false, "move the aggregates: SRC refuses appends to them from then on")
-	cmd.Flags().IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
-	completeFlag(cmd, "at", nil, cobra.ShellCompDirectiveDefault)
+	f.add(cmd)
 	return cmd
+}
+
+// add adds the flags to the command.
+func (f *copyFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.prefix, "prefix", "", "copy the aggregates whose IDs begin with `TEXT`")
+	flags.StringVar(&f.since, "since", "", "copy the aggregates that were appended to at or after `TIME`, and all tombstones")
+	flags.StringVar(&f.at, "at", "", "copy the aggregates as of a `VERSION`, a TIME, or one as of ID@VERSION or ID@{TIME}")
+	flags.BoolVar(&f.follow, "follow", false, "go on after that, and copy what changes, until interrupted")
+	flags.BoolVar(&f.cutOver, "cut-over", false, "move the aggregates: SRC refuses appends to them from then on")
+	flags.IntVar(&f.parallel, "parallel", 16, "work on `N` aggregates at once")
+	completeFlag(cmd, "at", nil, cobra.ShellCompDirectiveDefault)
 }
 
 // options checks the flags. The ID names the only aggregate to copy; it is empty for all.
