@@ -48,6 +48,9 @@ func inReadme(folder string) error {
 	return err
 }
 
+// withCommand lets a shell find the command where it was installed.
+const withCommand = `PATH="$GOBIN:$PATH"; `
+
 // newcomer is somebody with a folder of their own.
 type newcomer struct {
 	clone       string
@@ -63,7 +66,6 @@ func runNewcomer(ctx context.Context, l *laboratory, r *report.Results) error {
 	}
 	n := newcomer{clone: filepath.Join(home, "ropewalk"), results: r, environment: append(
 		os.Environ(), "ROPEWALK_STORE=file:"+filepath.Join(home, "shop.db"), "GOBIN="+filepath.Join(home, "bin"),
-		"PATH="+filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"),
 	)}
 	if !l.quick { // a quick run compiles nothing again
 		n.environment = append(n.environment, "GOCACHE="+filepath.Join(home, "cache"))
@@ -106,7 +108,7 @@ func (n *newcomer) step(what string, do func() error) error {
 
 // shell runs a line in a folder.
 func (n *newcomer) shell(ctx context.Context, folder, line string) error {
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", line)
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", withCommand+line)
 	cmd.Dir, cmd.Env = folder, n.environment
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
@@ -116,7 +118,7 @@ func (n *newcomer) shell(ctx context.Context, folder, line string) error {
 
 // browse fetches the page of the chain from the inspector, as a browser with its link does.
 func (n *newcomer) browse(ctx context.Context) (err error) {
-	ui := exec.CommandContext(ctx, "bash", "-c", "exec ropewalk ui")
+	ui := exec.CommandContext(ctx, "bash", "-c", withCommand+"exec ropewalk ui")
 	ui.Env = n.environment
 	out, err := ui.StdoutPipe()
 	if err == nil {
