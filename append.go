@@ -52,7 +52,15 @@ func (c *Chain) Create(ctx context.Context, drafts ...changeset.Draft) (head.Hea
 //   - [ErrInvalidDraft], [ErrTooLarge], [ErrInvalidAggregateID],
 //     [ErrUnsupportedFormat]: nothing was sent.
 //   - any other: nothing was committed, and nothing ever will be.
-func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset.Draft) (head.Head, error) {
+func (c *Chain) Append(ctx context.Context, after head.Head, drafts ...changeset.Draft) (got head.Head, err error) {
+	err = errUnfinished
+	ctx, end := c.store.start(ctx, OperationAppend, c.id)
+	defer func() { end(Result{len(drafts), err}) }()
+	return c.append(ctx, after, drafts)
+}
+
+// append is Append without the observer.
+func (c *Chain) append(ctx context.Context, after head.Head, drafts []changeset.Draft) (head.Head, error) {
 	if err := c.checkDrafts(ctx, after, drafts); err != nil {
 		return head.Head{}, err
 	}

@@ -127,7 +127,15 @@ type result struct {
 // built again after its changesets, until the context ends. A context that ends
 // before the swap is sent gives its own error. After that the call goes on
 // until the outcome is known, for at most twice [Options.SettleTimeout].
-func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) ([]changeset.Header, error) {
+func (a *Appender) Append(ctx context.Context, drafts ...changeset.Draft) (headers []changeset.Header, err error) {
+	err = errUnfinished
+	ctx, end := a.chain.store.start(ctx, OperationAppend, a.chain.id)
+	defer func() { end(Result{len(drafts), err}) }()
+	return a.append(ctx, drafts)
+}
+
+// append is Append without the observer.
+func (a *Appender) append(ctx context.Context, drafts []changeset.Draft) ([]changeset.Header, error) {
 	if err := a.check(ctx, drafts); err != nil {
 		return nil, err
 	}

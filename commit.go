@@ -44,7 +44,22 @@ const maxRequests = 64
 //     may have taken effect before.
 //   - [errors.ErrUnsupported]: the heads cannot be swapped together; nothing was sent.
 //   - any other: nothing was committed, and nothing ever will be.
-func (s *Store) Commit(ctx context.Context, members ...Member) ([]head.Head, error) {
+func (s *Store) Commit(ctx context.Context, members ...Member) (got []head.Head, err error) {
+	err = errUnfinished
+	ctx, end := s.start(ctx, OperationCommit, "")
+	defer func() { end(Result{draftsOf(members), err}) }()
+	return s.commit(ctx, members)
+}
+
+func draftsOf(members []Member) (n int) {
+	for _, m := range members {
+		n += len(m.drafts)
+	}
+	return n
+}
+
+// commit is Commit without the observer.
+func (s *Store) commit(ctx context.Context, members []Member) ([]head.Head, error) {
 	if err := s.checkMembers(ctx, members); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}

@@ -159,18 +159,24 @@ func (r *Reader) At(ctx context.Context, version uint64) (c changeset.Changeset,
 // contents yields a span of the chain, each error with the name of its object.
 func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.Changeset, error] {
 	return func(yield func(changeset.Changeset, error) bool) {
-		if err := r.check(s); err != nil {
-			yield(changeset.Changeset{}, err)
+		result := Result{Err: errUnfinished}
+		observed, end := r.store.start(ctx, OperationRead, r.id)
+		defer func() { end(result) }()
+		if result.Err = r.check(s); result.Err != nil {
+			yield(changeset.Changeset{}, result.Err)
 			return
 		}
 		o := r.store.options
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
 		chain := walk.Chain{Store: r.changesets, Head: r.head, Load: r.store.Chain(r.id).load}
-		for c, err := range chain.Changesets(ctx, s, limits) {
+		for c, err := range chain.Changesets(observed, s, limits) {
 			if err == nil && r.met != nil {
 				r.met(c.Header)
 			}
-			if !yield(c, r.store.located(err)) {
+			if result.Err = r.store.located(err); err == nil {
+				result.Count++
+			}
+			if !yield(c, result.Err) {
 				return
 			}
 		}

@@ -123,6 +123,9 @@ type Options struct {
 	// Logger receives unexpected events, such as an unknown outcome, and never
 	// content. By default nothing is logged.
 	Logger *slog.Logger
+	// Observer sees operations as they begin and end, for traces and metrics. By default
+	// there is none, and it costs nothing.
+	Observer Observer
 	// MaxContentSize is the largest content of one changeset in bytes, to append
 	// and to read, before compression; 64 MiB by default.
 	MaxContentSize int64

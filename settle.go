@@ -38,7 +38,15 @@ var errUnfenced = errors.New("the head could not be fenced")
 // revision given is not the revision that the append was built on.
 //
 // Settle ends when ctx does, and after at most [Options.SettleTimeout].
-func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uint64) (head.Head, error) {
+func (c *Chain) Settle(ctx context.Context, ref changeset.Ref, afterRevision uint64) (got head.Head, err error) {
+	err = errUnfinished
+	ctx, end := c.store.start(ctx, OperationSettle, c.id)
+	defer func() { end(Result{0, err}) }()
+	return c.settleInTime(ctx, ref, afterRevision)
+}
+
+// settleInTime is Settle without the observer.
+func (c *Chain) settleInTime(ctx context.Context, ref changeset.Ref, afterRevision uint64) (head.Head, error) {
 	if err := changeset.ValidateAggregateID(c.id); err != nil {
 		return head.Head{}, err
 	}

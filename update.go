@@ -29,7 +29,15 @@ import (
 // When ctx ends while a swap is under way, Update goes on until the outcome is
 // known, as [Chain.Append] does: for at most [Options.SettleTimeout], 10 seconds
 // by default.
-func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader) ([]changeset.Draft, error)) (head.Head, error) {
+func (c *Chain) Update(ctx context.Context, decide func(context.Context, *Reader) ([]changeset.Draft, error)) (got head.Head, err error) {
+	err = errUnfinished
+	ctx, end := c.store.start(ctx, OperationUpdate, c.id)
+	defer func() { end(Result{0, err}) }()
+	return c.update(ctx, decide)
+}
+
+// update is Update without the observer.
+func (c *Chain) update(ctx context.Context, decide func(context.Context, *Reader) ([]changeset.Draft, error)) (head.Head, error) {
 	h, err := c.load(ctx)
 	if err != nil {
 		return head.Head{}, err

@@ -32,7 +32,15 @@ import (
 // were all: UpdateAll commits nothing, and returns the heads that decide saw. If the command
 // was appended to one aggregate alone, the error matches [ErrInvalidDraft]: one command ID
 // belongs to one commit.
-func (s *Store) UpdateAll(ctx context.Context, aggregateIDs []string, decide func(context.Context, []*Reader) ([][]changeset.Draft, error)) ([]head.Head, error) {
+func (s *Store) UpdateAll(ctx context.Context, aggregateIDs []string, decide func(context.Context, []*Reader) ([][]changeset.Draft, error)) (got []head.Head, err error) {
+	err = errUnfinished
+	ctx, end := s.start(ctx, OperationUpdate, "")
+	defer func() { end(Result{0, err}) }()
+	return s.updateAll(ctx, aggregateIDs, decide)
+}
+
+// updateAll is UpdateAll without the observer.
+func (s *Store) updateAll(ctx context.Context, aggregateIDs []string, decide func(context.Context, []*Reader) ([][]changeset.Draft, error)) ([]head.Head, error) {
 	u, err := s.newUpdate(aggregateIDs)
 	if err != nil {
 		return nil, fmt.Errorf("update %d aggregates: %w", len(aggregateIDs), err)

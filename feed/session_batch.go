@@ -93,7 +93,7 @@ func (s *session) appendAll(ctx context.Context, advances []advance) error {
 }
 
 func (s *session) appendBatch(ctx context.Context, b batch) error {
-	if err := s.append(ctx, b); err != nil {
+	if err := s.relay(ctx, b); err != nil {
 		return err
 	}
 	s.report.Batches++
@@ -101,6 +101,13 @@ func (s *session) appendBatch(ctx context.Context, b batch) error {
 	s.options.Progress(len(b.advances))
 	s.batchAt = time.Now()
 	return s.snapshotIfDue(ctx)
+}
+
+// relay appends a batch to the feed, as an operation that is observed.
+func (s *session) relay(ctx context.Context, b batch) (err error) {
+	ctx, end := s.feed.store.Options().Start(ctx, ropewalk.Operation{Name: ropewalk.OperationRelay})
+	defer func() { end(ropewalk.Result{Count: len(b.advances), Err: err}) }()
+	return s.append(ctx, b)
 }
 
 // cursorAge is how old the newest batch must be before a cursor alone is worth

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"ropewalk"
 	"ropewalk/internal/pause"
 )
 
@@ -111,7 +112,7 @@ func (r *run) hand(jobs []job) {
 // handOver hands over a batch. If its handler fails, it hands over the changes one
 // at a time. It reports whether all changes are finished.
 func (r *run) handOver(batch []job) bool {
-	err := r.call(batch)
+	err := r.call(batch, 1)
 	switch {
 	case err == nil:
 		r.handled(batch)
@@ -135,7 +136,7 @@ func (r *run) again(j job, err error) bool {
 		if !r.pauseLane(pauses) {
 			return false
 		}
-		if err = r.call([]job{j}); err == nil {
+		if err = r.call([]job{j}, attempts+1); err == nil {
 			r.handled([]job{j})
 			return true
 		}
@@ -181,8 +182,12 @@ func reason(err error) string {
 	return "error"
 }
 
-// call calls the handler.
-func (r *run) call(jobs []job) (err error) {
+// call calls the handler, for the changes' attempt of that number, as an operation that is
+// observed.
+func (r *run) call(jobs []job, attempt int) (err error) {
+	ctx, end := r.sub.observed(r.handlers, jobs, attempt)
+	err = errExited
+	defer func() { end(ropewalk.Result{Count: len(jobs), Err: err}) }()
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{v, debug.Stack()}
@@ -193,5 +198,17 @@ func (r *run) call(jobs []job) (err error) {
 		changes[i] = j.Change
 		changes[i].Fence = r.fence
 	}
-	return r.handle(r.handlers, changes)
+	return r.handle(ctx, changes)
+}
+
+// observed begins a call of the handler for the observer of the store.
+func (s *Subscription) observed(ctx context.Context, jobs []job, attempt int) (context.Context, func(ropewalk.Result)) {
+	o := ropewalk.Operation{Name: ropewalk.OperationHandle, Subscription: s.key(), Attempt: attempt}
+	options := s.feed.store.Options()
+	if options.Observer != nil {
+		for _, j := range jobs {
+			o.Changes = append(o.Changes, j.Changeset)
+		}
+	}
+	return options.Start(ctx, o)
 }

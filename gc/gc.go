@@ -47,6 +47,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
 	"ropewalk/internal/reserved"
@@ -69,6 +70,9 @@ type Changesets interface {
 
 // Options are the settings of a [Collector]. Zero values stand for the defaults.
 type Options struct {
+	// Observer sees the collection of each aggregate begin and end, and how many orphans
+	// it has found. By default there is none.
+	Observer ropewalk.Observer
 	// Grace is how long an object is kept after it was put, orphan or not; 7
 	// days by default. A negative value means no grace. The objects of an
 	// erased aggregate have no grace.
@@ -159,10 +163,12 @@ func (c *Collector) Collect(ctx context.Context, aggregateID string) (Report, er
 }
 
 // collect is Collect, given the commits of several aggregates that no chain has.
-func (c *Collector) collect(ctx context.Context, aggregateID string, refused map[changeset.ID]bool) (found, error) {
+func (c *Collector) collect(ctx context.Context, aggregateID string, refused map[changeset.ID]bool) (f found, err error) {
+	ctx, end := ropewalk.Options{Observer: c.options.Observer}.Start(ctx, ropewalk.Operation{Name: ropewalk.OperationCollect, AggregateID: aggregateID})
+	defer func() { end(ropewalk.Result{Count: int(f.Lost.Objects), Err: err}) }()
 	a := c.newCollection(aggregateID)
 	a.refused = refused
-	err := a.run(ctx)
+	err = a.run(ctx)
 	a.tally()
 	if err != nil {
 		err = fmt.Errorf("collect %q: %w", aggregateID, err)

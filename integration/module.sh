@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives the module another path, for the repository that it is published from: in go.mod, in the modules of the
-# benchmarks and of the publishers, and in every import, those in the documents included.
+# benchmarks of the publishers and of the observer, and in every import, those in the documents included.
 #
 #   module.sh example.org/acme/ropewalk
 set -euo pipefail
@@ -22,7 +22,7 @@ find . -name .git -prune -o -name .cache -prune -o -type f \( -name '*.go' -o -n
 sed -i "s#-replace $old=#-replace $new=#" README.md # the recipe for programs that import a checkout
 
 go mod edit -module "$new"
-for file in bench/go.mod publish/*/go.mod; do
+for file in bench/go.mod publish/*/go.mod observe/*/go.mod; do
   folder=$(dirname "$file")
   go mod edit -module "$new/$folder" -droprequire "$old" -dropreplace "$old" \
     -require "$new@v0.0.0" -replace "$new=$(realpath --relative-to="$folder" .)" "$file"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities that the code of the module, and of the modules below publish/, reaches, and fails when
+# Looks for known vulnerabilities that the code of the module, and of the modules below publish/ and observe/, reaches, and fails when
 # there are any. Where the
 # database cannot be had (no network, a closed one) it says so and goes on.
 # GOVULNDB: another database, https:// or file://
