@@ -66,6 +66,7 @@ var importRules = map[string]importRule{
 	"cmd/ropewalk/internal/location":  {code: ". changeset head internal feed gc backends/sqlitestore cmd/ropewalk/internal/cliexit cmd/ropewalk/internal/ui cmd/ropewalk/internal/visible archive backends", services: services},
 	"publish/watermill":               {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore faults gc"},
 	"publish/webhook":                 {code: ". aggregate changeset feed gc head internal", tests: "backends/memstore gc faults"},
+	"observe/otelropewalk":            {code: ". cache changeset feed gc head internal", tests: "backends/backendtest backends/memstore faults gc"},
 	"examples/follow":                 {code: ". changeset feed head internal gc backends/sqlitestore", services: "modernc.org"},
 	"examples/lambda":                 {code: ". changeset feed head internal gc backends/s3store backends/dynamostore", services: "github.com/aws", tests: "backends/memstore"},
 	"examples/azurefunction":          {code: ". changeset feed head internal gc backends/azurestore", services: "github.com/Azure", tests: "backends/memstore"},
@@ -79,7 +80,7 @@ const services = "github.com/aws github.com/Azure modernc.org"
 func TestImportsRunOneWay(t *testing.T) {
 	code, tests := imports(t)
 	for folder := range code {
-		if _, ruled := importRules[folder]; below(folder, "backends publish") {
+		if _, ruled := importRules[folder]; below(folder, "backends publish observe") {
 			require.True(t, ruled, "%s has no rule", folder)
 		}
 	}

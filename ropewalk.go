@@ -124,7 +124,7 @@ type Options struct {
 	// content. By default nothing is logged.
 	Logger *slog.Logger
 	// Observer sees operations as they begin and end, for traces and metrics. By default
-	// there is none, and it costs nothing.
+	// nothing does, and that costs nothing.
 	Observer Observer
 	// MaxContentSize is the largest content of one changeset in bytes, to append
 	// and to read, before compression; 64 MiB by default.

@@ -71,7 +71,7 @@ type Changesets interface {
 // Options are the settings of a [Collector]. Zero values stand for the defaults.
 type Options struct {
 	// Observer sees the collection of each aggregate begin and end, and how many orphans
-	// it has found. By default there is none.
+	// it has found. By default nothing does.
 	Observer ropewalk.Observer
 	// Grace is how long an object is kept after it was put, orphan or not; 7
 	// days by default. A negative value means no grace. The objects of an

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives the module another path, for the repository that it is published from: in go.mod, in the modules of the
-# benchmarks of the publishers and of the observer, and in every import, those in the documents included.
+# benchmarks, of the publishers and of the observer, and in every import, those in the documents included.
 #
 #   module.sh example.org/acme/ropewalk
 set -euo pipefail

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities that the code of the module, and of the modules below publish/ and observe/, reaches, and fails when
-# there are any. Where the
-# database cannot be had (no network, a closed one) it says so and goes on.
+# Looks for known vulnerabilities that the code of the module, and of the modules below publish/ and observe/, reaches,
+# and fails when there are any. Where the database cannot be had (no network, a closed one) it says so and goes on.
 # GOVULNDB: another database, https:// or file://
 set -euo pipefail
 
