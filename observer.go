@@ -62,9 +62,9 @@ type Operation struct {
 
 // Result is what an [Observer] learns when an operation has ended.
 type Result struct {
-	// Count is how many changesets were committed or read, advances were relayed, changes
-	// were handled, or orphans were found that no swap can commit any longer; 0 for an
-	// update and for a settlement.
+	// Count is how many changesets were to be committed or were read, advances were to be
+	// relayed, changes were handed over, or orphans were found that no swap can commit any
+	// longer; 0 for an update and for a settlement. Err says whether it was done.
 	Count int
 	// Err is what the operation returns, with the outcome of an append.
 	Err error

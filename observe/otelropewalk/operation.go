@@ -82,7 +82,7 @@ func (t *Telemetry) record(ctx context.Context, o ropewalk.Operation, r ropewalk
 	case o.Name == ropewalk.OperationCollect && r.Count > 0:
 		m.orphans.Add(ctx, int64(r.Count))
 	case o.Name == ropewalk.OperationHandle:
-		process := append(messaging(o, "process")[:2:2], msgDestination.String("feed"), msgSubscription.String(o.Subscription))
+		process := append(messaging(o, "process"), msgSubscription.String(o.Subscription))
 		if kind := errorTypeOf(r.Err); kind != "" {
 			process = append(process, errorType.String(kind))
 		}

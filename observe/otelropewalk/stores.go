@@ -91,7 +91,9 @@ func (s changesets) Put(ctx context.Context, c changeset.Changeset) error {
 	_, err := send(ctx, s.t, s.request("put", 1), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.PassThrough.Put(ctx, c)
 	})
-	s.t.moved(ctx, "transmit", c)
+	if err == nil {
+		s.t.moved(ctx, "transmit", c)
+	}
 	return err
 }
 
@@ -128,6 +130,12 @@ func (s changesets) Delete(ctx context.Context, ref changeset.Ref) error {
 func (s changesets) Objects(ctx context.Context, id string) iter.Seq2[changeset.Object, error] {
 	return listing(ctx, s.t, s.request("list", 1), func(ctx context.Context) iter.Seq2[changeset.Object, error] {
 		return s.PassThrough.Objects(ctx, id)
+	})
+}
+
+func (s changesets) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
+	return listing(ctx, s.t, s.request("list_aggregates", 1), func(ctx context.Context) iter.Seq2[string, error] {
+		return s.PassThrough.Aggregates(ctx, after)
 	})
 }
 
@@ -188,9 +196,15 @@ func (s heads) List(ctx context.Context, after string) iter.Seq2[head.Head, erro
 	})
 }
 
+func (s heads) Tags(ctx context.Context, after string) iter.Seq2[head.Tag, error] {
+	return listing(ctx, s.t, s.request("list_tags", 1, false), func(ctx context.Context) iter.Seq2[head.Tag, error] {
+		return s.PassThrough.Tags(ctx, after)
+	})
+}
+
 // Holds looks through the decorator of the changesets too.
 func (s heads) Holds(store changeset.Store) bool {
-	if own, ok := store.(changesets); ok {
+	if own, ok := store.(changesets); ok && own.t == s.t {
 		store = own.Unwrap()
 	}
 	return s.PassThrough.Holds(store)
