@@ -5,11 +5,11 @@ package integration_test
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,21 +42,30 @@ func (r route) do(args ...string) string {
 	return got.stdout
 }
 
-// killed runs a copy, and kills its process when it has reported some aggregates.
+// setPipeSize is F_SETPIPE_SZ of Linux, which package syscall lacks.
+const setPipeSize = 1031
+
+// killed runs a copy, and kills its process when it has reported some aggregates. Nothing reads
+// the reports that come after, and the pipe has place for a page of them: the copy waits, and
+// cannot have ended by then.
 func (r route) killed(src, dst string, after int) {
 	r.Helper()
 	cmd := exec.CommandContext(r.Context(), r.path, "copy", src, dst, "--parallel", "2", "--json")
 	cmd.Env = append([]string{"HOME=" + filepath.Dir(r.path), "PATH=" + os.Getenv("PATH")}, r.environment...)
 	cmd.Dir, cmd.Stderr = filepath.Dir(r.path), os.Stderr
-	out, err := cmd.StdoutPipe()
+	out, in, err := os.Pipe()
 	require.NoError(r, err)
+	defer out.Close()
+	_, _, failed := syscall.Syscall(syscall.SYS_FCNTL, in.Fd(), setPipeSize, 4096)
+	require.Zero(r, failed)
+	cmd.Stdout = in
 	require.NoError(r, cmd.Start())
+	require.NoError(r, in.Close())
 	lines := bufio.NewScanner(out)
 	for range after {
 		require.True(r, lines.Scan(), "it has ended before it was killed")
 	}
 	require.NoError(r, cmd.Process.Kill())
-	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait()
 	require.False(r, cmd.ProcessState.Exited(), "it has ended before it was killed")
 }
