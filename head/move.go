@@ -48,6 +48,15 @@ func (e *MovedError) Error() string {
 // Is reports whether target is [ErrMoved].
 func (e *MovedError) Is(target error) bool { return target == ErrMoved }
 
+// KnownFormat returns the newest format of such a record that this version knows:
+// [FormatMoved] if the aggregate moves, otherwise [changeset.MaxFormat].
+func (h Head) KnownFormat() uint64 {
+	if h.Move != (Move{}) {
+		return FormatMoved
+	}
+	return changeset.MaxFormat
+}
+
 // CheckWritable returns an error that matches [changeset.ErrUnsupportedFormat] if this
 // version must not replace the record.
 func (h Head) CheckWritable() error {

@@ -137,11 +137,7 @@ func (s *survey) add(fault *Problem) {
 // checkFormats reports a head that a newer version wrote, even where this one
 // may read it: there may be more to it than was checked.
 func (s *survey) checkFormats() {
-	known := uint64(changeset.MaxFormat)
-	if s.head.Move != (head.Move{}) {
-		known = head.FormatMoved
-	}
-	if f := s.head.Formats.Numbers(); f.Written > known {
+	if f := s.head.Formats.Numbers(); f.Written > s.head.KnownFormat() {
 		s.add(s.in.problem(changeset.Ref{AggregateID: s.id}, newerFormat(f)))
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"ropewalk/changeset"
 	"ropewalk/head"
 )
 
@@ -95,11 +94,7 @@ func (e expressions) condition(old head.Head, is map[string]types.AttributeValue
 	} else if old.IsPacked() {
 		terms = append(terms, "attribute_not_exists("+e.name(head.FieldIndex)+")")
 	}
-	known := changeset.MaxFormat
-	if old.Move != (head.Move{}) {
-		known = head.FormatMoved
-	}
-	own := &types.AttributeValueMemberN{Value: strconv.Itoa(known)}
+	own := &types.AttributeValueMemberN{Value: strconv.FormatUint(old.KnownFormat(), 10)}
 	return strings.Join(append(terms, e.term(head.FieldMinWriter, "<=", "own", own)), " AND ")
 }
 
