@@ -17,9 +17,8 @@ func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last ui
 		aggregateID: aggregateID, first: first, admission: admission,
 		all: make([]changeset.Changeset, 0, min(last-first, pageSize)+1),
 	}
-	from := binary.BigEndian.AppendUint64(nil, first&^(wheel-1)) // at the bases of the first version
 	to := append(binary.BigEndian.AppendUint64(nil, last), bytes.Repeat([]byte{0xff}, len(changeset.ID{}))...)
-	if err := q.read(s.reader.versions.QueryContext(ctx, inline, changeset.Escape(aggregateID), from, to)); err != nil {
+	if err := q.read(ctx, s, to); err != nil {
 		return nil, plainFailure(s.name, s.closed.Load(), s.outdated(err))
 	}
 	return q.all, nil
@@ -28,13 +27,12 @@ func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last ui
 // versions returns changesets of a range, as admitted does.
 func (s *Store) versions(ctx context.Context, w *wanted, admission changeset.Admission) ([]changeset.Changeset, error) {
 	first, last := w.refs[0], w.refs[len(w.refs)-1]
-	from := binary.BigEndian.AppendUint64(nil, first.Version&^(wheel-1))
-	aggregateID, to := key(last)
+	_, to := key(last)
 	q := versionRows{
 		aggregateID: first.AggregateID, first: first.Version, wanted: w, admission: admission,
 		all: make([]changeset.Changeset, 0, len(w.refs)),
 	}
-	err := q.read(s.reader.versions.QueryContext(ctx, inline, aggregateID, from, to))
+	err := q.read(ctx, s, to)
 	return q.all, err
 }
 
@@ -48,7 +46,10 @@ type versionRows struct {
 	uppers      uppers
 }
 
-func (q *versionRows) read(rows *sql.Rows, err error) error {
+// read reads the rows from the bases of the first version up to an object.
+func (q *versionRows) read(ctx context.Context, s *Store, to []byte) error {
+	from := binary.BigEndian.AppendUint64(nil, q.first&^(wheel-1))
+	rows, err := s.reader.versions.QueryContext(ctx, inline, changeset.Escape(q.aggregateID), from, to)
 	if err != nil {
 		return err
 	}
