@@ -20,9 +20,9 @@ func (t *Telemetry) Start(ctx context.Context, o ropewalk.Operation) (context.Co
 	ctx, span := t.tracer.Start(ctx, name, options...)
 	ctx, tally := withTally(ctx)
 	return ctx, func(r ropewalk.Result) {
-		c := tally.counts()
-		t.endSpan(span, o, r, c)
-		t.record(ctx, o, r, c, time.Since(began))
+		e := endingOf(o.Name, r, tally.counts())
+		endSpan(span, o, e)
+		t.record(ctx, o, e, time.Since(began))
 	}
 }
 
@@ -49,42 +49,52 @@ func messaging(o ropewalk.Operation, kind string) []attribute.KeyValue {
 	return []attribute.KeyValue{msgSystem.String(scope), msgOperation.String(string(o.Name)), msgType.String(kind), msgDestination.String("feed")}
 }
 
-// endSpan ends a span with what is known when the operation has ended.
-func (t *Telemetry) endSpan(span trace.Span, o ropewalk.Operation, r ropewalk.Result, c counts) {
+// ending is what is known when an operation has ended.
+type ending struct {
+	counts
+	count              int
+	outcome, errorType string // the type is empty without an error
+}
+
+func endingOf(o ropewalk.OperationName, r ropewalk.Result, c counts) ending {
+	return ending{c, r.Count, outcomeOf(o, r.Err, c), errorTypeOf(r.Err)}
+}
+
+// endSpan ends a span.
+func endSpan(span trace.Span, o ropewalk.Operation, e ending) {
 	defer span.End()
-	span.SetAttributes(outcome.String(outcomeOf(o.Name, r.Err, c)), rounds.Int(c.rounds), requests.Int(c.requests), count.Int(r.Count))
+	span.SetAttributes(outcome.String(e.outcome), rounds.Int(e.rounds), requests.Int(e.requests), count.Int(e.count))
 	if writes(o.Name) {
-		span.SetAttributes(attempts.Int(c.swaps))
+		span.SetAttributes(attempts.Int(e.swaps))
 	}
-	if kind := errorTypeOf(r.Err); kind != "" {
-		span.SetAttributes(errorType.String(kind))
-		span.SetStatus(codes.Error, kind)
+	if e.errorType != "" {
+		span.SetAttributes(errorType.String(e.errorType))
+		span.SetStatus(codes.Error, e.errorType)
 	}
 }
 
 // record records the metrics of an operation that has ended.
-func (t *Telemetry) record(ctx context.Context, o ropewalk.Operation, r ropewalk.Result, c counts, took time.Duration) {
-	m, ended := &t.metrics, outcomeOf(o.Name, r.Err, c)
-	name := operationName.String(string(o.Name))
-	attributes := []attribute.KeyValue{name, outcome.String(ended)}
-	if kind := errorTypeOf(r.Err); kind != "" {
-		attributes = append(attributes, errorType.String(kind))
+func (t *Telemetry) record(ctx context.Context, o ropewalk.Operation, e ending, took time.Duration) {
+	m, name := &t.metrics, operationName.String(string(o.Name))
+	attributes := []attribute.KeyValue{name, outcome.String(e.outcome)}
+	if e.errorType != "" {
+		attributes = append(attributes, errorType.String(e.errorType))
 	}
 	m.duration.Record(ctx, took.Seconds(), metric.WithAttributes(attributes...))
-	m.rounds.Record(ctx, int64(c.rounds), metric.WithAttributes(name))
-	m.requests.Record(ctx, int64(c.requests), metric.WithAttributes(name))
+	m.rounds.Record(ctx, int64(e.rounds), metric.WithAttributes(name))
+	m.requests.Record(ctx, int64(e.requests), metric.WithAttributes(name))
 	single := writes(o.Name) && o.Name != ropewalk.OperationUpdate // its appends are counted already
 	switch {
-	case single && ended == outcomeConflict:
+	case single && e.outcome == outcomeConflict:
 		m.conflicts.Add(ctx, 1, metric.WithAttributes(name))
-	case single && ended == outcomeUncertain:
+	case single && e.outcome == outcomeUncertain:
 		m.uncertain.Add(ctx, 1, metric.WithAttributes(name))
-	case o.Name == ropewalk.OperationCollect && r.Count > 0:
-		m.orphans.Add(ctx, int64(r.Count))
+	case o.Name == ropewalk.OperationCollect && e.count > 0:
+		m.orphans.Add(ctx, int64(e.count))
 	case o.Name == ropewalk.OperationHandle:
 		process := append(messaging(o, "process"), msgSubscription.String(o.Subscription))
-		if kind := errorTypeOf(r.Err); kind != "" {
-			process = append(process, errorType.String(kind))
+		if e.errorType != "" {
+			process = append(process, errorType.String(e.errorType))
 		}
 		m.process.Record(ctx, took.Seconds(), metric.WithAttributes(process...))
 	}

@@ -124,7 +124,7 @@ func dataOf(m metricdata.Metrics) (kind string, points []attribute.Set) {
 	return kind, points
 }
 
-// Each operation has the outcome that its caller was told.
+// Each operation has the outcome that it has returned.
 func TestOutcomes(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		t := s.T

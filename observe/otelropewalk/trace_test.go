@@ -14,7 +14,7 @@ import (
 )
 
 // A handler's span has a link to the span that was active when the change was made, and
-// another handler's span of a change without a trace has none.
+// the span of a change without a trace has no link.
 func TestHandlersAreLinkedToAppends(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		ctx, span := s.tracers.Tracer("application").Start(s.Context(), "checkout")
@@ -52,7 +52,7 @@ func TestHandlersAreLinkedToAppends(t *testing.T) {
 	})
 }
 
-// A repeated append is recognised by its command ID, whatever its trace.
+// A repeated append is recognised by its command ID, even if its trace differs.
 func TestARepeatedAppendMayHaveAnotherTrace(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		var heads []ropewalk.Head
@@ -67,7 +67,7 @@ func TestARepeatedAppendMayHaveAnotherTrace(t *testing.T) {
 	})
 }
 
-// What an append and a read take with and without telemetry, whose spans nobody samples:
+// What an append and a read take with and without telemetry, if no span is sampled:
 // go test -bench Telemetry
 func BenchmarkTelemetry(b *testing.B) {
 	for _, observed := range []bool{false, true} {

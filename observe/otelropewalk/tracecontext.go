@@ -21,7 +21,7 @@ const TraceParent = "traceparent"
 // bytes that [changeset.MaxMetadata] allows. The calls of handlers are linked to it.
 //
 // It changes the bytes that are stored, so that it is left to the application. A command ID
-// recognises a repeated append whatever its metadata.
+// recognises a repeated append, even if its metadata differs.
 func Metadata(ctx context.Context) map[string]string {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return nil
