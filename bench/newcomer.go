@@ -51,7 +51,7 @@ func inReadme(folder string) error {
 // withCommand lets a shell find the command where it was installed.
 const withCommand = `PATH="$GOBIN:$PATH"; `
 
-// newcomer is somebody with a folder of their own.
+// newcomer is a user with a fresh clone.
 type newcomer struct {
 	clone       string
 	environment []string

@@ -105,7 +105,7 @@ func TestAWSSchedulesRunAsTheirRole(t *testing.T) {
 	require.Equal(t, values{"relay": "arn of relay", "maintainer": "arn of maintainer"}, fromCty(m.value(m.block("resource", "aws_iam_role_policy_attachment", "task"), "for_each")))
 }
 
-// A run that fails is seen: whatever its exit code, and if it could not start at all.
+// A run that fails raises the alarm: with any exit code except 0, and if it could not start.
 func TestAWSSchedulesAlarm(t *testing.T) {
 	m := loadSchedules(t, "aws", values{})
 	rule := m.block("resource", "aws_cloudwatch_event_rule", "failed")

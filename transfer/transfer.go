@@ -148,8 +148,8 @@ type Report struct {
 	AggregateID string
 	// Outcome says what became of it.
 	Outcome Outcome
-	// Source is the head that was copied, as it was at the moment of [Options.At], and Destination is the head there as it was last
-	// seen. Each is the zero Head if it was not loaded.
+	// Source is the head that was copied, as it was at the moment of [Options.At], and
+	// Destination is the head there as it was last seen. Each is the zero Head if it was not loaded.
 	Source, Destination head.Head
 	// Changesets is how many changesets were read and proved.
 	Changesets int64

@@ -168,8 +168,8 @@ func (w *work) ready(old head.Head) bool {
 
 // next returns the head that is to replace the head of the destination. Fences there may
 // have raised its revision above the source's; a higher revision than the source's does no
-// harm, since no changeset is built on it.
-// If the aggregate moves, only the source says so; and a destination that refuses appends goes on to do so.
+// harm, since no changeset is built on it. If the aggregate moves, only the source says so,
+// and a destination that refuses appends goes on to refuse them.
 func (w *work) next(old head.Head) head.Head {
 	next := w.report.Source.WithToken("")
 	switch {

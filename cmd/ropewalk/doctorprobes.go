@@ -72,7 +72,7 @@ func walSize(file string) finding.Finding {
 }
 
 // probing examines an open store. It keeps the changeset that it has read, for the probe
-// of writing; nil if the store has none that can be read.
+// of writing; nil until a changeset was read.
 type probing struct {
 	*store
 	read *changeset.Changeset

@@ -8,8 +8,8 @@ import (
 )
 
 // AsOf returns the head that the chain of h had when a version was its newest: its
-// digest, indexes and time are what they were at that moment, and the revision is the one that the append
-// of the version has made. If the version is in the middle of an append, which no head
+// digest, indexes and time are what they were at that moment, and the revision is the
+// revision that the append of the version has made. If the version is in the middle of an append, which no head
 // ever named, the chain ends before that append. It returns the zero Head if nothing is
 // left.
 //

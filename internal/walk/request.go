@@ -58,8 +58,8 @@ func (w *walk) send() {
 }
 
 // do makes a request on a goroutine that has no request, or on a new one. A goroutine is
-// used again because its stack has grown already. There are at least as many goroutines as requests under way, so that
-// one of them takes the request.
+// used again because its stack has grown already. There are at least as many goroutines
+// as requests under way, so that a goroutine takes the request.
 func (w *walk) do(request func() []*reply) {
 	if w.running++; w.running > w.workers {
 		w.workers++
