@@ -20,8 +20,11 @@ import (
 )
 
 // cutPatience is how long a caller waits for a reply that never arrives. The service must
-// have acted by then.
+// have begun to act by then.
 const cutPatience = 5 * time.Second
+
+// actPatience is how long a service may take to act.
+const actPatience = time.Minute
 
 // awsCuts are what can happen on the wire to a reply that the service sends.
 var awsCuts = map[string]string{
@@ -66,13 +69,19 @@ func TestAWSSwapOverCutConnection(t *testing.T) {
 				_, first := newAWSAppend(t, head.Head{})
 				_, err := setUp.heads(t, behind).Swap(ctx, head.Head{}, first)
 				requireUnknown(t, err)
-				require.Eventually(t, func() bool {
-					stored, err := setUp.heads(t, account).Load(t.Context(), first.AggregateID)
-					return err == nil && stored.SameRecord(first)
-				}, time.Minute, 20*time.Millisecond, "the service has acted")
+				requireActed(t, setUp.heads(t, account), first)
 			})
 		}
 	}
+}
+
+// requireActed waits until the head is stored.
+func requireActed(t *testing.T, heads head.Store, want head.Head) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		stored, err := heads.Load(t.Context(), want.AggregateID)
+		return err == nil && stored.SameRecord(want)
+	}, actPatience, 20*time.Millisecond, "the service has acted")
 }
 
 // TestAWSAppendOverCutConnection: an append that cannot learn its outcome says
@@ -84,22 +93,32 @@ func TestAWSAppendOverCutConnection(t *testing.T) {
 			t.Run(name+" "+cut, func(t *testing.T) {
 				t.Parallel()
 				behind, poison := account.proxied(t, toxic)
-				options := &ropewalk.Options{SettleTimeout: time.Second}
-				chain := ropewalk.New(account.objects(t), setUp.heads(t, behind), options).Chain("cut-" + uuid.NewString())
-				h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte("0")})
-				require.NoError(t, err)
-				poison()
-				ctx, cancel := context.WithTimeout(t.Context(), cutPatience)
-				defer cancel()
-				_, err = chain.Append(ctx, h, changeset.Draft{Content: []byte("1")})
-				var uncertain *ropewalk.UncertainError
-				require.ErrorAs(t, err, &uncertain)
-
-				direct := ropewalk.New(account.objects(t), setUp.heads(t, account), nil)
-				settled, err := direct.Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
-				require.NoError(t, err)
-				require.Equal(t, uncertain.Ref, settled.Ref)
+				heads := setUp.heads(t, account)
+				requireSettledAfterACut(t, account.objects(t), heads, setUp.heads(t, behind), poison)
 			})
 		}
 	}
+}
+
+// requireSettledAfterACut creates a chain, and appends to it when the way back to the heads
+// was poisoned. The append is uncertain, and is settled as committed when the service has
+// acted.
+func requireSettledAfterACut(t *testing.T, objects changeset.Store, direct, behind head.Store, poison func()) {
+	t.Helper()
+	chain := ropewalk.New(objects, direct, &ropewalk.Options{SettleTimeout: actPatience}).Chain("cut-" + uuid.NewString())
+	h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte("0")})
+	require.NoError(t, err)
+	poison()
+	cut := ropewalk.New(objects, behind, &ropewalk.Options{SettleTimeout: cutPatience}).Chain(chain.AggregateID())
+	_, err = cut.Append(t.Context(), h, changeset.Draft{Content: []byte("1")})
+	var uncertain *ropewalk.UncertainError
+	require.ErrorAs(t, err, &uncertain)
+
+	require.Eventually(t, func() bool {
+		stored, err := direct.Load(t.Context(), chain.AggregateID())
+		return err == nil && stored.Ref == uncertain.Ref
+	}, actPatience, 20*time.Millisecond, "the service has acted")
+	settled, err := chain.Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
+	require.NoError(t, err)
+	require.Equal(t, uncertain.Ref, settled.Ref)
 }

@@ -7,14 +7,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
-	"ropewalk"
 	"ropewalk/changeset"
 	"ropewalk/head"
 )
@@ -58,6 +56,7 @@ func TestAzureSwapOverCutConnectionIsUnknown(t *testing.T) {
 	a := provisionedAzure(t)
 	for name, toxic := range azureCuts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			behind, poison := a.proxied(t, toxic)
 			poison()
 			ctx, cancel := context.WithTimeout(t.Context(), cutPatience)
@@ -66,7 +65,7 @@ func TestAzureSwapOverCutConnectionIsUnknown(t *testing.T) {
 			_, next := azureExtend(t, head.Head{}, "cut-"+changeset.NewID().String(), "x")
 			_, err := s.Swap(ctx, head.Head{}, next)
 			requireAzureOutcomeUnknown(t, err)
-			requireAzureHead(t, a.store(t, nil), next)
+			requireActed(t, a.store(t, nil), next)
 		})
 	}
 }
@@ -80,20 +79,8 @@ func TestAzureAppendOverCutConnectionIsSettled(t *testing.T) {
 			t.Parallel()
 			behind, poison := a.proxied(t, toxic)
 			s := behind.store(t, &policy.ClientOptions{Transport: azureFreshConnections(t), Retry: policy.RetryOptions{MaxRetries: -1}})
-			chain := ropewalk.New(a.store(t, nil), s, &ropewalk.Options{SettleTimeout: time.Second}).Chain("cut-" + changeset.NewID().String())
-			h, err := chain.Create(t.Context(), changeset.Draft{Content: []byte("0")})
-			require.NoError(t, err)
-			poison()
-			ctx, cancel := context.WithTimeout(t.Context(), cutPatience)
-			defer cancel()
-			_, err = chain.Append(ctx, h, changeset.Draft{Content: []byte("1")})
-			var uncertain *ropewalk.UncertainError
-			require.ErrorAs(t, err, &uncertain)
-
 			direct := a.store(t, nil)
-			settled, err := ropewalk.New(direct, direct, nil).Chain(chain.AggregateID()).Settle(t.Context(), uncertain.Ref, uncertain.AfterRevision)
-			require.NoError(t, err)
-			require.Equal(t, uncertain.Ref, settled.Ref)
+			requireSettledAfterACut(t, direct, direct, s, poison)
 		})
 	}
 }

@@ -81,7 +81,9 @@ const (
 // operation has an outcome.
 func TestChainLinearizable(t *testing.T) {
 	overClouds(t, func(t *testing.T, c cloud) {
-		operations := race(t, storage(t, c.open(t), c.over(direct)), &faults.Script{}, 1, time.Minute)
+		place := storage(t, c.open(t), c.over(direct))
+		place.Unit = time.Minute
+		operations := race(t, place, &faults.Script{}, 1, time.Minute)
 		require.Len(t, operations, racers*perRacer)
 		for _, op := range operations {
 			require.NotEqual(t, chaintest.Unknown, op.Outcome)

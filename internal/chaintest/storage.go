@@ -32,8 +32,8 @@ type Storage struct {
 	// Mine and Others are the options of the chain under test, and of other writers,
 	// apart from the timeouts.
 	Mine, Others ropewalk.Options
-	// Slack is how much longer an append may take than virtual time allows. It
-	// is zero in virtual time; in real time it covers a busy machine.
+	// Slack is how much longer an append, and the settling of an append, may take than
+	// virtual time allows. It is zero in virtual time; in real time it covers a busy machine.
 	Slack time.Duration
 }
 
@@ -49,12 +49,16 @@ func (s Storage) Direct() *ropewalk.Chain {
 // Faulty returns the chain under test, under the script's faults; twoSteps
 // keeps a combined storage from putting and swapping in one.
 func (s Storage) Faulty(script *faults.Script, twoSteps bool) *ropewalk.Chain {
+	return s.faulty(script, twoSteps, 10*s.Unit)
+}
+
+func (s Storage) faulty(script *faults.Script, twoSteps bool, timeout time.Duration) *ropewalk.Chain {
 	heads := script.Heads(s.Heads)
 	if twoSteps {
 		heads = faults.TwoSteps(heads)
 	}
 	options := s.Mine
-	options.SettleTimeout = 10 * s.Unit
+	options.SettleTimeout = timeout
 	return ropewalk.New(script.Changesets(s.Changesets), heads, &options).Chain(s.AggregateID)
 }
 

@@ -103,6 +103,7 @@ type World struct {
 	Storage Storage
 	Script  faults.Script
 	Chain   *ropewalk.Chain // under faults
+	settler *ropewalk.Chain // the same, with time to settle
 	Before  head.Head
 	Drafts  []changeset.Draft
 }
@@ -111,6 +112,7 @@ type World struct {
 func NewWorld(t testing.TB, s Storage, situation Situation) *World {
 	w := &World{TB: t, Situation: situation, Storage: s}
 	w.Chain = s.Faulty(&w.Script, !situation.Combined)
+	w.settler = s.faulty(&w.Script, !situation.Combined, 10*s.Unit+s.Slack)
 	if situation.Void {
 		s.Fence(t)
 		s.Fence(t)
@@ -225,7 +227,7 @@ func (w *World) settle(err error) Outcome {
 // answer is true: unknown only if there is no head, and the chain may not write a void head.
 func (w *World) RequireSettled(uncertain *ropewalk.UncertainError) Outcome {
 	w.Helper()
-	h, err := w.Chain.Settle(w.Context(), uncertain.Ref, uncertain.AfterRevision)
+	h, err := w.settler.Settle(w.Context(), uncertain.Ref, uncertain.AfterRevision)
 	_, committed := w.Committed()
 	switch {
 	case committed:
