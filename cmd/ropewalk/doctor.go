@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,8 @@ import (
 )
 
 func newDoctor(std *ui.Streams, stores *storeFlags) *cobra.Command {
-	return &cobra.Command{
+	var slow time.Duration
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine a store, and say what to do about each finding",
 		Long: `Examine the store as it is used from this machine, and print a page of findings,
@@ -42,13 +44,15 @@ If anything needs something done, the exit code is 7.`,
 			if err != nil {
 				return err
 			}
-			return examine(cmd.Context(), std, stores, p)
+			return examine(cmd.Context(), std, stores, p, slow)
 		},
 	}
+	cmd.Flags().DurationVar(&slow, "slow", 500*time.Millisecond, "a request that takes longer is a finding")
+	return cmd
 }
 
 // examine prints what was found, in the order of the examination.
-func examine(ctx context.Context, std *ui.Streams, stores *storeFlags, p location.Location) error {
+func examine(ctx context.Context, std *ui.Streams, stores *storeFlags, p location.Location, slow time.Duration) error {
 	findings, err := p.Check(ctx)
 	if err != nil {
 		return err
@@ -58,7 +62,7 @@ func examine(ctx context.Context, std *ui.Streams, stores *storeFlags, p locatio
 		findings = append(findings, walSize(string(file)))
 	}
 	err = withStore(ctx, stores, func(s *store) error {
-		p := &probing{store: s}
+		p := &probing{store: s, slow: slow}
 		for _, probe := range []func(context.Context) ([]finding.Finding, error){p.reading, p.writing, p.feeding, p.subscribing} {
 			found, err := probe(ctx)
 			if err != nil {

@@ -79,6 +79,9 @@ func TestDoctorFindsWhatNeedsDoing(t *testing.T) {
 				require.Equal(t, 7, r.exit, r.stdout+r.stderr)
 				require.Contains(t, r.stdout, c.finding)
 				require.Contains(t, r.stdout, c.hint)
+				if name == "far away" {
+					require.Zero(t, p.run(t.Context(), "", "doctor", "--slow", "1s").exit)
+				}
 			})
 		})
 	}

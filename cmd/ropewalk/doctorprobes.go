@@ -21,7 +21,6 @@ import (
 // The limits above which a finding needs something done.
 const (
 	largeSkew    = 30 * time.Second
-	slowRequest  = 500 * time.Millisecond
 	largeWAL     = 64 << 20
 	longUnfed    = time.Minute
 	longLag      = 10 * time.Minute
@@ -72,9 +71,11 @@ func walSize(file string) finding.Finding {
 }
 
 // probing examines an open store. It keeps the changeset that it has read, for the probe
-// of writing; nil until a changeset was read.
+// of writing; nil until a changeset was read. A request that takes longer than slow is a
+// finding.
 type probing struct {
 	*store
+	slow time.Duration
 	read *changeset.Changeset
 }
 
@@ -87,7 +88,7 @@ func (s *probing) reading(ctx context.Context) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []finding.Finding{timed("a head", took)}
+	all := []finding.Finding{s.timed("a head", took)}
 	newest, future, err := s.someHeads(ctx)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func (s *probing) reading(ctx context.Context) ([]finding.Finding, error) {
 		case err != nil:
 			return nil, err
 		default:
-			s.read, all = &c, append(all, timed("an object", took))
+			s.read, all = &c, append(all, s.timed("an object", took))
 		}
 	}
 	return all, nil
@@ -131,8 +132,8 @@ func median(do func() error) (time.Duration, error) {
 	return all[len(all)/2], nil
 }
 
-func timed(what string, took time.Duration) finding.Finding {
-	f := finding.Finding{Name: "reading " + what, OK: took < slowRequest, Detail: "takes " + took.Round(10*time.Microsecond).String()}
+func (s *probing) timed(what string, took time.Duration) finding.Finding {
+	f := finding.Finding{Name: "reading " + what, OK: took <= s.slow, Detail: "takes " + took.Round(10*time.Microsecond).String()}
 	if !f.OK {
 		f.Hint = "run the program in the region of the store; each round trip takes as long"
 	}

@@ -16,7 +16,8 @@ import (
 type Clocked interface {
 	Location
 	// Skew returns by how much the clock of this machine is ahead of the clock of the
-	// service, within about a second: services report their time in whole seconds.
+	// service: the least difference that explains the reply, so zero if the clocks may
+	// agree. Services report their time in whole seconds.
 	Skew(ctx context.Context) (time.Duration, error)
 }
 
@@ -39,9 +40,9 @@ func (p azureLocation) Skew(ctx context.Context) (time.Duration, error) {
 	return skew(ctx, strings.TrimSuffix(endpoint, "/")+"/?comp=list", "X-Ms-")
 }
 
-// skew compares the time of a reply with the middle of the
-// request. The request has no credentials, and a refusal has the time as well. Only a reply
-// with a header of the service counts.
+// skew compares the second in a reply with the time that the request took. The request has
+// no credentials, and a refusal has the time as well. Only a reply with a header of the
+// service counts.
 func skew(ctx context.Context, url, mark string) (time.Duration, error) {
 	var dialer net.Dialer
 	limitDial(&dialer)
@@ -56,11 +57,18 @@ func skew(ctx context.Context, url, mark string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	middle := start.Add(time.Since(start) / 2)
+	end := time.Now()
 	defer reply.Body.Close()
 	at, err := http.ParseTime(reply.Header.Get("Date"))
 	if err != nil || !awscall.HasHeader(reply.Header, mark) || reply.Header.Get("Age") != "" {
 		return 0, fmt.Errorf("%s: the reply, %s, is not a reply of the service with its time", url, reply.Status)
 	}
-	return middle.Sub(at.Add(time.Second / 2)), nil
+	return ahead(start, end, at), nil
+}
+
+// ahead returns by how much a clock is ahead of another clock, which read the second at
+// some time between start and end.
+func ahead(start, end, at time.Time) time.Duration {
+	least, most := start.Sub(at.Add(time.Second)), end.Sub(at)
+	return max(least, min(most, 0))
 }

@@ -9,6 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A slow reply is no difference of the clocks.
+func TestAheadIsTheLeastDifference(t *testing.T) {
+	at := time.Unix(1000, 0)
+	for _, c := range []struct{ start, end, want time.Duration }{
+		{0, 0, 0},
+		{999 * time.Millisecond, 999 * time.Millisecond, 0},
+		{-20 * time.Second, 20 * time.Second, 0},
+		{-40 * time.Second, -31 * time.Second, -31 * time.Second},
+		{41 * time.Second, 50 * time.Second, 40 * time.Second},
+	} {
+		require.Equal(t, c.want, ahead(at.Add(c.start), at.Add(c.end), at), c)
+	}
+}
+
 // The skew is the difference to the time in a reply of the service, of any status; a reply
 // of something else does not count.
 func TestSkewIsTakenFromTheService(t *testing.T) {
