@@ -26,7 +26,7 @@ func TestAllocationsOfAWalk(t *testing.T) {
 			head.Store
 		}
 		most float64
-	}{{"memory", memstore.New(), 8}, {"SQLite", file, 8}} {
+	}{{"memory", memstore.New(), 3}, {"SQLite", file, 8}} {
 		const n, together = 1000, 250
 		drafts := make([]changeset.Draft, together)
 		for i := range drafts {

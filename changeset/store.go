@@ -75,9 +75,8 @@ type ManyGetter interface {
 }
 
 // RangeGetter is what a [Store] implements if it can read neighbouring versions of an
-// aggregate by one request. The readers of chains then do, if no decorator stands in
-// front of the store: a decorator sees the requests for the changesets that are read. A
-// type that embeds such a store and has a Get of its own must have its own GetRange too.
+// aggregate by one request. The readers of chains then do, if nothing stands in front of
+// the store: a decorator sees the requests for the changesets that are read.
 type RangeGetter interface {
 	// GetRange must return the changesets of format 1 of an aggregate whose versions are
 	// first to last, both included: each as [Store.Get] returns it, committed and orphaned
@@ -89,6 +88,11 @@ type RangeGetter interface {
 	// leave out the changesets that Get would not return. An error must mean that the
 	// request as a whole has failed; it comes without changesets.
 	GetRange(ctx context.Context, aggregateID string, first, last uint64, admission Admission) ([]Changeset, error)
+
+	// GetsRangesOf must report whether GetRange reads the given store: whether the receiver
+	// is that store. A type that embeds the store has this method too, and may have a Get of
+	// its own. It is another store, so GetRange is not called.
+	GetsRangesOf(s Store) bool
 }
 
 // Info is a store's answer about a changeset without its content.

@@ -97,6 +97,12 @@ var rangeBreakages = []breakage{
 			return slices.Clone(kept[aggregateID]), err
 		}
 	}},
+	{rangesOfItself, "GetsRangesOf holds for every store", func(b *broken) {
+		b.rangesOf = func(*broken, changeset.Store) bool { return true }
+	}},
+	{rangesOfItself, "GetsRangesOf holds for no store", func(b *broken) {
+		b.rangesOf = func(*broken, changeset.Store) bool { return false }
+	}},
 	{rangeUnderEndedContext, "GetRange takes what is under an ended context for missing", func(b *broken) {
 		intact := b.getRange
 		b.getRange = func(ctx context.Context, aggregateID string, first, last uint64, admission changeset.Admission) ([]changeset.Changeset, error) {

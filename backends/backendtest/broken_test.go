@@ -20,6 +20,7 @@ type broken struct {
 	get        func(ctx context.Context, ref changeset.Ref, admission changeset.Admission) (changeset.Changeset, error)
 	getMany    func(ctx context.Context, refs []changeset.Ref, admission changeset.Admission) ([]changeset.Changeset, error)
 	getRange   getRange
+	rangesOf   func(b *broken, s changeset.Store) bool
 	stat       func(ctx context.Context, ref changeset.Ref) (changeset.Info, error)
 	objects    func(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error]
 	aggregates func(ctx context.Context, after string) iter.Seq2[string, error]
@@ -49,7 +50,7 @@ type shared struct {
 func newBroken(s *memstore.Store, all *shared) *broken {
 	return &broken{
 		s, all,
-		s.Put, s.Get, many(s), rangeOf(s), s.Stat, s.Objects, s.Aggregates, s.Scan, s.Delete, s.Locate,
+		s.Put, s.Get, many(s), rangeOf(s), isItself, s.Stat, s.Objects, s.Aggregates, s.Scan, s.Delete, s.Locate,
 		s.Load, refresh(s), s.Swap, s.List, s.Tags, s.Commit, s.SwapAll, holds(s), s.LocateHead, s.Entries, s.LogEnd,
 	}
 }
@@ -68,6 +69,8 @@ func many(s changeset.Store) func(context.Context, []changeset.Ref, changeset.Ad
 		return all, nil
 	}
 }
+
+func isItself(b *broken, s changeset.Store) bool { return s == changeset.Store(b) }
 
 // refresh is a Refresh that loads.
 func refresh(s head.Store) func(context.Context, head.Head) (head.Head, error) {
@@ -96,6 +99,8 @@ func (b *broken) GetMany(ctx context.Context, refs []changeset.Ref, admission ch
 func (b *broken) GetRange(ctx context.Context, aggregateID string, first, last uint64, admission changeset.Admission) ([]changeset.Changeset, error) {
 	return b.getRange(ctx, aggregateID, first, last, admission)
 }
+
+func (b *broken) GetsRangesOf(s changeset.Store) bool { return b.rangesOf(b, s) }
 
 func (b *broken) Stat(ctx context.Context, ref changeset.Ref) (changeset.Info, error) {
 	return b.stat(ctx, ref)

@@ -16,6 +16,7 @@ var rangeChecks = []check{
 	{"GetRange: leaves out what does not decode", rangeOfCorrupt},
 	{"GetRange: asks the admission of large contents once each, and leaves out what is refused", rangeAsksAdmission},
 	{"GetRange: what it returns it does not keep", rangeDoesNotAlias},
+	{"GetsRangesOf: holds for the store itself, and not for a type that embeds it", rangesOfItself},
 	{"Context: one that has ended is the error of GetRange", rangeUnderEndedContext},
 }
 
@@ -110,6 +111,18 @@ func rangeDoesNotAlias(t testing.TB, h Harness) {
 		}
 	}
 	requireStored(t, s, c)
+}
+
+func rangesOfItself(t testing.TB, h Harness) {
+	s := h.Changesets(t)
+	getter := ranges(t, s)
+	require.True(t, getter.GetsRangesOf(s))
+	embedding := struct {
+		changeset.Store
+		changeset.RangeGetter
+	}{s, getter}
+	require.False(t, embedding.GetsRangesOf(embedding))
+	require.False(t, embedding.GetsRangesOf(&embedding))
 }
 
 func rangeUnderEndedContext(t testing.TB, h Harness) {

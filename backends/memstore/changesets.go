@@ -38,6 +38,7 @@ func encode(c changeset.Changeset) (*Object, error) {
 func (s *Store) create(ref changeset.Ref, o *Object) {
 	name := ref.ObjectName()
 	if _, exists := s.contents.Objects[name]; !exists {
+		s.indexed().add(entry{name, ref, o})
 		s.contents.Objects[name] = o
 	}
 }
@@ -99,6 +100,8 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.contents.Objects, ref.ObjectName())
+	name := ref.ObjectName()
+	s.indexed().remove(ref.AggregateID, name)
+	delete(s.contents.Objects, name)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -16,39 +15,34 @@ import (
 // Objects yields the aggregate's objects as they are when the iteration
 // begins. Its one possible error is the context's.
 func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[changeset.Object, error] {
-	return snapshot(ctx, func() []changeset.Object {
-		found := s.objects()
-		return slices.DeleteFunc(found, func(o changeset.Object) bool { return o.AggregateID != aggregateID })
-	})
+	return snapshot(ctx, func() []changeset.Object { return s.objectsOf([]string{aggregateID}) })
 }
 
 // Aggregates yields the aggregates that have an object when the iteration
 // begins. Its one possible error is the context's.
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return snapshot(ctx, func() []string {
-		escaped := map[string]string{}
-		for _, o := range s.objects() {
-			escaped[changeset.Escape(o.AggregateID)] = o.AggregateID
-		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		var ids []string
-		for _, key := range slices.Sorted(maps.Keys(escaped)) {
-			if key > changeset.Escape(after) {
-				ids = append(ids, escaped[key])
+		for id := range s.indexed() {
+			if changeset.Escape(id) > changeset.Escape(after) {
+				ids = append(ids, id)
 			}
 		}
+		slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(changeset.Escape(a), changeset.Escape(b)) })
 		return ids
 	})
 }
 
-// objects returns all changeset objects, in the order of their names.
-func (s *Store) objects() []changeset.Object {
+// objectsOf returns the objects of aggregates, in the order of the aggregates and of the
+// objects' names.
+func (s *Store) objectsOf(aggregateIDs []string) (found []changeset.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []changeset.Object
-	for _, name := range slices.Sorted(maps.Keys(s.contents.Objects)) {
-		if ref, err := changeset.ParseObjectName(name); err == nil {
-			o := s.contents.Objects[name]
-			found = append(found, changeset.Object{Ref: ref, Size: int64(len(o.Body)), LastModified: o.LastModified})
+	for _, id := range aggregateIDs {
+		for _, e := range s.indexed()[id] {
+			found = append(found, e.listed())
 		}
 	}
 	return found

@@ -19,14 +19,15 @@ import (
 )
 
 var (
-	_ changeset.Store   = (*Store)(nil)
-	_ changeset.Lister  = (*Store)(nil)
-	_ changeset.Scanner = (*Store)(nil)
-	_ changeset.Deleter = (*Store)(nil)
-	_ changeset.Locator = (*Store)(nil)
-	_ head.Combined     = (*Store)(nil)
-	_ head.Locator      = (*Store)(nil)
-	_ head.Log          = (*Store)(nil)
+	_ changeset.Store       = (*Store)(nil)
+	_ changeset.RangeGetter = (*Store)(nil)
+	_ changeset.Lister      = (*Store)(nil)
+	_ changeset.Scanner     = (*Store)(nil)
+	_ changeset.Deleter     = (*Store)(nil)
+	_ changeset.Locator     = (*Store)(nil)
+	_ head.Combined         = (*Store)(nil)
+	_ head.Locator          = (*Store)(nil)
+	_ head.Log              = (*Store)(nil)
 )
 
 // Store implements both interfaces, with all their optional parts. It is safe
@@ -34,9 +35,10 @@ var (
 type Store struct {
 	generation string // of the log
 	bell       commitlog.Bell
-	// mu guards contents. Nothing that may wait is called while it is held.
+	// mu guards contents and index. Nothing that may wait is called while it is held.
 	mu       sync.Mutex
 	contents Contents
+	index    index // of contents.Objects; nil if it must be built
 }
 
 // Contents is everything that a [Store] keeps.
@@ -76,6 +78,7 @@ func (s *Store) Tamper(change func(*Contents)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.contents)
+	s.index = nil
 }
 
 // Clone returns a store of its own with a deep copy of everything stored. Its log

@@ -30,15 +30,3 @@ func (s *Store) Scan(ctx context.Context, aggregateIDs []string, admission chang
 		}
 	}
 }
-
-// objectsOf returns the objects of aggregates, in the order of the aggregates.
-func (s *Store) objectsOf(aggregateIDs []string) (found []changeset.Object) {
-	all := map[string][]changeset.Object{}
-	for _, o := range s.objects() {
-		all[o.AggregateID] = append(all[o.AggregateID], o)
-	}
-	for _, id := range aggregateIDs {
-		found = append(found, all[id]...)
-	}
-	return found
-}

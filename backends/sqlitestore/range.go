@@ -24,6 +24,9 @@ func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last ui
 	return q.all, nil
 }
 
+// GetsRangesOf reports whether the given store is this one.
+func (s *Store) GetsRangesOf(other changeset.Store) bool { return other == changeset.Store(s) }
+
 // versions returns changesets of a range, as admitted does.
 func (s *Store) versions(ctx context.Context, w *wanted, admission changeset.Admission) ([]changeset.Changeset, error) {
 	first, last := w.refs[0], w.refs[len(w.refs)-1]

@@ -33,7 +33,7 @@ var errUnsound = errors.New("the range is not sound")
 // window. Requests for single changesets then go on, and find out what is wrong.
 func (r *reading) ranges() error {
 	store, ok := r.Store.(changeset.RangeGetter)
-	if !ok || r.Headers || r.at.IsPacked() || r.limits.WindowCount > 0 || r.Last-r.First < minRange {
+	if !ok || !store.GetsRangesOf(r.Store) || r.Headers || r.at.IsPacked() || r.limits.WindowCount > 0 || r.Last-r.First < minRange {
 		return nil
 	}
 	s := rangeSource{store: store, chain: r.Chain, at: r.at, span: r.Span, limits: r.limits}

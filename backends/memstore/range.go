@@ -1,0 +1,55 @@
+package memstore
+
+import (
+	"bytes"
+	"context"
+
+	"ropewalk/changeset"
+)
+
+// GetRange returns the changesets of a range of versions that decode, each with a copy of
+// its content. Its one possible error is the context's.
+func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last uint64, admission changeset.Admission) ([]changeset.Changeset, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	all, objects := s.within(aggregateID, first, last)
+	admitted := all[:0]
+	for i, c := range all {
+		if admission.Admit(c.Header) == nil {
+			objects[len(admitted)] = objects[i]
+			admitted = append(admitted, c)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range admitted {
+		admitted[i].Body = bytes.Clone(objects[i].Body)
+	}
+	return admitted, nil
+}
+
+// GetsRangesOf reports whether the given store is this one.
+func (s *Store) GetsRangesOf(other changeset.Store) bool { return other == changeset.Store(s) }
+
+// within returns the changesets of a range of versions without their contents, and their
+// objects. Only the bodies of the objects may be read later, under the lock.
+func (s *Store) within(aggregateID string, first, last uint64) (all []changeset.Changeset, objects []*Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entries := s.indexed()[aggregateID]
+	from, _ := find(entries, changeset.Ref{AggregateID: aggregateID, Version: first}.ObjectName())
+	for _, e := range entries[from:] {
+		if e.ref.First() > last {
+			break
+		}
+		if e.ref.IsPacked() {
+			continue
+		}
+		if h, err := changeset.Decode(e.stored(), changeset.Hyphenated); err == nil {
+			all = append(all, changeset.Changeset{Header: h})
+			objects = append(objects, e.Object)
+		}
+	}
+	return all, objects
+}
