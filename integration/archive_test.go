@@ -46,6 +46,7 @@ func (s azureSite) files(t testing.TB, way http.RoundTripper) archive.Destinatio
 }
 
 func TestDestinations(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)
 		archivetest.TestDestination(t, func(t *testing.T) archive.Destination { return place.files(t, direct) })
@@ -70,6 +71,7 @@ func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestArchive archives a store to every cloud while replies are lost, erases an
 // aggregate in the archive, and proves the archive each time.
 func TestArchive(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		db := memstore.New()
 		store := ropewalk.New(db, db, nil)

@@ -19,6 +19,7 @@ import (
 
 // DuckDB reads every row of an archive as the chains have it.
 func TestDuckDBReadsAnArchiveOfPermits(t *testing.T) {
+	t.Parallel()
 	a := &analytics{T: t, folder: t.TempDir(), db: memstore.New()}
 	a.store = ropewalk.New(a.db, a.db, nil)
 	lines, err := permits.Log(400)

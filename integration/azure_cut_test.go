@@ -53,6 +53,7 @@ func azureFreshConnections(t *testing.T) *http.Client {
 
 // The connection breaks, for real, after the service has acted.
 func TestAzureSwapOverCutConnectionIsUnknown(t *testing.T) {
+	t.Parallel()
 	a := provisionedAzure(t)
 	for name, toxic := range azureCuts {
 		t.Run(name, func(t *testing.T) {

@@ -121,7 +121,7 @@ func overClouds(t *testing.T, test func(*testing.T, cloud)) {
 
 // slots are for the cases of [atOnce] in all tests together. More cases at a time would
 // end no earlier, and make each request slower.
-var slots = make(chan struct{}, 16)
+var slots = make(chan struct{}, 24)
 
 // atOnce runs subtests at the same time, however few processors there are: they mostly
 // wait.

@@ -46,9 +46,10 @@ func choose(n int) (all []chosen) {
 // TestChainOutcomes: with any fault in a request of an append, the outcome
 // reported to the caller matches the chain.
 func TestChainOutcomes(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := storage(t, c.open(t), c.over(direct))
-		atOnce(t, choose(12), chosen.String, func(t *testing.T, c chosen) {
+		atOnce(t, choose(16), chosen.String, func(t *testing.T, c chosen) {
 			chaintest.TestOutcome(t, another(place), c.situation, c.step)
 		})
 	})
@@ -94,6 +95,7 @@ func TestChainLinearizable(t *testing.T) {
 
 // TestChainLinearizableUnderFaults does so while one request in four goes wrong.
 func TestChainLinearizableUnderFaults(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := storage(t, c.open(t), c.over(direct))
 		atOnce(t, []uint64{1, 2, 3}, func(seed uint64) string { return fmt.Sprint(seed) }, func(t *testing.T, seed uint64) {

@@ -152,6 +152,7 @@ func passages() (all []passage) {
 // TestChainLostReplies: at any request of an append, the outcome reported to
 // the caller matches the chain.
 func TestChainLostReplies(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)
 		calm := storage(t, place, c.over(direct))

@@ -18,6 +18,7 @@ import (
 
 // TestCollect collects orphans and erases over all clouds.
 func TestCollect(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		changesets, heads := c.open(t).stores(t, direct)
 		gctest.Test(t, gctest.Storage{Changesets: changesets.(gc.Changesets), Heads: heads})
@@ -26,6 +27,7 @@ func TestCollect(t *testing.T) {
 
 // TestCommandCollects uses gc and erase as one would.
 func TestCommandCollects(t *testing.T) {
+	t.Parallel()
 	c := buildCommand(t)
 	overClouds(t, func(t *testing.T, cloud cloud) {
 		place := cloud.open(t)

@@ -248,6 +248,7 @@ func (d *damaged) rollBack(t *testing.T) {
 }
 
 func TestCorruptionIsFoundOverClouds(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)
 		changesets, heads := place.stores(t, direct)
@@ -281,6 +282,7 @@ func (d *damaged) some(t testing.TB, n int) (all []damage) {
 
 // SQLite is near enough for many places. Package inspect flips every byte, over memory.
 func TestCorruptionIsFoundInSQLite(t *testing.T) {
+	t.Parallel()
 	store, v, _ := newSQLite(t)
 	d := newDamaged(t, store, store, v, 3)
 	var all []damage

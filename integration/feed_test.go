@@ -25,6 +25,7 @@ const fedAggregates = 60
 // TestFeed makes the feed of a store that is in use, in every cloud: nothing is
 // missing, nothing comes twice, and all of it is proved.
 func TestFeed(t *testing.T) {
+	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		changesets, heads := c.open(t).stores(t, direct)
 		f := fedStore{T: t, store: ropewalk.New(changesets, heads, nil)}

@@ -60,6 +60,7 @@ func runIn(t *testing.T, folder string, args ...string) string {
 
 // TestModuleCanBeRenamed renames the module of a copy as its publisher would.
 func TestModuleCanBeRenamed(t *testing.T) {
+	t.Parallel()
 	const module = "example.org/acme/ropewalk"
 	folder := copyModule(t)
 	runIn(t, folder, "make", "module", "MODULE="+module)

@@ -57,6 +57,7 @@ func readIndependently(t *testing.T, a *awsAccount, table, aggregateID string) (
 // TestAnIndependentReaderProvesPackedChains: a reader that was written from DESIGN.md
 // alone reads what the library has written, and finds a changed byte.
 func TestAnIndependentReaderProvesPackedChains(t *testing.T) {
+	t.Parallel()
 	a := newLocalStack(t).provisionedBucket(t).provisionedTable(t)
 	a.needsEmulator(t)
 	for name, where := range map[string]struct {

@@ -142,6 +142,7 @@ func (d *drill) run(t *testing.T) {
 }
 
 func TestRestoreOverClouds(t *testing.T) {
+	t.Parallel()
 	c := buildCommand(t)
 	overClouds(t, func(t *testing.T, cloud cloud) {
 		place := cloud.open(t)
@@ -152,6 +153,7 @@ func TestRestoreOverClouds(t *testing.T) {
 }
 
 func TestRestoreSQLite(t *testing.T) {
+	t.Parallel()
 	c := buildCommand(t)
 	store, v, path := newSQLite(t)
 	d := newDrill(t, c, []string{"ROPEWALK_STORE=file:" + path}, v, store)
