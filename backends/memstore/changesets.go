@@ -54,8 +54,8 @@ func (s *Store) Get(ctx context.Context, ref changeset.Ref, admission changeset.
 	if err := admission.Admit(info.Header); err != nil {
 		return changeset.Changeset{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return changeset.Changeset{Header: info.Header, Body: bytes.Clone(o.Body)}, nil
 }
 
@@ -72,8 +72,8 @@ func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset
 	if err := ctx.Err(); err != nil {
 		return nil, changeset.Info{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	o := s.contents.Objects[ref.ObjectName()]
 	if o == nil {
 		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)

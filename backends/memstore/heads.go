@@ -20,8 +20,8 @@ func (s *Store) Load(ctx context.Context, aggregateID string) (head.Head, error)
 }
 
 func (s *Store) record(aggregateID string) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return bytes.Clone(s.contents.Heads[head.ObjectName(aggregateID)])
 }
 

@@ -45,6 +45,16 @@ func (s *Store) indexed() index {
 	return s.index
 }
 
+// readLock takes the lock for reading, with the index built.
+func (s *Store) readLock() {
+	for s.mu.RLock(); s.index == nil; s.mu.RLock() {
+		s.mu.RUnlock()
+		s.mu.Lock()
+		s.indexed()
+		s.mu.Unlock()
+	}
+}
+
 // add adds a new object.
 func (x index) add(e entry) {
 	all := x[e.ref.AggregateID]

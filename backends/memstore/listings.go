@@ -22,10 +22,10 @@ func (s *Store) Objects(ctx context.Context, aggregateID string) iter.Seq2[chang
 // begins. Its one possible error is the context's.
 func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, error] {
 	return snapshot(ctx, func() []string {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.readLock()
+		defer s.mu.RUnlock()
 		var ids []string
-		for id := range s.indexed() {
+		for id := range s.index {
 			if changeset.Escape(id) > changeset.Escape(after) {
 				ids = append(ids, id)
 			}
@@ -38,10 +38,10 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 // objectsOf returns the objects of aggregates, in the order of the aggregates and of the
 // objects' names.
 func (s *Store) objectsOf(aggregateIDs []string) (found []changeset.Object) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.readLock()
+	defer s.mu.RUnlock()
 	for _, id := range aggregateIDs {
-		for _, e := range s.indexed()[id] {
+		for _, e := range s.index[id] {
 			found = append(found, e.listed())
 		}
 	}
@@ -73,8 +73,8 @@ type record struct {
 
 // records returns the heads after the cursor, in the order of their names.
 func (s *Store) records(cursor string) []record {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var found []record
 	for name, text := range s.contents.Heads {
 		escaped, _ := strings.CutPrefix(name, head.Folder)

@@ -36,7 +36,7 @@ type Store struct {
 	generation string // of the log
 	bell       commitlog.Bell
 	// mu guards contents and index. Nothing that may wait is called while it is held.
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	contents Contents
 	index    index // of contents.Objects; nil if it must be built
 }

@@ -21,8 +21,8 @@ func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last ui
 			admitted = append(admitted, c)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for i := range admitted {
 		admitted[i].Body = bytes.Clone(objects[i].Body)
 	}
@@ -35,14 +35,16 @@ func (s *Store) GetsRangesOf(other changeset.Store) bool { return other == chang
 // within returns the changesets of a range of versions without their contents, and their
 // objects. Only the bodies of the objects may be read later, under the lock.
 func (s *Store) within(aggregateID string, first, last uint64) (all []changeset.Changeset, objects []*Object) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	entries := s.indexed()[aggregateID]
+	s.readLock()
+	defer s.mu.RUnlock()
+	entries := s.index[aggregateID]
 	from, _ := find(entries, changeset.Ref{AggregateID: aggregateID, Version: first}.ObjectName())
-	for _, e := range entries[from:] {
-		if e.ref.First() > last {
-			break
-		}
+	to := from
+	for to < len(entries) && entries[to].ref.First() <= last {
+		to++
+	}
+	all, objects = make([]changeset.Changeset, 0, to-from), make([]*Object, 0, to-from)
+	for _, e := range entries[from:to] {
 		if e.ref.IsPacked() {
 			continue
 		}
