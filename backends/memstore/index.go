@@ -28,8 +28,8 @@ func (e entry) stored() changeset.Stored {
 	return changeset.Stored{Ref: e.ref, Metadata: e.Metadata, ContentType: e.ContentType, Size: int64(len(e.Body))}
 }
 
-// indexed returns the index. It is built when it is first needed, and again after somebody
-// may have changed the objects. It needs the lock.
+// indexed returns the index. It is built when it is first needed, and again after a call of
+// [Store.Tamper]. It needs the lock.
 func (s *Store) indexed() index {
 	if s.index == nil {
 		s.index = index{}
