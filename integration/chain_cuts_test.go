@@ -39,7 +39,6 @@ type tale struct {
 // TestChainOverCutConnections lets writers append over connections that are cut
 // at random moments: the outcome each one got matches the chain.
 func TestChainOverCutConnections(t *testing.T) {
-	t.Parallel()
 	overClouds(t, func(t *testing.T, c cloud) {
 		place := c.open(t)
 		calm := storage(t, place, c.over(direct))
