@@ -150,8 +150,7 @@ var strictBase64URL = base64.RawURLEncoding.Strict()
 
 // appendBytes appends what is in canonical base64.
 func appendBytes(b []byte, text string) ([]byte, error) {
-	var room [4 * (MaxIndexSize + 2) / 3]byte
-	b, err := strictBase64URL.AppendDecode(b, append(room[:0], text...))
+	b, err := strictBase64URL.AppendDecode(b, []byte(text))
 	if err != nil || strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
 		return nil, errNotCanonical
 	}

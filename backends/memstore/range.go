@@ -14,19 +14,19 @@ func (s *Store) GetRange(ctx context.Context, aggregateID string, first, last ui
 		return nil, err
 	}
 	all, objects := s.within(aggregateID, first, last)
-	admitted := all[:0]
-	for i, c := range all {
-		if admission.Admit(c.Header) == nil {
-			objects[len(admitted)] = objects[i]
-			admitted = append(admitted, c)
+	n := 0
+	for i := range all {
+		if admission.Admit(all[i].Header) == nil {
+			all[n], objects[n] = all[i], objects[i]
+			n++
 		}
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for i := range admitted {
-		admitted[i].Body = bytes.Clone(objects[i].Body)
+	for i := range n {
+		all[i].Body = bytes.Clone(objects[i].Body)
 	}
-	return admitted, nil
+	return all[:n], nil
 }
 
 // GetsRangesOf reports whether the given store is this one.
