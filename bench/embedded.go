@@ -124,7 +124,9 @@ func runEmbedded(ctx context.Context, l *laboratory, r *report.Results) error {
 	r.Limits = []string{
 		"One writer: each append waits for its own sync of the disk, which the last row of each group shows alone; SQLite's WAL needs one for each commit.",
 		"16 writers: appends share syncs, and the one goroutine that commits limits. Of the processor time of an append, COMMIT takes a third: SQLite writes 1.8 pages to the log, 0.8 of them pages of the index, syncs it, and later copies them to the database. The statements take another third: the row of the changeset a sixth, head and log together a sixth; of it, a tenth is package database/sql. A quarter goes to the writers: they build the changeset, compute two hashes, and encode header and head. Memory and its collection take the rest.",
+		"A batch of 15 appends takes 1.2 ms: 0.35 ms for the statements, 0.7 ms for COMMIT, most of which is the disk, and 0.15 ms until the writers have built their next changesets. Nothing can be built during COMMIT, because each writer waits for it. The index of the changesets takes half of what SQLite itself does for a changeset, in the statement and in COMMIT together; rows as large have it as well.",
 		"A commit waits up to 50 microseconds for writers of the one before, who are about to come again. Raw SQLite need not wait: its writers have nothing to prepare.",
+		"On ext4 without a journal in memory (a loop device with 5,000 syncs a second), 16 writers append 3.6 times as often as with JetStream, and 0.71 times as often as into rows as large.",
 		"Reading: Ropewalk reads 256 neighbouring versions by one query, decodes and proves every header and hashes every content, and does so for the next range while the present one is consumed; the peers hand out what they have stored.",
 		"Pages of 2, 8 and 16 KiB, and checkpoints that are rarer still or made by another connection, gave nothing.",
 	}
