@@ -65,7 +65,7 @@ func runOperations(ctx context.Context, l *laboratory, r *report.Results) error 
 	r.Limits = []string{
 		"Content is hashed once, when it is appended, and once when it is read; of 1 MiB that is nearly all of the time, beside memory's own copy.",
 		"A header costs its ancestor index: up to 1 KB, which the digest hashes and the text form writes as base64. As a row of SQLite, a header has a binary form, without base64.",
-		"Headers are decoded in one pass that accepts the one form alone, with one allocation for the index. A head is decoded through package json and held against what it encodes to, which is most of the time of a load; an append after a head that its caller has decodes none.",
+		"Headers are decoded in one pass that accepts the one form alone, with one allocation for the index. A head is decoded in one pass as well, and held against what it encodes to; package json decodes only records with fields of a later version. An append after a head that its caller has decodes none.",
 	}
 	return nil
 }

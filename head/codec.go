@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -117,6 +118,7 @@ func decode(aggregateID, object string, record []byte, beside map[string]string)
 	if err != nil {
 		return Head{}, DecodeError(aggregateID, object, err)
 	}
+	h.AggregateID = aggregateID
 	return h, nil
 }
 
@@ -163,6 +165,14 @@ func Damaged(err error) (aggregateID string, ok bool) {
 }
 
 func decodeJSON(record []byte, beside map[string]string) (Head, error) {
+	rest, tip := cutTip(record)
+	if h, err := decodeFlat(record, rest, tip, beside); err == nil {
+		return h, nil
+	}
+	return decodeByJSON(record, beside)
+}
+
+func decodeByJSON(record []byte, beside map[string]string) (Head, error) {
 	if rest, tip := cutTip(record); tip != "" {
 		if h, err := decodeCut(record, rest, tip, beside); err == nil {
 			return h, nil
@@ -174,6 +184,43 @@ func decodeJSON(record []byte, beside map[string]string) (Head, error) {
 		return Head{}, cmp.Or(strictly, err)
 	}
 	return h, nil
+}
+
+// decodeFlat reads a record as nearly all records are, in a quarter of the time of package
+// json. Whatever else it is given, the result is not what EncodeJSON writes.
+func decodeFlat(record, rest []byte, tip string, beside map[string]string) (Head, error) {
+	texts := flatTexts(string(rest))
+	maps.Copy(texts, beside)
+	if tip != "" {
+		texts[FieldTip] = tip
+	}
+	h, err := ParseFields(texts)
+	if err == nil {
+		err = requireCanonical(record, h, len(beside) == 0)
+	}
+	h.State, h.Checkpoint = State(strings.Clone(string(h.State))), strings.Clone(h.Checkpoint) // which would keep the record
+	return h, err
+}
+
+// flatTexts returns the values of a JSON object by name, if they are numbers, and texts
+// without escapes. It makes something of every text.
+func flatTexts(rest string) map[string]string {
+	texts := make(map[string]string, len(knownFields)+len(optionalFields))
+	for {
+		name, value, ok := strings.Cut(strings.TrimLeft(rest, `{,"`), `":`)
+		if !ok {
+			return texts
+		}
+		if text, ok := strings.CutPrefix(value, `"`); ok {
+			texts[name], rest, _ = strings.Cut(text, `"`)
+		} else {
+			end := strings.IndexAny(value, ",}")
+			if end < 0 {
+				return texts
+			}
+			texts[name], rest = value[:end], value[end:]
+		}
+	}
 }
 
 // cutTip cuts the tip out of a record, for package json would read a long tip three
@@ -195,13 +242,23 @@ func cutTip(record []byte) (rest []byte, tip string) {
 // decodeCut reads a record from which the tip has been cut, unless the tip is empty.
 func decodeCut(record, rest []byte, tip string, beside map[string]string) (Head, error) {
 	h, err := decodeFields(rest, tip, beside)
+	if err == nil {
+		err = requireCanonical(record, h, len(beside) == 0)
+	}
 	if err != nil {
 		return Head{}, err
 	}
-	if again, err := appendJSON(make(object, 0, len(record)), h, len(beside) == 0); err != nil || !bytes.Equal(again, record) {
-		return Head{}, errors.New("the record is not in its canonical form")
-	}
 	return h, nil
+}
+
+// requireCanonical returns an error unless the record is what EncodeJSON or EncodeRow
+// writes for h.
+func requireCanonical(record []byte, h Head, whole bool) error {
+	again, err := appendJSON(make(object, 0, len(record)), h, whole)
+	if err != nil || !bytes.Equal(again, record) {
+		return errors.New("the record is not in its canonical form")
+	}
+	return nil
 }
 
 func decodeFields(record []byte, tip string, beside map[string]string) (Head, error) {
