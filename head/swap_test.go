@@ -30,6 +30,7 @@ func TestCheckSwap(t *testing.T) {
 		`cannot follow the head of`:      func(old, _ *head.Head) { old.AggregateID = "order-4712" },
 		"version 6 cannot follow 7":      func(_, next *head.Head) { *next = headAt("order-4711", 6); next.Revision = 11 },
 		"the chain is erased":            func(old, _ *head.Head) { old.State = head.Erased },
+		"a point of the history":         func(old, _ *head.Head) { *old = head.NewPoint(old.Ref, old.Digest, old.Revision, old.UpdatedAt) },
 		"revision is 0":                  func(_, next *head.Head) { next.Revision = 0 },
 		"changeset ID is missing":        func(_, next *head.Head) { next.ID = changeset.ID{} },
 		"invalid aggregate ID":           func(_, next *head.Head) { *next = head.Head{} },
