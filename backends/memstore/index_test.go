@@ -14,8 +14,8 @@ import (
 	"ropewalk/internal/link"
 )
 
-// TestListingsFollowTheObjects puts, deletes and tampers at random. Listings and ranges have
-// what is stored, in the order of the names.
+// TestListingsFollowTheObjects puts, deletes and tampers at random. Listings and ranges
+// return the stored objects, in the order of their names.
 func TestListingsFollowTheObjects(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	s := New()
