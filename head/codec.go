@@ -169,11 +169,11 @@ func decodeJSON(record []byte, beside map[string]string) (Head, error) {
 	if h, err := decodeFlat(record, rest, tip, beside); err == nil {
 		return h, nil
 	}
-	return decodeByJSON(record, beside)
+	return decodeByJSON(record, rest, tip, beside)
 }
 
-func decodeByJSON(record []byte, beside map[string]string) (Head, error) {
-	if rest, tip := cutTip(record); tip != "" {
+func decodeByJSON(record, rest []byte, tip string, beside map[string]string) (Head, error) {
+	if tip != "" {
 		if h, err := decodeCut(record, rest, tip, beside); err == nil {
 			return h, nil
 		}

@@ -9,5 +9,6 @@ func DecodeFlat(record string, beside map[string]string) (Head, error) {
 
 // DecodeByJSON is the way by package json.
 func DecodeByJSON(record string, beside map[string]string) (Head, error) {
-	return decodeByJSON([]byte(record), beside)
+	rest, tip := cutTip([]byte(record))
+	return decodeByJSON([]byte(record), rest, tip, beside)
 }

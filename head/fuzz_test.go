@@ -85,11 +85,7 @@ func FuzzFromTexts(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16 string) {
 		given := [...]string{s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16}
-		texts := map[string]string{}
-		for i, field := range fields {
-			texts[field] = given[i]
-		}
-		h, err := head.ParseFields(texts)
+		h, err := head.ParseFields(byField(given))
 		if err == nil {
 			require.Equal(t, given, textsOf(t, h))
 		}
@@ -100,6 +96,15 @@ var fields = [...]string{
 	head.FieldFormat, head.FieldMinReader, head.FieldMinWriter, head.FieldState, head.FieldAggregateID, head.FieldVersion,
 	head.FieldChangesetID, head.FieldAncestors, head.FieldDigest, head.FieldRevision, head.FieldUpdatedAt, head.FieldCheckpoint,
 	head.FieldObjects, head.FieldIndex, head.FieldPackedDigest, head.FieldPackedID, head.FieldTip,
+}
+
+// byField returns texts by the names of their fields.
+func byField(given [len(fields)]string) map[string]string {
+	texts := map[string]string{}
+	for i, field := range fields {
+		texts[field] = given[i]
+	}
+	return texts
 }
 
 // textsOf returns the texts of a head's fields, as its JSON has them; empty for a field

@@ -69,11 +69,7 @@ func TestHostileMoves(t *testing.T) {
 		_, err := head.DecodeJSON("order-4711", "o", []byte(bad))
 		require.Error(t, err, bad)
 	}
-	given := textsOf(t, good)
-	texts := map[string]string{}
-	for i, field := range fields {
-		texts[field] = given[i]
-	}
+	texts := byField(textsOf(t, good))
 	for field, text := range map[string]string{head.FieldMovingTo: "s3:%zz", head.FieldMovedTo: "%2f"} {
 		texts[field] = text
 		_, err := head.ParseFields(texts)

@@ -66,7 +66,7 @@ func TestAzureSwapOverCutConnectionIsUnknown(t *testing.T) {
 			_, next := azureExtend(t, head.Head{}, "cut-"+changeset.NewID().String(), "x")
 			_, err := s.Swap(ctx, head.Head{}, next)
 			requireAzureOutcomeUnknown(t, err)
-			requireActed(t, a.store(t, nil), next)
+			requireActed(t, a.store(t, nil), next.AggregateID, next.SameRecord)
 		})
 	}
 }

@@ -109,14 +109,7 @@ var clouds = []cloud{
 
 // overClouds runs a test over all clouds, at the same time.
 func overClouds(t *testing.T, test func(*testing.T, cloud)) {
-	var group errgroup.Group
-	for _, c := range clouds {
-		group.Go(func() error {
-			t.Run(c.name, func(t *testing.T) { test(t, c) })
-			return nil
-		})
-	}
-	_ = group.Wait()
+	subtests(t, clouds, func(c cloud) string { return c.name }, test, make(chan struct{}, len(clouds)))
 }
 
 // slots are for the cases of [atOnce] in all tests together. More cases at a time would
@@ -126,6 +119,11 @@ var slots = make(chan struct{}, 24)
 // atOnce runs subtests at the same time, however few processors there are: they mostly
 // wait.
 func atOnce[T any](t *testing.T, cases []T, name func(T) string, test func(*testing.T, T)) {
+	subtests(t, cases, name, test, slots)
+}
+
+// subtests runs each subtest when it has a slot.
+func subtests[T any](t *testing.T, cases []T, name func(T) string, test func(*testing.T, T), slots chan struct{}) {
 	var group errgroup.Group
 	for _, c := range cases {
 		slots <- struct{}{}

@@ -38,7 +38,7 @@ func encode(c changeset.Changeset) (*Object, error) {
 func (s *Store) create(ref changeset.Ref, o *Object) {
 	name := ref.ObjectName()
 	if _, exists := s.contents.Objects[name]; !exists {
-		s.indexed().add(entry{name, ref, o})
+		s.index.add(entry{name, ref, o})
 		s.contents.Objects[name] = o
 	}
 }
@@ -78,8 +78,13 @@ func (s *Store) stat(ctx context.Context, ref changeset.Ref) (*Object, changeset
 	if o == nil {
 		return nil, changeset.Info{}, fmt.Errorf("%s: %w", ref, changeset.ErrNotFound)
 	}
-	h, err := decode(changeset.Stored{Ref: ref, Metadata: o.Metadata, ContentType: o.ContentType, Size: int64(len(o.Body))})
+	h, err := decode(o.stored(ref))
 	return o, changeset.Info{Header: h, LastModified: o.LastModified}, err
+}
+
+// stored returns the object for the decoder.
+func (o *Object) stored(ref changeset.Ref) changeset.Stored {
+	return changeset.Stored{Ref: ref, Metadata: o.Metadata, ContentType: o.ContentType, Size: int64(len(o.Body))}
 }
 
 // decode names the object only if it does not decode.
@@ -101,7 +106,7 @@ func (s *Store) Delete(ctx context.Context, ref changeset.Ref) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := ref.ObjectName()
-	s.indexed().remove(ref.AggregateID, name)
+	s.index.remove(ref.AggregateID, name)
 	delete(s.contents.Objects, name)
 	return nil
 }

@@ -23,40 +23,37 @@ func (e entry) listed() changeset.Object {
 	return changeset.Object{Ref: e.ref, Size: int64(len(e.Body)), LastModified: e.LastModified}
 }
 
-// stored returns the object for the decoder.
-func (e entry) stored() changeset.Stored {
-	return changeset.Stored{Ref: e.ref, Metadata: e.Metadata, ContentType: e.ContentType, Size: int64(len(e.Body))}
-}
-
-// indexed returns the index. It is built when it is first needed, and again after a call of
-// [Store.Tamper]. It needs the lock.
-func (s *Store) indexed() index {
-	if s.index == nil {
-		s.index = index{}
-		for name, o := range s.contents.Objects {
-			if ref, err := changeset.ParseObjectName(name); err == nil {
-				s.index[ref.AggregateID] = append(s.index[ref.AggregateID], entry{name, ref, o})
-			}
-		}
-		for _, all := range s.index {
-			slices.SortFunc(all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-		}
-	}
-	return s.index
-}
-
-// readLock takes the lock for reading, with the index built.
+// readLock takes the lock for reading, with the index built. After a call of [Store.Tamper]
+// the index is built again when it is first read.
 func (s *Store) readLock() {
 	for s.mu.RLock(); s.index == nil; s.mu.RLock() {
 		s.mu.RUnlock()
 		s.mu.Lock()
-		s.indexed()
+		if s.index == nil {
+			s.index = indexOf(s.contents.Objects)
+		}
 		s.mu.Unlock()
 	}
 }
 
-// add adds a new object.
+func indexOf(objects map[string]*Object) index {
+	x := index{}
+	for name, o := range objects {
+		if ref, err := changeset.ParseObjectName(name); err == nil {
+			x[ref.AggregateID] = append(x[ref.AggregateID], entry{name, ref, o})
+		}
+	}
+	for _, all := range x {
+		slices.SortFunc(all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	}
+	return x
+}
+
+// add adds a new object, if the index is built.
 func (x index) add(e entry) {
+	if x == nil {
+		return
+	}
 	all := x[e.ref.AggregateID]
 	at, _ := find(all, e.name)
 	x[e.ref.AggregateID] = slices.Insert(all, at, e)

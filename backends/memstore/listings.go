@@ -30,7 +30,7 @@ func (s *Store) Aggregates(ctx context.Context, after string) iter.Seq2[string, 
 				ids = append(ids, id)
 			}
 		}
-		slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(changeset.Escape(a), changeset.Escape(b)) })
+		slices.SortFunc(ids, compareEscaped)
 		return ids
 	})
 }
@@ -83,11 +83,12 @@ func (s *Store) records(cursor string) []record {
 			found = append(found, record{aggregateID, bytes.Clone(text)})
 		}
 	}
-	slices.SortFunc(found, func(a, b record) int {
-		return cmp.Compare(changeset.Escape(a.aggregateID), changeset.Escape(b.aggregateID))
-	})
+	slices.SortFunc(found, func(a, b record) int { return compareEscaped(a.aggregateID, b.aggregateID) })
 	return found
 }
+
+// compareEscaped compares aggregate IDs in the order of all listings.
+func compareEscaped(a, b string) int { return cmp.Compare(changeset.Escape(a), changeset.Escape(b)) }
 
 // snapshot yields what list returns when the iteration begins, until the
 // context ends.

@@ -68,6 +68,7 @@ func New() *Store {
 	return &Store{
 		generation: commitlog.Generation(commitlog.NewMark()),
 		contents:   Contents{Objects: map[string]*Object{}, Heads: map[string][]byte{}},
+		index:      index{},
 	}
 }
 
@@ -94,6 +95,7 @@ func (s *Store) Clone() *Store {
 		clone.contents.Heads[name] = bytes.Clone(record)
 	}
 	clone.contents.Log = slices.Clone(s.contents.Log)
+	clone.index = nil
 	return clone
 }
 

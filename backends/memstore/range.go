@@ -48,7 +48,7 @@ func (s *Store) within(aggregateID string, first, last uint64) (all []changeset.
 		if e.ref.IsPacked() {
 			continue
 		}
-		if h, err := changeset.Decode(e.stored(), changeset.Hyphenated); err == nil {
+		if h, err := changeset.Decode(e.stored(e.ref), changeset.Hyphenated); err == nil {
 			all = append(all, changeset.Changeset{Header: h})
 			objects = append(objects, e.Object)
 		}

@@ -79,12 +79,19 @@ func TestDoctorFindsWhatNeedsDoing(t *testing.T) {
 				require.Equal(t, 7, r.exit, r.stdout+r.stderr)
 				require.Contains(t, r.stdout, c.finding)
 				require.Contains(t, r.stdout, c.hint)
-				if name == "far away" {
-					require.Zero(t, p.run(t.Context(), "", "doctor", "--slow", "1s").exit)
-				}
 			})
 		})
 	}
+}
+
+// A store that is far away on purpose has no finding.
+func TestDoctorAcceptsSlowRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlace()
+		p.append(t, "order", "{}")
+		p.script.Every(faults.Load, faults.Fault{DelayAfter: time.Second})
+		require.Zero(t, p.run(t.Context(), "", "doctor", "--slow", "1s").exit)
+	})
 }
 
 // An error that is no matter of the setup ends the examination.
