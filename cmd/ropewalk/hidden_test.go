@@ -58,6 +58,14 @@ func requireVisible(t *testing.T, got result, exact bool, about ...any) {
 
 var everyStyle = [][]string{nil, {"--json"}, {"--verbose"}, {"--color", "always"}}
 
+// styles returns everyStyle, or two of them with -short: they share the code that the race detector watches.
+func styles() [][]string {
+	if testing.Short() {
+		return everyStyle[:2]
+	}
+	return everyStyle
+}
+
 // oddPlace has an aggregate of whose fields each holds hidden characters,
 // wherever the formats allow it.
 func oddPlace(t *testing.T) (*testPlace, changeset.Ref) {
@@ -116,7 +124,7 @@ func TestNothingHiddenReachesATerminal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, style := range everyStyle {
+			for _, style := range styles() {
 				p, ref := oddPlace(t)
 				situation(p)
 				dir := t.TempDir()
@@ -138,7 +146,7 @@ func contains(all []string, word string) bool { return strings.Contains(strings.
 // An argument may hold anything.
 func TestNothingHiddenInArgumentsReachesATerminal(t *testing.T) {
 	for _, odd := range []string{controls, spoofs, "--" + controls, "-" + spoofs, "x@1." + controls} {
-		for _, style := range everyStyle {
+		for _, style := range styles() {
 			p := newTestPlace()
 			for _, line := range commandLines(odd) {
 				if line.args[0] != "demo" && !contains(line.args, "\x00") {
