@@ -115,6 +115,18 @@ localstack_ready() {
   for service in "${LOCALSTACK_SERVICES[@]}"; do
     [[ $health == *"\"$service\":\"running\""* ]] || return 1
   done
+  # LocalStack learns the operations of a service when the first request for it comes. A second request at that
+  # moment would get 501, "no handler for operation".
+  localstack_asks "$1" s3 && localstack_asks "$1" dynamodb DynamoDB_20120810.ListTables &&
+    localstack_asks "$1" dynamodb DynamoDBStreams_20120810.ListStreams
+}
+
+# localstack_asks URL SERVICE [TARGET]: the lists of buckets, of tables, of streams.
+localstack_asks() {
+  local credential=test/20260101/us-east-1/$2/aws4_request
+  local request=(--header "Authorization: AWS4-HMAC-SHA256 Credential=$credential, SignedHeaders=host, Signature=0")
+  (($# < 3)) || request+=(--header "X-Amz-Target: $3" --header 'Content-Type: application/x-amz-json-1.0' --data '{}')
+  fetch --fail --output /dev/null "${request[@]}" "$1/"
 }
 
 localstack_store() {
