@@ -40,7 +40,7 @@ func (c *Copier) Move(ctx context.Context, aggregateID string) (Report, error) {
 // moves nothing.
 func (c *Copier) MoveAll(ctx context.Context) iter.Seq2[Report, error] {
 	return parallel.Map(ctx, c.options.Parallel, c.aggregates, func(ctx context.Context, e headlist.Entry) (Report, error) {
-		return reported(ctx, e, c.Move), nil
+		return reported(ctx, e, "move", c.Move), nil
 	})
 }
 

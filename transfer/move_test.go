@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -239,6 +240,26 @@ func (m *migration) through(side string, op faults.Op, kind faults.Kind, call in
 	m.finish()
 	script.Release()
 	return len(script.Unused()) == 0
+}
+
+// A head that does not decode is reported by copies and moves, each in its own words, and
+// the other aggregates are not held up.
+func TestDamagedHeadsAreReported(t *testing.T) {
+	for name, all := range map[string]func(*transfer.Copier, context.Context) iter.Seq2[transfer.Report, error]{
+		"copy": (*transfer.Copier).CopyAll, "move": (*transfer.Copier).MoveAll,
+	} {
+		from, to := small(t), memstore.New()
+		from.Tamper(func(c *memstore.Contents) { c.Heads[head.ObjectName("plain")] = []byte("{}") })
+		errs := map[string]error{}
+		for r, err := range all(transfer.New(storage(from), storage(to), &moving), t.Context()) {
+			require.NoError(t, err)
+			errs[r.AggregateID] = r.Err
+		}
+		require.ErrorContains(t, errs["plain"], name+` "plain": `)
+		require.ErrorAs(t, errs["plain"], new(*changeset.CorruptError))
+		require.NoError(t, errs["packed"])
+		requireCopied(t, from, to, "packed")
+	}
 }
 
 // After a move the source refuses appends of every kind, with an error that says where the

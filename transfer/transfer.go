@@ -199,14 +199,14 @@ func (c *Copier) perform(ctx context.Context, aggregateID, name string, do func(
 // error. Breaking the loop stops all work.
 func (c *Copier) CopyAll(ctx context.Context) iter.Seq2[Report, error] {
 	return parallel.Map(ctx, c.options.Parallel, c.aggregates, func(ctx context.Context, e headlist.Entry) (Report, error) {
-		return reported(ctx, e, c.Copy), nil
+		return reported(ctx, e, "copy", c.Copy), nil
 	})
 }
 
 // reported works on the aggregate of a head in a listing, and puts all errors in the report.
-func reported(ctx context.Context, e headlist.Entry, do func(context.Context, string) (Report, error)) Report {
+func reported(ctx context.Context, e headlist.Entry, name string, do func(context.Context, string) (Report, error)) Report {
 	if e.Fault != nil {
-		return Report{AggregateID: e.AggregateID, Err: fmt.Errorf("copy %q: %w", e.AggregateID, e.Fault)}
+		return Report{AggregateID: e.AggregateID, Err: fmt.Errorf("%s %q: %w", name, e.AggregateID, e.Fault)}
 	}
 	r, err := do(ctx, e.AggregateID)
 	r.Err = err
