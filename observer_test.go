@@ -115,7 +115,9 @@ func TestReadEndsOnceHoweverItsLoopEnds(t *testing.T) {
 			panic("of the loop")
 		}
 	})
-	o.only(ropewalk.OperationRead)
+	ended := o.only(ropewalk.OperationRead)
+	require.Equal(t, 1, ended.Count)
+	require.EqualError(t, ended.Err, "the operation has panicked")
 
 	script.Every(faults.Get, faults.Fault{Kind: faults.Dropped})
 	script.Every(faults.GetMany, faults.Fault{Kind: faults.Dropped})

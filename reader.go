@@ -173,10 +173,12 @@ func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.
 			if err == nil && r.met != nil {
 				r.met(c.Header)
 			}
-			if result.Err = r.store.located(err); err == nil {
+			if err = r.store.located(err); err == nil {
 				result.Count++
 			}
-			if !yield(c, result.Err) {
+			result.Err = errUnfinished // if the body of the loop panics
+			more := yield(c, err)
+			if result.Err = err; !more {
 				return
 			}
 		}
