@@ -159,29 +159,30 @@ func (r *Reader) At(ctx context.Context, version uint64) (c changeset.Changeset,
 // contents yields a span of the chain, each error with the name of its object.
 func (r *Reader) contents(ctx context.Context, s walk.Span) iter.Seq2[changeset.Changeset, error] {
 	return func(yield func(changeset.Changeset, error) bool) {
-		result := Result{Err: errUnfinished}
+		result := Result{Err: errUnfinished} // unless the loop ends without a panic
 		observed, end := r.store.start(ctx, OperationRead, r.id)
 		defer func() { end(result) }()
-		if result.Err = r.check(s); result.Err != nil {
-			yield(changeset.Changeset{}, result.Err)
+		if err := r.check(s); err != nil {
+			result.Err = err
+			yield(changeset.Changeset{}, err)
 			return
 		}
 		o := r.store.options
 		limits := walk.Limits{WindowCount: o.WindowCount, WindowBytes: o.WindowBytes, MaxContentSize: o.MaxContentSize}
 		chain := walk.Chain{Store: r.changesets, Head: r.head, Load: r.store.Chain(r.id).load}
+		var last error
 		for c, err := range chain.Changesets(observed, s, limits) {
 			if err == nil && r.met != nil {
 				r.met(c.Header)
 			}
-			if err = r.store.located(err); err == nil {
+			if last = r.store.located(err); err == nil {
 				result.Count++
 			}
-			result.Err = errUnfinished // if the body of the loop panics
-			more := yield(c, err)
-			if result.Err = err; !more {
-				return
+			if !yield(c, last) {
+				break
 			}
 		}
+		result.Err = last
 	}
 }
 
