@@ -10,8 +10,9 @@ timeout=40m
 child=
 export GORACE=atexit_sleep_ms=10 # every program would sleep for a second at its end
 
-# The race detector does not watch what two libraries do within a call: SQLite, translated to Go, and Zstandard. They share
-# no memory with other calls, and would take more than half of the time. The driver that gives SQLite our bytes is watched.
+# The race detector would take more than half of its time in two libraries, and does not watch what they do: SQLite,
+# translated to Go, and Zstandard. The driver of SQLite, which copies our bytes for it, is watched. A race of our code
+# with Zstandard alone goes unnoticed.
 race=(-race)
 for library in modernc.org/sqlite/lib modernc.org/libc/... modernc.org/memory/... github.com/klauspost/compress/...; do
   race+=("-gcflags=$library=-race=false")
