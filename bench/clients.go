@@ -43,7 +43,7 @@ func runClients(ctx context.Context, l *laboratory, r *report.Results) error {
 	r.Limits = []string{
 		"The SDK's middleware takes as long as HTTP itself: of what it adds to a GetObject, building the middleware takes 18 %, resolving the endpoint and how to sign 16 %, signing 14 %, decoding the reply 11 %, and some forty other parts take the rest, with half a thousand allocations for each request. No option of the client leaves a part out. A backend adds a few hundredths to it.",
 		"A fifth of that is the garbage collector, where little else lives in the process: with a larger GOGC, or a heap that is large anyway, requests are cheaper. The command keeps 32 MiB to spare.",
-		"The bare GETs take 2 trips, because that client knows all keys; the chain takes 4, which is 40 ms more. What else is between them are checks, and the processor's time for a few allocations more. As fast as the bare GETs would be a reader whose requests take less of the processor than the SDK's, and it would have to sign, repeat and check as the SDK does.",
+		"The bare GETs take 2 trips, because that client knows all keys; the chain takes 4, which is 40 ms more. What else is between them are checks, and the processor's time for a few allocations more. A reader could only be as fast as the bare GETs if its requests took less of the processor than the SDK's, and would have to sign, repeat and check as the SDK does.",
 		"S3, DynamoDB and Blob Storage speak HTTP/1.1 alone: one request at a time for each connection. As many connections as requests under way must be allowed and kept.",
 	}
 	return nil
